@@ -1,0 +1,30 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// The rooms of the house, lowest first. Dependencies point downwards only; Tests/LayeringTests holds the sources to it.
+// `distcomp-launch` is C linked without Swift's runtime, so the Makefile builds it (see Sources/distcomp-launch/main.c).
+let package = Package(
+    name: "distcomp",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ],
+    targets: [
+        .target(name: "CLinux"),
+        .target(name: "LinuxSystem", dependencies: ["CLinux"]),
+        .target(name: "RedisClient", dependencies: ["LinuxSystem"]),
+        .target(name: "TaskModel"),
+        .target(name: "TaskQueue", dependencies: ["RedisClient", "TaskModel"]),
+        .target(
+            name: "NodeSupervisor",
+            dependencies: ["TaskModel", .product(name: "HeapModule", package: "swift-collections")]),
+
+        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
+        .testTarget(name: "RedisClientTests", dependencies: ["RedisClient"]),
+        .testTarget(name: "TaskModelTests", dependencies: ["TaskModel"]),
+        .testTarget(name: "TaskQueueTests", dependencies: ["TaskQueue"]),
+        .testTarget(name: "NodeSupervisorTests", dependencies: ["NodeSupervisor"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,71 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int clinux_openat(int directory, const char *path, int flags, mode_t mode) { return openat(directory, path, flags, mode); }
+
+int clinux_duplicate_from(int descriptor, int lowest) { return fcntl(descriptor, F_DUPFD_CLOEXEC, lowest); }
+
+int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
+
+int clinux_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int clinux_pidfd_send_signal(int pidfd, int signal_number) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0);
+}
+
+int clinux_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+int clinux_set_parent_death_signal(int signal_number) { return prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0); }
+
+const char *clinux_error_text(int code) {
+    const char *text = strerrordesc_np(code);
+    return text != NULL ? text : "Unknown error";
+}
+
+char **clinux_environment(void) { return environ; }
+
+int clinux_allowed_processors(void) {
+    // A set of 8192 processors; the kernel refuses a smaller set than it has, and no machine has more.
+    cpu_set_t *set = CPU_ALLOC(8192);
+    if (set == NULL) return 0;
+    size_t size = CPU_ALLOC_SIZE(8192);
+    int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+    CPU_FREE(set);
+    return count;
+}
+
+int clinux_rlimit_nofile(void) { return RLIMIT_NOFILE; }
+
+bool clinux_exited(int status) { return WIFEXITED(status); }
+int clinux_exit_code(int status) { return WEXITSTATUS(status); }
+bool clinux_signaled(int status) { return WIFSIGNALED(status); }
+int clinux_signal_number(int status) { return WTERMSIG(status); }
+
+typedef int (*setcgroup_function)(posix_spawnattr_t *, int);
+
+static setcgroup_function find_setcgroup(void) {
+    return (setcgroup_function)dlsym(RTLD_DEFAULT, "posix_spawnattr_setcgroup_np");
+}
+
+// POSIX_SPAWN_SETCGROUP as glibc 2.39 defines it; older headers lack it.
+enum { spawn_setcgroup_flag = 0x100 };
+
+int clinux_spawnattr_set_cgroup(posix_spawnattr_t *attributes, int cgroup_directory) {
+    setcgroup_function set_cgroup = find_setcgroup();
+    if (set_cgroup == NULL) return ENOSYS;
+    short flags = 0;
+    int failure = posix_spawnattr_getflags(attributes, &flags);
+    if (failure == 0) failure = set_cgroup(attributes, cgroup_directory);
+    if (failure == 0) failure = posix_spawnattr_setflags(attributes, (short)(flags | spawn_setcgroup_flag));
+    return failure;
+}
+
+bool clinux_can_spawn_in_cgroup(void) { return find_setcgroup() != NULL; }

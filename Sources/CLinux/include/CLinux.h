@@ -1,0 +1,78 @@
+// The Linux interfaces that Swift's Glibc module leaves out, and thin wrappers round the calls Swift cannot make:
+// variadic functions, function-like macros, and symbols that only newer C libraries have.
+#ifndef CLINUX_H
+#define CLINUX_H
+
+// No _GNU_SOURCE here: Swift's Glibc module is built without it, and the two must agree on every struct they share.
+
+#include <grp.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+
+/// openat(2) with its mode; -1 and errno on failure.
+int clinux_openat(int directory, const char *path, int flags, mode_t mode);
+
+/// fcntl(2) F_DUPFD_CLOEXEC: a copy of `descriptor` at `lowest` or above.
+int clinux_duplicate_from(int descriptor, int lowest);
+
+/// pipe2(2), close-on-exec and non-blocking; -1 and errno on failure.
+int clinux_pipe(int ends[2]);
+
+/// pidfd_open(2); -1 and errno on failure.
+int clinux_pidfd_open(pid_t pid);
+
+/// pidfd_send_signal(2); -1 and errno on failure.
+int clinux_pidfd_send_signal(int pidfd, int signal_number);
+
+/// prctl(2) PR_SET_CHILD_SUBREAPER: orphans of our tasks become our children.
+int clinux_become_subreaper(void);
+
+/// prctl(2) PR_SET_PDEATHSIG: `signal_number` is sent to us when the thread that started us ends.
+int clinux_set_parent_death_signal(int signal_number);
+
+/// What an errno means, in the C locale; safe from any thread.
+const char *clinux_error_text(int code);
+
+/// The environment of this process, see environ(7).
+char **clinux_environment(void);
+
+/// How many processors this process may run on, see sched_getaffinity(2); 0 when that cannot be told.
+int clinux_allowed_processors(void);
+
+/// RLIMIT_NOFILE, whose C type differs between the places it is used in.
+int clinux_rlimit_nofile(void);
+
+bool clinux_exited(int status);
+int clinux_exit_code(int status);
+bool clinux_signaled(int status);
+int clinux_signal_number(int status);
+
+/// posix_spawnattr_setcgroup_np(3) where the C library has it (glibc 2.39 and later), looked up at run time; ENOSYS elsewhere.
+int clinux_spawnattr_set_cgroup(posix_spawnattr_t *attributes, int cgroup_directory);
+
+/// Whether posix_spawn can have a child born in a cgroup.
+bool clinux_can_spawn_in_cgroup(void);
+
+#endif

@@ -1,0 +1,68 @@
+// Ended children are collected here, all that there are at each SIGCHLD: one signal may stand for five hundred exits.
+
+import CLinux
+import Glibc
+
+/// How a process ended, as the kernel says it.
+public enum ProcessEnding: Equatable, Sendable {
+    case exit(code: Int32)
+    case signal(Int32)
+}
+
+/// A child that has ended.
+public struct EndedChild: Equatable, Sendable {
+    public let process: Int32
+    public let ending: ProcessEnding
+}
+
+public enum ChildProcesses {
+    /// The next child that has ended, or nil when there is none (waitpid(2) with WNOHANG). Orphans that we adopted come too.
+    public static func nextEnded() -> EndedChild? {
+        var status: Int32 = 0
+        let process = retryingInterrupted { waitpid(-1, &status, WNOHANG) }
+        guard process > 0 else { return nil }
+        return EndedChild(process: process, ending: ending(status))
+    }
+
+    /// Waits for one child to end; for programs with nothing else to do.
+    public static func wait(for process: Int32) throws(SystemError) -> ProcessEnding {
+        var status: Int32 = 0
+        guard retryingInterrupted({ waitpid(process, &status, 0) }) == process else { throw .last("waitpid", "\(process)") }
+        return ending(status)
+    }
+
+    /// The ending of `process` if it has ended, nil while it runs.
+    public static func endingIfEnded(_ process: Int32) throws(SystemError) -> ProcessEnding? {
+        var status: Int32 = 0
+        let result = retryingInterrupted { waitpid(process, &status, WNOHANG) }
+        if result == 0 { return nil }
+        guard result == process else { throw .last("waitpid", "\(process)") }
+        return ending(status)
+    }
+
+    /// Signals a child of ours that has not been waited for yet, so its number cannot have been given to another.
+    public static func signal(_ signal: Signal, process: Int32) { _ = Glibc.kill(process, signal.rawValue) }
+
+    /// Ends a child of ours that has not been waited for yet.
+    public static func kill(process: Int32) { _ = Glibc.kill(process, SIGKILL) }
+
+    /// Signals every process in the process group that `leader`, a child not yet waited for, leads.
+    public static func signal(_ signal: Signal, processGroup leader: Int32) {
+        _ = Glibc.kill(-leader, signal.rawValue)
+        _ = Glibc.kill(-leader, SIGCONT)
+    }
+
+    /// Kills every process in the process group that `leader` leads or led.
+    public static func kill(processGroup leader: Int32) { _ = Glibc.kill(-leader, SIGKILL) }
+
+    /// Starts a program that is no task: a private redis-server, a node. Its environment is ours; descriptor n of the child is
+    /// `descriptors[n]`.
+    public static func start(_ path: String, _ arguments: [String], descriptors: [Int32]) throws(SystemError) -> Int32 {
+        let words = [path] + arguments
+        return try spawn(path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors)
+    }
+
+    private static func ending(_ status: Int32) -> ProcessEnding {
+        clinux_exited(status) ? .exit(code: clinux_exit_code(status)) : .signal(clinux_signal_number(status))
+    }
+}

@@ -1,0 +1,140 @@
+// The daemon's own part of the control group hierarchies:
+//
+//     <the group we were started in>/
+//         distcomp.<name>/
+//             supervisor/     the daemon itself, so that its own group is free to hand controllers down
+//             tasks/          capped below the machine's memory, so that tasks can never take the node down
+//                 17.9c3f.../ one task; made before its start, removed after its end, never used twice
+//
+// On a hybrid host the same names exist under the v1 memory and pids controllers.
+
+import CLinux
+import Glibc
+
+/// A control group set-up that cannot hold tasks, with what to do about it.
+public struct ContainmentError: Error, CustomStringConvertible {
+    /// The file or call that refused, and why.
+    public let cause: String
+    /// What the operator can do.
+    public let remedy: String
+
+    public init(cause: String, remedy: String) {
+        self.cause = cause
+        self.remedy = remedy
+    }
+
+    public var description: String { "\(cause). \(remedy)" }
+}
+
+/// Who enforces the memory caps of tasks.
+public enum MemoryEnforcement: String, Sendable {
+    /// memory.max of the v2 tree.
+    case unified = "cgroup v2"
+    /// memory.limit_in_bytes of the v1 memory controller.
+    case legacy = "cgroup v1"
+}
+
+/// The control groups that belong to this daemon.
+public final class ControlGroupTree {
+    /// `tasks/` in the v2 tree.
+    let unified: SharedDescriptor
+    /// `tasks/` under the v1 memory controller.
+    let legacyMemory: SharedDescriptor?
+    /// `tasks/` under the v1 pids controller.
+    let legacyProcesses: SharedDescriptor?
+    /// The path of `distcomp.<name>` in every hierarchy it is in, v2 first.
+    let roots: [String]
+    /// The group we were started in, in the v2 tree.
+    let startGroup: String
+
+    /// Who enforces the memory caps.
+    public let memory: MemoryEnforcement
+    /// Whether cpu.weight and cpu.max can be set.
+    public let controlsProcessorTime: Bool
+    /// Whether pids.max can be set, on either version.
+    public let controlsProcessCount: Bool
+
+    /// `tasks/` in every hierarchy a task is in, v2 first.
+    var hierarchies: [SharedDescriptor] { [unified] + [legacyMemory, legacyProcesses].compactMap { $0 } }
+
+    /// `tasks/` in the v2 tree, for messages and for the pressure trigger.
+    public var tasksPath: String { roots[0] + "/tasks" }
+
+    init(
+        unified: SharedDescriptor, legacyMemory: SharedDescriptor? = nil, legacyProcesses: SharedDescriptor? = nil,
+        roots: [String], startGroup: String, memory: MemoryEnforcement, controlsProcessorTime: Bool, controlsProcessCount: Bool
+    ) {
+        self.unified = unified
+        self.legacyMemory = legacyMemory
+        self.legacyProcesses = legacyProcesses
+        self.roots = roots
+        self.startGroup = startGroup
+        self.memory = memory
+        self.controlsProcessorTime = controlsProcessorTime
+        self.controlsProcessCount = controlsProcessCount
+    }
+
+    /// Takes the daemon's place in the hierarchies: makes the groups, moves the daemon into `supervisor/`, hands the
+    /// controllers down, and caps `tasks/`.
+    ///
+    /// - Parameters:
+    ///   - name: tells this daemon's groups from another's in the same parent; the same at every start, so that what an
+    ///     earlier life left is found.
+    ///   - memoryBytesMax: what all tasks together may use.
+    public static func adopt(name: String, memoryBytesMax: UInt64) throws(ContainmentError) -> ControlGroupTree {
+        try ControlGroupAdoption(name: name, memoryBytesMax: memoryBytesMax).perform()
+    }
+
+    /// Kills and removes what an earlier life of this daemon left in `tasks/`; returns the names of the groups found.
+    public func clearLeftovers() throws(SystemError) -> [String] {
+        var found: [String] = []
+        for name in try taskGroupNames() {
+            found.append(name)
+            let group = TaskGroup(name: name)
+            try kill(group)
+            var remaining = 200
+            while try !remove(group) {
+                // At start there is no loop to serve yet, so waiting here holds nobody up; killed processes may take a while
+                // to give their memory back.
+                guard remaining > 0 else { throw SystemError(call: "rmdir", subject: "tasks/\(name)", code: EBUSY) }
+                remaining -= 1
+                usleep(25_000)
+            }
+        }
+        return found
+    }
+
+    /// The groups there are in `tasks/`, in whichever hierarchy.
+    func taskGroupNames() throws(SystemError) -> [String] {
+        var names: Set<String> = []
+        for root in roots {
+            for name in try FileSystem.entries(of: root + "/tasks") where try isGroup(root + "/tasks/" + name) {
+                names.insert(name)
+            }
+        }
+        return names.sorted()
+    }
+
+    private func isGroup(_ path: String) throws(SystemError) -> Bool {
+        do {
+            return try FileSystem.status(of: path).isDirectory
+        } catch where error.code == ENOENT {
+            return false
+        }
+    }
+
+    /// Leaves the hierarchies as they were found, as far as that is possible: a delegated group that handed controllers
+    /// down cannot take its process back, and systemd then removes the whole when the unit ends.
+    public func leave() {
+        _ = try? writeControlFile(startGroup + "/cgroup.procs", "0")
+        for root in roots {
+            for path in [root + "/tasks", root + "/supervisor", root] { _ = rmdir(path) }
+        }
+    }
+}
+
+/// Writes a control file by its path.
+func writeControlFile(_ path: String, _ value: String) throws(SystemError) {
+    let file = try OwnedDescriptor.open(path, [.writeOnly])
+    try file.writeAll(Array(value.utf8), subject: path)
+}

@@ -1,0 +1,178 @@
+// Reading and writing files as the daemon does: by descriptor, bounded, and never through a link it was not told to follow.
+
+import CLinux
+import Glibc
+
+/// What kind of thing a directory entry is, and whose.
+public struct FileStatus: Sendable {
+    public let isDirectory: Bool
+    public let isRegular: Bool
+    public let ownerIdentifier: UInt32
+    public let permissions: UInt32
+    public let sizeBytes: Int64
+
+    init(_ status: stat) {
+        isDirectory = status.st_mode & S_IFMT == S_IFDIR
+        isRegular = status.st_mode & S_IFMT == S_IFREG
+        ownerIdentifier = status.st_uid
+        permissions = status.st_mode & 0o7777
+        sizeBytes = Int64(status.st_size)
+    }
+}
+
+public enum FileSystem {
+    /// The bytes of a small file, at most `bytesMax`; a longer one is an error (EFBIG), not a cut.
+    public static func contents(of path: String, bytesMax: Int = 1 << 20) throws(SystemError) -> [UInt8] {
+        let file = try OwnedDescriptor.open(path, [.readOnly])
+        return try file.readToEnd(subject: path, bytesMax: bytesMax)
+    }
+
+    /// The text of a small file such as those of procfs and cgroupfs, white space at its end removed.
+    public static func text(of path: String, bytesMax: Int = 1 << 20) throws(SystemError) -> String {
+        trimmedText(try contents(of: path, bytesMax: bytesMax))
+    }
+
+    /// Replaces a file as a whole: written beside it, synced, and renamed over it, so that a crash leaves the old or the new.
+    public static func replace(_ path: String, with bytes: [UInt8], mode: UInt32) throws(SystemError) {
+        let temporary = path + ".new"
+        _ = unlink(temporary)  // Left by a crash; if it cannot go, the exclusive creation below says why.
+        let file = try OwnedDescriptor.open(temporary, [.writeOnly, .create, .exclusive, .doNotFollow], mode: mode)
+        try file.writeAll(bytes, subject: temporary)
+        guard fsync(file.raw) == 0 else { throw .last("fsync", temporary) }
+        guard rename(temporary, path) == 0 else { throw .last("rename", path) }
+    }
+
+    /// Creates a directory and those above it that are missing; one that exists is left as it is.
+    public static func createDirectories(_ path: String, mode: UInt32) throws(SystemError) {
+        if mkdir(path, mode) == 0 { return }
+        switch errno {
+        case EEXIST:
+            guard try status(of: path).isDirectory else { throw SystemError(call: "mkdir", subject: path, code: ENOTDIR) }
+        case ENOENT:
+            guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { throw .last("mkdir", path) }
+            try createDirectories(String(path[..<slash]), mode: mode)
+            guard mkdir(path, mode) == 0 || errno == EEXIST else { throw .last("mkdir", path) }
+        default:
+            throw .last("mkdir", path)
+        }
+    }
+
+    /// What stat(2) says of `path`, links followed.
+    public static func status(of path: String) throws(SystemError) -> FileStatus {
+        var result = stat()
+        guard stat(path, &result) == 0 else { throw .last("stat", path) }
+        return FileStatus(result)
+    }
+
+    public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    public static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
+
+    public static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
+
+    public static func remove(_ path: String) throws(SystemError) {
+        guard unlink(path) == 0 else { throw .last("unlink", path) }
+    }
+
+    /// Removes an empty directory.
+    public static func removeDirectory(_ path: String) throws(SystemError) {
+        guard rmdir(path) == 0 else { throw .last("rmdir", path) }
+    }
+
+    /// The names in a directory, `.` and `..` left out.
+    public static func entries(of path: String) throws(SystemError) -> [String] {
+        guard let stream = opendir(path) else { throw .last("opendir", path) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// The path with links and `..` resolved, see realpath(3).
+    public static func resolved(_ path: String) throws(SystemError) -> String {
+        guard let text = realpath(path, nil) else { throw .last("realpath", path) }
+        defer { free(text) }
+        return String(cString: text)
+    }
+
+    public static var workingDirectory: String {
+        guard let text = getcwd(nil, 0) else { return "." }
+        defer { free(text) }
+        return String(cString: text)
+    }
+
+    /// The file a symbolic link names.
+    public static func destination(ofLink path: String) throws(SystemError) -> String {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = buffer.withUnsafeMutableBytes { raw in
+            raw.withMemoryRebound(to: CChar.self) { text in text.baseAddress.map { readlink(path, $0, text.count) } ?? -1 }
+        }
+        guard count >= 0 else { throw .last("readlink", path) }
+        return String(decoding: buffer[..<count], as: UTF8.self)
+    }
+}
+
+func trimmedText(_ bytes: [UInt8]) -> String {
+    var end = bytes.count
+    while end > 0, bytes[end - 1] == 10 || bytes[end - 1] == 32 { end -= 1 }
+    return String(decoding: bytes[..<end], as: UTF8.self)
+}
+
+extension OwnedDescriptor {
+    /// Everything from the current position to the end, at most `bytesMax`.
+    public func readToEnd(subject: String, bytesMax: Int) throws(SystemError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = retryingInterrupted { Glibc.read(raw, &buffer, buffer.count) }
+            if count < 0 { throw .last("read", subject) }
+            if count == 0 { return bytes }
+            guard bytes.count + count <= bytesMax else { throw SystemError(call: "read", subject: subject, code: EFBIG) }
+            bytes.append(contentsOf: buffer[..<count])
+        }
+    }
+
+    /// `count` bytes from `offset`, fewer where the file ends earlier (pread(2)).
+    public func read(at offset: Int64, count: Int, subject: String) throws(SystemError) -> [UInt8] {
+        guard count > 0 else { return [] }
+        var done = 0
+        var failure: SystemError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            while done < count {
+                let step = retryingInterrupted {
+                    pread(raw, buffer.baseAddress.map { $0 + done }, count - done, off_t(offset) + off_t(done))
+                }
+                if step < 0 { failure = .last("read", subject) }
+                if step <= 0 { break }
+                done += step
+            }
+            initialized = done
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// Writes all of `bytes`; for files, where a short write means a full disk about to say so.
+    public func writeAll(_ bytes: [UInt8], subject: String) throws(SystemError) {
+        var done = 0
+        while done < bytes.count {
+            let step = bytes.withUnsafeBytes { buffer in
+                retryingInterrupted { Glibc.write(raw, buffer.baseAddress.map { $0 + done }, buffer.count - done) }
+            }
+            guard step >= 0 else { throw .last("write", subject) }
+            done += step
+        }
+    }
+
+    /// The size in bytes, or nil where that cannot be told.
+    public var sizeBytes: Int64? {
+        var status = stat()
+        return fstat(raw, &status) == 0 ? Int64(status.st_size) : nil
+    }
+
+    /// Takes the lock of flock(2) on this descriptor without waiting; false when another holds it.
+    public func tryLock() -> Bool { flock(raw, LOCK_EX | LOCK_NB) == 0 }
+}

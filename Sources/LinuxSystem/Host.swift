@@ -1,0 +1,145 @@
+// What this machine is: its memory, cores, name, users.
+
+import CLinux
+import Glibc
+
+/// The memory of the machine as /proc/meminfo tells it, in bytes.
+public struct MemoryReading: Equatable, Sendable {
+    public let totalBytes: UInt64
+    /// MemAvailable: what can be had without swapping.
+    public let availableBytes: UInt64
+
+    public init(totalBytes: UInt64, availableBytes: UInt64) {
+        self.totalBytes = totalBytes
+        self.availableBytes = availableBytes
+    }
+
+    public static func current() throws(SystemError) -> MemoryReading {
+        let text = try FileSystem.contents(of: "/proc/meminfo")
+        guard let reading = MemoryReading(parsing: text) else {
+            throw SystemError(call: "parse", subject: "/proc/meminfo", code: EINVAL)
+        }
+        return reading
+    }
+
+    /// Parses the text of /proc/meminfo; nil when MemTotal or MemAvailable is missing.
+    public init?(parsing bytes: [UInt8]) {
+        var total: UInt64?
+        var available: UInt64?
+        for line in bytes.split(separator: 10) where total == nil || available == nil {
+            if let kilobytes = MemoryReading.kilobytes(in: line, after: "MemTotal:") { total = kilobytes }
+            if let kilobytes = MemoryReading.kilobytes(in: line, after: "MemAvailable:") { available = kilobytes }
+        }
+        guard let total, let available else { return nil }
+        self.init(totalBytes: total &* 1024, availableBytes: available &* 1024)
+    }
+
+    private static func kilobytes(in line: ArraySlice<UInt8>, after name: String) -> UInt64? {
+        guard line.starts(with: name.utf8) else { return nil }
+        let digits = line.dropFirst(name.utf8.count).drop { $0 == 32 }.prefix { $0 >= 48 && $0 <= 57 }
+        return UInt64(String(decoding: digits, as: UTF8.self))
+    }
+}
+
+/// An account tasks can run as.
+public struct Account: Equatable, Sendable {
+    public let name: String
+    public let userIdentifier: UInt32
+    public let groupIdentifier: UInt32
+    /// Its group and every supplementary one, for setgroups(2).
+    public let groupIdentifiers: [UInt32]
+    public let homeDirectory: String
+
+    /// The account of that name, or nil when the system knows none (getpwnam_r(3), getgrouplist(3)).
+    public init?(named name: String) {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 16_384)
+        guard getpwnam_r(name, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
+        self.init(entry)
+    }
+
+    /// The account with that user id.
+    public init?(userIdentifier: UInt32) {
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 16_384)
+        guard getpwuid_r(userIdentifier, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
+        self.init(entry)
+    }
+
+    private init(_ entry: passwd) {
+        name = String(cString: entry.pw_name)
+        userIdentifier = entry.pw_uid
+        groupIdentifier = entry.pw_gid
+        homeDirectory = String(cString: entry.pw_dir)
+        var count: Int32 = 256
+        var groups = [gid_t](repeating: 0, count: Int(count))
+        let known = getgrouplist(entry.pw_name, entry.pw_gid, &groups, &count)
+        // More than 256 groups: the primary one alone is the safe answer, since access is only ever lost by it.
+        groupIdentifiers = known >= 0 ? Array(groups.prefix(Int(count))) : [entry.pw_gid]
+    }
+}
+
+public enum Host {
+    /// The host name up to its first dot.
+    public static var shortName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "node" }
+        let name = buffer.prefix { $0 != 0 && $0 != 46 }.map { UInt8(bitPattern: $0) }
+        return name.isEmpty ? "node" : String(decoding: name, as: UTF8.self)
+    }
+
+    /// The processors this process may run on, see sched_getaffinity(2); at least one.
+    public static var coreCount: Int {
+        // nproc's rule. A CPU quota of a container is not looked at: cgroup weights share what there is.
+        max(1, Int(clinux_allowed_processors()))
+    }
+
+    public static var isRoot: Bool { geteuid() == 0 }
+    public static var userIdentifier: UInt32 { geteuid() }
+    public static var processIdentifier: Int32 { getpid() }
+    public static var parentProcessIdentifier: Int32 { getppid() }
+
+    /// The kernel's release, as `uname -r` prints it.
+    public static var kernelRelease: String {
+        var names = utsname()
+        guard uname(&names) == 0 else { return "unknown" }
+        return withUnsafeBytes(of: &names.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+
+    public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    /// The whole environment, as `NAME=value` in bytes.
+    public static var environment: [[UInt8]] {
+        var entries: [[UInt8]] = []
+        var pointer = clinux_environment()
+        while let current = pointer?.pointee {
+            entries.append(Array(UnsafeBufferPointer(start: current, count: strlen(current)).map { UInt8(bitPattern: $0) }))
+            pointer = pointer.map { $0 + 1 }
+        }
+        return entries
+    }
+
+    /// Ends with this process when the one that started it ends first (`signal` is then sent to us); for a daemon that
+    /// serves one `distcomp run`.
+    public static func followParent(signal: Signal) throws(SystemError) {
+        guard clinux_set_parent_death_signal(signal.rawValue) == 0 else { throw .last("prctl", "PR_SET_PDEATHSIG") }
+    }
+
+    /// Orphans of our tasks become our children, so that they are reaped here and end with us.
+    public static func adoptOrphans() throws(SystemError) {
+        guard clinux_become_subreaper() == 0 else { throw .last("prctl", "PR_SET_CHILD_SUBREAPER") }
+    }
+
+    /// Raises the number of descriptors we may open to the hard limit; returns the soft limit from before, for the tasks.
+    public static func raiseDescriptorLimit() -> UInt64 {
+        var limit = rlimit()
+        guard getrlimit(clinux_rlimit_nofile(), &limit) == 0 else { return 1024 }
+        let before = limit.rlim_cur
+        limit.rlim_cur = limit.rlim_max
+        // A refusal leaves the old limit, which is enough for hundreds of tasks; a spawn that meets it says EMFILE.
+        setrlimit(clinux_rlimit_nofile(), &limit)
+        return UInt64(before)
+    }
+}

@@ -1,0 +1,199 @@
+// How a task is started: posix_spawn of distcomp-launch, which joins the control group, drops every privilege and becomes the
+// task. See Sources/distcomp-launch/main.c for what it does in which order, and for the descriptors it finds.
+
+import CLinux
+import Glibc
+
+/// The steps of a launch that can fail, numbered as `enum step` in distcomp-launch.
+public enum LaunchStep: Int32, CaseIterable, Sendable {
+    case arguments = 1
+    case joinControlGroup
+    case setsid
+    case signals
+    case oomScoreAdjustment
+    case nice
+    case limits
+    case groups
+    case groupIdentifier
+    case boundingSet
+    case userIdentifier
+    case capabilities
+    case noNewPrivileges
+    case workingDirectory
+    case descriptors
+    case execute
+
+    /// The step as an operator knows it: the call it makes.
+    public var callName: String {
+        switch self {
+        case .arguments: "distcomp-launch"
+        case .joinControlGroup: "write cgroup.procs"
+        case .setsid: "setsid"
+        case .signals: "sigprocmask"
+        case .oomScoreAdjustment: "write oom_score_adj"
+        case .nice: "setpriority"
+        case .limits: "setrlimit"
+        case .groups: "setgroups"
+        case .groupIdentifier: "setresgid"
+        case .boundingSet: "capbset_drop"
+        case .userIdentifier: "setresuid"
+        case .capabilities: "capset"
+        case .noNewPrivileges: "prctl PR_SET_NO_NEW_PRIVS"
+        case .workingDirectory: "access working directory"
+        case .descriptors: "close_range"
+        case .execute: "execve"
+        }
+    }
+}
+
+/// A launch that ended before the task began, as distcomp-launch told it.
+public struct LauncherFailure: Equatable, Sendable {
+    public let process: Int32
+    /// nil when the launcher sent a number this version does not know.
+    public let step: LaunchStep?
+    public let code: Int32
+}
+
+/// Everything that is the same for all tasks of a node.
+public struct LaunchSettings: Sendable {
+    /// Whom tasks run as; nil leaves the daemon's own user.
+    public var account: Account?
+    /// The file mode creation mask of a task.
+    public var umask: UInt32
+    /// RLIMIT_FSIZE: how large a file a task may write, in bytes; nil for no limit.
+    public var fileSizeBytesMax: UInt64?
+    /// The soft limit of open descriptors a task starts with.
+    public var descriptorsMax: UInt64
+    /// How much nicer than the daemon tasks are, see nice(1).
+    public var nice: Int32
+    /// Whether the daemon is shielded from the out-of-memory killer, which a task must not inherit.
+    public var resetsOomScore: Bool
+
+    public init(
+        account: Account?, umask: UInt32, fileSizeBytesMax: UInt64?, descriptorsMax: UInt64, nice: Int32 = 0,
+        resetsOomScore: Bool
+    ) {
+        self.account = account
+        self.umask = umask
+        self.fileSizeBytesMax = fileSizeBytesMax
+        self.descriptorsMax = descriptorsMax
+        self.nice = nice
+        self.resetsOomScore = resetsOomScore
+    }
+}
+
+/// Starts tasks and learns of launches that failed half-way.
+public final class ProcessLauncher {
+    /// The descriptors below this belong to launches: nothing of the daemon may be opened there, see `reserveDescriptors`.
+    public static let reservedDescriptors: Int32 = 16
+
+    private let path: String
+    private let fixedArguments: [String]
+    private let statusReading: OwnedDescriptor
+    private let statusWriting: OwnedDescriptor
+    private let nothing: OwnedDescriptor
+
+    /// - Parameter path: where distcomp-launch is.
+    public init(path: String, settings: LaunchSettings) throws(SystemError) {
+        self.path = path
+        fixedArguments = ProcessLauncher.arguments(for: settings)
+        let pipe = try OwnedDescriptor.pipe()
+        statusReading = pipe.reading
+        statusWriting = pipe.writing
+        nothing = try OwnedDescriptor.open("/dev/null", [.readOnly])
+    }
+
+    /// Starts `arguments` with standard output and error going to the given descriptors, in the groups that `joining` opens.
+    ///
+    /// Returns once distcomp-launch runs; a failure of its own steps shows in `failures()` after the process has ended.
+    /// - Returns: the process id, to be reaped by the caller.
+    public func launch(
+        _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32,
+        joining groups: [SharedDescriptor]
+    ) throws(SystemError) -> Int32 {
+        let handed = [nothing.raw, standardOutput, standardError, statusWriting.raw] + groups.map(\.raw)
+        let options = fixedArguments + ["-c", String(groups.count), "--"]
+        return try spawn(path, options.map { Array($0.utf8) } + arguments, environment: environment, handing: handed)
+    }
+
+    /// The launches that failed since last asked. A failure is here before its process can be reaped, so reap first, then ask.
+    public func failures() -> [LauncherFailure] {
+        var failures: [LauncherFailure] = []
+        var record: (Int32, Int32, Int32) = (0, 0, 0)
+        while retryingInterrupted({ read(statusReading.raw, &record, MemoryLayout.size(ofValue: record)) }) == 12 {
+            failures.append(LauncherFailure(process: record.0, step: LaunchStep(rawValue: record.1), code: record.2))
+        }
+        return failures
+    }
+
+    private static func arguments(for settings: LaunchSettings) -> [String] {
+        var list = ["distcomp-launch", "-m", String(settings.umask, radix: 8), "-d", String(settings.descriptorsMax)]
+        if Host.isRoot { list.append("-p") }
+        if let bytes = settings.fileSizeBytesMax { list += ["-f", String(bytes)] }
+        if settings.nice != 0 { list += ["-n", String(settings.nice)] }
+        if settings.resetsOomScore { list.append("-o") }
+        if let account = settings.account, Host.isRoot {
+            list += ["-u", String(account.userIdentifier), "-g", String(account.groupIdentifier)]
+            list += ["-G", account.groupIdentifiers.map { String($0) }.joined(separator: ",")]
+        }
+        return list
+    }
+}
+
+/// posix_spawn(3) of `path`: descriptor `handed[n]` becomes n in the child, every signal has its default action and none is
+/// blocked. All other descriptors are close-on-exec.
+func spawn(
+    _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32]
+) throws(SystemError) -> Int32 {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    for (target, source) in handed.enumerated() {
+        let code = posix_spawn_file_actions_adddup2(&actions, source, Int32(target))
+        guard code == 0 else { throw SystemError(call: "posix_spawn", subject: path, code: code) }
+    }
+
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var every = sigset_t()
+    sigfillset(&every)
+    var none = sigset_t()
+    sigemptyset(&none)
+    posix_spawnattr_setsigdefault(&attributes, &every)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK))
+
+    var process: pid_t = 0
+    let code = withCStrings(arguments) { argumentPointers in
+        withCStrings(environment) { environmentPointers in
+            posix_spawn(&process, path, &actions, &attributes, argumentPointers, environmentPointers)
+        }
+    }
+    guard code == 0 else { throw SystemError(call: "posix_spawn", subject: path, code: code) }
+    return process
+}
+
+/// Lays `strings` out as execve(2) wants them: a NULL-terminated array of NUL-terminated strings. A string is cut at a NUL byte
+/// of its own.
+private func withCStrings<Result>(
+    _ strings: [[UInt8]], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+    var storage: [CChar] = []
+    storage.reserveCapacity(strings.reduce(0) { $0 + $1.count + 1 })
+    var offsets: [Int] = []
+    offsets.reserveCapacity(strings.count)
+    for string in strings {
+        offsets.append(storage.count)
+        for byte in string { storage.append(CChar(bitPattern: byte)) }
+        storage.append(0)
+    }
+    return storage.withUnsafeMutableBufferPointer { buffer in
+        var pointers = offsets.map { offset in buffer.baseAddress.map { $0 + offset } }
+        pointers.append(nil)
+        return pointers.withUnsafeBufferPointer { list in
+            // The array is never empty (it ends in nil), so it has an address.
+            list.baseAddress.map(body) ?? body(UnsafePointer(bitPattern: 8).unsafelyUnwrapped)
+        }
+    }
+}

@@ -1,0 +1,209 @@
+// The control group of one task, from before its first process to after its last. Verbs in the order of its life: create,
+// join, signal, kill, measure, remove.
+
+import CLinux
+import Glibc
+
+/// The name of a task's group below `tasks/`. Never reused: some kernels kill whatever is born into a group once killed.
+public struct TaskGroup: Hashable, Sendable {
+    public let name: String
+
+    public init(name: String) { self.name = name }
+}
+
+/// What a task may use.
+public struct TaskLimits: Equatable, Sendable {
+    /// memory.max in bytes; nil leaves only the cap on all tasks together.
+    public var memoryBytesMax: UInt64?
+    /// pids.max.
+    public var processesMax: Int?
+    /// cpu.weight, 1 to 10,000 with 100 the kernel's own; nil leaves that.
+    public var processorWeight: Int?
+    /// cpu.max in thousandths of a processor; nil for no limit.
+    public var processorQuotaMillicores: Int?
+
+    public init(
+        memoryBytesMax: UInt64? = nil, processesMax: Int? = nil, processorWeight: Int? = nil,
+        processorQuotaMillicores: Int? = nil
+    ) {
+        self.memoryBytesMax = memoryBytesMax
+        self.processesMax = processesMax
+        self.processorWeight = processorWeight
+        self.processorQuotaMillicores = processorQuotaMillicores
+    }
+}
+
+/// What a group has used, each figure absent where the kernel does not tell.
+public struct TaskGroupUsage: Equatable, Sendable {
+    public var userMicroseconds: UInt64?
+    public var systemMicroseconds: UInt64?
+    public var memoryPeakBytes: UInt64?
+    /// How many of its processes the kernel's out-of-memory killer took.
+    public var oomKills: UInt64?
+
+    public init() {}
+}
+
+extension ControlGroupTree {
+    /// Makes the group and writes every limit, before any process exists. On any refusal nothing is left behind.
+    public func create(_ group: TaskGroup, limits: TaskLimits) throws(SystemError) {
+        do {
+            for tasks in hierarchies { try makeGroup(group.name, in: tasks) }
+            try setMemory(limits, of: group)
+            try setProcesses(limits, of: group)
+            try setProcessorTime(limits, of: group)
+        } catch {
+            _ = try? remove(group)  // The first refusal is the one to report.
+            throw error
+        }
+    }
+
+    private func makeGroup(_ name: String, in tasks: SharedDescriptor) throws(SystemError) {
+        guard mkdirat(tasks.raw, name, 0o755) == 0 else { throw .last("mkdir", "tasks/\(name)") }
+    }
+
+    private func setMemory(_ limits: TaskLimits, of group: TaskGroup) throws(SystemError) {
+        if let legacyMemory {
+            guard let bytes = limits.memoryBytesMax else { return }
+            try write(String(bytes), to: "memory.limit_in_bytes", of: group, in: legacyMemory)
+            try write(String(bytes), to: "memory.memsw.limit_in_bytes", of: group, in: legacyMemory, ifPresent: true)
+            return
+        }
+        if let bytes = limits.memoryBytesMax { try write(String(bytes), to: "memory.max", of: group, in: unified) }
+        try write("0", to: "memory.swap.max", of: group, in: unified, ifPresent: true)
+        try write("1", to: "memory.oom.group", of: group, in: unified)
+    }
+
+    private func setProcesses(_ limits: TaskLimits, of group: TaskGroup) throws(SystemError) {
+        guard let count = limits.processesMax, controlsProcessCount else { return }
+        if let legacyProcesses {
+            try write(String(count), to: "pids.max", of: group, in: legacyProcesses)
+        } else {
+            try write(String(count), to: "pids.max", of: group, in: unified)
+        }
+    }
+
+    private func setProcessorTime(_ limits: TaskLimits, of group: TaskGroup) throws(SystemError) {
+        guard controlsProcessorTime else { return }
+        if let weight = limits.processorWeight { try write(String(weight), to: "cpu.weight", of: group, in: unified) }
+        if let millicores = limits.processorQuotaMillicores {
+            let periodMicroseconds = 100_000
+            let (quota, overflow) = millicores.multipliedReportingOverflow(by: periodMicroseconds / 1000)
+            try write("\(overflow ? "max" : String(max(1000, quota))) \(periodMicroseconds)", to: "cpu.max", of: group, in: unified)
+        }
+    }
+
+    /// The cgroup.procs files a process writes `0` to in order to join the group, one per hierarchy.
+    public func joiningDescriptors(of group: TaskGroup) throws(SystemError) -> [SharedDescriptor] {
+        let path = group.name + "/cgroup.procs"
+        var descriptors: [SharedDescriptor] = []
+        for tasks in hierarchies {
+            descriptors.append(SharedDescriptor(try OwnedDescriptor.open(path, [.writeOnly], below: tasks)))
+        }
+        return descriptors
+    }
+
+    /// Sends `signal` to every process of the group, and SIGCONT after it so that a stopped one can act on it.
+    ///
+    /// By pidfd, and only after the process was seen to be in the group: a recycled number is never signalled.
+    public func signal(_ signal: Signal, to group: TaskGroup) throws(SystemError) {
+        for process in try processes(of: group) {
+            let raw = clinux_pidfd_open(process)
+            guard raw >= 0 else { continue }  // ESRCH: it has ended meanwhile.
+            let handle = OwnedDescriptor(adopting: raw)
+            guard isProcess(process, in: group) else { continue }
+            _ = clinux_pidfd_send_signal(handle.raw, signal.rawValue)  // ESRCH again; nothing else can be refused to us.
+            _ = clinux_pidfd_send_signal(handle.raw, SIGCONT)
+        }
+    }
+
+    /// Kills every process of the group at once, those being born included (cgroup.kill); the group is not used again.
+    public func kill(_ group: TaskGroup) throws(SystemError) {
+        do {
+            try write("1", to: "cgroup.kill", of: group, in: unified)
+        } catch where error.code == ENOENT {
+            // Before Linux 5.14 there is no cgroup.kill: the caller repeats until the group is empty.
+            for process in (try? processes(of: group)) ?? [] {
+                let raw = clinux_pidfd_open(process)
+                guard raw >= 0 else { continue }
+                let handle = OwnedDescriptor(adopting: raw)
+                if isProcess(process, in: group) { _ = clinux_pidfd_send_signal(handle.raw, SIGKILL) }
+            }
+        }
+    }
+
+    /// The processes in the group and those below it, as far as they can be listed.
+    public func processes(of group: TaskGroup) throws(SystemError) -> [Int32] {
+        let text = try read("cgroup.procs", of: group, in: unified, bytesMax: 4 << 20)
+        return text.split(separator: "\n").compactMap { Int32($0) }
+    }
+
+    private func isProcess(_ process: Int32, in group: TaskGroup) -> Bool {
+        guard let memberships = try? FileSystem.text(of: "/proc/\(process)/cgroup") else { return false }
+        return memberships.split(separator: "\n").contains { line in
+            line.hasPrefix("0::") && (line.hasSuffix("/tasks/" + group.name) || line.contains("/tasks/\(group.name)/"))
+        }
+    }
+
+    /// What the group has used. Read after its processes ended and before it is removed.
+    public func usage(of group: TaskGroup) -> TaskGroupUsage {
+        var usage = TaskGroupUsage()
+        if let statistics = try? read("cpu.stat", of: group, in: unified) {
+            usage.userMicroseconds = value(of: "user_usec", in: statistics)
+            usage.systemMicroseconds = value(of: "system_usec", in: statistics)
+        }
+        if let legacyMemory {
+            usage.memoryPeakBytes = (try? read("memory.max_usage_in_bytes", of: group, in: legacyMemory)).flatMap { UInt64($0) }
+            let control = try? read("memory.oom_control", of: group, in: legacyMemory)
+            usage.oomKills = control.flatMap { value(of: "oom_kill", in: $0) }
+        } else {
+            usage.memoryPeakBytes = (try? read("memory.peak", of: group, in: unified)).flatMap { UInt64($0) }
+            let events = try? read("memory.events", of: group, in: unified)
+            usage.oomKills = events.flatMap { value(of: "oom_kill", in: $0) }
+        }
+        return usage
+    }
+
+    /// Removes the group from every hierarchy; false while processes, or dying ones, are still in it.
+    public func remove(_ group: TaskGroup) throws(SystemError) -> Bool {
+        for tasks in hierarchies where try !removeGroup(group.name, from: tasks) { return false }
+        return true
+    }
+
+    private func removeGroup(_ name: String, from tasks: SharedDescriptor) throws(SystemError) -> Bool {
+        if unlinkat(tasks.raw, name, AT_REMOVEDIR) == 0 || errno == ENOENT { return true }
+        if errno == EBUSY { return false }
+        throw .last("rmdir", "tasks/\(name)")
+    }
+
+    // MARK: Control files
+
+    private func write(
+        _ value: String, to file: String, of group: TaskGroup, in tasks: SharedDescriptor, ifPresent: Bool = false
+    ) throws(SystemError) {
+        let path = group.name + "/" + file
+        do {
+            let descriptor = try OwnedDescriptor.open(path, [.writeOnly], below: tasks)
+            try descriptor.writeAll(Array(value.utf8), subject: path)
+        } catch where ifPresent && error.code == ENOENT {
+            return  // No such control on this kernel (no swap accounting): there is nothing to limit.
+        }
+    }
+
+    private func read(
+        _ file: String, of group: TaskGroup, in tasks: SharedDescriptor, bytesMax: Int = 65_536
+    ) throws(SystemError) -> String {
+        let path = group.name + "/" + file
+        let descriptor = try OwnedDescriptor.open(path, [.readOnly], below: tasks)
+        return trimmedText(try descriptor.readToEnd(subject: path, bytesMax: bytesMax))
+    }
+
+    /// The number after `name` in a flat keyed file: lines of `name value`.
+    private func value(of name: String, in text: String) -> UInt64? {
+        for line in text.split(separator: "\n") where line.hasPrefix(name) {
+            let rest = line.dropFirst(name.count)
+            if rest.first == " " { return UInt64(rest.dropFirst()) }
+        }
+        return nil
+    }
+}

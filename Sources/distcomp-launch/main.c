@@ -1,0 +1,282 @@
+// The step between the daemon and a task: posix_spawn can join no control group, change no user and drop no privilege, so it
+// starts this program, which does, and then becomes the task.
+//
+//     distcomp-launch [options] -- PROGRAM [ARGUMENT...]
+//
+// Descriptors on entry: 0-2 the task's own; 3 the status pipe; from 4 on the cgroup.procs files of the task's group (-c says
+// how many). Every step is checked. One that fails is written to the status pipe as a `struct failure`, and the task does not
+// run: never with a privilege too many. Nothing is written when all went well; exec closes the pipe.
+//
+// Small and static on purpose: it is executed once a task, and its start-up is most of what it costs.
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { status_descriptor = 3, first_group_descriptor = 4, groups_max = 256 };
+
+// CLOSE_RANGE_CLOEXEC, which C libraries before 2.34 do not name; Linux 5.11.
+enum { close_range_cloexec = 1U << 2 };
+
+// The order is the order of the steps below, and of LaunchStep in LinuxSystem/ProcessLauncher.swift.
+enum step {
+    step_arguments = 1,
+    step_join_cgroup,
+    step_setsid,
+    step_signals,
+    step_oom_score_adj,
+    step_nice,
+    step_limits,
+    step_groups,
+    step_gid,
+    step_bounding_set,
+    step_uid,
+    step_capabilities,
+    step_no_new_privileges,
+    step_directory,
+    step_descriptors,
+    step_execute,
+};
+
+// Written in one piece (far below PIPE_BUF), so that launches sharing the pipe do not mix.
+struct failure {
+    int32_t process;
+    int32_t step;
+    int32_t code;
+};
+
+struct request {
+    int group_descriptors;
+    bool change_user;
+    bool privileged;
+    uid_t uid;
+    gid_t gid;
+    gid_t groups[groups_max];
+    size_t group_count;
+    mode_t umask;
+    int nice;
+    bool reset_oom_score;
+    rlim_t file_size_max;
+    rlim_t descriptors_max;
+    int injected_step;
+    int injected_code;
+};
+
+static struct request request = {.umask = 022, .file_size_max = RLIM_INFINITY};
+
+static _Noreturn void fail(enum step step, int code) {
+    struct failure failure = {getpid(), step, code};
+    ssize_t written = write(status_descriptor, &failure, sizeof failure);
+    (void)written;  // Without a pipe the exit status is all that is left to say it with.
+    _exit(125);
+}
+
+// A test asks for one step to fail (-F), to see that nothing runs after it.
+static void check(enum step step, bool succeeded) {
+    if (request.injected_step == (int)step) fail(step, request.injected_code);
+    if (!succeeded) fail(step, errno);
+}
+
+static unsigned long long number(const char *text, int base) {
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, base);
+    if (errno != 0 || end == text || *end != '\0') fail(step_arguments, EINVAL);
+    return value;
+}
+
+static void read_groups(const char *list) {
+    while (*list != '\0') {
+        char *end;
+        unsigned long group = strtoul(list, &end, 10);
+        if (end == list || (*end != ',' && *end != '\0') || request.group_count == groups_max) fail(step_arguments, EINVAL);
+        request.groups[request.group_count++] = (gid_t)group;
+        list = *end == ',' ? end + 1 : end;
+    }
+}
+
+static void read_options(int argc, char **argv) {
+    int option;
+    while ((option = getopt(argc, argv, "+c:u:g:G:pm:n:of:d:F:E:")) != -1) {
+        switch (option) {
+        case 'c': request.group_descriptors = (int)number(optarg, 10); break;
+        case 'u': request.uid = (uid_t)number(optarg, 10); request.change_user = true; break;
+        case 'g': request.gid = (gid_t)number(optarg, 10); break;
+        case 'G': read_groups(optarg); break;
+        case 'p': request.privileged = true; break;
+        case 'm': request.umask = (mode_t)number(optarg, 8); break;
+        case 'n': request.nice = (int)number(optarg, 10); break;
+        case 'o': request.reset_oom_score = true; break;
+        case 'f': request.file_size_max = (rlim_t)number(optarg, 10); break;
+        case 'd': request.descriptors_max = (rlim_t)number(optarg, 10); break;
+        case 'F': request.injected_step = (int)number(optarg, 10); break;
+        case 'E': request.injected_code = (int)number(optarg, 10); break;
+        default: fail(step_arguments, EINVAL);
+        }
+    }
+    if (optind >= argc) fail(step_arguments, EINVAL);
+}
+
+// First of all, while still allowed to: whatever comes after is counted and can be killed with the group.
+static void join_control_groups(void) {
+    for (int index = 0; index < request.group_descriptors; index++) {
+        check(step_join_cgroup, write(first_group_descriptor + index, "0", 1) == 1);
+    }
+}
+
+// posix_spawn reset the dispositions and the mask already. It is done again because an ignored signal or a blocked one would
+// survive exec and change how the task behaves, and because a C library may reserve signals for itself.
+static void reset_signals(void) {
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < NSIG; number++) {
+        if (number == SIGKILL || number == SIGSTOP) continue;
+        sigaction(number, &standard, NULL);  // EINVAL for the two the C library keeps; they are never ignored.
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    check(step_signals, sigprocmask(SIG_SETMASK, &none, NULL) == 0);
+}
+
+// The daemon is shielded from the out-of-memory killer; a task that inherited that would make its own cap void.
+static void reset_oom_score(void) {
+    if (!request.reset_oom_score) return;
+    int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    check(step_oom_score_adj, file >= 0 && write(file, "0", 1) == 1);
+    close(file);
+}
+
+static void set_limit(int resource, rlim_t soft) {
+    struct rlimit limit;
+    check(step_limits, getrlimit(resource, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max != RLIM_INFINITY && soft > limit.rlim_max ? limit.rlim_max : soft;
+    // The soft limit of a size or of core files is a promise to the operator: the task must not raise it again.
+    if (resource != RLIMIT_NOFILE) limit.rlim_max = limit.rlim_cur;
+    check(step_limits, setrlimit(resource, &limit) == 0);
+}
+
+static void set_limits(void) {
+    if (request.nice != 0) check(step_nice, setpriority(PRIO_PROCESS, 0, request.nice) == 0);
+    umask(request.umask);
+    set_limit(RLIMIT_CORE, 0);
+    set_limit(RLIMIT_FSIZE, request.file_size_max);
+    if (request.descriptors_max != 0) set_limit(RLIMIT_NOFILE, request.descriptors_max);
+}
+
+static void drop_bounding_set(void) {
+    if (!request.privileged) return;  // Needs CAP_SETPCAP; who starts without privileges can gain none through exec below.
+    for (cap_value_t capability = 0; cap_get_bound(capability) >= 0; capability++) {
+        check(step_bounding_set, cap_drop_bound(capability) == 0);
+    }
+    check(step_bounding_set, true);
+}
+
+// The groups first: once the user is changed they no longer could be. setgroups is called for an empty list too, for whoever
+// skips it keeps root's.
+static void change_user(void) {
+    if (request.change_user) {
+        check(step_groups, setgroups(request.group_count, request.groups) == 0);
+        check(step_gid, setresgid(request.gid, request.gid, request.gid) == 0);
+    }
+    drop_bounding_set();
+    if (request.change_user) {
+        check(step_uid, setresuid(request.uid, request.uid, request.uid) == 0);
+        uid_t real, effective, saved;
+        check(step_uid, getresuid(&real, &effective, &saved) == 0);
+        if (real != request.uid || effective != request.uid || saved != request.uid) fail(step_uid, EPERM);
+    }
+}
+
+// A user id of 0 keeps its capabilities through setresuid, so they are cleared for everyone.
+static void drop_capabilities(void) {
+    check(step_capabilities, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0);
+    cap_t none = cap_init();
+    check(step_capabilities, none != NULL && cap_set_proc(none) == 0);
+    cap_free(none);
+    check(step_no_new_privileges, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+}
+
+// What sh does with a file it cannot execute: one without NUL bytes at its start is a script that lacks its #! line.
+static bool is_script(const char *path) {
+    char start[128];
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    ssize_t count = read(file, start, sizeof start);
+    close(file);
+    return count > 0 && memchr(start, '\0', (size_t)count) == NULL;
+}
+
+static _Noreturn void run_as_script(const char *path, char **arguments) {
+    size_t count = 0;
+    while (arguments[count] != NULL) count++;
+    char **with_shell = calloc(count + 2, sizeof *with_shell);
+    if (with_shell == NULL) fail(step_execute, ENOMEM);
+    with_shell[0] = "sh";
+    with_shell[1] = (char *)path;
+    for (size_t index = 1; index < count; index++) with_shell[index + 1] = arguments[index];
+    execv("/bin/sh", with_shell);
+    fail(step_execute, errno);
+}
+
+// Returns only when `path` cannot be executed, with the reason.
+static int try_execute(const char *path, char **arguments) {
+    execv(path, arguments);
+    if (errno == ENOEXEC && is_script(path)) run_as_script(path, arguments);
+    return errno;
+}
+
+// Looks a name without a slash up in the task's own PATH, as a shell would; the reason reported is that of the file that was
+// there but could not be run, when there was one.
+static _Noreturn void execute(char **arguments) {
+    const char *name = arguments[0];
+    check(step_execute, true);
+    if (strchr(name, '/') != NULL || *name == '\0') fail(step_execute, *name == '\0' ? ENOENT : try_execute(name, arguments));
+
+    const char *directories = getenv("PATH");
+    if (directories == NULL) directories = "/usr/local/bin:/usr/bin:/bin";
+    int reason = ENOENT;
+    char path[4096];
+    while (true) {
+        size_t length = strcspn(directories, ":");
+        int needed = snprintf(path, sizeof path, "%.*s%s%s", (int)length, directories, length > 0 ? "/" : "", name);
+        if (needed > 0 && (size_t)needed < sizeof path) {
+            int code = try_execute(path, arguments);
+            if (code != ENOENT && code != ENOTDIR) reason = code;
+        }
+        if (directories[length] == '\0') break;
+        directories += length + 1;
+    }
+    fail(step_execute, reason);
+}
+
+int main(int argc, char **argv) {
+    if (fcntl(status_descriptor, F_SETFD, FD_CLOEXEC) != 0) _exit(125);
+    read_options(argc, argv);
+    join_control_groups();
+    check(step_setsid, setsid() >= 0);
+    reset_signals();
+    reset_oom_score();
+    set_limits();
+    change_user();
+    drop_capabilities();
+
+    // The working directory was inherited from the daemon; whether the task's user may be in it shows only now.
+    check(step_directory, access(".", X_OK) == 0);
+    // All of the daemon's descriptors are close-on-exec already; this holds even if one day one is not.
+    bool closed = syscall(SYS_close_range, status_descriptor, ~0U, close_range_cloexec) == 0;
+    check(step_descriptors, closed || errno == ENOSYS || errno == EINVAL);  // An older kernel lacks the call or the flag.
+    execute(argv + optind);
+}

@@ -19,12 +19,18 @@ let package = Package(
         .target(
             name: "NodeSupervisor",
             dependencies: ["TaskModel", .product(name: "HeapModule", package: "swift-collections")]),
+        .executableTarget(
+            name: "distcompd",
+            dependencies: [
+                "NodeSupervisor", "TaskQueue", .product(name: "Logging", package: "swift-log"),
+            ]),
+        .executableTarget(
+            name: "distcomp",
+            dependencies: [
+                "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
 
-        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
-        .testTarget(name: "RedisClientTests", dependencies: ["RedisClient"]),
-        .testTarget(name: "TaskModelTests", dependencies: ["TaskModel"]),
-        .testTarget(name: "TaskQueueTests", dependencies: ["TaskQueue"]),
-        .testTarget(name: "NodeSupervisorTests", dependencies: ["NodeSupervisor"]),
+        .testTarget(name: "LayeringTests", dependencies: ["LinuxSystem"]),
     ],
     swiftLanguageModes: [.v6]
 )

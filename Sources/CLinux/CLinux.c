@@ -42,6 +42,8 @@ int clinux_allowed_processors(void) {
     return count;
 }
 
+int clinux_window_size(int terminal, struct winsize *size) { return ioctl(terminal, TIOCGWINSZ, size); }
+
 int clinux_rlimit_nofile(void) { return RLIMIT_NOFILE; }
 
 bool clinux_exited(int status) { return WIFEXITED(status); }

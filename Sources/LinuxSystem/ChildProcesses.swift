@@ -56,10 +56,10 @@ public enum ChildProcesses {
     public static func kill(processGroup leader: Int32) { _ = Glibc.kill(-leader, SIGKILL) }
 
     /// Starts a program that is no task: a private redis-server, a node. Its environment is ours; descriptor n of the child is
-    /// `descriptors[n]`.
+    /// `descriptors[n]`; it has a session of its own, so that a Ctrl-C at the terminal is ours alone to act on.
     public static func start(_ path: String, _ arguments: [String], descriptors: [Int32]) throws(SystemError) -> Int32 {
         let words = [path] + arguments
-        return try spawn(path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors)
+        return try spawn(path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors, inNewSession: true)
     }
 
     private static func ending(_ status: Int32) -> ProcessEnding {

@@ -62,7 +62,7 @@ struct ControlGroupAdoption {
             try writeControlFile(root + "/tasks/memory.swap.max", "0", ifPresent: true)
         }
         return ControlGroupTree(
-            unified: try tasksDirectory(root), roots: [root], startGroup: start,
+            unified: try open(root + "/tasks"), taskPaths: [root + "/tasks"], startGroup: start,
             memory: .unified, controlsProcessorTime: available.contains("cpu"), controlsProcessCount: true)
     }
 
@@ -104,28 +104,28 @@ struct ControlGroupAdoption {
         start: String, root: String, legacyMemory: String, legacyProcesses: String?
     ) throws(ContainmentError) -> ControlGroupTree {
         let remedy = "Run distcompd as root where the v1 hierarchies are writable, or boot with systemd.unified_cgroup_hierarchy=1"
-        let memoryRoot = legacyMemory + "/distcomp.\(name)"
+        let memoryTasks = legacyMemory + "/distcomp.\(name)/task-groups"
         try attempt(remedy: remedy) { () throws(SystemError) in
-            try makeDirectory(memoryRoot)
-            try makeDirectory(memoryRoot + "/tasks")
-            try writeControlFile(memoryRoot + "/tasks/memory.use_hierarchy", "1", ifPresent: true)
-            try writeControlFile(memoryRoot + "/tasks/memory.limit_in_bytes", String(memoryBytesMax))
+            try makeLegacyGroups(below: legacyMemory)
+            try writeControlFile(memoryTasks + "/memory.use_hierarchy", "1", ifPresent: true)
+            try writeControlFile(memoryTasks + "/memory.limit_in_bytes", String(memoryBytesMax))
         }
-        var roots = [root, memoryRoot]
-        var processes: SharedDescriptor?
+        var taskPaths = [root + "/tasks", memoryTasks]
         // pids of v1 is taken where it is offered: with it a fork bomb meets a limit, without it still the memory cap.
-        if let legacyProcesses, (try? makeDirectory(legacyProcesses + "/distcomp.\(name)")) != nil,
-            (try? makeDirectory(legacyProcesses + "/distcomp.\(name)/tasks")) != nil
-        {
-            let processRoot = legacyProcesses + "/distcomp.\(name)"
-            roots.append(processRoot)
-            processes = try tasksDirectory(processRoot)
+        var processes: SharedDescriptor?
+        if let legacyProcesses, (try? makeLegacyGroups(below: legacyProcesses)) != nil {
+            taskPaths.append(legacyProcesses + "/distcomp.\(name)/task-groups")
+            processes = try open(taskPaths[2])
         }
-        let controlsProcessCount = roots.count > 2
         return ControlGroupTree(
-            unified: try tasksDirectory(root), legacyMemory: try tasksDirectory(memoryRoot), legacyProcesses: processes,
-            roots: roots, startGroup: start, memory: .legacy, controlsProcessorTime: false,
-            controlsProcessCount: controlsProcessCount)
+            unified: try open(taskPaths[0]), legacyMemory: try open(memoryTasks), legacyProcesses: processes,
+            taskPaths: taskPaths, startGroup: start, memory: .legacy, controlsProcessorTime: false,
+            controlsProcessCount: processes != nil)
+    }
+
+    private func makeLegacyGroups(below group: String) throws(SystemError) {
+        try makeDirectory(group + "/distcomp.\(name)")
+        try makeDirectory(group + "/distcomp.\(name)/task-groups")
     }
 
     // MARK: Steps both share
@@ -142,9 +142,9 @@ struct ControlGroupAdoption {
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw .last("mkdir", path) }
     }
 
-    private func tasksDirectory(_ root: String) throws(ContainmentError) -> SharedDescriptor {
+    private func open(_ path: String) throws(ContainmentError) -> SharedDescriptor {
         do {
-            return SharedDescriptor(try OwnedDescriptor.open(root + "/tasks", [.readOnly, .directory]))
+            return SharedDescriptor(try OwnedDescriptor.open(path, [.readOnly, .directory]))
         } catch {
             throw ContainmentError(cause: "\(error)", remedy: Self.delegate)
         }

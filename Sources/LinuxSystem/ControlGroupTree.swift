@@ -6,7 +6,8 @@
 //             tasks/          capped below the machine's memory, so that tasks can never take the node down
 //                 17.9c3f.../ one task; made before its start, removed after its end, never used twice
 //
-// On a hybrid host the same names exist under the v1 memory and pids controllers.
+// On a hybrid host the same stands under the v1 memory and pids controllers, with `task-groups/` for `tasks/`: there every group
+// has a file of that name.
 
 import CLinux
 import Glibc
@@ -42,8 +43,8 @@ public final class ControlGroupTree {
     let legacyMemory: SharedDescriptor?
     /// `tasks/` under the v1 pids controller.
     let legacyProcesses: SharedDescriptor?
-    /// The path of `distcomp.<name>` in every hierarchy it is in, v2 first.
-    let roots: [String]
+    /// The path of `tasks/` in every hierarchy it is in, v2 first.
+    let taskPaths: [String]
     /// The group we were started in, in the v2 tree.
     let startGroup: String
 
@@ -58,16 +59,16 @@ public final class ControlGroupTree {
     var hierarchies: [SharedDescriptor] { [unified] + [legacyMemory, legacyProcesses].compactMap { $0 } }
 
     /// `tasks/` in the v2 tree, for messages and for the pressure trigger.
-    public var tasksPath: String { roots[0] + "/tasks" }
+    public var tasksPath: String { taskPaths[0] }
 
     init(
         unified: SharedDescriptor, legacyMemory: SharedDescriptor? = nil, legacyProcesses: SharedDescriptor? = nil,
-        roots: [String], startGroup: String, memory: MemoryEnforcement, controlsProcessorTime: Bool, controlsProcessCount: Bool
+        taskPaths: [String], startGroup: String, memory: MemoryEnforcement, controlsProcessorTime: Bool, controlsProcessCount: Bool
     ) {
         self.unified = unified
         self.legacyMemory = legacyMemory
         self.legacyProcesses = legacyProcesses
-        self.roots = roots
+        self.taskPaths = taskPaths
         self.startGroup = startGroup
         self.memory = memory
         self.controlsProcessorTime = controlsProcessorTime
@@ -107,8 +108,8 @@ public final class ControlGroupTree {
     /// The groups there are in `tasks/`, in whichever hierarchy.
     func taskGroupNames() throws(SystemError) -> [String] {
         var names: Set<String> = []
-        for root in roots {
-            for name in try FileSystem.entries(of: root + "/tasks") where try isGroup(root + "/tasks/" + name) {
+        for path in taskPaths {
+            for name in try FileSystem.entries(of: path) where try isGroup(path + "/" + name) {
                 names.insert(name)
             }
         }
@@ -127,8 +128,9 @@ public final class ControlGroupTree {
     /// down cannot take its process back, and systemd then removes the whole when the unit ends.
     public func leave() {
         _ = try? writeControlFile(startGroup + "/cgroup.procs", "0")
-        for root in roots {
-            for path in [root + "/tasks", root + "/supervisor", root] { _ = rmdir(path) }
+        for path in taskPaths {
+            let root = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+            for path in [path, root + "/supervisor", root] { _ = rmdir(path) }
         }
     }
 }

@@ -135,6 +135,13 @@ extension OwnedDescriptor {
         }
     }
 
+    /// Reads what there is next, at most the size of `buffer`; 0 at the end.
+    public func readNext(into buffer: UnsafeMutableRawBufferPointer, subject: String) throws(SystemError) -> Int {
+        let count = retryingInterrupted { Glibc.read(raw, buffer.baseAddress, buffer.count) }
+        guard count >= 0 else { throw .last("read", subject) }
+        return count
+    }
+
     /// `count` bytes from `offset`, fewer where the file ends earlier (pread(2)).
     public func read(at offset: Int64, count: Int, subject: String) throws(SystemError) -> [UInt8] {
         guard count > 0 else { return [] }

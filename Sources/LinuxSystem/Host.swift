@@ -121,6 +121,12 @@ public enum Host {
         return entries
     }
 
+    /// Whether this process is preferred by the out-of-memory killer less than others, which its tasks must not inherit.
+    public static var isShieldedFromOutOfMemory: Bool {
+        guard let text = try? FileSystem.text(of: "/proc/self/oom_score_adj"), let score = Int(text) else { return false }
+        return score < 0
+    }
+
     /// Ends with this process when the one that started it ends first (`signal` is then sent to us); for a daemon that
     /// serves one `distcomp run`.
     public static func followParent(signal: Signal) throws(SystemError) {
@@ -141,5 +147,19 @@ public enum Host {
         // A refusal leaves the old limit, which is enough for hundreds of tasks; a spawn that meets it says EMFILE.
         setrlimit(clinux_rlimit_nofile(), &limit)
         return UInt64(before)
+    }
+}
+
+extension Host {
+    /// A word that tells this machine from others: its machine-id, see machine-id(5), or its name where it has none.
+    public static var machineIdentifier: String {
+        let identifier = (try? FileSystem.text(of: "/etc/machine-id")) ?? ""
+        return identifier.isEmpty ? shortName : String(identifier.prefix(12))
+    }
+
+    /// How many cores are busy, by the load average over the last minute (/proc/loadavg); 0 when that cannot be told.
+    public static var busyCores: Double {
+        guard let text = try? FileSystem.text(of: "/proc/loadavg"), let first = text.split(separator: " ").first else { return 0 }
+        return Double(first) ?? 0
     }
 }

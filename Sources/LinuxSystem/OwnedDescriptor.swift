@@ -22,6 +22,11 @@ public final class SharedDescriptor: Sendable {
 
     public var raw: Int32 { owned.raw }
 
+    /// See `OwnedDescriptor.readNext(into:subject:)`.
+    public func readNext(into buffer: UnsafeMutableRawBufferPointer, subject: String) throws(SystemError) -> Int {
+        try owned.readNext(into: buffer, subject: subject)
+    }
+
     /// See `OwnedDescriptor.sizeBytes`.
     public var sizeBytes: Int64? { owned.sizeBytes }
 
@@ -51,6 +56,13 @@ extension OwnedDescriptor {
         let raw = retryingInterrupted { clinux_openat(directory, path, flags.rawValue | O_CLOEXEC, mode) }
         guard raw >= 0 else { throw .last("open", path) }
         return OwnedDescriptor(adopting: raw)
+    }
+
+    /// Another descriptor for what `raw` is open on (F_DUPFD_CLOEXEC, see fcntl(2)).
+    public static func duplicate(of raw: Int32) throws(SystemError) -> OwnedDescriptor {
+        let copy = clinux_duplicate_from(raw, 0)
+        guard copy >= 0 else { throw .last("fcntl F_DUPFD_CLOEXEC", "descriptor \(raw)") }
+        return OwnedDescriptor(adopting: copy)
     }
 
     /// A pipe whose ends are both close-on-exec and non-blocking, see pipe2(2).

@@ -143,7 +143,7 @@ public final class ProcessLauncher {
 /// posix_spawn(3) of `path`: descriptor `handed[n]` becomes n in the child, every signal has its default action and none is
 /// blocked. All other descriptors are close-on-exec.
 func spawn(
-    _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32]
+    _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32], inNewSession: Bool = false
 ) throws(SystemError) -> Int32 {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -162,7 +162,9 @@ func spawn(
     sigemptyset(&none)
     posix_spawnattr_setsigdefault(&attributes, &every)
     posix_spawnattr_setsigmask(&attributes, &none)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK))
+    let setSession: Int32 = inNewSession ? 0x80 : 0  // POSIX_SPAWN_SETSID, which needs _GNU_SOURCE.
+    let flags = Int32(POSIX_SPAWN_SETSIGDEF) | Int32(POSIX_SPAWN_SETSIGMASK) | setSession
+    posix_spawnattr_setflags(&attributes, Int16(flags))
 
     var process: pid_t = 0
     let code = withCStrings(arguments) { argumentPointers in

@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -60,6 +61,9 @@ char **clinux_environment(void);
 
 /// How many processors this process may run on, see sched_getaffinity(2); 0 when that cannot be told.
 int clinux_allowed_processors(void);
+
+/// ioctl(2) TIOCGWINSZ; -1 and errno on failure.
+int clinux_window_size(int terminal, struct winsize *size);
 
 /// RLIMIT_NOFILE, whose C type differs between the places it is used in.
 int clinux_rlimit_nofile(void);

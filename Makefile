@@ -1,0 +1,92 @@
+# DistComp's two commands for a new user: `make run` (the main job on example/task_with_timeout) and `make test` (all tests).
+#
+#   make build     release binaries in .build/release      make lint      formatting and warnings
+#   make bench     the performance suite                   make format    rewrite the sources in the house style
+#   make install   into DESTDIR/PREFIX (default /usr)      make clean     remove what was built
+
+PREFIX ?= /usr
+DESTDIR ?=
+SWIFT ?= swift
+CC ?= cc
+
+RELEASE := .build/release
+DEBUG := .build/debug
+RELEASE_FLAGS := -c release --static-swift-stdlib
+LAUNCHER_FLAGS := -std=c11 -O2 -Wall -Wextra -static
+
+# What each job needs, by the names of the Debian family.
+BUILD_PACKAGES := libcap-dev gcc libc6-dev
+RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
+TEST_PACKAGES := $(RUN_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2
+
+.PHONY: run test build bench install format lint clean check-swift build-needs run-needs test-needs debug unit-tests system-tests
+
+run: run-needs build
+	@echo
+	@echo "distcomp run example/task_with_timeout    (three of its tasks fail on purpose)"
+	@$(RELEASE)/distcomp run example/task_with_timeout; status=$$?; \
+	  [ $$status -le 1 ] || exit $$status
+
+build: build-needs
+	@$(SWIFT) build $(RELEASE_FLAGS)
+	@$(CC) $(LAUNCHER_FLAGS) Sources/distcomp-launch/main.c -lcap -o $(RELEASE)/distcomp-launch
+
+debug: build-needs
+	@$(SWIFT) build --build-tests
+	@$(CC) $(LAUNCHER_FLAGS) -Werror Sources/distcomp-launch/main.c -lcap -o $(DEBUG)/distcomp-launch
+
+test: test-needs lint unit-tests system-tests
+
+unit-tests: debug
+	@$(SWIFT) test --skip-build
+
+system-tests: debug
+	@Tests/System/run --products $(DEBUG)
+
+lint: check-swift
+	@$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
+
+format: check-swift
+	@$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
+
+bench: run-needs build
+	@$(RELEASE)/distcomp-bench all
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/distcomp
+	install -s -m 755 $(RELEASE)/distcomp $(DESTDIR)$(PREFIX)/bin/
+	install -s -m 755 $(RELEASE)/distcompd $(DESTDIR)$(PREFIX)/sbin/
+	install -s -m 755 $(RELEASE)/distcomp-launch $(DESTDIR)$(PREFIX)/lib/distcomp/
+	install -d $(DESTDIR)/etc/distcomp $(DESTDIR)$(PREFIX)/lib/systemd/system
+	test -e $(DESTDIR)/etc/distcomp/conf.json || install -m 640 conf.json $(DESTDIR)/etc/distcomp/
+	install -m 644 systemd/distcompd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
+
+clean:
+	rm -rf .build .distcomp
+
+check-swift:
+	@command -v $(SWIFT) >/dev/null || { \
+	  echo "Swift 6.1 or newer is needed to build DistComp: https://www.swift.org/install/linux" >&2; exit 2; }
+
+build-needs: check-swift
+	@$(call need,$(BUILD_PACKAGES))
+
+run-needs: check-swift
+	@$(call need,$(RUN_PACKAGES))
+
+test-needs: check-swift
+	@$(call need,$(TEST_PACKAGES))
+
+# Installs the packages that are missing when root on a Debian family system; otherwise names them and stops.
+define need
+missing=""; for package in $(1); do \
+  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q "ok installed" || missing="$$missing $$package"; done; \
+if [ -z "$$missing" ]; then :; \
+elif ! command -v apt-get >/dev/null; then \
+  echo "DistComp needs what Debian calls:$$missing. Install your system's packages of that kind, then run make again." >&2; exit 2; \
+elif [ "$$(id -u)" -ne 0 ]; then \
+  echo "DistComp needs these packages: sudo apt-get install --no-install-recommends$$missing" >&2; exit 2; \
+else echo "Installing$$missing"; mkdir -p .build; \
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } \
+    >.build/apt.log 2>&1 || { tail -5 .build/apt.log >&2; exit 2; }; fi
+endef

@@ -1,0 +1,45 @@
+// What systemd is told: sd_notify(3), written to its socket directly.
+
+import CLinux
+import Glibc
+
+/// The service manager that started us, if one did.
+public struct ServiceManager: Sendable {
+    private let socketPath: String?
+    /// How often the manager wants a sign of life, in seconds; nil when it does not watch (WATCHDOG_USEC).
+    public let watchdogSeconds: Double?
+
+    /// Takes the manager's variables out of the environment, so that no child of ours can speak in our name.
+    public init() {
+        socketPath = Host.environment("NOTIFY_SOCKET")
+        let watched = Host.environment("WATCHDOG_PID").map { $0 == String(Host.processIdentifier) } ?? true
+        let microseconds = Host.environment("WATCHDOG_USEC").flatMap { UInt64($0) }
+        watchdogSeconds = watched ? microseconds.map { Double($0) / 1e6 } : nil
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+            unsetenv(name)
+        }
+    }
+
+    /// Sends `lines` such as `READY=1`. Best effort: a manager that does not listen changes nothing for the tasks.
+    public func notify(_ lines: String...) {
+        guard let socketPath, !socketPath.isEmpty else { return }
+        let raw = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard raw >= 0 else { return }
+        let descriptor = OwnedDescriptor(adopting: raw)
+
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        var path = Array(socketPath.utf8)
+        guard path.count < MemoryLayout.size(ofValue: address.sun_path) else { return }
+        if path[0] == UInt8(ascii: "@") { path[0] = 0 }  // A name in the abstract namespace, see unix(7).
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count)
+
+        let text = Array(lines.joined(separator: "\n").utf8)
+        withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                _ = sendto(descriptor.raw, text, text.count, Int32(MSG_NOSIGNAL), $0, length)
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+// Standard output and error, written to without buffering and without dying of a reader that has gone.
+
+import CLinux
+import Glibc
+
+/// One of the process's own output streams.
+public struct StandardStream: Sendable {
+    public let descriptor: Int32
+
+    /// Writes all of `text`. False once the stream takes no more (its reader is gone, its disk is full): a program whose
+    /// output nobody wants has nothing better to do than to go on or to end quietly.
+    @discardableResult
+    public func write(_ text: String) -> Bool { write(Array(text.utf8)) }
+
+    @discardableResult
+    public func write(_ bytes: [UInt8]) -> Bool {
+        var done = 0
+        while done < bytes.count {
+            let step = bytes.withUnsafeBytes { buffer in
+                retryingInterrupted { Glibc.write(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done) }
+            }
+            if step > 0 {
+                done += step
+            } else if errno == EAGAIN {
+                // A terminal that another program made non-blocking: wait for room.
+                _ = try? DescriptorWait.until(descriptor, readable: false, writable: true, atMostMilliseconds: 1000)
+            } else {
+                return false
+            }
+        }
+        return true
+    }
+
+    public var isTerminal: Bool { isatty(descriptor) == 1 }
+
+    /// The width in columns of the terminal, or nil when this is none.
+    public var terminalColumns: Int? {
+        var size = winsize()
+        guard isTerminal, clinux_window_size(descriptor, &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }
+}
+
+public let standardOutput = StandardStream(descriptor: 1)
+public let standardError = StandardStream(descriptor: 2)
+
+/// Ends the process with that status, without running anything else.
+public func exitProcess(_ status: Int32) -> Never { exit(status) }

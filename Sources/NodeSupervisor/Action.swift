@@ -1,0 +1,97 @@
+// Everything the supervisor ever asks for. The daemon performs the actions in their order and decides nothing.
+
+import TaskModel
+
+extension NodeSupervisor {
+    /// One thing to do now.
+    public enum Action: Equatable, Sendable {
+        // MARK: A task
+
+        /// Make the group, set its limits, start the launcher. Answered by `launched` or `launchFailed`.
+        case launch(TaskNumber, ClaimedTask)
+        /// TERM to every process of the group.
+        case terminate(TaskNumber)
+        /// KILL to every process of the group; again when asked again. A group that is empty or gone is no error.
+        case kill(TaskNumber)
+        /// Read what the group used, then try to remove it. Answered by `collected`. A group that was never made counts
+        /// as removed.
+        case collect(TaskNumber)
+
+        // MARK: The queue
+
+        /// Announce this node as a new incarnation, in place of any earlier one. Answered by `registered`.
+        case register
+        /// Renew the lease and write `worker_status`. Answered by `leaseRenewed` or `fenced`.
+        case heartbeat
+        /// Ask which tasks the queue thinks this incarnation holds: a claim's answer may have been lost. Answered by
+        /// `held`.
+        case reconcile(RequestNumber)
+        /// Ask for tasks. Answered by `claimed` or `fenced`. It is the last action of its batch, so that it can share a
+        /// round trip with the reports before it.
+        case claim(Claim)
+        /// Say how a task ended. Answered by `reportAccepted` or `reportRefused`; sent again after a reconnect until it
+        /// is.
+        case report(Report)
+        /// There is no connection to report over. Write it to disk if it shall outlive this process: it is sent, as
+        /// `report`, once there is one.
+        case keep(Report)
+        /// All is done: take the node's name from the queue and exit. Nothing follows.
+        case leave
+
+        // MARK: The machine
+
+        /// Read the available memory. Answered by `memory`.
+        case measureMemory
+        /// Tell whoever reads the log.
+        case log(Notice)
+    }
+
+    /// A request for tasks: at most so many, together within so much.
+    public struct Claim: Hashable, Sendable {
+        public let number: RequestNumber
+        public let count: Int
+        public let freeMemoryBytes: UInt64
+        public let freeMillicores: Int
+
+        public init(number: RequestNumber, count: Int, freeMemoryBytes: UInt64, freeMillicores: Int) {
+            self.number = number
+            self.count = count
+            self.freeMemoryBytes = freeMemoryBytes
+            self.freeMillicores = freeMillicores
+        }
+    }
+
+    /// What the queue is told of a task this node held.
+    public struct Report: Hashable, Sendable {
+        public enum Result: Hashable, Sendable {
+            /// It ran, or could not be started: finished or failed, by the outcome.
+            case ended(TaskOutcome)
+            /// It goes back to todo without a mark against it or this node.
+            case returned(ReturnReason)
+        }
+
+        public let number: TaskNumber
+        public let task: ClaimedTask
+        public let result: Result
+
+        public init(number: TaskNumber, task: ClaimedTask, result: Result) {
+            self.number = number
+            self.task = task
+            self.result = result
+        }
+    }
+
+    /// Why a task goes back as if it had not been taken.
+    public enum ReturnReason: Hashable, Sendable {
+        /// Memory ran short here while others ran as well.
+        case memoryPressure
+        /// This node is stopping.
+        case nodeStopping
+        /// The node itself could not start it.
+        case launch(LaunchFailure)
+        /// It came when there was no room for it, or nothing was to be taken any more.
+        case noRoom
+        /// An earlier attempt at the same line has not quite gone from this node.
+        case earlierAttemptRemains
+    }
+}

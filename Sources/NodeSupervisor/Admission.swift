@@ -1,0 +1,156 @@
+// Which tasks the node takes. The queue chooses them, by priority and by what fits; here is decided when to ask, for
+// how much, and that no answer, however old, ever puts more on this node than it has.
+
+import TaskModel
+
+extension NodeSupervisor {
+    /// What the tasks on this node are and requested, from launch until the group of each is gone.
+    struct Taken: Equatable {
+        private(set) var lines: Set<String> = []
+        private(set) var memoryBytes: UInt64 = 0
+        private(set) var millicores = 0
+
+        // Sums stay below the node's limits, because `add` follows a check of what is free; so neither overflows.
+        mutating func add(_ line: TaskLine) {
+            lines.insert(line.text)
+            memoryBytes &+= line.memoryBytes
+            millicores &+= max(0, line.millicores)
+        }
+
+        mutating func subtract(_ line: TaskLine) {
+            lines.remove(line.text)
+            memoryBytes &-= line.memoryBytes
+            millicores &-= max(0, line.millicores)
+        }
+    }
+
+    struct Admission {
+        /// A claim whose answer is awaited.
+        struct Outstanding {
+            let claim: Claim
+            let sentAt: Instant
+        }
+
+        /// There is reason to think the queue has something for us.
+        var isWanted = false
+        var outstanding: Outstanding?
+        /// When to look without a reason; nil while a reason is there or the node could take nothing.
+        var pollAt: Instant?
+        /// No claim before: the node could not launch, or the queue could not answer.
+        var pausedUntil: Instant?
+        private(set) var launchPauseSeconds = launchPauseSecondsMin
+
+        static let launchPauseSecondsMin = 1.0
+        static let launchPauseSecondsMax = 60.0
+        /// A delayed task that is due "now" was not given to us: another has it, or a clock is off. No spinning on it.
+        static let dueSecondsMin = 0.05
+
+        mutating func tick(at now: Instant) {
+            if let until = pausedUntil, until <= now { pausedUntil = nil }
+            if let at = pollAt, at <= now {
+                pollAt = nil
+                isWanted = true
+            }
+        }
+
+        /// Pauses longer each time, until a task has run.
+        mutating func pauseAfterLaunchFailure(at now: Instant) -> Double {
+            let seconds = launchPauseSeconds
+            pausedUntil = now.advanced(bySeconds: seconds)
+            launchPauseSeconds = min(seconds * 2, Self.launchPauseSecondsMax)
+            return seconds
+        }
+
+        /// What was given back is on offer again at once: without a pause we would take it and give it back at the
+        /// speed of the network.
+        mutating func pauseAfterGivingBack(at now: Instant) {
+            if pausedUntil == nil { pausedUntil = now.advanced(bySeconds: Self.launchPauseSecondsMin) }
+        }
+
+        mutating func launchWorks() { launchPauseSeconds = Self.launchPauseSecondsMin }
+    }
+
+    // MARK: - What is free
+
+    var freeTaskCount: Int { max(0, settings.taskCountMax &- tasks.count) }
+    var freeMemoryBytes: UInt64 {
+        settings.memoryBytes > taken.memoryBytes ? settings.memoryBytes - taken.memoryBytes : 0
+    }
+    var freeMillicores: Int { max(0, settings.millicores &- taken.millicores) }
+
+    private func hasRoom(for line: TaskLine) -> Bool {
+        freeTaskCount > 0 && line.memoryBytes <= freeMemoryBytes && line.millicores <= freeMillicores
+    }
+
+    // MARK: - Asking
+
+    /// Asks for tasks when there is room for one, reason to ask, and nothing that forbids it.
+    mutating func claimIfRoom(at now: Instant, into actions: inout [Action]) {
+        guard membership.isMember(at: now), !membership.isReconciling, departure == .none, admission.isWanted,
+            admission.outstanding == nil, admission.pausedUntil == nil, outbox.hasRoom
+        else { return }
+        let count = min(freeTaskCount, settings.claimCountMax)
+        guard count > 0, memoryAllowsMore(at: now, into: &actions) else { return }
+
+        let claim = Claim(
+            number: newRequestNumber(), count: count, freeMemoryBytes: freeMemoryBytes,
+            freeMillicores: freeMillicores)
+        admission.outstanding = .init(claim: claim, sentAt: now)
+        admission.isWanted = false
+        admission.pollAt = nil
+        actions.append(.claim(claim))
+    }
+
+    /// The queue answered the claim. It knew what was free when we asked; what is free now decides.
+    mutating func claimed(
+        _ number: RequestNumber, _ given: [ClaimedTask], dueSeconds: Double?, at now: Instant,
+        into actions: inout [Action]
+    ) {
+        // An answer to an older claim: the connection was lost since, and reconciling tells what came of it.
+        guard let outstanding = admission.outstanding, outstanding.claim.number == number else { return }
+        admission.outstanding = nil
+        membership.renew(sentAt: outstanding.sentAt, at: now, settings: settings)
+
+        var areAllTaken = true
+        for task in given where !admit(task, at: now, into: &actions) { areAllTaken = false }
+        if given.count >= outstanding.claim.count && areAllTaken {
+            admission.isWanted = true  // There may be more.
+        } else {
+            let due = max(dueSeconds ?? settings.idlePollSeconds, Admission.dueSecondsMin)
+            admission.pollAt = now.advanced(bySeconds: min(settings.idlePollSeconds, due))
+        }
+    }
+
+    /// Launches a task that is ours, or gives it back. Says whether it was launched.
+    @discardableResult
+    mutating func admit(_ task: ClaimedTask, at now: Instant, into actions: inout [Action]) -> Bool {
+        let number = newTaskNumber()
+        if let reason = reasonToGiveBack(task, at: now) {
+            actions.append(.log(.givenBack(number, line: task.line.text, reason)))
+            send(Report(number: number, task: task, result: .returned(reason)), into: &actions)
+            admission.pauseAfterGivingBack(at: now)
+            return false
+        }
+        let timeoutSeconds = task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds)
+        tasks[number] = TaskLifecycle(number: number, task: task, timeoutSeconds: timeoutSeconds, at: now)
+        taken.add(task.line)
+        actions.append(.launch(number, task))
+        return true
+    }
+
+    private func reasonToGiveBack(_ task: ClaimedTask, at now: Instant) -> ReturnReason? {
+        guard membership.isMember(at: now), departure == .none, hasRoom(for: task.line) else { return .noRoom }
+        // Only a group that will not empty outlives its report; without this check the line would run twice at once.
+        return taken.lines.contains(task.line.text) ? .earlierAttemptRemains : nil
+    }
+
+    // MARK: - When the node itself fails a launch
+
+    /// The task goes back, and none is taken for a while: a shortage of processes or descriptors outlasts one launch.
+    mutating func nodeCannotLaunch(_ failure: LaunchFailure, at now: Instant, into actions: inout [Action]) {
+        guard admission.pausedUntil == nil else { return }  // One shortage fails all launches of a batch.
+        let seconds = admission.pauseAfterLaunchFailure(at: now)
+        admission.isWanted = true
+        actions.append(.log(.nodeCannotLaunch(failure, retrySeconds: seconds)))
+    }
+}

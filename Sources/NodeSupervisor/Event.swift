@@ -1,0 +1,174 @@
+// Everything the supervisor is ever told. The daemon translates what the kernel and the queue say into these, in the
+// order it heard them, and nothing else reaches a decision.
+
+import TaskModel
+
+extension NodeSupervisor {
+    /// One thing that happened. An event may come late, twice, or after what it is about has gone: none of that does
+    /// harm.
+    public enum Event: Equatable, Sendable {
+        // MARK: The connection and the lease
+
+        /// The connection to the queue is open and its handshake done. Answered by resending what was not acknowledged.
+        case connected
+        /// The connection is gone, and with it every request not yet answered. Tasks go on.
+        case disconnected
+        /// The queue knows this node as a new incarnation. `sentAt`: the `now` of the event that led to
+        /// ``Action/register``.
+        case registered(sentAt: Instant)
+        /// A heartbeat was accepted. `sentAt`: the `now` of the event that led to ``Action/heartbeat``.
+        case leaseRenewed(sentAt: Instant)
+        /// The queue refused a request because it holds this incarnation for dead: its tasks belong to others now.
+        case fenced
+        /// The queue answered a request with an error other than those named here. It is sent again after a pause.
+        case requestFailed(Request)
+
+        // MARK: The queue
+
+        /// Something was submitted, or another reason to look at the queue came by.
+        case wake
+        /// The answer to ``Action/claim(_:)``. `dueSeconds`: when a delayed task falls due, if the queue knows of one.
+        case claimed(RequestNumber, [ClaimedTask], dueSeconds: Double?)
+        /// The answer to ``Action/reconcile(_:)``: all the queue thinks this incarnation holds.
+        case held(RequestNumber, [ClaimedTask])
+        /// The queue has taken this report: the task is off our hands.
+        case reportAccepted(TaskNumber)
+        /// The queue has answered this report, and does not want it: it is done with all the same.
+        case reportRefused(TaskNumber, ReportRefusal)
+        /// Somebody no longer wants the task with this line.
+        case cancelRequested(line: String)
+
+        // MARK: A running task
+
+        /// The launcher process of the task exists.
+        case launched(TaskNumber)
+        /// The task was not started: told by posix_spawn, or later through the launcher's status pipe. Then it takes
+        /// the place of ``exited(_:_:)``, for which the launcher's own exit status would be no use.
+        case launchFailed(TaskNumber, LaunchFailure)
+        /// The main process was reaped.
+        case exited(TaskNumber, ExitStatus)
+        /// The answer to ``Action/collect(_:)``.
+        case collected(TaskNumber, Collected)
+
+        // MARK: The machine
+
+        /// A deadline may have passed: ``nextDeadline``, or one the daemon thinks was missed. Only this
+        /// event fires deadlines, so in a batch of events the one the daemon read first wins.
+        case tick
+        /// Available memory, measured now: the answer to ``Action/measureMemory``, or because of a pressure trigger.
+        case memory(availableBytes: UInt64)
+
+        // MARK: Orders
+
+        /// SIGTERM or Ctrl-C: let tasks go on for `stopGraceSeconds`, return those left, leave. The second one hastens.
+        case stopRequested
+        /// WORKER_COMMAND_CLOSE: finish what runs, take nothing new, leave.
+        case closeRequested
+        /// Take nothing new until ``resume``.
+        case drain
+        /// Undoes ``drain``, and nothing stronger.
+        case resume
+        /// The configuration was read anew.
+        case settingsChanged(Settings)
+    }
+
+    /// A running task, as the daemon and the supervisor call it: a small number, local to this process, never reused.
+    public struct TaskNumber: Hashable, Comparable, Sendable {
+        public let rawValue: UInt64
+
+        public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+
+        public static func < (left: TaskNumber, right: TaskNumber) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    /// Tells the answer to a request from the answer to an earlier one.
+    public struct RequestNumber: Hashable, Sendable {
+        public let rawValue: UInt64
+
+        public init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    }
+
+    /// A task the queue has given to this node.
+    public struct ClaimedTask: Hashable, Sendable {
+        public let line: TaskLine
+        /// What proves, to the queue, that this attempt is ours.
+        public let token: String
+        /// 1 for the first.
+        public let attempt: Int
+
+        public init(line: TaskLine, token: String, attempt: Int) {
+            self.line = line
+            self.token = token
+            self.attempt = attempt
+        }
+    }
+
+    /// How the main process ended, as waitid tells it.
+    public enum ExitStatus: Hashable, Sendable {
+        case code(Int32)
+        case signal(Int32)
+    }
+
+    /// Why a task was not started.
+    public struct LaunchFailure: Hashable, Sendable {
+        /// Whose failure it is: a missing program is the task's; EAGAIN, ENOMEM, EMFILE and their like are the node's.
+        public enum Fault: Hashable, Sendable { case task, node }
+
+        /// The step that failed, as `execve ./x`.
+        public let step: String
+        public let errno: Int32
+        /// The errno in words.
+        public let message: String
+        public let fault: Fault
+
+        public init(step: String, errno: Int32, message: String, fault: Fault) {
+            self.step = step
+            self.errno = errno
+            self.message = message
+            self.fault = fault
+        }
+    }
+
+    /// What was found when a task's group was read after its main process had gone.
+    public struct Collected: Hashable, Sendable {
+        /// `wallSeconds` is filled in by the supervisor, which knows when the task began and ended.
+        public let usage: Usage
+        /// Whether the group is gone. False: processes remain in it, or are still dying.
+        public let removed: Bool
+        /// The end of what the task wrote to stderr.
+        public let stderrTail: String
+        public let stdoutPath: String
+        public let stderrPath: String
+        /// When the main process was reaped, by the clock on the wall, which the supervisor does not know.
+        public let endedAtUnixSeconds: Double?
+
+        public init(
+            usage: Usage, removed: Bool, stderrTail: String = "", stdoutPath: String = "", stderrPath: String = "",
+            endedAtUnixSeconds: Double? = nil
+        ) {
+            self.endedAtUnixSeconds = endedAtUnixSeconds
+            self.usage = usage
+            self.removed = removed
+            self.stderrTail = stderrTail
+            self.stdoutPath = stdoutPath
+            self.stderrPath = stderrPath
+        }
+    }
+
+    /// Why the queue did not want a report.
+    public enum ReportRefusal: Hashable, Sendable {
+        /// It had accepted the same report before.
+        case duplicate
+        /// The task is no longer ours: it was given to another.
+        case stale
+    }
+
+    /// What of ours the queue could not answer.
+    public enum Request: Hashable, Sendable {
+        case register
+        case heartbeat
+        case reconcile(RequestNumber)
+        case claim(RequestNumber)
+        case report(TaskNumber)
+    }
+}

@@ -1,0 +1,202 @@
+// The queue's trust in this node. It holds a lease; when it is not renewed, others run our tasks, so before that moment
+// we must have killed them. The lease is therefore counted from when a renewal was sent, which is never later than the
+// queue counts it from.
+
+import TaskModel
+
+extension NodeSupervisor {
+    struct Membership {
+        enum Standing: Equatable {
+            case outside
+            /// `register` was sent.
+            case registering(sentAt: Instant)
+            case member(leaseUntil: Instant)
+        }
+
+        var isConnected = false
+        var standing = Standing.outside
+        var heartbeatAt: Instant?
+        /// A request failed; what is still to be asked is asked again then.
+        var retryAt: Instant?
+        /// Set while the answer to `reconcile` is awaited.
+        var reconciliation: Reconciliation?
+        /// A claim may have been answered without our hearing it.
+        var mustReconcile = false
+
+        /// The pause before a request that the queue could not answer is sent again.
+        static let retrySeconds = 1.0
+
+        struct Reconciliation {
+            let number: RequestNumber
+            /// What we held when asking, and what we had not had acknowledged.
+            let knownTokens: Set<String>
+        }
+
+        var isReconciling: Bool { mustReconcile || reconciliation != nil }
+
+        var leaseUntil: Instant? {
+            if case .member(let until) = standing { until } else { nil }
+        }
+
+        func isMember(at now: Instant) -> Bool {
+            guard isConnected, let leaseUntil else { return false }
+            return now < leaseUntil
+        }
+
+        /// A renewal holds from when it was sent; answers may overtake each other, so the latest counts.
+        mutating func renew(sentAt: Instant, at now: Instant, settings: Settings) {
+            guard let leaseUntil else { return }  // It was lost meanwhile, and with it the incarnation renewed.
+            let renewed = min(sentAt, now).advanced(bySeconds: settings.leaseSeconds)
+            standing = .member(leaseUntil: max(leaseUntil, renewed))
+        }
+    }
+
+    // MARK: - The connection
+
+    mutating func connected(at now: Instant, into actions: inout [Action]) {
+        guard !membership.isConnected else { return }  // Told twice.
+        membership.isConnected = true
+        if let until = membership.leaseUntil, until <= now { loseLease(at: now, into: &actions) }
+        if membership.leaseUntil != nil {
+            // While we were away a claim may have been answered, or a task requeued by hand.
+            membership.mustReconcile = true
+            beat(at: now, into: &actions)
+        }
+        askWhatIsOpen(at: now, into: &actions)
+        admission.isWanted = true
+    }
+
+    /// Requests under way have no answer any more. Tasks go on: the lease says for how long.
+    mutating func disconnected(into actions: inout [Action]) {
+        guard membership.isConnected else { return }  // Told twice.
+        membership.isConnected = false
+        if membership.leaseUntil == nil { membership.standing = .outside }
+        membership.heartbeatAt = nil
+        membership.retryAt = nil
+        membership.reconciliation = nil
+        admission.outstanding = nil
+        admission.pollAt = nil
+        for report in outbox.unsend() { actions.append(.keep(report)) }
+    }
+
+    /// Sends all that is to be sent and is not under way: reports first, for a new incarnation may undo their tokens.
+    private mutating func askWhatIsOpen(at now: Instant, into actions: inout [Action]) {
+        guard membership.isConnected else { return }
+        for report in outbox.sendAll() { actions.append(.report(report)) }
+        switch membership.standing {
+        case .outside:
+            guard !departure.isLeaving else { break }  // Nothing will be taken, so no lease is needed.
+            membership.standing = .registering(sentAt: now)
+            actions.append(.register)
+        case .registering:
+            break  // Its answer is awaited.
+        case .member:
+            guard membership.mustReconcile, admission.outstanding == nil else { break }
+            membership.mustReconcile = false
+            let number = newRequestNumber()
+            membership.reconciliation = .init(
+                number: number, knownTokens: Set(tasks.values.map(\.task.token)).union(outbox.tokens))
+            actions.append(.reconcile(number))
+        }
+    }
+
+    /// The queue could not answer. What the request wanted is still wanted, a little later.
+    mutating func requestFailed(_ request: Request, at now: Instant) {
+        switch request {
+        case .heartbeat:
+            return  // The next one comes by itself, well within the lease.
+        case .register:
+            guard case .registering = membership.standing else { return }
+            membership.standing = .outside
+        case .reconcile(let number):
+            guard membership.reconciliation?.number == number else { return }
+            membership.reconciliation = nil
+            membership.mustReconcile = true
+        case .claim(let number):
+            guard admission.outstanding?.claim.number == number else { return }
+            admission.outstanding = nil
+            admission.isWanted = true
+            membership.mustReconcile = true  // A script that failed half-way has not been undone.
+        case .report(let number):
+            guard outbox.unsend(number) else { return }
+        }
+        guard membership.isConnected, membership.retryAt == nil else { return }
+        membership.retryAt = now.advanced(bySeconds: Membership.retrySeconds)
+    }
+
+    // MARK: - The lease
+
+    mutating func registered(sentAt: Instant, at now: Instant) {
+        // Told twice, or of an earlier connection.
+        guard membership.standing == .registering(sentAt: sentAt) else { return }
+        membership.standing = .member(leaseUntil: sentAt.advanced(bySeconds: settings.leaseSeconds))
+        membership.heartbeatAt = now.advanced(bySeconds: heartbeatSeconds)
+        membership.mustReconcile = false  // A new incarnation holds nothing.
+        membership.reconciliation = nil
+        admission.isWanted = true
+    }
+
+    mutating func fenced(at now: Instant, into actions: inout [Action]) {
+        // Every request under way is refused when one is; the first refusal was enough.
+        guard membership.leaseUntil != nil else { return }
+        loseLease(at: now, into: &actions)
+        askWhatIsOpen(at: now, into: &actions)
+    }
+
+    /// What time brings: the end of the lease, the next heartbeat, another try.
+    mutating func keepMembership(at now: Instant, into actions: inout [Action]) {
+        if let until = membership.leaseUntil, until <= now {
+            loseLease(at: now, into: &actions)
+            askWhatIsOpen(at: now, into: &actions)
+        }
+        if let at = membership.heartbeatAt, at <= now { beat(at: now, into: &actions) }
+        if let at = membership.retryAt, at <= now {
+            membership.retryAt = nil
+            askWhatIsOpen(at: now, into: &actions)
+        }
+    }
+
+    /// Others run our tasks from now on, or soon: ours die at once, and nothing is reported of them. Reports of tasks
+    /// that ended before are still sent, for the queue to judge.
+    private mutating func loseLease(at now: Instant, into actions: inout [Action]) {
+        actions.append(.log(.leaseLost(taskCount: tasks.count)))
+        membership.standing = .outside
+        membership.heartbeatAt = nil
+        membership.mustReconcile = false
+        membership.reconciliation = nil
+        admission.outstanding = nil
+        admission.pollAt = nil
+        stopAll(because: .leaseLost, at: now, into: &actions)
+    }
+
+    private mutating func beat(at now: Instant, into actions: inout [Action]) {
+        membership.heartbeatAt = now.advanced(bySeconds: heartbeatSeconds)
+        actions.append(.heartbeat)
+    }
+
+    /// Two heartbeats may be lost before the lease is.
+    private var heartbeatSeconds: Double { min(settings.heartbeatSeconds, settings.leaseSeconds / 3) }
+
+    // MARK: - Reconciling
+
+    /// Compares what the queue thinks we hold with what we hold. What it gave us in an answer that was lost is taken
+    /// now; what it no longer holds for ours is stopped, for somebody has given it away by hand.
+    mutating func reconcile(
+        _ number: RequestNumber, with held: [ClaimedTask], at now: Instant, into actions: inout [Action]
+    ) {
+        guard let asked = membership.reconciliation, asked.number == number else { return }
+        membership.reconciliation = nil
+        let heldTokens = Set(held.map(\.token))
+        // Nothing was claimed while the answer was awaited, so every task here was here when we asked.
+        for number in tasks.keys.sorted() {
+            guard let task = tasks[number], task.isRunningOrStopped, !heldTokens.contains(task.task.token) else {
+                continue
+            }
+            actions.append(.log(.noLongerHeld(number, line: task.task.line.text)))
+            advance(number, .stop(.notOurs), at: now, into: &actions)
+        }
+        // What ended since we asked is still in the answer: hence the tokens known then, not now.
+        for task in held where !asked.knownTokens.contains(task.token) { admit(task, at: now, into: &actions) }
+        admission.isWanted = true
+    }
+}

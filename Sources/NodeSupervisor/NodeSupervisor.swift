@@ -1,0 +1,201 @@
+// The node's decisions, and nothing but decisions: what happened goes in, with the time; what is to be done comes out.
+// No call is made, no clock read and no descriptor held here, so a seeded simulation can put a node through years of
+// trouble in seconds, and every run can be repeated.
+//
+// This file holds what the node knows and the way of an event through it. Each subject has its own file: one task
+// (TaskLifecycle, Verdict), taking tasks (Admission), the queue's trust in us (Membership), reports (Outbox), short
+// memory (MemoryPressure), going away (Leaving).
+
+import TaskModel
+
+/// Decides for one node which tasks it takes, when they are stopped, how their endings are named, and what the queue is
+/// told. The daemon feeds it events and performs the actions, in their order.
+///
+/// It starts disconnected and knows no measurement: send ``Event/connected`` once the queue answers.
+public struct NodeSupervisor: Sendable {
+    var settings: Settings
+    var tasks: [TaskNumber: TaskLifecycle] = [:]
+    var alarms = AlarmHeap()
+    var taken = Taken()
+    var nextTaskNumber: UInt64 = 1
+    var nextRequestNumber: UInt64 = 1
+
+    var membership = Membership()
+    var admission = Admission()
+    var outbox = Outbox()
+    var memory = MemoryWatch()
+    var departure = Departure.none
+
+    /// When every task is looked at anew; nil while there is none.
+    var sweepAt: Instant?
+
+    public init(settings: Settings) {
+        self.settings = settings
+    }
+
+    /// Decides what follows from one event. The same as a batch of one.
+    public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
+        var actions: [Action] = []
+        take(event, at: now, into: &actions)
+        settle(at: now, into: &actions)
+        return actions
+    }
+
+    /// Decides what follows from events that came together, in the order in which they were read. What concerns all of
+    /// them, as the next claim, is decided once, at the end.
+    public mutating func handle(_ events: [Event], at now: Instant) -> [Action] {
+        var actions: [Action] = []
+        for event in events { take(event, at: now, into: &actions) }
+        settle(at: now, into: &actions)
+        return actions
+    }
+
+    /// When ``Event/tick`` is next needed; nil while nothing waits for time. Valid until the next call of `handle`.
+    public var nextDeadline: Instant? {
+        if departure == .left { return nil }
+        var earliest = alarms.earliest
+        for candidate in [
+            sweepAt, membership.leaseUntil, membership.heartbeatAt, membership.retryAt, admission.pollAt,
+            admission.pausedUntil, departure.nextDeadline,
+        ] {
+            guard let candidate else { continue }
+            earliest = min(earliest ?? candidate, candidate)
+        }
+        return earliest
+    }
+
+    /// What the node holds, for `worker_status` and for whoever looks.
+    public var load: Load {
+        Load(
+            taskCount: tasks.count, memoryBytes: taken.memoryBytes, millicores: taken.millicores,
+            unacknowledgedReportCount: outbox.count)
+    }
+
+    /// The node's tasks and what they requested, until the group of each is gone.
+    public struct Load: Equatable, Sendable {
+        public let taskCount: Int
+        public let memoryBytes: UInt64
+        public let millicores: Int
+        public let unacknowledgedReportCount: Int
+    }
+
+    // MARK: - The way of an event
+
+    private mutating func take(_ event: Event, at now: Instant, into actions: inout [Action]) {
+        if departure == .left { return }  // The daemon is on its way out; the lease ends what is left.
+        switch event {
+        case .connected: connected(at: now, into: &actions)
+        case .disconnected: disconnected(into: &actions)
+        case .registered(let sentAt): registered(sentAt: sentAt, at: now)
+        case .leaseRenewed(let sentAt): membership.renew(sentAt: sentAt, at: now, settings: settings)
+        case .fenced: fenced(at: now, into: &actions)
+        case .requestFailed(let request): requestFailed(request, at: now)
+
+        case .wake: admission.isWanted = true
+        case .claimed(let number, let given, let dueSeconds):
+            claimed(number, given, dueSeconds: dueSeconds, at: now, into: &actions)
+        case .held(let number, let held): reconcile(number, with: held, at: now, into: &actions)
+        case .reportAccepted(let number): outbox.forget(number)
+        case .reportRefused(let number, let refusal):
+            if outbox.forget(number) { actions.append(.log(.reportRefused(number, refusal))) }
+        case .cancelRequested(let line): cancel(line: line, at: now, into: &actions)
+
+        case .launched(let number): advance(number, .launched, at: now, into: &actions)
+        case .launchFailed(let number, let failure):
+            if failure.fault == .node, tasks[number]?.isUnreported == true {
+                nodeCannotLaunch(failure, at: now, into: &actions)
+            }
+            advance(number, .launchFailed(failure), at: now, into: &actions)
+        case .exited(let number, let status):
+            if tasks[number] != nil { admission.launchWorks() }
+            advance(number, .exited(status), at: now, into: &actions)
+        case .collected(let number, let collected): advance(number, .collected(collected), at: now, into: &actions)
+
+        case .tick: tick(at: now, into: &actions)
+        case .memory(let availableBytes): measured(availableBytes: availableBytes, at: now, into: &actions)
+
+        case .stopRequested: stopRequested(at: now, into: &actions)
+        case .closeRequested: departure.close()
+        case .drain: departure.drain()
+        case .resume:
+            departure.resume()
+            admission.isWanted = true
+        case .settingsChanged(let settings):
+            self.settings = settings
+            admission.isWanted = true  // There may be more room than before.
+        }
+    }
+
+    /// What is decided once a batch, when everything in it is known.
+    private mutating func settle(at now: Instant, into actions: inout [Action]) {
+        if departure == .left { return }
+        alarms.discardStale(in: tasks)
+        if tasks.isEmpty {
+            sweepAt = nil
+        } else if sweepAt == nil {
+            sweepAt = now.advanced(bySeconds: settings.sweepSeconds)
+        }
+        if departure.isLeaving {
+            leaveIfDone(at: now, into: &actions)
+        } else {
+            claimIfRoom(at: now, into: &actions)
+        }
+    }
+
+    /// Everything that waited for this moment.
+    private mutating func tick(at now: Instant, into actions: inout [Action]) {
+        while let number = alarms.popDue(at: now) { advance(number, .due, at: now, into: &actions) }
+        if let at = sweepAt, at <= now { sweep(at: now, into: &actions) }
+        keepMembership(at: now, into: &actions)
+        admission.tick(at: now)
+        tickDeparture(at: now, into: &actions)
+    }
+
+    /// Looks at every task itself rather than at the index of their deadlines, and has the memory measured.
+    private mutating func sweep(at now: Instant, into actions: inout [Action]) {
+        sweepAt = now.advanced(bySeconds: settings.sweepSeconds)
+        for number in tasks.keys.sorted() { advance(number, .due, at: now, into: &actions) }
+        alarms.rebuild(from: tasks)
+        measureMemory(into: &actions)
+    }
+
+    // MARK: - Tasks
+
+    /// Gives a task's event to the task, and keeps account of what came of it. An unknown task has ended long since.
+    mutating func advance(_ number: TaskNumber, _ event: TaskEvent, at now: Instant, into actions: inout [Action]) {
+        guard let index = tasks.index(forKey: number) else { return }
+        let alarmBefore = tasks.values[index].alarm
+        let report = tasks.values[index].handle(event, at: now, settings: settings, into: &actions)
+        // An alarm for this very moment may be the one just taken out: a grace of 0 begins where the deadline was.
+        if let alarm = tasks.values[index].alarm, alarm != alarmBefore || alarm <= now { alarms.set(number, at: alarm) }
+
+        let task = tasks.values[index]
+        if !task.isUnreported { victimMayBeGone(number, into: &actions) }
+        if task.state == .gone {
+            taken.subtract(task.task.line)
+            tasks.remove(at: index)
+            admission.isWanted = true
+        }
+        if let report { send(report, into: &actions) }
+    }
+
+    /// Stops all tasks for one reason, in the order in which they came.
+    mutating func stopAll(because reason: StopReason, at now: Instant, into actions: inout [Action]) {
+        for number in tasks.keys.sorted() { advance(number, .stop(reason), at: now, into: &actions) }
+    }
+
+    private mutating func cancel(line: String, at now: Instant, into actions: inout [Action]) {
+        let numbers = tasks.values.filter { $0.task.line.text == line }.map(\.number).sorted()
+        for number in numbers { advance(number, .stop(.cancelled), at: now, into: &actions) }
+    }
+
+    mutating func newTaskNumber() -> TaskNumber {
+        defer { nextTaskNumber &+= 1 }
+        return TaskNumber(nextTaskNumber)
+    }
+
+    mutating func newRequestNumber() -> RequestNumber {
+        defer { nextRequestNumber &+= 1 }
+        return RequestNumber(nextRequestNumber)
+    }
+}

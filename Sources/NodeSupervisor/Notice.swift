@@ -1,0 +1,81 @@
+// What the log is told. A value rather than a text, so that tests can ask for it, and the daemon can log its parts as
+// fields; the text says what happens next, because a reader of a log has nobody to ask.
+
+extension NodeSupervisor {
+    /// What somebody who runs the node may want to know.
+    public enum Notice: Hashable, Sendable, CustomStringConvertible {
+        /// The main process has ended, and something in its group does not die.
+        case groupNotEmpty(TaskNumber, seconds: Double)
+        case groupEmptiedLate(TaskNumber, seconds: Double)
+        /// The main process does not die.
+        case willNotDie(TaskNumber, line: String)
+        case leaseLost(taskCount: Int)
+        case dropped(TaskNumber, line: String)
+        case noLongerHeld(TaskNumber, line: String)
+        case reportRefused(TaskNumber, ReportRefusal)
+        case memoryShort(TaskNumber, availableBytes: UInt64, isAlone: Bool)
+        case givenBack(TaskNumber, line: String, ReturnReason)
+        case nodeCannotLaunch(LaunchFailure, retrySeconds: Double)
+        case leftWithout(reportCount: Int, taskCount: Int)
+
+        /// Whether it tells of trouble, rather than of the ordinary course of things.
+        public var isWarning: Bool {
+            switch self {
+            case .groupNotEmpty, .willNotDie, .leaseLost, .dropped, .noLongerHeld, .memoryShort, .nodeCannotLaunch,
+                .leftWithout, .reportRefused(_, .stale):
+                true
+            case .groupEmptiedLate, .givenBack, .reportRefused(_, .duplicate): false
+            }
+        }
+
+        /// One line: what happened, and what happens next.
+        public var description: String {
+            switch self {
+            case .groupNotEmpty(let number, let seconds):
+                "\(number): processes remain \(Int(seconds)) s after it ended; killing them again until they are gone, "
+                    + "what it requested stays taken"
+            case .groupEmptiedLate(let number, let seconds):
+                "\(number): its last process is gone \(Int(seconds)) s after it ended; what it requested is free again"
+            case .willNotDie(let number, let line):
+                "\(number) does not die though killed: \(line): killing it again every second"
+            case .leaseLost(let taskCount):
+                "the lease is lost, others run what this node held: killing \(taskCount) tasks and registering anew"
+            case .dropped(let number, let line):
+                "\(number) ended unreported, another node runs it: \(line)"
+            case .noLongerHeld(let number, let line):
+                "\(number) is no longer held by this node, killing it: \(line)"
+            case .reportRefused(let number, .duplicate):
+                "\(number): its report had been accepted before"
+            case .reportRefused(let number, .stale):
+                "\(number): its report came too late, another node runs it"
+            case .memoryShort(let number, let availableBytes, let isAlone):
+                "memory is short (\(availableBytes / 1_000_000) MB available): killing \(number), the newest, "
+                    + (isAlone ? "which fails, for nothing else runs here" : "which goes back to the queue")
+            case .givenBack(let number, let line, let reason):
+                "\(number) goes back to the queue, \(reason): \(line)"
+            case .nodeCannotLaunch(let failure, let retrySeconds):
+                "no task can be started here (\(failure.step): \(failure.message)): "
+                    + "taking none for \(Int(retrySeconds)) s"
+            case .leftWithout(let reportCount, let taskCount):
+                "leaving with \(reportCount) reports not accepted and \(taskCount) tasks not gone; their lease will end"
+            }
+        }
+    }
+}
+
+extension NodeSupervisor.TaskNumber: CustomStringConvertible {
+    public var description: String { "task \(rawValue)" }
+}
+
+extension NodeSupervisor.ReturnReason: CustomStringConvertible {
+    /// Why, as the end of a sentence.
+    public var description: String {
+        switch self {
+        case .memoryPressure: "memory ran short here"
+        case .nodeStopping: "this node stops"
+        case .launch(let failure): "this node could not start it (\(failure.step): \(failure.message))"
+        case .noRoom: "there is no room for it"
+        case .earlierAttemptRemains: "an earlier attempt has not quite gone"
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// Redis for a program that has nothing else to do meanwhile: the command line. The connection is the daemon's own; only
+// the waiting is done here.
+
+import LinuxSystem
+
+/// A client that waits. A failure is final: every later call throws it again.
+public final class BlockingRedisClient {
+    private let connection: RedisConnection
+
+    /// How much of a pipeline may wait to be sent before we look for replies: enough to keep the socket busy.
+    private static let outputBytesWanted = 256 << 10
+
+    /// Connects and greets, trying each address of the endpoint in turn.
+    ///
+    /// - Parameter options: their credentials and database are replaced by those of the endpoint. The connect timeout
+    ///   holds for each address.
+    public init(
+        _ endpoint: RedisEndpoint, options: RedisConnectionOptions = RedisConnectionOptions()
+    ) throws(RedisFailure) {
+        var options = options
+        options.session.credentials = endpoint.credentials
+        options.session.database = endpoint.database
+        connection = try Self.connect(to: endpoint, options)
+    }
+
+    /// What Redis says of itself.
+    public var server: RedisServerDescription? { connection.server }
+
+    /// Asks one thing and waits for the reply. An error reply is returned, not thrown.
+    public func call(_ request: RedisRequest) throws(RedisFailure) -> RESPValue {
+        try pipeline([request]).first ?? .null
+    }
+
+    /// Asks many things in one go and returns the replies in their order. A pipeline may be of any length: replies are
+    /// read while requests are still being sent, so neither side ever waits for the other.
+    public func pipeline(_ requests: [RedisRequest]) throws(RedisFailure) -> [RESPValue] {
+        var places: [RequestIdentifier: Int] = [:]
+        places.reserveCapacity(requests.count)
+        var replies = [RESPValue](repeating: .null, count: requests.count)
+        var unsent = requests.indices
+        var missing = requests.count
+        while missing > 0 {
+            let now = SystemClock.bootNanoseconds()
+            while let next = unsent.first, connection.outputBytes < Self.outputBytesWanted {
+                places[try connection.send(requests[next], now: now)] = next
+                unsent = unsent.dropFirst()
+            }
+            for event in connection.handleWritable(now: now) + (try Self.wait(for: connection)) {
+                switch event {
+                case .reply(let identifier, let value):
+                    // Replies to an earlier pipeline cannot come: it either had them all or failed, and then so do we.
+                    guard let place = places.removeValue(forKey: identifier) else { continue }
+                    replies[place] = value
+                    missing &-= 1
+                case .failed(let failure):
+                    // READONLY ends the connection, but when all replies are there the caller deserves to see them.
+                    guard missing == 0 else { throw failure }
+                case .ready, .message, .lost:
+                    continue
+                }
+            }
+        }
+        return replies
+    }
+
+    private static func connect(
+        to endpoint: RedisEndpoint, _ options: RedisConnectionOptions
+    ) throws(RedisFailure) -> RedisConnection {
+        var failure = RedisFailure(.unreachable, "the name has no address", address: "\(endpoint)")
+        for address in try endpoint.addresses() {
+            do throws(RedisFailure) {
+                let connection = try RedisConnection(
+                    connectingTo: address, named: "\(endpoint)", options: options, now: SystemClock.bootNanoseconds())
+                try waitUntilReady(connection)
+                return connection
+            } catch {
+                failure = error
+                // A server that was reached and refused us is the answer; only silence is worth another address.
+                guard error.kind == .unreachable else { throw error }
+            }
+        }
+        throw failure
+    }
+
+    private static func waitUntilReady(_ connection: RedisConnection) throws(RedisFailure) {
+        while !connection.isReady {
+            let events = connection.handleWritable(now: SystemClock.bootNanoseconds()) + (try wait(for: connection))
+            for case .failed(let failure) in events { throw failure }
+        }
+    }
+
+    /// Waits until the connection has something to do, or is late, and has it done.
+    private static func wait(for connection: RedisConnection) throws(RedisFailure) -> [RedisConnection.Event] {
+        guard connection.failure == nil else { return [] }
+        let now = SystemClock.bootNanoseconds()
+        let wait = connection.nextDeadlineNanoseconds.map { milliseconds(from: now, until: $0) }
+        do throws(SystemError) {
+            _ = try DescriptorWait.until(
+                connection.descriptor, readable: true, writable: connection.wantsWrite, atMostMilliseconds: wait)
+        } catch {
+            throw RedisFailure(.connectionLost, error.description)
+        }
+        let after = SystemClock.bootNanoseconds()
+        return connection.handleReadable(now: after) + connection.handleDeadline(now: after)
+    }
+
+    /// Rounded up, so that a wait does not end just before its deadline and is begun again.
+    private static func milliseconds(from now: Int64, until deadline: Int64) -> Int32 {
+        guard deadline > now else { return 0 }
+        return Int32(clamping: (deadline &- now) / 1_000_000 &+ 1)
+    }
+}

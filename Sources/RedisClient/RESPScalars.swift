@@ -1,0 +1,87 @@
+// The types that fit on one line. Each accepts what the protocol specifies and nothing beside it: where a number parser
+// of the standard library is laxer than that, the text is checked first.
+
+/// The text of a simple string or error. A lone CR in it means that somebody's framing went wrong.
+func simpleText(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> String {
+    guard !content.contains(UInt8(ascii: "\r")) else { throw RESPProtocolError("a CR inside a line") }
+    return String(decoding: content, as: UTF8.self)
+}
+
+func integer(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> Int64 {
+    guard let number = DecimalInteger.parse(content) else {
+        throw RESPProtocolError("'\(readable(content))' is no integer of 64 bits")
+    }
+    return number
+}
+
+func null(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> RESPValue {
+    guard content.isEmpty else { throw RESPProtocolError("'\(readable(content))' after a null") }
+    return .null
+}
+
+func boolean(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> RESPValue {
+    if content.elementsEqual("t".utf8) { return .boolean(true) }
+    if content.elementsEqual("f".utf8) { return .boolean(false) }
+    throw RESPProtocolError("'\(readable(content))' is no boolean")
+}
+
+func bigNumber(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> RESPValue {
+    let digits = content.first == UInt8(ascii: "-") ? content.dropFirst() : content[...]
+    guard !digits.isEmpty, digits.allSatisfy(isDigit) else {
+        throw RESPProtocolError("'\(readable(content))' is no big number")
+    }
+    return .bigNumber(String(decoding: content, as: UTF8.self))
+}
+
+/// `[+-]digits[.digits][e[+-]digits]`, `inf`, `-inf`, `nan`. Redis prints a NaN of either sign as C does.
+func double(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> RESPValue {
+    let text = String(decoding: content, as: UTF8.self)
+    switch text {
+    case "inf": return .double(.infinity)
+    case "-inf": return .double(-.infinity)
+    case "nan", "-nan": return .double(.nan)
+    default: break
+    }
+    guard isDecimalNumber(content), let number = Double(text) else {
+        throw RESPProtocolError("'\(readable(content))' is no double")
+    }
+    return .double(number)
+}
+
+/// Keeps hexadecimal, `infinity` and white space, which `Double.init` would take, out.
+private func isDecimalNumber(_ content: UnsafeRawBufferPointer) -> Bool {
+    var rest = content[...]
+    func skip(_ candidates: StaticString) -> Bool {
+        guard let first = rest.first, candidates.withUTF8Buffer({ $0.contains(first) }) else { return false }
+        rest = rest.dropFirst()
+        return true
+    }
+    func skipDigits() -> Bool {
+        let before = rest.count
+        rest = rest.drop(while: isDigit)
+        return rest.count < before
+    }
+    _ = skip("+-")
+    guard skipDigits() else { return false }
+    if skip(".") { guard skipDigits() else { return false } }
+    if skip("eE") {
+        _ = skip("+-")
+        guard skipDigits() else { return false }
+    }
+    return rest.isEmpty
+}
+
+private func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") <= 9 }
+
+/// The beginning of something malformed, fit for a log line: a bounded length, and nothing that moves a cursor.
+func readable(_ bytes: some Collection<UInt8>) -> String {
+    let shown = bytes.prefix(40).map { byte in
+        byte >= 0x20 && byte < 0x7F ? String(UnicodeScalar(byte)) : "\\x" + hexadecimal(byte)
+    }
+    return shown.joined() + (bytes.count > 40 ? "..." : "")
+}
+
+private func hexadecimal(_ byte: UInt8) -> String {
+    let digits = String(byte, radix: 16)
+    return digits.utf8.count == 1 ? "0" + digits : digits
+}

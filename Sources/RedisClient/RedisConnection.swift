@@ -1,0 +1,237 @@
+// A session and its socket, driven by somebody else's event loop: nothing here waits.
+//
+// One connection is one address, one socket, one session. It fails once and is then thrown away; the owner, who knows
+// about time and addresses, makes the next one after a `ReconnectDelay`. So no state survives from one to the next.
+
+import LinuxSystem
+
+/// How a connection is made and how long it is believed in.
+public struct RedisConnectionOptions: Equatable, Sendable {
+    public var session = RedisSessionOptions()
+    /// From the start until the session is ready.
+    public var connectTimeoutSeconds = 5.0
+    /// How long Redis may take over the oldest outstanding request.
+    public var replyTimeoutSeconds = 30.0
+    /// What may wait to be sent. A request beyond it is refused.
+    public var outputBytesMax = 64 << 20
+
+    public init() {}
+
+    /// The options with the credentials and the database of `endpoint`.
+    public init(_ endpoint: RedisEndpoint) {
+        session.credentials = endpoint.credentials
+        session.database = endpoint.database
+    }
+}
+
+/// A non-blocking connection. Watch `descriptor` for reading always and for writing while `wantsWrite`; call
+/// `handleReadable`, `handleWritable` and `handleDeadline` when their time has come. All times are nanoseconds of one
+/// clock, `SystemClock.bootNanoseconds()`.
+public final class RedisConnection {
+    public typealias Event = RedisSession.Event
+
+    private let socket: StreamSocket
+    private let options: RedisConnectionOptions
+    /// What error messages call the server.
+    private let address: String
+    private var session: RedisSession
+    private var isConnected = false
+    private let connectDeadlineNanoseconds: Int64
+    /// Since when the oldest outstanding request has been waiting; nil when there is none.
+    private var waitingSinceNanoseconds: Int64?
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+
+    /// Reads of one `handleReadable`; a server that never stops talking must not starve the rest of the loop.
+    private static let readsMax = 32
+
+    /// Begins to connect to `address`.
+    ///
+    /// - Parameter name: what error messages call the server; its address if nil.
+    public init(
+        connectingTo address: SocketAddress, named name: String? = nil, options: RedisConnectionOptions,
+        now: Int64
+    ) throws(RedisFailure) {
+        self.options = options
+        self.address = name ?? "\(address)"
+        session = RedisSession(options: options.session)
+        connectDeadlineNanoseconds = later(now, bySeconds: options.connectTimeoutSeconds)
+        do throws(SystemError) {
+            socket = try StreamSocket(connectingTo: address)
+        } catch {
+            buffer.deallocate()
+            throw RedisFailure(.unreachable, errorText(error.code), address: self.address)
+        }
+    }
+
+    deinit { buffer.deallocate() }
+
+    public var descriptor: Int32 { socket.descriptor }
+    public var isReady: Bool { session.isReady }
+    public var failure: RedisFailure? { session.failure?.at(address) }
+    /// What Redis says of itself; known once it is ready.
+    public var server: RedisServerDescription? { session.server }
+    /// Bytes waiting to be sent.
+    public var outputBytes: Int { session.unsentBytes }
+    /// Requests without a reply.
+    public var outstandingCount: Int { session.outstandingCount }
+
+    /// Whether the socket is to be watched for writing: it is still connecting, or it did not take all we have.
+    public var wantsWrite: Bool { session.failure == nil && (!isConnected || !session.output.isEmpty) }
+
+    /// Asks something. The bytes leave with the next `handleWritable`, so that many requests share one write.
+    ///
+    /// Throws when the connection has failed, or holds `outputBytesMax` unsent; nothing was sent then.
+    public func send(_ request: RedisRequest, now: Int64) throws(RedisFailure) -> RequestIdentifier {
+        if let failure { throw failure }
+        guard outputBytes < options.outputBytesMax else {
+            throw RedisFailure(.overloaded, "\(outputBytes) bytes wait to be sent", address: address)
+        }
+        let identifier = session.send(request)
+        if session.isReady && waitingSinceNanoseconds == nil { waitingSinceNanoseconds = now }
+        return identifier
+    }
+
+    /// Reads what is there. To be called when the descriptor is readable or failed.
+    public func handleReadable(now: Int64) -> [Event] {
+        guard session.failure == nil else { return [] }
+        guard isConnected else { return handleWritable(now: now) }
+        var events: [Event] = []
+        do throws(SystemError) {
+            try read(&events, now)
+        } catch {
+            events += session.end(RedisFailure(.connectionLost, errorText(error.code)))
+        }
+        return named(events)
+    }
+
+    /// Finishes connecting, and sends what waits to be sent. To be called when the descriptor is writable, and also after
+    /// sending: mostly the socket takes all, and the event loop is spared a round.
+    public func handleWritable(now: Int64) -> [Event] {
+        guard session.failure == nil else { return [] }
+        do throws(SystemError) {
+            if !isConnected {
+                guard try finishConnecting() else { return [] }
+                session.begin()
+            }
+            try write()
+            return []
+        } catch {
+            let kind: RedisFailure.Kind = isConnected ? .connectionLost : .unreachable
+            return named(session.end(RedisFailure(kind, errorText(error.code))))
+        }
+    }
+
+    /// When `handleDeadline` is to be called; nil when nothing is being waited for.
+    public var nextDeadlineNanoseconds: Int64? {
+        guard session.failure == nil else { return nil }
+        guard session.isReady else { return connectDeadlineNanoseconds }
+        return waitingSinceNanoseconds.map { later($0, bySeconds: options.replyTimeoutSeconds) }
+    }
+
+    /// Fails the connection if a deadline is over. A late reply would be taken for that of the next request, so there is no
+    /// going on after one.
+    public func handleDeadline(now: Int64) -> [Event] {
+        guard isLate(now) else { return [] }
+        // Perhaps it is we who slept (stopped, suspended, busy), and the reply has been there all along.
+        let events = handleReadable(now: now)
+        guard isLate(now) else { return events }
+        return events + named(session.end(lateness))
+    }
+
+    /// Ends the connection from our side; every outstanding request is reported lost.
+    public func close() -> [Event] {
+        named(session.end(RedisFailure(.connectionLost, "closed by us")))
+    }
+}
+
+extension RedisConnection {
+    private func finishConnecting() throws(SystemError) -> Bool {
+        // A caller may come here before the descriptor is writable (after `send`, say): SO_ERROR is 0 then, as it is after
+        // success. Only poll(2) tells the two apart.
+        guard try DescriptorWait.until(descriptor, readable: false, writable: true, atMostMilliseconds: 0) else {
+            return false
+        }
+        try socket.finishConnecting()
+        isConnected = true
+        return true
+    }
+
+    private func write() throws(SystemError) {
+        while !session.output.isEmpty {
+            var isBlocked = false
+            try session.output.take { bytes throws(SystemError) in
+                switch try socket.write(bytes) {
+                case .transferred(let count):
+                    return count
+                case .wouldBlock, .endOfStream:
+                    isBlocked = true
+                    return 0
+                }
+            }
+            if isBlocked { return }
+        }
+    }
+
+    private func read(_ events: inout [Event], _ now: Int64) throws(SystemError) {
+        for _ in 0..<Self.readsMax {
+            switch try socket.read(into: buffer) {
+            case .transferred(let count):
+                let new = session.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                noteProgress(new, now)
+                events += new
+                // Fewer than asked for: that was all. Should more have come since, the loop tells.
+                if session.failure != nil || count < buffer.count { return }
+            case .wouldBlock:
+                return
+            case .endOfStream:
+                events += session.end(RedisFailure(.connectionLost, "closed the connection"))
+                return
+            }
+        }
+    }
+
+    /// A reply, or more of one, restarts the reply timeout for the request whose turn it is next; a push does not.
+    private func noteProgress(_ events: [Event], _ now: Int64) {
+        guard session.isReady, session.isAwaitingReply else {
+            waitingSinceNanoseconds = nil
+            return
+        }
+        let isProgress =
+            session.isInsideReply
+            || events.contains { event in
+                switch event {
+                case .ready, .reply: true
+                case .message, .lost, .failed: false
+                }
+            }
+        if isProgress || waitingSinceNanoseconds == nil { waitingSinceNanoseconds = now }
+    }
+
+    private func isLate(_ now: Int64) -> Bool { nextDeadlineNanoseconds.map { now >= $0 } ?? false }
+
+    private var lateness: RedisFailure {
+        guard !session.isReady else {
+            return RedisFailure(.timeout, "no reply for \(plain(options.replyTimeoutSeconds)) s")
+        }
+        let what = isConnected ? "connected, but not greeted" : "no connection"
+        return RedisFailure(.unreachable, "\(what) within \(plain(options.connectTimeoutSeconds)) s")
+    }
+
+    /// The session knows no address; whoever reads the failure wants it.
+    private func named(_ events: [Event]) -> [Event] {
+        guard case .failed(let failure) = events.last else { return events }
+        return events.dropLast() + [.failed(failure.at(address))]
+    }
+}
+
+/// A time `seconds` after `nanoseconds`; a duration without bound or sense ends at the end of time.
+func later(_ nanoseconds: Int64, bySeconds seconds: Double) -> Int64 {
+    guard let duration = Int64(exactly: (max(0, seconds) * 1e9).rounded()) else { return .max }
+    let (sum, overflow) = nanoseconds.addingReportingOverflow(duration)
+    return overflow ? .max : sum
+}
+
+/// `5` rather than `5.0`.
+private func plain(_ seconds: Double) -> String {
+    Int(exactly: seconds).map { String($0) } ?? String(seconds)
+}

@@ -1,0 +1,52 @@
+// Where a Redis is and who we are there, from a URL or from the parts of conf.json.
+
+import LinuxSystem
+
+/// A Redis server, a database in it, and the credentials for it.
+public struct RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
+    public enum Location: Equatable, Sendable {
+        case internet(host: String, port: UInt16)
+        case unix(path: String)
+    }
+
+    public var location: Location
+    public var credentials: RedisCredentials?
+    public var database: Int
+
+    public init(location: Location, credentials: RedisCredentials? = nil, database: Int = 0) {
+        self.location = location
+        self.credentials = credentials
+        self.database = database
+    }
+
+    public init(host: String, port: UInt16 = 6379, credentials: RedisCredentials? = nil, database: Int = 0) {
+        self.init(location: .internet(host: host, port: port), credentials: credentials, database: database)
+    }
+
+    public init(unixPath: String, credentials: RedisCredentials? = nil, database: Int = 0) {
+        self.init(location: .unix(path: unixPath), credentials: credentials, database: database)
+    }
+
+    /// The address alone, as error messages show it: `127.0.0.1:6379`, `[::1]:6379`, `/run/redis.sock`.
+    public var description: String {
+        switch location {
+        case .internet(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): path
+        }
+    }
+
+    /// The addresses to try, in order. A host name may block for as long as the system's resolver takes.
+    public func addresses() throws(RedisFailure) -> [SocketAddress] {
+        switch location {
+        case .unix(let path): return [.unix(path: path)]
+        case .internet(let host, let port):
+            do throws(ResolutionError) {
+                let addresses = try AddressResolver.resolve(host: host, port: port)
+                guard addresses.isEmpty else { return addresses }
+            } catch {
+                throw RedisFailure(.unreachable, error.cause, address: description)
+            }
+            throw RedisFailure(.unreachable, "the name has no address", address: description)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+// Why a connection to Redis is of no use (any more), in the kinds a caller acts on differently. An error that Redis
+// answers to one request is no failure: it is that request's reply, a `RedisError`.
+
+/// The end of a connection, or its never having begun. Described in one line: `cannot reach Redis at 127.0.0.1:6379:
+/// Connection refused`.
+public struct RedisFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Kind: Equatable, Sendable {
+        /// No connection came about: no address, nobody listening, no answer in time.
+        case unreachable
+        /// Redis refused the user, the password, or something we need that this user may not do.
+        case authentication
+        /// A Redis that cannot serve us as it is configured: older than 6, no such database, a script it cannot compile.
+        case unsupported
+        /// Redis is up but cannot serve yet (LOADING, MASTERDOWN, BUSY, too many clients).
+        case notReady
+        /// A replica answered (READONLY), or a master that is one no more (UNBLOCKED): look for the master again.
+        case notMaster
+        /// An established connection ended. What became of the outstanding requests is unknown.
+        case connectionLost
+        /// An established connection fell silent in the middle of a request. What became of it is unknown.
+        case timeout
+        /// What came is not RESP, or answers nothing we asked.
+        case protocolViolation
+        /// More is waiting to be sent than the connection may hold. Nothing was sent, and the connection lives on.
+        case overloaded
+    }
+
+    public let kind: Kind
+    /// What happened, without the address.
+    public let detail: String
+    /// Where, as the user knows it. Empty in a session, which knows no addresses.
+    public let address: String
+
+    public init(_ kind: Kind, _ detail: String, address: String = "") {
+        self.kind = kind
+        self.detail = detail
+        self.address = address
+    }
+
+    /// Whether connecting again, after a delay, may succeed without anybody changing a setting. That decides at start-up;
+    /// a daemon that has been running goes on trying after any failure, since what changed may be changed back.
+    public var isRetryable: Bool {
+        switch kind {
+        case .unreachable, .notReady, .notMaster, .connectionLost, .timeout, .overloaded: true
+        case .authentication, .unsupported, .protocolViolation: false
+        }
+    }
+
+    public var description: String {
+        let place = address.isEmpty ? "Redis" : "Redis at \(address)"
+        return kind == .unreachable ? "cannot reach \(place): \(detail)" : "\(place): \(detail)"
+    }
+
+    func at(_ address: String) -> RedisFailure { RedisFailure(kind, detail, address: address) }
+}
+
+extension RedisError {
+    /// What an error reply says about the connection it came on.
+    public enum Remedy: Equatable, Sendable {
+        /// It concerns this request only.
+        case none
+        /// Redis did not run the request and may run it later: ask again after a delay.
+        case backOff
+        /// This server is not the master: connect anew.
+        case reconnect
+        /// Redis does not know or trust us; asking again will not help.
+        case giveUp
+    }
+
+    public var remedy: Remedy {
+        switch code {
+        case "LOADING", "MASTERDOWN", "BUSY": .backOff
+        // Redis closes the connection after this one, and has no code of its own for it.
+        case "ERR" where message.hasPrefix("max number of clients"): .backOff
+        case "READONLY", "UNBLOCKED": .reconnect
+        case "NOAUTH", "WRONGPASS", "NOPERM", "DENIED": .giveUp
+        default: .none
+        }
+    }
+}

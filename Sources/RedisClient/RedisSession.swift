@@ -1,0 +1,294 @@
+// The conversation with one Redis server over one connection, without the connection: bytes in, events out, and the bytes
+// to send in a buffer. It knows no socket and no clock, so a test can be the server.
+//
+// Replies come in the order of the requests, so what is outstanding is a queue. Only a push stands outside that order.
+
+/// Names a request within one session.
+public struct RequestIdentifier: Hashable, Sendable {
+    let number: UInt64
+}
+
+/// What a session greets Redis with.
+public struct RedisSessionOptions: Equatable, Sendable {
+    public var credentials: RedisCredentials?
+    public var database: Int
+    /// The name CLIENT LIST shows. Bytes Redis does not allow in it are replaced by `_`.
+    public var clientName: String
+    /// Scripts to load, so that each call carries a digest and not the source.
+    public var scripts: [RedisScript]
+    /// Channels to listen on.
+    public var channels: [String]
+    public var limits = RESPLimits()
+
+    public init(
+        credentials: RedisCredentials? = nil, database: Int = 0, clientName: String = "distcomp",
+        scripts: [RedisScript] = [], channels: [String] = []
+    ) {
+        self.credentials = credentials
+        self.database = database
+        self.clientName = clientName
+        self.scripts = scripts
+        self.channels = channels
+    }
+}
+
+/// What Redis says of itself in its reply to HELLO.
+public struct RedisServerDescription: Equatable, Sendable {
+    /// Such as `7.0.15`.
+    public let version: String
+    /// `standalone`, `cluster` or `sentinel`.
+    public let mode: String
+    /// `master` or `replica`.
+    public let role: String
+}
+
+/// One session, from the greeting to the end of the connection.
+public struct RedisSession: Sendable {
+    public enum Event: Equatable, Sendable {
+        /// The greeting is over; requests are being served.
+        case ready
+        /// The reply to a request. It may be an `.error`: see `RedisError.remedy`.
+        case reply(RequestIdentifier, RESPValue)
+        /// Somebody published on a channel we listen on.
+        case message(channel: [UInt8], payload: [UInt8])
+        /// A request that gets no reply because the session failed. Redis may have run it or not.
+        case lost(RequestIdentifier)
+        /// The session is over and every outstanding request was reported lost. Close the connection.
+        case failed(RedisFailure)
+    }
+
+    private enum State: Equatable {
+        case idle
+        case greeting
+        case ready
+        case failed(RedisFailure)
+    }
+
+    /// Whose turn the next reply is.
+    private enum Expected: Sendable {
+        case greeting(GreetingStep)
+        case command(RequestIdentifier)
+        case script(RequestIdentifier, RedisScriptCall)
+    }
+
+    private struct LoadedScript: Sendable {
+        let source: String
+        let digest: [UInt8]
+    }
+
+    /// The bytes to send. The connection takes them from here.
+    public var output = RESPWriter()
+    /// Known once the session is ready.
+    public private(set) var server: RedisServerDescription?
+
+    private let options: RedisSessionOptions
+    private var state = State.idle
+    private var reader: RESPReader
+    private var expected = RequestQueue<Expected>()
+    /// Requests made before the session was ready. Sent earlier, they might run unauthenticated or in the wrong database.
+    private var waiting: [(RequestIdentifier, RedisRequest)] = []
+    private var waitingBytes = 0
+    /// Channels whose subscription Redis has yet to confirm.
+    private var unconfirmedChannels: Int
+    private var loaded: [String: LoadedScript] = [:]
+    private var lastNumber: UInt64 = 0
+
+    public init(options: RedisSessionOptions) {
+        self.options = options
+        unconfirmedChannels = options.channels.count
+        reader = RESPReader(limits: options.limits)
+    }
+
+    public var isReady: Bool { state == .ready }
+
+    public var failure: RedisFailure? {
+        if case .failed(let failure) = state { failure } else { nil }
+    }
+
+    /// Requests without a reply, those of the greeting included.
+    public var outstandingCount: Int { expected.count &+ waiting.count }
+
+    /// Bytes to send, those of requests that wait for the greeting estimated.
+    public var unsentBytes: Int { output.count &+ waitingBytes }
+
+    /// Whether Redis owes us something: a reply, or the rest of one.
+    public var isAwaitingReply: Bool { !expected.isEmpty || reader.isInsideValue }
+
+    /// Whether a reply has begun to arrive and is not whole.
+    public var isInsideReply: Bool { reader.isInsideValue }
+
+    /// Writes the greeting. To be called once the connection stands, and once only.
+    public mutating func begin() {
+        guard state == .idle else { return }
+        state = .greeting
+        for step in GreetingStep.all(for: options) {
+            output.write(step.command(options))
+            expected.append(.greeting(step))
+        }
+    }
+
+    /// Asks something. Before the session is ready the request is kept until it is. After it failed nothing is sent and no
+    /// event follows: look at `failure` first.
+    public mutating func send(_ request: RedisRequest) -> RequestIdentifier {
+        lastNumber &+= 1
+        let identifier = RequestIdentifier(number: lastNumber)
+        switch state {
+        case .ready: write(request, identifier)
+        case .idle, .greeting:
+            waiting.append((identifier, request))
+            waitingBytes &+= request.approximateBytes
+        case .failed: break
+        }
+        return identifier
+    }
+
+    /// Takes what the connection read.
+    public mutating func receive(_ bytes: UnsafeRawBufferPointer) -> [Event] {
+        var events: [Event] = []
+        var input = bytes
+        do throws(RESPProtocolError) {
+            while failure == nil, let value = try reader.next(from: &input) { handle(value, &events) }
+        } catch {
+            fail(RedisFailure(.protocolViolation, error.description), &events)
+        }
+        return events
+    }
+
+    /// Ends the session because its connection ended, in whatever way.
+    public mutating func end(_ failure: RedisFailure) -> [Event] {
+        var events: [Event] = []
+        fail(failure, &events)
+        return events
+    }
+}
+
+// MARK: - Requests and replies
+
+extension RedisSession {
+    private mutating func write(_ request: RedisRequest, _ identifier: RequestIdentifier) {
+        switch request {
+        case .command(let command):
+            output.write(command)
+            expected.append(.command(identifier))
+        case .script(let call):
+            // Equal sources are mostly the same string in memory, which makes this comparison cheap.
+            if let script = loaded[call.script.name], script.source == call.script.source {
+                output.write(call, as: "EVALSHA", script.digest)
+                expected.append(.script(identifier, call))
+            } else {
+                evaluate(call, identifier)
+            }
+        }
+    }
+
+    private mutating func evaluate(_ call: RedisScriptCall, _ identifier: RequestIdentifier) {
+        output.write(call, as: "EVAL", call.script.source.utf8)
+        expected.append(.command(identifier))
+    }
+
+    private mutating func handle(_ value: RESPValue, _ events: inout [Event]) {
+        if case .push(let elements) = value { return handlePush(elements, &events) }
+        guard let next = expected.popFirst() else {
+            return fail(unexpected(value), &events)
+        }
+        switch next {
+        case .greeting(let step):
+            handleGreeting(step, value, &events)
+        case .script(let identifier, let call) where value.error?.code == "NOSCRIPT":
+            // Nothing ran. This one goes again, at the end of the line; all others keep their places.
+            evaluate(call, identifier)
+        case .command(let identifier), .script(let identifier, _):
+            deliver(value, to: identifier, &events)
+        }
+    }
+
+    private mutating func deliver(_ value: RESPValue, to identifier: RequestIdentifier, _ events: inout [Event]) {
+        events.append(.reply(identifier, value))
+        guard let error = value.error, error.remedy == .reconnect else { return }
+        fail(RedisFailure(.notMaster, error.description), &events)
+    }
+
+    private mutating func handlePush(_ elements: [RESPValue], _ events: inout [Event]) {
+        switch elements.first?.string {
+        case "message" where elements.count == 3:
+            guard let channel = elements[1].bytes, let payload = elements[2].bytes else { return }
+            events.append(.message(channel: channel, payload: payload))
+        case "subscribe" where state == .greeting && expected.count == 1:
+            // A SUBSCRIBE that succeeds is answered by pushes alone, one a channel, and then its place in the queue is free.
+            unconfirmedChannels &-= 1
+            guard unconfirmedChannels == 0 else { return }
+            _ = expected.popFirst()
+            becomeReadyIfGreeted(&events)
+        default:
+            return  // Redis may invent further kinds of push; a client is to ignore those it does not know.
+        }
+    }
+
+    private mutating func forgetWaiting() {
+        waiting = []
+        waitingBytes = 0
+    }
+
+    private func unexpected(_ value: RESPValue) -> RedisFailure {
+        // Before it closes a connection Redis may say why, without being asked.
+        guard let error = value.error else { return RedisFailure(.protocolViolation, "a reply to no request") }
+        return GreetingStep.failure(error, doing: nil)
+    }
+
+    private mutating func fail(_ failure: RedisFailure, _ events: inout [Event]) {
+        guard self.failure == nil else { return }
+        state = .failed(failure)
+        output.discard()
+        for entry in expected.removeAll() {
+            switch entry {
+            case .greeting: break
+            case .command(let identifier), .script(let identifier, _): events.append(.lost(identifier))
+            }
+        }
+        for (identifier, _) in waiting { events.append(.lost(identifier)) }
+        forgetWaiting()
+        events.append(.failed(failure))
+    }
+}
+
+// MARK: - The greeting
+
+extension RedisSession {
+    private mutating func handleGreeting(_ step: GreetingStep, _ value: RESPValue, _ events: inout [Event]) {
+        if let error = value.error, !step.isOptional || error.remedy == .backOff {
+            return fail(GreetingStep.failure(error, doing: step), &events)
+        }
+        switch step {
+        case .hello:
+            server = RedisServerDescription(hello: value)
+        case .loadScript(let script):
+            guard let digest = value.bytes, digest.count == 40 else {
+                let failure = RedisFailure(.protocolViolation, "SCRIPT LOAD of \(script.name) returned no digest")
+                return fail(failure, &events)
+            }
+            loaded[script.name] = LoadedScript(source: script.source, digest: digest)
+        case .subscribe:
+            return fail(RedisFailure(.protocolViolation, "SUBSCRIBE was not answered by a push"), &events)
+        case .select, .probe, .noEvict, .libraryName:
+            break
+        }
+        becomeReadyIfGreeted(&events)
+    }
+
+    private mutating func becomeReadyIfGreeted(_ events: inout [Event]) {
+        guard expected.isEmpty, state == .greeting else { return }
+        state = .ready
+        events.append(.ready)
+        for (identifier, request) in waiting { write(request, identifier) }
+        forgetWaiting()
+    }
+}
+
+extension RedisServerDescription {
+    fileprivate init(hello value: RESPValue) {
+        func field(_ name: String) -> String {
+            value.entries?.first { $0.key.string == name }?.value.string ?? ""
+        }
+        self.init(version: field("version"), mode: field("mode"), role: field("role"))
+    }
+}

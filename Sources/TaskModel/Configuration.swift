@@ -1,0 +1,149 @@
+// Every setting there is, with its meaning, unit and default: this file is the reference. How conf.json is read and
+// what a value may be is in ConfigurationReading.swift.
+//
+// The first thirteen are those of the old system, with their old names and meanings; all others have a default, so that
+// an old conf.json loads as it is.
+
+/// The settings of a node and of the command line: the defaults, or what `parse` made of a conf.json and found good.
+public struct Configuration: Hashable, Sendable {
+    public enum MemoryCaps: String, CaseIterable, Sendable {
+        /// A node that cannot cap the memory of its tasks refuses to start.
+        case required
+        /// It says so and goes on without caps.
+        case bestEffort = "best-effort"
+    }
+
+    public enum CPULimit: String, CaseIterable, Sendable {
+        /// Cores are shares: a task may use what others leave.
+        case weight
+        /// A task never gets more than its cores.
+        case hard
+    }
+
+    public enum RestartMode: String, CaseIterable, Sendable {
+        /// Tasks are finished or returned before the daemon goes.
+        case drain
+        /// Tasks go on and the next daemon takes them over.
+        case keep
+    }
+
+    public enum LogLevel: String, CaseIterable, Sendable { case debug, info, warning, error }
+
+    public enum LogFormat: String, CaseIterable, Sendable {
+        /// `journal` under systemd, else `text`.
+        case auto
+        case text, json, journal
+    }
+
+    // MARK: Taking tasks
+
+    /// `min_dram_gb_accept_new_task`: with less memory available than this the node takes no task. GB, or a share of
+    /// the machine such as `"10%"`.
+    public var minDramAcceptNewTask = MemoryThreshold.share(partsPerMillion: 100_000)
+    /// `min_dram_gb_trigger_return`: with less memory available than this the newest task goes back to the queue. GB,
+    /// or a share; less than `min_dram_gb_accept_new_task`.
+    public var minDramTriggerReturn = MemoryThreshold.share(partsPerMillion: 50_000)
+    /// `sleep_sec_between_accepting_task`: the longest an idle node waits before it looks for lines that were added
+    /// without our wake-up, as old managers do.
+    public var sleepBetweenAcceptingTaskSeconds = 5.0
+    /// `health_report_interval`: how often a node writes its line of `worker_status`.
+    public var healthReportIntervalSeconds = 10.0
+    /// `max_task_per_worker`: tasks at once; nil (`null`): one per core.
+    public var maxTaskPerWorker: Int?
+    /// `max_retry_per_task`: a task is tried on until it failed on this many workers.
+    public var maxRetryPerTask = 3
+    /// `default_task_timeout_seconds`: for lines that name none; 0: no limit.
+    public var defaultTaskTimeoutSeconds = 3600.0
+    /// `task_timeout_check_interval`: how often everything running is checked again, beside the exact timers.
+    public var taskTimeoutCheckIntervalSeconds = 30.0
+    /// `result_dir`: where the output of tasks is kept, a directory a task; made when it is not there.
+    public var resultDirectory = "./result"
+
+    // MARK: Redis
+
+    /// `redis_host`: name or address.
+    public var redisHost = "127.0.0.1"
+    /// `redis_port`: 1 to 65535.
+    public var redisPort = 6379
+    /// `redis_pass`: nil (`null` or an empty string): none.
+    public var redisPassword: String?
+    /// `redis_db`: the number of the database.
+    public var redisDatabase = 0
+    /// `redis_url`: `redis://` or `unix://` (`rediss://` is to come with TLS); where it is given it replaces host,
+    /// port, user, password and database.
+    public var redisURL: String?
+    /// `redis_user`: the ACL user; nil: `default`.
+    public var redisUser: String?
+    /// `redis_pass_file`: a file whose first line is the password, instead of `redis_pass`.
+    public var redisPasswordFile: String?
+    /// `redis_sentinels`: `host:port` of each sentinel; needs `redis_master_name`. To come with Sentinel support.
+    public var redisSentinels: [String] = []
+    /// `redis_master_name`: what the sentinels call our Redis. To come with Sentinel support.
+    public var redisMasterName: String?
+    /// `redis_tls`: speak TLS to Redis. To come with TLS support, as are the four after it.
+    public var redisTLS = false
+    /// `redis_tls_ca_file`: PEM file of the authorities trusted; nil: the system's.
+    public var redisTLSAuthorityFile: String?
+    /// `redis_tls_cert_file`: PEM file of our own certificate.
+    public var redisTLSCertificateFile: String?
+    /// `redis_tls_key_file`: PEM file of its key.
+    public var redisTLSKeyFile: String?
+    /// `redis_tls_server_name`: the name the server's certificate must have; nil: `redis_host`.
+    public var redisTLSServerName: String?
+    /// `allow_insecure_redis`: use a Redis that anyone on the network could use too.
+    public var allowInsecureRedis = false
+    /// `key_prefix`: put before every key, so that several queues can share a Redis; a `{tag}` for a cluster.
+    public var keyPrefix = ""
+
+    // MARK: The node
+
+    /// `node_name`: 1 to 64 letters, digits, dots, underscores and hyphens; nil: the host name up to the first dot.
+    public var nodeName: String?
+    /// `state_dir`: what the daemon keeps for itself.
+    public var stateDirectory = "/var/lib/distcomp"
+    /// `stop_grace_seconds`: how long running tasks have to finish when the daemon is stopped.
+    public var stopGraceSeconds = 20.0
+    /// `lease_seconds`: a node not heard of for this long has lost its tasks to others.
+    public var leaseSeconds = 30.0
+    /// `retry_delay_seconds`: before a failed task is offered again.
+    public var retryDelaySeconds = 1.0
+    /// `restart_mode`: what becomes of running tasks when the daemon is restarted. `keep` is to come with upgrades in
+    /// place.
+    public var restartMode = RestartMode.drain
+    /// `log_level`
+    public var logLevel = LogLevel.info
+    /// `log_format`
+    public var logFormat = LogFormat.auto
+
+    // MARK: Running a task
+
+    /// `task_user`: the user tasks run as; nil: `distcomp` where that user exists, else the daemon's own, without
+    /// capabilities. Only the word `root` makes a task run as root.
+    public var taskUser: String?
+    /// `memory_caps`
+    public var memoryCaps = MemoryCaps.required
+    /// `cpu_limit`
+    public var cpuLimit = CPULimit.weight
+    /// `max_processes_per_task`: processes and threads at once (pids.max).
+    public var maxProcessesPerTask = 4096
+    /// `max_output_bytes`: the longest file a task may write, its output included (RLIMIT_FSIZE).
+    public var maxOutputBytes = 107_374_182_400
+    /// `task_umask`: in conf.json a string of octal digits, `"022"`.
+    public var taskUmask: UInt32 = 0o022
+    /// `kill_grace_seconds`: between TERM and KILL.
+    public var killGraceSeconds = 5.0
+    /// `task_key_file`: with it, nodes run only lines signed with this key. To come with signed tasks.
+    public var taskKeyFile: String?
+
+    /// The defaults.
+    public init() {}
+
+    /// Whether `name` may be the name of a node: it is a field and part of values in Redis, between commas and colons.
+    public static func isNodeName(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count)
+            && name.utf8.allSatisfy { byte in
+                byte.isDigit || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+                    || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+            }
+    }
+}

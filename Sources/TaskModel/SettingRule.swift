@@ -1,0 +1,159 @@
+// What a setting may be: a sentence for people, and a function that takes a JSON value or refuses it.
+
+struct SettingRule<Value> {
+    /// Completes "allowed: ...".
+    let allowed: String
+    /// nil when the value is not allowed.
+    let read: (JSONValue.Content) -> Value?
+}
+
+extension SettingRule {
+    static func orNull<Wrapped>(_ rule: SettingRule<Wrapped>) -> SettingRule where Value == Wrapped? {
+        SettingRule(allowed: rule.allowed + ", or null") { content in
+            if case .null = content { return .some(.none) }
+            return rule.read(content).map(Optional.some)
+        }
+    }
+
+    /// One of the words of an enumeration.
+    static func choice() -> SettingRule where Value: RawRepresentable<String> & CaseIterable {
+        let words = Value.allCases.map { "\"\($0.rawValue)\"" }
+        return SettingRule(allowed: words.joined(separator: " or ")) { content in
+            guard case .string(let word) = content else { return nil }
+            return Value(rawValue: word)
+        }
+    }
+}
+
+extension SettingRule<Int> {
+    static func integer(_ limits: ClosedRange<Int>) -> SettingRule {
+        SettingRule(allowed: "a whole number from \(limits.lowerBound) to \(limits.upperBound)") { content in
+            guard case .integer(let number) = content, limits.contains(Int(number)) else { return nil }
+            return Int(number)
+        }
+    }
+}
+
+extension SettingRule<Double> {
+    static func seconds(_ limits: ClosedRange<Double>) -> SettingRule {
+        let lowest = AmountText.decimal(limits.lowerBound, places: 3)
+        let highest = AmountText.decimal(limits.upperBound, places: 3)
+        return SettingRule(allowed: "seconds from \(lowest) to \(highest)") { content in
+            content.double.flatMap { limits.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// How often something happens: above 0, at most a day.
+    static var interval: SettingRule {
+        SettingRule(allowed: "seconds, above 0 and at most 86400") { content in
+            content.double.flatMap { $0 > 0 && $0 <= 86_400 ? $0 : nil }
+        }
+    }
+}
+
+extension SettingRule<Bool> {
+    static var flag: SettingRule {
+        SettingRule(allowed: "true or false") { content in
+            if case .boolean(let flag) = content { flag } else { nil }
+        }
+    }
+}
+
+extension SettingRule<String> {
+    static var text: SettingRule { matching("a string that is not empty") { _ in true } }
+
+    static var nodeName: SettingRule {
+        matching("a string of 1 to 64 letters, digits, dots, underscores and hyphens", Configuration.isNodeName)
+    }
+
+    static var redisURL: SettingRule {
+        matching("a string that begins with redis:// or unix://") { url in
+            ["redis://", "unix://"].contains { url.hasPrefix($0) && url.utf8.count > $0.utf8.count }
+        }
+    }
+
+    static var keyPrefix: SettingRule {
+        SettingRule(allowed: "a string of at most 64 printable ASCII characters without blanks") { content in
+            guard case .string(let prefix) = content, prefix.utf8.count <= 64 else { return nil }
+            return prefix.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } ? prefix : nil
+        }
+    }
+
+    /// Texts are paths, names and addresses that end up in system calls, where a NUL would cut them short.
+    private static func matching(_ allowed: String, _ matches: @escaping (String) -> Bool) -> SettingRule {
+        SettingRule(allowed: allowed) { content in
+            guard case .string(let text) = content, !text.isEmpty, !text.utf8.contains(0) else { return nil }
+            return matches(text) ? text : nil
+        }
+    }
+}
+
+extension SettingRule<String?> {
+    /// An empty password is none, as it was to the old system.
+    static var password: SettingRule {
+        SettingRule(allowed: "a string without NUL, or null") { content in
+            switch content {
+            case .null: .some(.none)
+            case .string(let password) where !password.utf8.contains(0): .some(password.isEmpty ? nil : password)
+            default: nil
+            }
+        }
+    }
+}
+
+extension SettingRule<[String]> {
+    static var texts: SettingRule {
+        SettingRule(allowed: "an array of strings that are not empty") { content in
+            guard case .array(let elements) = content else { return nil }
+            let texts = elements.compactMap { SettingRule<String>.text.read($0.content) }
+            return texts.count == elements.count ? texts : nil
+        }
+    }
+}
+
+extension SettingRule<UInt32> {
+    static var umask: SettingRule {
+        SettingRule(allowed: "a string of octal digits such as \"022\", at most \"777\"") { content in
+            guard case .string(let digits) = content, (1...4).contains(digits.utf8.count) else { return nil }
+            guard digits.utf8.allSatisfy(\.isDigit), let mask = UInt32(digits, radix: 8) else { return nil }
+            return mask <= 0o777 ? mask : nil
+        }
+    }
+}
+
+extension SettingRule<MemoryThreshold> {
+    static var memoryThreshold: SettingRule {
+        let allowed =
+            "GB from 0 to 8388608, fractions allowed, or a string such as \"512M\" or \"10%\" (of the machine)"
+        return SettingRule(allowed: allowed) { content in
+            if let gigabytes = content.double {
+                guard gigabytes >= 0, gigabytes <= 8_388_608 else { return nil }
+                let bytes = UInt64(gigabytes * 1_073_741_824)
+                return .bytes(bytes == 0 && gigabytes > 0 ? 1 : bytes)
+            }
+            guard case .string(var text) = content else { return nil }
+            text.makeContiguousUTF8()
+            return threshold(text.utf8.span)
+        }
+    }
+
+    private static func threshold(_ text: Span<UInt8>) -> MemoryThreshold? {
+        guard !text.isEmpty, text[text.count - 1] == UInt8(ascii: "%") else {
+            return Amount.memoryBytes(text).map { .bytes($0) }
+        }
+        let (number, end) = Decimal.prefix(of: text)
+        guard let number, end == text.count - 1 else { return nil }
+        return number.scaled(by: 10_000, max: 1_000_000).map { .share(partsPerMillion: $0) }
+    }
+}
+
+extension JSONValue.Content {
+    /// Any number, unless it is NaN or infinite.
+    var double: Double? {
+        switch self {
+        case .integer(let number): Double(number)
+        case .number(let number) where number.isFinite: number
+        default: nil
+        }
+    }
+}

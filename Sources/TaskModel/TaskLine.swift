@@ -1,0 +1,74 @@
+// What one task is, as a line of text says it. The line is also the task's name in every Redis hash, so the text is
+// kept exactly as it was written (surrounding white space aside) and two tasks are the same when their lines are.
+// How the text is read: TaskLineGrammar.swift (fields between colons) and TaskLineJSON.swift (named fields).
+
+/// How a task's command is to be understood.
+public enum TaskType: String, CaseIterable, Hashable, Sendable {
+    /// Given to `sh -c`.
+    case shell
+    /// `python3` with these words.
+    case python
+    /// `echo demo` with these words.
+    case demo
+}
+
+/// What a line says about how long its task may run.
+public enum TimeoutRequest: Hashable, Sendable {
+    /// Nothing: the setting `default_task_timeout_seconds` applies.
+    case byDefault
+    /// `0`: as long as it likes.
+    case none
+    /// At most this many seconds.
+    case seconds(Double)
+}
+
+/// One task, as its line describes it.
+public struct TaskLine: Hashable, Sendable {
+    /// The task's identity: its line without surrounding white space.
+    public let text: String
+    public let type: TaskType
+    /// Higher runs first; from -1,000,000 to 1,000,000.
+    public let priority: Int
+    /// The cap on the memory of all its processes together; 0: no cap of its own.
+    public let memoryBytes: UInt64
+    /// Thousandths of a core it asks for.
+    public let millicores: Int
+    public let timeout: TimeoutRequest
+    /// Never empty, without NUL; without newlines too unless the line is JSON.
+    public let command: String
+
+    /// The longest line taken: a longer command could not be passed to a program in one argument (MAX_ARG_STRLEN in
+    /// execve(2)), and Redis keeps every line several times over.
+    public static let byteCountMax = 128 * 1024
+
+    /// The priorities a line may have.
+    public static let priorities = -1_000_000...1_000_000
+
+    /// The field of `todo_tasks` that tells workers to finish what they run and stop. It is never a task.
+    public static let closeCommand = "WORKER_COMMAND_CLOSE"
+
+    /// How long the task may run, in seconds, where lines that do not say get `fallback` (0: no limit); nil: no limit.
+    public func timeoutSeconds(default fallback: Double) -> Double? {
+        switch timeout {
+        case .byDefault: fallback > 0 ? fallback : nil
+        case .none: nil
+        case .seconds(let seconds): seconds > 0 ? seconds : nil
+        }
+    }
+
+    /// A short name for the task, good as a file name: 16 hex digits, the FNV-1a hash of its line.
+    public var identifier: String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// Byte for byte, as Redis compares them. String's own `==` takes a composed letter and its parts for the same, and
+    /// one of two tasks would be lost.
+    public static func == (left: TaskLine, right: TaskLine) -> Bool {
+        left.text.utf8.elementsEqual(right.text.utf8)
+    }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(text) }
+}

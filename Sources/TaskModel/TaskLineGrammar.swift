@@ -1,0 +1,192 @@
+// Reads a task line. Written with colons it is one of
+//
+//     type:priority:min_dram:min_cpu:command
+//     type:priority:min_dram:min_cpu:timeout_seconds:command
+//
+// and a line that begins with `{` is JSON (TaskLineJSON.swift). The command is all that is left, so it may hold colons
+// itself. The fifth field is a timeout only when it is all digits, or digits and one of s, m, h, d, and a colon
+// follows: `shell:1:0:0:10:30` is the command `30` with a timeout of ten seconds, and so it always was. A command that
+// must begin like a timeout is written as JSON.
+//
+// A million lines are read at a time, so this works on bytes and makes two strings a line, no more.
+
+extension TaskLine {
+    /// Reads a line, in either form; white space around it does not count.
+    public init(parsing text: String) throws(TaskLineError) {
+        var text = text
+        text.makeContiguousUTF8()
+        try self.init(parsing: text.utf8.span)
+    }
+
+    /// Reads a line as it comes from a file or from Redis, in either form; white space around it does not count.
+    public init(parsing bytes: [UInt8]) throws(TaskLineError) {
+        try self.init(parsing: bytes.span)
+    }
+
+    init(parsing bytes: Span<UInt8>) throws(TaskLineError) {
+        let lineRange = bytes.rangeWithoutBlanks(0..<bytes.count)
+        let line = bytes.extracting(lineRange)
+        var fields = TaskFields()
+        let text = fields.checkedText(of: line)
+        if fields.problems.isEmpty {
+            if line[0] == UInt8(ascii: "{") { fields.readJSON(line) } else { fields.readColons(line) }
+        }
+        guard fields.problems.isEmpty else { throw fields.error(in: bytes, lineStart: lineRange.lowerBound) }
+        self.init(text: text, fields: fields)
+    }
+
+    private init(text: String, fields: TaskFields) {
+        self.text = text
+        self.type = fields.type
+        self.priority = fields.priority
+        self.memoryBytes = fields.memoryBytes
+        self.millicores = fields.millicores
+        self.timeout = fields.timeout
+        self.command = fields.command
+    }
+}
+
+/// The fields of a line as they are found, and what is wrong with them. Reading goes on after a problem, so that all
+/// of a line's mistakes are told at once.
+struct TaskFields {
+    struct Problem {
+        let field: String
+        let offset: Int
+        let found: String
+        let expected: String
+    }
+
+    var type = TaskType.shell
+    var priority = 0
+    var memoryBytes: UInt64 = 0
+    var millicores = 0
+    var timeout = TimeoutRequest.byDefault
+    var command = ""
+    private(set) var problems: [Problem] = []
+
+    static let colonForm = "type:priority:min_dram:min_cpu:command"
+    static let typesExpected = TaskType.allCases.map(\.rawValue).joined(separator: ", ")
+    static let priorityExpected =
+        "a whole number from \(TaskLine.priorities.lowerBound) to \(TaskLine.priorities.upperBound)"
+
+    mutating func report(_ field: String, at offset: Int, found: String, expected: String) {
+        guard problems.count < 10 else { return }  // Whoever has ten to mend does not miss the eleventh.
+        problems.append(Problem(field: field, offset: offset, found: found, expected: expected))
+    }
+
+    func error(in bytes: Span<UInt8>, lineStart: Int) -> TaskLineError {
+        TaskLineError(
+            problems.map { problem in
+                TaskLineError.Problem(
+                    field: problem.field, column: bytes.column(ofByteAt: lineStart + problem.offset),
+                    found: problem.found, expected: problem.expected)
+            })
+    }
+
+    /// The line as a string, when it is text, on one line, and of bounded length; else a problem is reported.
+    mutating func checkedText(of line: Span<UInt8>) -> String {
+        if line.isEmpty {
+            report("line", at: 0, found: "nothing", expected: Self.colonForm)
+        } else if line.count > TaskLine.byteCountMax {
+            report("line", at: 0, found: "a longer one", expected: "at most \(TaskLine.byteCountMax) bytes")
+        } else if let offset = line.firstOffset(where: { $0 == 0 || $0 == UInt8(ascii: "\n") }) {
+            let found = line[offset] == 0 ? "a NUL character" : "a newline"
+            report("line", at: offset, found: found, expected: "text on one line")
+        } else {
+            return validText(of: line)
+        }
+        return ""
+    }
+
+    private mutating func validText(of line: Span<UInt8>) -> String {
+        do throws(UTF8.ValidationError) {
+            let text = String(copying: try UTF8Span(validating: line))
+            if text == TaskLine.closeCommand {
+                report("line", at: 0, found: "`\(text)`", expected: "a task; this is the word that stops the workers")
+            }
+            return text
+        } catch {
+            let offset = error.byteOffsets.lowerBound
+            report("line", at: offset, found: "the byte \(hexadecimal(line[offset]))", expected: "UTF-8 text")
+            return ""
+        }
+    }
+
+    /// Fills the fields from the form with colons.
+    mutating func readColons(_ line: Span<UInt8>) {
+        var start = 0
+        for name in ["type", "priority", "memory", "cores"] {
+            guard let colon = line.firstOffset(of: UInt8(ascii: ":"), from: start) else {
+                let found = line.shown(start..<line.count)
+                return report(name, at: start, found: found + ", the last field", expected: Self.colonForm)
+            }
+            readColonField(name, line, start..<colon)
+            start = colon + 1
+        }
+        if let colon = line.firstOffset(of: UInt8(ascii: ":"), from: start), line.isTimeout(start..<colon) {
+            readTimeout(line, start..<colon)
+            start = colon + 1
+        }
+        readCommand(line, start..<line.count)
+    }
+
+    private mutating func readColonField(_ name: String, _ line: Span<UInt8>, _ field: Range<Int>) {
+        let range = line.rangeWithoutBlanks(field)
+        let value = line.extracting(range)
+        switch name {
+        case "type":
+            let type = TaskType(bytes: value)
+            if let type { self.type = type } else { reportValue(name, line, range, "one of \(Self.typesExpected)") }
+        case "priority":
+            let priority = Amount.integer(value, in: TaskLine.priorities)
+            if let priority { self.priority = priority } else { reportValue(name, line, range, Self.priorityExpected) }
+        case "memory":
+            let bytes = Amount.memoryBytes(value)
+            if let bytes { memoryBytes = bytes } else { reportValue(name, line, range, Amount.memoryExpected) }
+        default:
+            let count = Amount.millicores(value)
+            if let count { millicores = count } else { reportValue(name, line, range, Amount.coresExpected) }
+        }
+    }
+
+    private mutating func readTimeout(_ line: Span<UInt8>, _ range: Range<Int>) {
+        let request = Amount.timeout(line.extracting(range))
+        if let request { timeout = request } else { reportValue("timeout", line, range, Amount.timeoutExpected) }
+    }
+
+    private mutating func readCommand(_ line: Span<UInt8>, _ range: Range<Int>) {
+        guard !line.rangeWithoutBlanks(range).isEmpty else {
+            return report("command", at: range.lowerBound, found: "nothing", expected: "the command to run")
+        }
+        guard problems.isEmpty else { return }
+        command = line.text(range)
+    }
+
+    private mutating func reportValue(_ name: String, _ line: Span<UInt8>, _ range: Range<Int>, _ expected: String) {
+        report(name, at: range.lowerBound, found: line.shown(range), expected: expected)
+    }
+}
+
+extension TaskType {
+    init?(bytes: Span<UInt8>) {
+        if bytes.equals("shell") {
+            self = .shell
+        } else if bytes.equals("python") {
+            self = .python
+        } else if bytes.equals("demo") {
+            self = .demo
+        } else {
+            return nil
+        }
+    }
+}
+
+extension Span<UInt8> {
+    /// All digits, or digits and one letter that is a unit of time.
+    fileprivate func isTimeout(_ field: Range<Int>) -> Bool {
+        guard !field.isEmpty, self[field.lowerBound].isDigit else { return false }
+        for index in field.dropLast() where !self[index].isDigit { return false }
+        let last = self[field.upperBound - 1]
+        return last.isDigit || Amount.secondsPerTimeUnit(last) != nil
+    }
+}

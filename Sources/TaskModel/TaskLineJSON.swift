@@ -1,0 +1,81 @@
+// Reads a task line with named fields, for what the form with colons cannot say:
+//
+//     {"type": "shell", "priority": 5, "memory": "8G", "cores": 2, "timeout": "5m", "command": "echo hello"}
+//
+// Only `command` is needed. Without the others it is a shell task of priority 0 with no memory cap of its own, no cores
+// asked for and the default timeout. Numbers and strings alike are read as amounts (Amount.swift). A command may hold
+// newlines here, since the line, which is the task's identity, does not.
+
+extension TaskFields {
+    static let jsonNames = ["type", "priority", "memory", "cores", "timeout", "command"]
+
+    mutating func readJSON(_ line: Span<UInt8>) {
+        let value: JSONValue
+        do throws(JSONError) {
+            value = try JSONReader.read(line.withUnsafeBufferPointer { Array($0) })
+        } catch {
+            return report("line", at: error.offset, found: error.found, expected: error.expected)
+        }
+        guard case .object(let members) = value.content else { return }  // It begins with a brace.
+        var seen: Set<String> = []
+        for member in members {
+            if seen.insert(member.name).inserted {
+                read(member, line)
+            } else {
+                report(shownName(member), at: member.nameOffset, found: "it a second time", expected: "each field once")
+            }
+        }
+        if !seen.contains("command") {
+            report("command", at: line.count - 1, found: "no such field", expected: "the command to run")
+        }
+    }
+
+    private mutating func read(_ member: JSONMember, _ line: Span<UInt8>) {
+        guard Self.jsonNames.contains(member.name) else {
+            let nearest = NearestName.find(member.name, among: Self.jsonNames)
+            let expected = nearest.map { "`\($0)`" } ?? "one of \(Self.jsonNames.joined(separator: ", "))"
+            return report(shownName(member), at: member.nameOffset, found: "an unknown field", expected: expected)
+        }
+        switch (member.name, member.value.content) {
+        case (_, .null) where member.name != "command": break  // As if it were not there.
+        case ("type", .string(let word)):
+            if let type = TaskType(rawValue: word) { self.type = type } else { fallthrough }
+        case ("type", _): reportValue(member, line, "one of \(Self.typesExpected)")
+        case ("priority", .integer(let number)) where TaskLine.priorities.contains(Int(number)): priority = Int(number)
+        case ("priority", _): reportValue(member, line, Self.priorityExpected)
+        case ("memory", let content):
+            let bytes = amount(content, member, line) { Amount.memoryBytes($0) }
+            if let bytes { memoryBytes = bytes } else { reportValue(member, line, Amount.memoryExpected) }
+        case ("cores", let content):
+            let count = amount(content, member, line) { Amount.millicores($0) }
+            if let count { millicores = count } else { reportValue(member, line, Amount.coresExpected) }
+        case ("timeout", let content):
+            let request = amount(content, member, line) { Amount.timeout($0) }
+            if let request { timeout = request } else { reportValue(member, line, Amount.timeoutExpected) }
+        case (_, .string(let text)) where !text.utf8.allSatisfy(\.isBlank) && !text.utf8.contains(0): command = text
+        default: reportValue(member, line, "the command to run, a string that is not empty and has no NUL in it")
+        }
+    }
+
+    /// Reads an amount from the text of a number as it stands in the line, or from a string.
+    private func amount<Value>(
+        _ content: JSONValue.Content, _ member: JSONMember, _ line: Span<UInt8>, _ read: (Span<UInt8>) -> Value?
+    ) -> Value? {
+        switch content {
+        case .integer, .number: return read(line.extracting(member.value.range))
+        case .string(var text):
+            text.makeContiguousUTF8()
+            return read(text.utf8.span)
+        default: return nil
+        }
+    }
+
+    private mutating func reportValue(_ member: JSONMember, _ line: Span<UInt8>, _ expected: String) {
+        let range = member.value.range
+        report(member.name, at: range.lowerBound, found: line.shown(range), expected: expected)
+    }
+
+    private func shownName(_ member: JSONMember) -> String {
+        TerminalText.shortened(TerminalText.escaped(member.name), to: 40)
+    }
+}

@@ -1,0 +1,28 @@
+// Every key name of the queue. Nothing outside this room knows one.
+
+/// The Redis keys of one queue. Several queues share a Redis by different prefixes.
+public struct QueueKeys: Hashable, Sendable {
+    /// What stands before every key, `key_prefix` of the settings.
+    public let prefix: String
+
+    public init(prefix: String = "") { self.prefix = prefix }
+
+    // The six hashes of the old system. They are the truth; all else can be made again from them.
+    public var todo: String { prefix + "todo_tasks" }
+    public var inProgress: String { prefix + "in_progress_tasks" }
+    public var finished: String { prefix + "finished_tasks" }
+    public var failed: String { prefix + "failed_tasks" }
+    public var failReason: String { prefix + "task_fail_reason" }
+    public var workerStatus: String { prefix + "worker_status" }
+
+    /// line -> `token {record}`: how the last attempt ended.
+    public var outcomes: String { prefix + "distcomp:outcomes" }
+    /// Lines in `failed` that wait for another try.
+    public var retrying: String { prefix + "distcomp:retrying" }
+    /// incarnation -> when its lease is over, in server milliseconds.
+    public var leases: String { prefix + "distcomp:leases" }
+    /// Who looks through todo for lines without an index, for as long as the key lives.
+    public var sweeper: String { prefix + "distcomp:sweeper" }
+    /// The channel that wakes idle nodes.
+    public var wakeChannel: String { prefix + "distcomp:wake" }
+}

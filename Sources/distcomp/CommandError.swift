@@ -1,0 +1,37 @@
+// How a command ends when it cannot do what it was asked: one line that says what to do, and the exit status scripts go by.
+
+import RedisClient
+
+/// What went wrong, as the person at the terminal needs to know it.
+enum CommandError: Error {
+    /// The request or the configuration is wrong.
+    case usage(String)
+    /// Redis cannot be reached or does not let us in.
+    case unreachable(String)
+    /// Something else failed.
+    case failed(String)
+    /// Some task failed; all has been said already.
+    case tasksFailed
+    /// Part of the input was wrong, or the output went nowhere; all has been said already.
+    case reported
+    /// Ctrl-C; all has been said already.
+    case interrupted
+
+    init(_ failure: RedisFailure) { self = .unreachable("\(failure)") }
+
+    var message: String? {
+        switch self {
+        case .usage(let text), .unreachable(let text), .failed(let text): text
+        case .tasksFailed, .reported, .interrupted: nil
+        }
+    }
+
+    var exitStatus: Int32 {
+        switch self {
+        case .tasksFailed, .failed: 1
+        case .usage, .reported: 2
+        case .unreachable: 3
+        case .interrupted: 130  // What shells report for SIGINT.
+        }
+    }
+}

@@ -1,0 +1,62 @@
+// Which queue a command is about: the settings', the one of --redis, or the private one of a `distcomp run`.
+
+import ArgumentParser
+import LinuxSystem
+import RedisClient
+import TaskModel
+import TaskQueue
+
+struct ConnectionOptions: ParsableArguments {
+    @Option(help: "Settings (default: ./conf.json, then /etc/distcomp/conf.json, where they exist).")
+    var config: String?
+
+    @Option(help: "redis://[user[:password]@]host[:port][/db] or unix:///path, instead of the settings' Redis.")
+    var redis: String?
+
+    @Option(help: "Look at the `distcomp run` that keeps its state there.")
+    var state: String?
+
+    /// Opens the queue for `body`; one of a run that is over is brought up for as long.
+    func withQueue<Result>(_ body: (QueueClient) throws -> Result) throws -> Result {
+        if let state { return try withQueue(ofRun: state, body) }
+        let configuration = try loadConfiguration()
+        let endpoint: RedisEndpoint
+        do {
+            endpoint = try RedisEndpoint(configuration, urlFromCommandLine: redis)
+        } catch {
+            throw CommandError.usage(error.description)
+        }
+        return try body(try QueueClient(endpoint, prefix: configuration.keyPrefix))
+    }
+
+    private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {
+        guard FileSystem.exists(path + "/redis.sock") || FileSystem.exists(path + "/lock") else {
+            throw CommandError.usage("no run has been started in \(path): `distcomp run FILE --state \(path)` starts one")
+        }
+        if let directory = try StateDirectory.tryOpen(path, create: false) {
+            let redis = try PrivateRedis(in: directory)
+            defer { redis.stop() }
+            return try body(try QueueClient(redis.endpoint))
+        }
+        // The run is going on, and its Redis with it.
+        return try body(try QueueClient(RedisEndpoint(unixPath: path + "/redis.sock")))
+    }
+
+    private func loadConfiguration() throws -> Configuration {
+        let usual = ["conf.json", "/etc/distcomp/conf.json"].first { FileSystem.exists($0) }
+        guard let path = config ?? usual else { return Configuration() }
+        let bytes: [UInt8]
+        do {
+            bytes = try FileSystem.contents(of: path)
+        } catch {
+            throw CommandError.usage("\(error)")
+        }
+        do {
+            let (configuration, warnings) = try Configuration.parse(bytes, file: path)
+            for warning in warnings { standardError.write("distcomp: \(warning)\n") }
+            return configuration
+        } catch {
+            throw CommandError.usage(error.problems.map(\.description).joined(separator: "\ndistcomp: "))
+        }
+    }
+}

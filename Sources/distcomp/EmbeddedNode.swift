@@ -1,0 +1,94 @@
+// The node of one `distcomp run`: the real distcompd, started for this run alone and ended with it.
+
+import LinuxSystem
+import TaskModel
+
+/// A running distcompd that serves this process only.
+final class EmbeddedNode {
+    private let process: Int32
+    private let logPath: String
+    private var ended: ProcessEnding?
+
+    /// What the node is to do differently from a daemon of its own.
+    struct Options {
+        /// The user's settings; nil for those made for a run.
+        var configurationPath: String?
+        /// How often a failed task is tried in all.
+        var attemptsMax: Int
+        /// How many tasks run at once; nil for as many as the settings say.
+        var slots: Int?
+    }
+
+    init(in state: StateDirectory, socketPath: String, options: Options) throws(CommandError) {
+        logPath = state.path + "/node.log"
+        var configurationPath = options.configurationPath ?? ""
+        if configurationPath.isEmpty { configurationPath = try Self.writeConfiguration(in: state, options) }
+        let socket = (try? FileSystem.resolved(socketPath)) ?? socketPath
+        let arguments = [
+            "--config", configurationPath, "--redis", "unix://" + socket, "--state", state.path + "/node", "--serve-parent",
+        ]
+        do throws(SystemError) {
+            let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
+            let log = try OwnedDescriptor.open(logPath, [.writeOnly, .create, .truncate], mode: 0o644)
+            // Its standard output is for the person at this terminal, its standard error the log.
+            process = try ChildProcesses.start(
+                try Self.programPath(), arguments, descriptors: [null.raw, standardError.descriptor, log.raw])
+        } catch {
+            throw .failed("cannot start distcompd: \(error)")
+        }
+    }
+
+    /// How it ended; nil while it runs.
+    func endingIfEnded() -> ProcessEnding? {
+        if ended == nil { ended = (try? ChildProcesses.endingIfEnded(process)) ?? nil }
+        return ended
+    }
+
+    /// Asks it to stop: its tasks go back to todo. Asked again, it hurries.
+    func askToStop() {
+        if endingIfEnded() == nil { ChildProcesses.signal(.terminate, process: process) }
+    }
+
+    /// Waits until it has ended.
+    func waitUntilEnded() {
+        if ended == nil { ended = try? ChildProcesses.wait(for: process) }
+    }
+
+    /// Its last words, when it ended though nobody asked it to.
+    var lastWords: String {
+        let lines = (try? FileSystem.text(of: logPath, bytesMax: 16 << 20))?.split(separator: "\n") ?? []
+        guard let last = lines.last(where: { $0.hasPrefix("distcompd: ") }) else { return "see \(logPath)" }
+        return String(last.dropFirst("distcompd: ".count))
+    }
+
+    /// distcompd beside this program, where a build puts it, or where an installation does.
+    private static func programPath() throws(SystemError) -> String {
+        let program = try FileSystem.destination(ofLink: "/proc/self/exe")
+        let directory = program.lastIndex(of: "/").map { String(program[..<$0]) } ?? "."
+        let beside = directory + "/distcompd"
+        return FileSystem.isExecutable(beside) ? beside : directory + "/../sbin/distcompd"
+    }
+
+    /// A run is for one person at one terminal: caps where they can be had, output beside the queue, no wait at Ctrl-C.
+    private static func writeConfiguration(
+        in state: StateDirectory, _ options: Options
+    ) throws(CommandError) -> String {
+        let path = state.path + "/conf.json"
+        let slots = options.slots.map { "\n  \"max_task_per_worker\": \($0)," } ?? ""
+        let text = """
+            {
+              "memory_caps": "best-effort",
+              "result_dir": \(JSONText.quoted(state.path + "/result")),\(slots)
+              "max_retry_per_task": \(options.attemptsMax),
+              "stop_grace_seconds": 0
+            }
+
+            """
+        do {
+            try FileSystem.replace(path, with: Array(text.utf8), mode: 0o644)
+        } catch {
+            throw .failed("\(error)")
+        }
+        return path
+    }
+}

@@ -1,0 +1,83 @@
+// What a person sees while tasks run: how far it is, what failed, when it will be over. Pure text; who draws it decides when.
+
+/// How the tasks of a queue stand at one moment.
+struct Progress: Equatable {
+    var waiting = 0
+    var running = 0
+    var finished = 0
+    var failed = 0
+
+    var ended: Int { finished + failed }
+    var total: Int { ended + waiting + running }
+    var isOver: Bool { waiting == 0 && running == 0 }
+}
+
+/// Draws `Progress` as one line and estimates when it is over.
+struct ProgressBar {
+    private let startedSeconds: Double
+    private let endedAtStart: Int
+
+    /// - Parameters:
+    ///   - startedSeconds: a time on the clock that `line` is given, too.
+    ///   - endedAtStart: tasks that had ended before; they tell nothing about the speed of this run.
+    init(startedSeconds: Double, endedAtStart: Int) {
+        self.startedSeconds = startedSeconds
+        self.endedAtStart = endedAtStart
+    }
+
+    /// One line of at most `columns` columns. What does not fit is left out, the least important part first.
+    func line(_ progress: Progress, nowSeconds: Double, columns: Int) -> String {
+        let share = progress.total == 0 ? 1 : Double(progress.ended) / Double(progress.total)
+        var parts = ["\(Int(share * 100))%", "\(grouped(progress.ended))/\(grouped(progress.total))"]
+        if progress.failed > 0 { parts.append("\(grouped(progress.failed)) failed") }
+        parts.append("\(grouped(progress.running)) running")
+        if let rate = rate(progress, nowSeconds: nowSeconds) {
+            parts.append("ETA \(duration(Double(progress.total - progress.ended) / rate))")
+            parts.append(rate < 10 ? "\(oneDecimal(rate))/s" : "\(grouped(Int(rate)))/s")
+        }
+
+        var text = ""
+        for part in parts {
+            let longer = text.isEmpty ? part : text + "  " + part
+            if longer.count > columns { break }
+            text = longer
+        }
+        let barWidth = min(30, columns - text.count - 4)
+        guard barWidth >= 8 else { return text }
+        let filled = min(barWidth, Int(Double(barWidth) * share))
+        return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: barWidth - filled) + "]  " + text
+    }
+
+    /// Tasks ended per second since the start, nil before the first.
+    func rate(_ progress: Progress, nowSeconds: Double) -> Double? {
+        let elapsed = nowSeconds - startedSeconds
+        let ended = progress.ended - endedAtStart
+        return elapsed > 0 && ended > 0 ? Double(ended) / elapsed : nil
+    }
+}
+
+/// `12,345`.
+func grouped(_ number: Int) -> String {
+    var text = ""
+    for (index, digit) in String(number).reversed().enumerated() {
+        if index > 0 && index % 3 == 0 && digit != "-" { text.append(",") }
+        text.append(digit)
+    }
+    return String(text.reversed())
+}
+
+/// `2.5`.
+func oneDecimal(_ number: Double) -> String {
+    let tenths = Int(exactly: (number * 10).rounded()) ?? 0
+    return "\(tenths / 10).\(abs(tenths % 10))"
+}
+
+/// `4 s`, `3:07 min`, `2:15 h`, `5 d`.
+func duration(_ seconds: Double) -> String {
+    guard let whole = Int(exactly: seconds.rounded(.up)), whole >= 0 else { return "unknown" }
+    func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+    if whole < 60 { return "\(whole) s" }
+    if whole < 3600 { return "\(whole / 60):\(two(whole % 60)) min" }
+    if whole < 172_800 { return "\(whole / 3600):\(two(whole % 3600 / 60)) h" }
+    return "\(whole / 86_400) d"
+}

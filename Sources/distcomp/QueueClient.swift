@@ -1,0 +1,95 @@
+// The queue as the command line sees it: calls that wait for their answer and fail with a line for the person.
+
+import RedisClient
+import TaskModel
+import TaskQueue
+
+final class QueueClient {
+    let keys: QueueKeys
+    private let client: BlockingRedisClient
+
+    init(_ endpoint: RedisEndpoint, prefix: String = "") throws(CommandError) {
+        keys = QueueKeys(prefix: prefix)
+        var options = RedisConnectionOptions()
+        options.session.scripts = QueueScripts.forCommandLine
+        do {
+            client = try BlockingRedisClient(endpoint, options: options)
+        } catch {
+            throw CommandError(error)
+        }
+    }
+
+    /// Adds tasks, a thousand to a call and many calls to a round trip.
+    func submit(_ lines: [TaskLine]) throws(CommandError) -> SubmitReply {
+        var requests: [RedisRequest] = []
+        var rest = lines[...]
+        while !rest.isEmpty {
+            requests.append(SubmitTasks(rest, keys: keys).request)
+            rest = rest.dropFirst(SubmitTasks.linesMax)
+        }
+        var total = SubmitReply()
+        for value in try pipeline(requests) {
+            total.add(try parsed { () throws(QueueError) in try SubmitTasks.parse(value) })
+        }
+        return total
+    }
+
+    func counts() throws(CommandError) -> QueueCounts {
+        let value = try call(ReadCounts(keys: keys).request)
+        return try parsed { () throws(QueueError) in try ReadCounts.parse(value) }
+    }
+
+    func progress() throws(CommandError) -> Progress {
+        let counts = try counts()
+        return Progress(
+            waiting: counts.todo, running: counts.inProgress, finished: counts.finished, failed: counts.failed)
+    }
+
+    /// Every entry of a hash, a page at a time; one that changes meanwhile may come twice or not at all.
+    func scan(
+        _ key: String, _ use: ([(field: [UInt8], value: [UInt8])]) throws(CommandError) -> Void
+    ) throws(CommandError) {
+        var cursor = "0"
+        repeat {
+            let value = try call(ScanHash(key, cursor: cursor).request)
+            let page = try parsed { () throws(QueueError) in try ScanHash.parse(value) }
+            cursor = page.cursor
+            try use(page.entries)
+        } while cursor != "0"
+    }
+
+    /// The values of `fields` in a hash, nil where there is none.
+    func values(_ key: String, of fields: [[UInt8]]) throws(CommandError) -> [[UInt8]?] {
+        if fields.isEmpty { return [] }
+        let value = try call(ReadFields(key, fields: fields).request)
+        return try parsed { () throws(QueueError) in try ReadFields.parse(value) }
+    }
+
+    /// Whether each of `fields` is a member of a set.
+    func areMembers(_ fields: [[UInt8]], of key: String) throws(CommandError) -> [Bool] {
+        if fields.isEmpty { return [] }
+        let command = RedisCommand(bytes: [Array("SMISMEMBER".utf8), Array(key.utf8)] + fields)
+        let members = try call(.command(command)).elements ?? []
+        return fields.indices.map { $0 < members.count && members[$0].int == 1 }
+    }
+
+    private func call(_ request: RedisRequest) throws(CommandError) -> RESPValue {
+        try pipeline([request]).first ?? .null
+    }
+
+    private func pipeline(_ requests: [RedisRequest]) throws(CommandError) -> [RESPValue] {
+        do {
+            return try client.pipeline(requests)
+        } catch {
+            throw CommandError(error)
+        }
+    }
+
+    private func parsed<Result>(_ parse: () throws(QueueError) -> Result) throws(CommandError) -> Result {
+        do {
+            return try parse()
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// What came of a run: the counts, and for each task that failed, why.
+
+import TaskModel
+import TaskQueue
+
+struct RunSummary {
+    /// How many failures are shown one by one.
+    private static let failuresShownMax = 20
+
+    let counts: QueueCounts
+    private var failuresByCause: [String: Int] = [:]
+    private var failures: [TaskResult] = []
+    private let seconds: Double
+
+    init(_ queue: QueueClient, seconds: Double) throws(CommandError) {
+        counts = try queue.counts()
+        self.seconds = seconds
+        var byCause: [String: Int] = [:]
+        var shown: [TaskResult] = []
+        if counts.failed > 0 {
+            try queue.forEachFailure { result in
+                byCause[result.outcome?.cause.word ?? "unknown", default: 0] += 1
+                if shown.count < Self.failuresShownMax { shown.append(result) }
+            }
+        }
+        failuresByCause = byCause
+        failures = shown
+    }
+
+    /// One object with the integers of `distcomp status --json`, and the failures by their cause.
+    var json: String {
+        var causes = JSONObjectWriter()
+        for (cause, count) in failuresByCause.sorted(by: { $0.key < $1.key }) { causes.field(cause, count) }
+        var writer = JSONObjectWriter()
+        counts.write(to: &writer)
+        writer.field("failed_by_cause", json: causes.bytes)
+        writer.field("wall_seconds", (seconds * 1000).rounded() / 1000)
+        return writer.text
+    }
+
+    func text(columns: Int?) -> String {
+        var text = "\n" + failureTable.rendered(columns: columns ?? 120)
+        if failures.isEmpty { text = "" }
+        if counts.failed > failures.count {
+            text += "... and \(grouped(counts.failed - failures.count)) more: distcomp results --failed\n"
+        }
+        return text + "\n" + sentence + "\n"
+    }
+
+    private var failureTable: TextTable {
+        var table = TextTable([("CAUSE", .left), ("WHY", .left), ("TASK", .left)])
+        for failure in failures {
+            var why = failure.reason
+            if let last = failure.outcome?.stderrTail.split(whereSeparator: \.isNewline).last { why += ": \(last)" }
+            table.append([
+                failure.outcome?.cause.word ?? "unknown", TerminalText.shortened(TerminalText.escaped(why), to: 60), failure.line,
+            ])
+        }
+        return table
+    }
+
+    /// `12 tasks: 9 finished, 3 failed (1 exit, 1 oom, 1 timeout), 4.2 s`.
+    private var sentence: String {
+        let total = counts.finished + counts.failed + counts.todo + counts.inProgress
+        var parts = ["\(grouped(counts.finished)) finished"]
+        if counts.failed > 0 {
+            let causes = failuresByCause.sorted { $0.key < $1.key }.map { "\(grouped($0.value)) \($0.key)" }
+            parts.append("\(grouped(counts.failed)) failed (\(causes.joined(separator: ", ")))")
+        }
+        if counts.todo + counts.inProgress > 0 { parts.append("\(grouped(counts.todo + counts.inProgress)) still to do") }
+        return "\(grouped(total)) task\(total == 1 ? "" : "s"): \(parts.joined(separator: ", ")), \(oneDecimal(seconds)) s"
+    }
+}
+
+extension QueueCounts {
+    /// The integers every `--json` of ours begins with.
+    func write(to writer: inout JSONObjectWriter) {
+        writer.field("todo", todo)
+        writer.field("in_progress", inProgress)
+        writer.field("finished", finished)
+        writer.field("failed", failed)
+        writer.field("workers", workers)
+    }
+}

@@ -1,0 +1,88 @@
+// Between the start of a run and its end: progress for the person, Ctrl-C, and a node that must not end by itself.
+
+import LinuxSystem
+import TaskModel
+
+/// Watches one run until its queue is empty or somebody stops it.
+final class RunWatch {
+    private let queue: QueueClient
+    private let node: EmbeddedNode
+    private let signals: SignalQueue
+    private let showsProgress: Bool
+    private let isTerminal = standardError.isTerminal
+    private var stopRequests = 0
+    private var lastLine = ""
+    private var nextReportSeconds = 0.0
+
+    init(queue: QueueClient, node: EmbeddedNode, signals: consuming SignalQueue, showsProgress: Bool) {
+        self.queue = queue
+        self.node = node
+        self.signals = signals
+        self.showsProgress = showsProgress
+    }
+
+    /// True when it was interrupted; throws when the node ended though nobody asked it to.
+    func untilOver() throws(CommandError) -> Bool {
+        let start = seconds()
+        let before = try queue.progress()
+        let bar = ProgressBar(startedSeconds: start, endedAtStart: before.ended)
+        defer { clearLine() }
+        while true {
+            let progress = try queue.progress()
+            if progress.isOver { return false }
+            show(progress, bar)
+            try takeSignals()
+            if let ending = node.endingIfEnded() {
+                if stopRequests > 0 { return true }
+                clearLine()
+                throw ending == .exit(code: 2) ? .usage(node.lastWords) : .failed("the node ended: \(node.lastWords)")
+            }
+            // Short runs should not wait for a slow poll, long ones should not be asked about all the time.
+            try wait(milliseconds: seconds() - start < 2 ? 10 : 200)
+        }
+    }
+
+    private func takeSignals() throws(CommandError) {
+        while signals.next() != nil {
+            stopRequests += 1
+            node.askToStop()
+            clearLine()
+            standardError.write(
+                stopRequests == 1
+                    ? "stopping: running tasks go back to todo (again to hurry)\n" : "hurrying\n")
+        }
+    }
+
+    private func wait(milliseconds: Int32) throws(CommandError) {
+        do {
+            _ = try DescriptorWait.until(
+                signals.descriptor, readable: true, writable: false, atMostMilliseconds: milliseconds)
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+
+    private func show(_ progress: Progress, _ bar: ProgressBar) {
+        guard showsProgress else { return }
+        let now = seconds()
+        if isTerminal {
+            let columns = standardError.terminalColumns ?? 80
+            let line = bar.line(progress, nowSeconds: now, columns: columns - 1)
+            guard line != lastLine else { return }
+            lastLine = line
+            standardError.write("\r\u{1b}[K" + line)
+        } else if now >= nextReportSeconds {
+            // A file or a pipe gets a line now and then, not a thousand redrawn ones.
+            if nextReportSeconds > 0 { standardError.write(bar.line(progress, nowSeconds: now, columns: 120) + "\n") }
+            nextReportSeconds = now + 10
+        }
+    }
+
+    private func clearLine() {
+        guard showsProgress, isTerminal, !lastLine.isEmpty else { return }
+        lastLine = ""
+        standardError.write("\r\u{1b}[K")
+    }
+
+    private func seconds() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }
+}

@@ -1,0 +1,63 @@
+// The daemon's command line. By hand: it has five options, and the daemon stays small.
+
+/// What distcompd was started with.
+struct Arguments {
+    static let usage = """
+        usage: distcompd [--config FILE] [--redis URL] [--state DIR] [--node NAME] [--serve-parent]
+
+          --config FILE    the settings, JSON (default: /etc/distcomp/conf.json where it exists)
+          --redis URL      redis://[user[:password]@]host[:port][/db] or unix:///path, instead of the settings' Redis
+          --state DIR      where the daemon keeps its own files, instead of the settings' state_dir
+          --node NAME      this node's name, instead of the settings' node_name
+          --serve-parent   serve one `distcomp run`: tasks get the caller's environment and user, and a parent that ends
+                           takes the node with it
+          --version, --help
+        """
+
+    var configurationPath: String?
+    var redisURL: String?
+    var stateDirectory: String?
+    var nodeName: String?
+    var servesParent = false
+
+    enum Outcome {
+        case run(Arguments)
+        case printed(String)
+        case wrong(String)
+    }
+
+    static func parse(_ words: [String]) -> Outcome {
+        var arguments = Arguments()
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            let (name, inlineValue) = split(word)
+            switch name {
+            case "--help", "-h": return .printed(usage)
+            case "--version": return .printed("distcompd \(version)")
+            case "--serve-parent": arguments.servesParent = true
+            case "--config", "--redis", "--state", "--node":
+                guard let value = inlineValue ?? rest.popFirst(), !value.isEmpty else {
+                    return .wrong("\(name) needs a value")
+                }
+                arguments.set(name, to: value)
+            default: return .wrong("unknown option \(word)")
+            }
+        }
+        return .run(arguments)
+    }
+
+    private mutating func set(_ name: String, to value: String) {
+        switch name {
+        case "--config": configurationPath = value
+        case "--redis": redisURL = value
+        case "--state": stateDirectory = value
+        default: nodeName = value
+        }
+    }
+
+    /// `--name=value` and `--name value` are the same.
+    private static func split(_ word: String) -> (String, String?) {
+        guard word.hasPrefix("--"), let equals = word.firstIndex(of: "=") else { return (word, nil) }
+        return (String(word[..<equals]), String(word[word.index(after: equals)...]))
+    }
+}

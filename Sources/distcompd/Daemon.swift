@@ -1,0 +1,225 @@
+// The loop. Whatever is ready becomes an event, NodeSupervisor turns events into actions, and the runner and the queue link
+// perform them. Nothing is decided here and nothing waits but `EventLoop.wait`.
+
+import LinuxSystem
+import Logging
+import NodeSupervisor
+import RedisClient
+import TaskModel
+
+final class Daemon {
+    private enum Token {
+        static let signals: UInt64 = 1
+        static let timer: UInt64 = 2
+        static let queue: UInt64 = 3
+        static let pressure: UInt64 = 4
+    }
+
+    private let node: NodeIdentity
+    private let runner: TaskRunner
+    private let signals: SignalQueue
+    private let services: ServiceManager
+    private let log: Logger
+    private let queue: QueueLink
+    private var supervisor: NodeSupervisor
+    private var loop: EventLoop
+    private var timer: Timer
+    private var pressure: PressureTrigger?
+    private var watched: (descriptor: Int32, generation: Int, writable: Bool)?
+    private var lifeSignDueNanoseconds: Int64?
+    private var done = 0
+    private var failed = 0
+    private var hasLeft = false
+
+    init(
+        _ node: NodeIdentity, _ runner: TaskRunner, _ signals: consuming SignalQueue, _ services: ServiceManager
+    ) throws(StartFailure) {
+        self.node = node
+        self.runner = runner
+        self.signals = signals
+        self.services = services
+        log = node.log
+        queue = QueueLink(node, runner)
+        supervisor = NodeSupervisor(settings: NodeSupervisor.Settings(node))
+        do throws(SystemError) {
+            loop = try EventLoop()
+            timer = try Timer()
+            try loop.add(self.signals.descriptor, for: .readable, token: Token.signals)
+            try loop.add(timer.descriptor, for: .readable, token: Token.timer)
+        } catch {
+            throw .system(error)
+        }
+        watchPressure()
+    }
+
+    /// Connects for the first time. Later losses are survived; a first connection that fails is a mistake to be told at once.
+    func connect() throws(StartFailure) {
+        try queue.connectFirst()
+    }
+
+    /// Runs until a stop was asked for and everything is reported.
+    func runUntilStopped() throws(StartFailure) {
+        lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
+        do throws(SystemError) {
+            while !hasLeft {
+                try arm()
+                try watchQueue()
+                for ready in try loop.wait() { decide(events(from: ready)) }
+                decide(queue.flush())
+                keepAlive()
+            }
+        } catch {
+            throw .system(error)  // epoll and timerfd refuse only what no retry can mend.
+        }
+        if let failure = queue.fatalFailure { throw failure }
+    }
+
+    // MARK: From descriptors to events
+
+    private func events(from ready: EventLoop.Ready) -> [Event] {
+        switch ready.token {
+        case Token.signals: return signalEvents()
+        case Token.timer:
+            timer.acknowledge()
+            return queue.handleDeadline() + [.tick]
+        case Token.queue: return queue.handle(ready)
+        case Token.pressure: return measuredMemory()
+        default: return []
+        }
+    }
+
+    private func signalEvents() -> [Event] {
+        var events: [Event] = []
+        while let signal = signals.next() {
+            switch signal {
+            case .child: events += runner.reapEnded()
+            case .terminate, .interrupt: events.append(.stopRequested)
+            case .hangup: log.info("SIGHUP: the settings are read at the next start only")
+            case .user1, .windowChange: break  // Not blocked, so never queued here.
+            }
+        }
+        return events
+    }
+
+    private func measuredMemory() -> [Event] {
+        do {
+            return [.memory(availableBytes: try MemoryReading.current().availableBytes)]
+        } catch {
+            log.warning("memory cannot be measured: \(error); no task is returned for want of it")
+            return []
+        }
+    }
+
+    // MARK: From events to actions
+
+    /// Feeds the supervisor and does what it asks; what comes of that are events again, until there are none.
+    private func decide(_ events: [Event]) {
+        var pending = events
+        while !pending.isEmpty {
+            let now = Instant(nanoseconds: SystemClock.bootNanoseconds())
+            pending = supervisor.handle(pending, at: now).flatMap { perform($0, at: now) }
+        }
+    }
+
+    private func perform(_ action: Action, at now: Instant) -> [Event] {
+        switch action {
+        case .launch(let number, let task):
+            log.debug("launching", metadata: ["task": "\(task.line.text)", "attempt": "\(task.attempt)"])
+            return [runner.launch(number, task)]
+        case .terminate(let number): return logged("terminate", number) { () throws(SystemError) in try runner.terminate(number) }
+        case .kill(let number): return logged("kill", number) { () throws(SystemError) in try runner.kill(number) }
+        case .collect(let number): return collect(number)
+        case .heartbeat:
+            services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed")
+            return queue.send(action, at: now) + measuredMemory()
+        case .register, .reconcile, .claim, .keep: return queue.send(action, at: now)
+        case .report(let report):
+            if !queue.hasReported(report.number) { note(report) }
+            return queue.send(action, at: now)
+        case .leave:
+            queue.leave()
+            hasLeft = true
+            return []
+        case .measureMemory: return measuredMemory()
+        case .log(let notice):
+            log.log(level: notice.isWarning ? .warning : .info, "\(notice)")
+            if case .dropped(let number, _) = notice { runner.forget(number) }  // No report will ever be answered.
+            return []
+        }
+    }
+
+    private func collect(_ number: TaskNumber) -> [Event] {
+        do {
+            return [try runner.collect(number)]
+        } catch {
+            // Not even busy: the group cannot be removed at all. The supervisor asks again; the operator should know.
+            log.error("\(error); trying again")
+            return [.collected(number, NodeSupervisor.Collected(usage: Usage(wallSeconds: 0), removed: false))]
+        }
+    }
+
+    private func logged(_ what: String, _ number: TaskNumber, _ step: () throws(SystemError) -> Void) -> [Event] {
+        do {
+            try step()
+        } catch {
+            log.error("\(what) \(number): \(error); trying again at the next deadline")
+        }
+        return []
+    }
+
+    private func note(_ report: NodeSupervisor.Report) {
+        guard case .ended(let outcome) = report.result else { return }
+        let fields: Logger.Metadata = [
+            "task": "\(report.task.line.text)", "cause": "\(outcome.cause.word)", "attempt": "\(report.task.attempt)",
+        ]
+        if outcome.succeeded {
+            done += 1
+            log.debug("finished", metadata: fields)
+        } else {
+            failed += 1
+            log.info("failed: \(outcome.reason)", metadata: fields)
+        }
+    }
+
+    // MARK: Waiting
+
+    private func arm() throws(SystemError) {
+        let deadlines = [supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds]
+        try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
+    }
+
+    /// Keeps the loop's idea of the queue's socket in step with the link, which may have made a new one.
+    private func watchQueue() throws(SystemError) {
+        guard let descriptor = queue.descriptor else {
+            watched = nil  // Closed, and so forgotten by epoll.
+            return
+        }
+        let wanted = (descriptor: descriptor, generation: queue.generation, writable: queue.wantsWrite)
+        let interest: EventLoop.Interest = wanted.writable ? [.readable, .writable] : .readable
+        if let watched, watched.generation == wanted.generation {
+            if watched.writable == wanted.writable { return }
+            try loop.modify(descriptor, for: interest, token: Token.queue)
+        } else {
+            try loop.add(descriptor, for: interest, token: Token.queue)
+        }
+        watched = wanted
+    }
+
+    private func watchPressure() {
+        do throws(SystemError) {
+            let trigger = try PressureTrigger()
+            try loop.add(trigger.descriptor, for: .priority, token: Token.pressure)
+            pressure = consume trigger
+        } catch {
+            log.info("no memory pressure events here (\(error)); memory is measured with each heartbeat")
+        }
+    }
+
+    private func keepAlive() {
+        guard let due = lifeSignDueNanoseconds, let period = services.watchdogSeconds else { return }
+        let now = SystemClock.bootNanoseconds()
+        guard now >= due else { return }
+        services.notify("WATCHDOG=1")
+        lifeSignDueNanoseconds = now + Int64(period / 2 * 1e9)
+    }
+}

@@ -1,0 +1,27 @@
+// Why the daemon cannot start, or cannot go on: one line for the operator, and the exit status of the design.
+
+import LinuxSystem
+import RedisClient
+
+struct StartFailure: Error {
+    let message: String
+    let exitStatus: Int32
+
+    /// The command line or the configuration is wrong, or the machine lacks something.
+    static func usage(_ message: String) -> StartFailure { StartFailure(message: message, exitStatus: 2) }
+
+    /// Redis cannot be reached, or does not let us in, or is not fit for a queue.
+    static func redis(_ message: String) -> StartFailure { StartFailure(message: message, exitStatus: 3) }
+
+    /// The kernel refused something no daemon can do without.
+    static func system(_ error: SystemError) -> StartFailure { StartFailure(message: "\(error)", exitStatus: 2) }
+}
+
+/// Runs a step of the start whose refusal ends it.
+func required<Result>(_ step: () throws(SystemError) -> Result) throws(StartFailure) -> Result {
+    do {
+        return try step()
+    } catch {
+        throw .system(error)
+    }
+}

@@ -1,0 +1,92 @@
+// The steps between an identity and a running daemon: what the process needs, where tasks live, a proof that they can.
+
+import LinuxSystem
+import Logging
+import NodeSupervisor
+import TaskModel
+
+/// What is true of the process as a whole.
+func prepareProcess(_ arguments: Arguments) throws(StartFailure) -> SignalQueue {
+    do throws(SystemError) {
+        let signals = try SignalQueue(blocking: [.child, .terminate, .interrupt, .hangup])
+        try reserveDescriptors(below: ProcessLauncher.reservedDescriptors)
+        try Host.adoptOrphans()
+        if arguments.servesParent { try Host.followParent(signal: .terminate) }
+        return signals
+    } catch {
+        throw .system(error)
+    }
+}
+
+/// The control groups of this daemon; nil when there are none and the settings allow to go on without.
+func adoptGroups(_ node: NodeIdentity) throws(StartFailure) -> ControlGroupTree? {
+    do {
+        let tree = try ControlGroupTree.adopt(name: node.groupName, memoryBytesMax: node.memoryBytesForTasks)
+        node.log.info("memory caps by \(tree.memory.rawValue)", metadata: ["groups": "\(tree.tasksPath)"])
+        return tree
+    } catch {
+        guard node.configuration.memoryCaps == .bestEffort else {
+            throw .usage("memory caps cannot be enforced: \(error)")
+        }
+        let notice = "memory caps are off: \(error)"
+        node.log.warning("\(notice)")
+        // The person who typed `distcomp run` reads our standard output, not our log.
+        if node.servesParent { standardOutput.write(notice + "\n") }
+        return nil
+    }
+}
+
+func makeRunner(_ node: NodeIdentity, _ groups: ControlGroupTree?) throws(StartFailure) -> TaskRunner {
+    let configuration = node.configuration
+    let descriptorsBefore = Host.raiseDescriptorLimit()
+    return try required { () throws(SystemError) in
+        let launcher = try ProcessLauncher(
+            path: try launcherPath(),
+            settings: LaunchSettings(
+                account: node.account, umask: configuration.taskUmask,
+                fileSizeBytesMax: configuration.maxOutputBytes == 0 ? nil : UInt64(configuration.maxOutputBytes),
+                descriptorsMax: descriptorsBefore, resetsOomScore: Host.isShieldedFromOutOfMemory))
+        return TaskRunner(
+            groups: groups, launcher: launcher,
+            outputs: try OutputDirectory(path: configuration.resultDirectory, account: node.account),
+            settings: TaskSettings(
+                processesMax: configuration.maxProcessesPerTask, hardProcessorLimit: configuration.cpuLimit == .hard,
+                environment: taskEnvironment(node)))
+    }
+}
+
+/// distcomp-launch beside this program, where a build puts it, or where an installation does.
+private func launcherPath() throws(SystemError) -> String {
+    let program = try FileSystem.destination(ofLink: "/proc/self/exe")
+    let directory = program.lastIndex(of: "/").map { String(program[..<$0]) } ?? "."
+    let beside = directory + "/distcomp-launch"
+    return FileSystem.isExecutable(beside) ? beside : directory + "/../lib/distcomp/distcomp-launch"
+}
+
+/// A daemon's tasks get a clean environment of their own; those of `distcomp run` the caller's, as the caller expects.
+private func taskEnvironment(_ node: NodeIdentity) -> [[UInt8]] {
+    if node.servesParent { return Host.environment.filter { !$0.starts(with: "DISTCOMP_".utf8) } }
+    let account = node.account ?? Account(userIdentifier: Host.userIdentifier)
+    let name = account?.name ?? "\(Host.userIdentifier)"
+    let variables = [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=\(account?.homeDirectory ?? "/")",
+        "USER=\(name)", "LOGNAME=\(name)", "SHELL=/bin/sh", "LANG=C.UTF-8",
+    ]
+    return variables.map { Array($0.utf8) }
+}
+
+/// Starts one process the way tasks are started: what cannot work is found now, once, and not task by task.
+func proveLaunchWorks(_ runner: TaskRunner) throws(StartFailure) {
+    if let failure = runner.launchCanary() {
+        throw .usage("a first process could not be launched as tasks are: \(failure)")
+    }
+}
+
+/// Ends what tasks of an earlier life of this daemon left running: their lease is over, they run elsewhere by now.
+func clearLeftovers(_ groups: ControlGroupTree?, log: Logger) throws(StartFailure) {
+    guard let groups else { return }
+    let found = try required { () throws(SystemError) in try groups.clearLeftovers() }
+    if !found.isEmpty {
+        log.warning("cleared \(found.count) task groups that an earlier life of this daemon left")
+    }
+}

@@ -1,0 +1,242 @@
+// The tasks of this node as the kernel knows them: a group, a process, two files. It does what NodeSupervisor decided and
+// answers with what came of it; it decides nothing itself.
+
+import LinuxSystem
+import NodeSupervisor
+import TaskModel
+
+/// What tasks start from, the same for all of them.
+struct TaskSettings {
+    var processesMax: Int
+    var hardProcessorLimit: Bool
+    /// What every task finds in its environment, besides what is its own.
+    var environment: [[UInt8]]
+}
+
+typealias TaskNumber = NodeSupervisor.TaskNumber
+typealias Event = NodeSupervisor.Event
+typealias Action = NodeSupervisor.Action
+
+final class TaskRunner {
+    private struct RunningTask {
+        let group: TaskGroup
+        var process: Int32?
+    }
+
+    /// How many bytes of a failed task's standard error go into its record.
+    private static let errorTailBytesMax = 2048
+
+    private let groups: ControlGroupTree?
+    private let launcher: ProcessLauncher
+    private let outputs: OutputDirectory
+    private let settings: TaskSettings
+    /// Tasks whose group may still be there.
+    private var running: [TaskNumber: RunningTask] = [:]
+    /// The output of tasks whose report has not been answered.
+    private var kept: [TaskNumber: TaskOutput] = [:]
+    private var numbers: [Int32: TaskNumber] = [:]
+
+    /// - Parameter groups: nil when there are none to be had; tasks are then held together by their process group alone.
+    init(groups: ControlGroupTree?, launcher: ProcessLauncher, outputs: OutputDirectory, settings: TaskSettings) {
+        self.groups = groups
+        self.launcher = launcher
+        self.outputs = outputs
+        self.settings = settings
+    }
+
+    // MARK: Start
+
+    /// Starts `true` in a group of its own and waits for its end; what went wrong, or nil. For the start of the daemon only,
+    /// when there is no loop yet that waiting could hold up.
+    func launchCanary() -> String? {
+        let group = TaskGroup(name: "canary.\(SystemClock.bootNanoseconds())")
+        defer { _ = try? groups?.remove(group) }  // What is left of it is cleared with other leftovers at the next start.
+        do throws(SystemError) {
+            try groups?.create(group, limits: TaskLimits(processesMax: settings.processesMax))
+            let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
+            let process = try launcher.launch(
+                [Array("true".utf8)], environment: settings.environment, standardOutput: null.raw, standardError: null.raw,
+                joining: try groups?.joiningDescriptors(of: group) ?? [])
+            let ending = try ChildProcesses.wait(for: process)
+            if let failure = launcher.failures().first { return "\(describe(failure).step): \(errorText(failure.code))" }
+            return ending == .exit(code: 0) ? nil : "it ended with \(ending)"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind.
+    func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask) -> Event {
+        let group = TaskGroup(name: "\(number.rawValue).\(task.line.identifier)")
+        do throws(LaunchObstacle) {
+            let command = try arguments(for: task.line)
+            let output = try attempt(.task) { () throws(SystemError) in
+                try outputs.createOutput(named: task.line.identifier)
+            }
+            kept[number] = output
+            running[number] = RunningTask(group: group)
+            try attempt(.node) { () throws(SystemError) in try groups?.create(group, limits: limits(for: task.line)) }
+            let process = try attempt(.task) { () throws(SystemError) in
+                try launcher.launch(
+                    command, environment: environment(for: task, output: output),
+                    standardOutput: output.standardOutput.raw, standardError: output.standardError.raw,
+                    joining: try groups?.joiningDescriptors(of: group) ?? [])
+            }
+            running[number]?.process = process
+            numbers[process] = number
+            return .launched(number)
+        } catch {
+            return .launchFailed(number, error.failure)
+        }
+    }
+
+    private func arguments(for line: TaskLine) throws(LaunchObstacle) -> [[UInt8]] {
+        do {
+            return try CommandForm(line).arguments.map { Array($0.utf8) }
+        } catch {
+            throw LaunchObstacle(
+                NodeSupervisor.LaunchFailure(step: "split the command", errno: 0, message: "\(error)", fault: .task))
+        }
+    }
+
+    private func limits(for line: TaskLine) -> TaskLimits {
+        var limits = TaskLimits(processesMax: settings.processesMax)
+        if line.memoryBytes > 0 { limits.memoryBytesMax = line.memoryBytes }
+        if line.millicores > 0 {
+            // The kernel's default weight of 100 stands for one core.
+            limits.processorWeight = min(10_000, max(1, line.millicores / 10))
+            if settings.hardProcessorLimit { limits.processorQuotaMillicores = line.millicores }
+        }
+        return limits
+    }
+
+    private func environment(for task: NodeSupervisor.ClaimedTask, output: TaskOutput) -> [[UInt8]] {
+        let own = [
+            "DISTCOMP_TASK=\(task.line.identifier)",
+            "DISTCOMP_ATTEMPT=\(task.attempt)",
+            "DISTCOMP_MEMORY_BYTES=\(task.line.memoryBytes)",
+            "DISTCOMP_CORES=\(coresText(task.line.millicores))",
+            "DISTCOMP_OUTPUT_DIR=\(output.folderPath)",
+        ]
+        return settings.environment + own.map { Array($0.utf8) }
+    }
+
+    private func coresText(_ millicores: Int) -> String {
+        millicores % 1000 == 0 ? String(millicores / 1000) : String(Double(millicores) / 1000)
+    }
+
+    // MARK: End
+
+    /// Every task whose main process has ended since last asked.
+    func reapEnded() -> [Event] {
+        var ended: [EndedChild] = []
+        while let child = ChildProcesses.nextEnded() { ended.append(child) }
+        var failures: [Int32: LauncherFailure] = [:]
+        for failure in launcher.failures() { failures[failure.process] = failure }
+        return ended.compactMap { child in
+            // An orphan of some task that we adopted: it was in that task's group, which is dealt with as a whole.
+            guard let number = numbers.removeValue(forKey: child.process) else { return nil }
+            if let failure = failures[child.process] { return .launchFailed(number, describe(failure)) }
+            switch child.ending {
+            case .exit(let code): return .exited(number, .code(code))
+            case .signal(let signal): return .exited(number, .signal(signal))
+            }
+        }
+    }
+
+    private func describe(_ failure: LauncherFailure) -> NodeSupervisor.LaunchFailure {
+        NodeSupervisor.LaunchFailure(
+            step: failure.step?.callName ?? "distcomp-launch", errno: failure.code, message: errorText(failure.code),
+            fault: isShortage(failure.code) ? .node : .task)
+    }
+
+    /// TERM to everything in the task's group.
+    func terminate(_ number: TaskNumber) throws(SystemError) {
+        guard let task = running[number] else { return }
+        if let groups {
+            try groups.signal(.terminate, to: task.group)
+        } else if let process = task.process {
+            ChildProcesses.signal(.terminate, processGroup: process)
+        }
+    }
+
+    /// The end of everything in the task's group.
+    func kill(_ number: TaskNumber) throws(SystemError) {
+        guard let task = running[number] else { return }
+        if let groups {
+            try groups.kill(task.group)
+        } else if let process = task.process {
+            ChildProcesses.kill(processGroup: process)
+        }
+    }
+
+    /// Reads what the task used and left, and removes its group if nothing is in it any more.
+    func collect(_ number: TaskNumber) throws(SystemError) -> Event {
+        var usage = TaskGroupUsage()
+        var removed = true
+        if let groups, let task = running[number] {
+            usage = groups.usage(of: task.group)
+            removed = try groups.remove(task.group)
+        }
+        if removed { running[number] = nil }
+        let output = kept[number]
+        let tail = (try? output?.standardErrorTail(bytesMax: Self.errorTailBytesMax)) ?? []
+        return .collected(
+            number,
+            NodeSupervisor.Collected(
+                usage: Usage(usage), removed: removed, stderrTail: String(decoding: tail, as: UTF8.self),
+                stdoutPath: output?.standardOutputPath ?? "", stderrPath: output?.standardErrorPath ?? "",
+                endedAtUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9))
+    }
+
+    /// What the task wrote to standard output, nil when it is more than `bytesMax` or cannot be read.
+    func standardOutput(of number: TaskNumber, bytesMax: Int) -> [UInt8]? {
+        guard let output = kept[number] else { return [] }
+        return (try? output.standardOutputContents(bytesMax: bytesMax)) ?? nil
+    }
+
+    var isOutputDiskFull: Bool { outputs.isFull }
+
+    /// How many tasks have processes here.
+    var runningCount: Int { running.count }
+
+    /// Lets go of the output of a task whose report was answered: the files stay, the descriptors are closed.
+    func forget(_ number: TaskNumber) { kept[number] = nil }
+
+    // MARK: Errors
+
+    private func attempt<Result>(
+        _ fault: NodeSupervisor.LaunchFailure.Fault, _ step: () throws(SystemError) -> Result
+    ) throws(LaunchObstacle) -> Result {
+        do {
+            return try step()
+        } catch {
+            let blamed = isShortage(error.code) ? .node : fault
+            throw LaunchObstacle(
+                NodeSupervisor.LaunchFailure(
+                    step: "\(error.call) \(error.subject)", errno: error.code, message: errorText(error.code), fault: blamed))
+        }
+    }
+
+    /// Whether the node, not the task, ran out of something that may be there again in a moment.
+    private func isShortage(_ code: Int32) -> Bool {
+        [ErrorCode.again, ErrorCode.outOfMemory, ErrorCode.tooManyFiles, ErrorCode.tooManyFilesInSystem].contains(code)
+    }
+}
+
+/// A launch that could not be; an error so that the steps of a launch can be written one after the other.
+private struct LaunchObstacle: Error {
+    let failure: NodeSupervisor.LaunchFailure
+
+    init(_ failure: NodeSupervisor.LaunchFailure) { self.failure = failure }
+}
+
+extension Usage {
+    /// What the kernel counted, in seconds; the wall time is the supervisor's to fill in.
+    fileprivate init(_ usage: TaskGroupUsage) {
+        self.init(
+            wallSeconds: 0, userSeconds: usage.userMicroseconds.map { Double($0) / 1e6 },
+            systemSeconds: usage.systemMicroseconds.map { Double($0) / 1e6 },
+            memoryPeakBytes: usage.memoryPeakBytes, oomKills: usage.oomKills)
+    }
+}

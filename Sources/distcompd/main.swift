@@ -1,0 +1,33 @@
+// The node daemon. Read this file and you know what it does, in which order; each line's room has the how.
+
+import LinuxSystem
+
+let arguments: Arguments
+switch Arguments.parse(Array(CommandLine.arguments.dropFirst())) {
+case .run(let parsed): arguments = parsed
+case .printed(let text):
+    standardOutput.write(text + "\n")
+    exitProcess(0)
+case .wrong(let problem):
+    standardError.write("distcompd: \(problem)\n\(Arguments.usage)\n")
+    exitProcess(2)
+}
+
+do throws(StartFailure) {
+    let services = ServiceManager()
+    let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.
+    let node = try NodeIdentity(arguments)
+    let groups = try adoptGroups(node)
+    let runner = try makeRunner(node, groups)
+    try proveLaunchWorks(runner)
+    try clearLeftovers(groups, log: node.log)
+    let daemon = try Daemon(node, runner, signals, services)
+    try daemon.connect()
+    services.notify("READY=1")
+    try daemon.runUntilStopped()
+    services.notify("STOPPING=1")
+    groups?.leave()
+} catch {
+    standardError.write("distcompd: \(error.message)\n")
+    exitProcess(error.exitStatus)
+}

@@ -1,0 +1,67 @@
+// The few system calls a fixture needs. Tests may do bluntly what the daemon may not.
+
+import Glibc
+import LinuxSystem
+
+/// Starts a program found in PATH. Its output goes nowhere.
+func spawn(_ arguments: [String], standardInput: Int32?) throws -> pid_t {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    if let standardInput {
+        posix_spawn_file_actions_adddup2(&actions, standardInput, 0)
+    } else {
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    }
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+
+    // The threads tests run on block signals, and a child inherits that: it would never see a SIGTERM.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var noSignals = sigset_t()
+    sigemptyset(&noSignals)
+    posix_spawnattr_setsigmask(&attributes, &noSignals)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+
+    var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
+    words.append(nil)
+    defer { for word in words { free(word) } }
+    var child: pid_t = 0
+    let code = posix_spawnp(&child, arguments[0], &actions, &attributes, words, environ)
+    guard code == 0 else { throw SystemError(call: "posix_spawn", subject: arguments[0], code: code) }
+    return child
+}
+
+func reap(_ child: pid_t) {
+    while waitpid(child, nil, 0) == -1 && errno == EINTR {}
+}
+
+/// A port nobody listens on at this moment.
+func freePort() throws -> UInt16 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { throw SystemError.last("socket", "127.0.0.1") }
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let result = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+            bind(descriptor, generic, length) == 0 && getsockname(descriptor, generic, &length) == 0
+        }
+    }
+    guard result else { throw SystemError.last("bind", "127.0.0.1") }
+    return UInt16(bigEndian: address.sin_port)
+}
+
+/// Removes a directory with all in it; links are removed, not followed.
+func removeTree(_ path: String) {
+    // What cannot be removed stays in /tmp; a test has no better use for the error.
+    for name in (try? FileSystem.entries(of: path)) ?? [] {
+        let entry = path + "/" + name
+        if unlink(entry) != 0 { removeTree(entry) }
+    }
+    rmdir(path)
+}

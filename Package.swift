@@ -30,7 +30,12 @@ let package = Package(
                 "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
+        .target(
+            name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture"),
         .testTarget(name: "LayeringTests", dependencies: ["LinuxSystem"]),
+        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
+        .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),
+        .testTarget(name: "TaskModelTests", dependencies: ["TaskModel"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -27,7 +27,9 @@ public enum ChildProcesses {
     /// Waits for one child to end; for programs with nothing else to do.
     public static func wait(for process: Int32) throws(SystemError) -> ProcessEnding {
         var status: Int32 = 0
-        guard retryingInterrupted({ waitpid(process, &status, 0) }) == process else { throw .last("waitpid", "\(process)") }
+        guard retryingInterrupted({ waitpid(process, &status, 0) }) == process else {
+            throw .last("waitpid", "\(process)")
+        }
         return ending(status)
     }
 
@@ -48,18 +50,23 @@ public enum ChildProcesses {
 
     /// Signals every process in the process group that `leader`, a child not yet waited for, leads.
     public static func signal(_ signal: Signal, processGroup leader: Int32) {
+        guard leader > 1 else { return }  // kill(2) takes -1 for everyone and 0 for ourselves.
         _ = Glibc.kill(-leader, signal.rawValue)
         _ = Glibc.kill(-leader, SIGCONT)
     }
 
     /// Kills every process in the process group that `leader` leads or led.
-    public static func kill(processGroup leader: Int32) { _ = Glibc.kill(-leader, SIGKILL) }
+    public static func kill(processGroup leader: Int32) {
+        guard leader > 1 else { return }
+        _ = Glibc.kill(-leader, SIGKILL)
+    }
 
     /// Starts a program that is no task: a private redis-server, a node. Its environment is ours; descriptor n of the child is
     /// `descriptors[n]`; it has a session of its own, so that a Ctrl-C at the terminal is ours alone to act on.
     public static func start(_ path: String, _ arguments: [String], descriptors: [Int32]) throws(SystemError) -> Int32 {
         let words = [path] + arguments
-        return try spawn(path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors, inNewSession: true)
+        return try spawn(
+            path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors, inNewSession: true)
     }
 
     private static func ending(_ status: Int32) -> ProcessEnding {

@@ -16,7 +16,7 @@ public enum SystemClock {
 
     private static func read(_ clock: clockid_t) -> Int64 {
         var time = timespec()
-        clock_gettime(clock, &time)  // Cannot fail: the clock exists on every kernel we run on and the address is valid.
+        clock_gettime(clock, &time)  // Cannot fail: each of our kernels has the clock.
         return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 }

@@ -12,14 +12,32 @@ struct ControlGroupAdoption {
         "Run distcompd as its systemd unit does (Delegate=yes), as root, or as `systemd-run --scope -p Delegate=yes distcompd ...`"
 
     func perform() throws(ContainmentError) -> ControlGroupTree {
+        guard FileSystem.isPlainName(name) else {
+            throw ContainmentError(
+                cause: "\"\(name)\" cannot be the name of a directory", remedy: "Choose another node_name")
+        }
         let mounts = try located()
         guard let own = mounts.unified else {
             throw ContainmentError(
                 cause: "no cgroup v2 tree shows our own group (see /proc/self/cgroup and /proc/self/mountinfo)",
-                remedy: "Mount one: mount -t cgroup2 none /sys/fs/cgroup; in a container, run it with a cgroup namespace")
+                remedy:
+                    "Mount one: mount -t cgroup2 none /sys/fs/cgroup; in a container, run it with a cgroup namespace")
         }
         // An adopted daemon that executes itself anew is already in supervisor/: its place is two levels up.
-        let start = own.hasSuffix("/distcomp.\(name)/supervisor") ? String(own.dropLast("/distcomp.\(name)/supervisor".count)) : own
+        let start =
+            own.hasSuffix("/distcomp.\(name)/supervisor")
+            ? String(own.dropLast("/distcomp.\(name)/supervisor".count)) : own
+        let parents = [start, mounts.legacyMemory, mounts.legacyProcesses].compactMap { $0 }
+        let missing = parents.map { $0 + "/distcomp.\(name)" }.filter { !FileSystem.exists($0) }
+        do throws(ContainmentError) {
+            return try adopt(start: start, mounts)
+        } catch {
+            removeControlGroups(missing, returningTo: start)  // A refusal leaves nothing behind either.
+            throw error
+        }
+    }
+
+    private func adopt(start: String, _ mounts: ControlGroupMounts) throws(ContainmentError) -> ControlGroupTree {
         let available = try controllers(of: start, file: "cgroup.controllers")
         let root = start + "/distcomp.\(name)"
         try makeGroups(root)
@@ -29,7 +47,8 @@ struct ControlGroupAdoption {
         }
         guard let legacy = mounts.legacyMemory else {
             throw ContainmentError(
-                cause: "\(start)/cgroup.controllers lists no memory controller, and no v1 memory hierarchy is mounted either",
+                cause:
+                    "\(start)/cgroup.controllers lists no memory controller, and no v1 memory hierarchy is mounted either",
                 remedy: Self.delegate)
         }
         return try adoptHybrid(start: start, root: root, legacyMemory: legacy, legacyProcesses: mounts.legacyProcesses)
@@ -69,18 +88,19 @@ struct ControlGroupAdoption {
     /// Enables controllers for the children of `group`, all in one write: a partial set would leave it half delegated.
     private func handDown(_ wanted: [String], in group: String) throws(ContainmentError) {
         let file = group + "/cgroup.subtree_control"
-        let missing = Set(wanted.map { Substring($0) }).subtracting(try controllers(of: group, file: "cgroup.subtree_control"))
+        let missing = Set(wanted.map { Substring($0) }).subtracting(
+            try controllers(of: group, file: "cgroup.subtree_control"))
         if missing.isEmpty { return }
         let line = missing.map { "+" + $0 }.joined(separator: " ")
         var remaining = 40
         while true {
             do {
                 return try writeControlFile(file, line)
-            } catch where error.code == EBUSY && remaining > 0 {
+            } catch  where error.code == EBUSY && remaining > 0 {
                 // The move into supervisor/ may take a moment to be seen; there is no loop yet that this wait could hold up.
                 remaining -= 1
                 usleep(25_000)
-            } catch where error.code == EBUSY {
+            } catch  where error.code == EBUSY {
                 throw ContainmentError(
                     cause: "\(error) (other processes share the group distcompd was started in)", remedy: Self.delegate)
             } catch {
@@ -103,12 +123,16 @@ struct ControlGroupAdoption {
     private func adoptHybrid(
         start: String, root: String, legacyMemory: String, legacyProcesses: String?
     ) throws(ContainmentError) -> ControlGroupTree {
-        let remedy = "Run distcompd as root where the v1 hierarchies are writable, or boot with systemd.unified_cgroup_hierarchy=1"
+        let remedy =
+            "Run distcompd as root where the v1 hierarchies are writable, or boot with systemd.unified_cgroup_hierarchy=1"
         let memoryTasks = legacyMemory + "/distcomp.\(name)/task-groups"
         try attempt(remedy: remedy) { () throws(SystemError) in
             try makeLegacyGroups(below: legacyMemory)
             try writeControlFile(memoryTasks + "/memory.use_hierarchy", "1", ifPresent: true)
+            // The limit with swap must never be below the one without, whatever an earlier life left there.
+            try writeControlFile(memoryTasks + "/memory.memsw.limit_in_bytes", "-1", ifPresent: true)
             try writeControlFile(memoryTasks + "/memory.limit_in_bytes", String(memoryBytesMax))
+            try writeControlFile(memoryTasks + "/memory.memsw.limit_in_bytes", String(memoryBytesMax), ifPresent: true)
         }
         var taskPaths = [root + "/tasks", memoryTasks]
         // pids of v1 is taken where it is offered: with it a fork bomb meets a limit, without it still the memory cap.
@@ -151,7 +175,9 @@ struct ControlGroupAdoption {
     }
 
     private func controllers(of group: String, file: String) throws(ContainmentError) -> Set<Substring> {
-        let text = try attempt(remedy: Self.delegate) { () throws(SystemError) in try FileSystem.text(of: group + "/" + file) }
+        let text = try attempt(remedy: Self.delegate) { () throws(SystemError) in
+            try FileSystem.text(of: group + "/" + file)
+        }
         return Set(text.split(separator: " "))
     }
 
@@ -166,11 +192,20 @@ struct ControlGroupAdoption {
     }
 }
 
+/// Moves this process back to `startGroup`, and removes the groups that adoption makes in `roots` as far as they are empty.
+func removeControlGroups(_ roots: [String], returningTo startGroup: String) {
+    if roots.isEmpty { return }
+    _ = try? writeControlFile(startGroup + "/cgroup.procs", "0")
+    for root in roots {
+        for name in ["/tasks", "/task-groups", "/supervisor", ""] { _ = rmdir(root + name) }
+    }
+}
+
 /// Writes a control file that only some kernels have; where it is missing, there is nothing to control.
 private func writeControlFile(_ path: String, _ value: String, ifPresent: Bool) throws(SystemError) {
     do {
         try writeControlFile(path, value)
-    } catch where ifPresent && error.code == ENOENT {
+    } catch  where ifPresent && error.code == ENOENT {
         return
     }
 }

@@ -24,16 +24,13 @@ public struct ControlGroupMounts: Equatable, Sendable {
         let groups = ControlGroupMounts.groups(in: memberships)
         for line in mounts.split(separator: "\n") {
             guard let mount = Mount(line) else { continue }
+            // Of several mounts of one hierarchy, the first that shows our group is taken.
             if mount.type == "cgroup2", unified == nil, let group = groups[""] {
                 unified = mount.directory(of: group)
-                unifiedMount = mount.point
+                unifiedMount = unified == nil ? nil : mount.point
             } else if mount.type == "cgroup" {
-                if mount.options.contains("memory"), let group = groups["memory"] {
-                    legacyMemory = mount.directory(of: group)
-                }
-                if mount.options.contains("pids"), let group = groups["pids"] {
-                    legacyProcesses = mount.directory(of: group)
-                }
+                if legacyMemory == nil { legacyMemory = mount.directory(of: "memory", among: groups) }
+                if legacyProcesses == nil { legacyProcesses = mount.directory(of: "pids", among: groups) }
             }
         }
     }
@@ -67,9 +64,19 @@ public struct ControlGroupMounts: Equatable, Sendable {
             options = fields[dash + 3].split(separator: ",")
         }
 
+        /// The directory of our group of `controller`, or nil when this is not its hierarchy.
+        func directory(of controller: Substring, among groups: [Substring: Substring]) -> String? {
+            guard options.contains(controller), let group = groups[controller] else { return nil }
+            return directory(of: group)
+        }
+
         /// The directory of `group` under this mount, or nil when the mount shows another part of the hierarchy.
         func directory(of group: Substring) -> String? {
-            if root == "/" { return group == "/" ? point : point + group }
+            if root == "/" {
+                // Outside of our control group namespace: the path would lead out of the mount.
+                if group == "/.." || group.hasPrefix("/../") { return nil }
+                return group == "/" ? point : point + group
+            }
             guard group.hasPrefix(root) else { return nil }
             let below = group.dropFirst(root.count)
             guard below.isEmpty || below.hasPrefix("/") else { return nil }

@@ -63,7 +63,8 @@ public final class ControlGroupTree {
 
     init(
         unified: SharedDescriptor, legacyMemory: SharedDescriptor? = nil, legacyProcesses: SharedDescriptor? = nil,
-        taskPaths: [String], startGroup: String, memory: MemoryEnforcement, controlsProcessorTime: Bool, controlsProcessCount: Bool
+        taskPaths: [String], startGroup: String, memory: MemoryEnforcement, controlsProcessorTime: Bool,
+        controlsProcessCount: Bool
     ) {
         self.unified = unified
         self.legacyMemory = legacyMemory
@@ -92,9 +93,10 @@ public final class ControlGroupTree {
         for name in try taskGroupNames() {
             found.append(name)
             let group = TaskGroup(name: name)
-            try kill(group)
             var remaining = 200
+            try kill(group)
             while try !remove(group) {
+                try kill(group)  // Again: where there is no cgroup.kill, one pass may miss what was just being born.
                 // At start there is no loop to serve yet, so waiting here holds nobody up; killed processes may take a while
                 // to give their memory back.
                 guard remaining > 0 else { throw SystemError(call: "rmdir", subject: "tasks/\(name)", code: EBUSY) }
@@ -119,19 +121,18 @@ public final class ControlGroupTree {
     private func isGroup(_ path: String) throws(SystemError) -> Bool {
         do {
             return try FileSystem.status(of: path).isDirectory
-        } catch where error.code == ENOENT {
+        } catch  where error.code == ENOENT {
             return false
         }
     }
 
     /// Leaves the hierarchies as they were found, as far as that is possible: a delegated group that handed controllers
     /// down cannot take its process back, and systemd then removes the whole when the unit ends.
-    public func leave() {
-        _ = try? writeControlFile(startGroup + "/cgroup.procs", "0")
-        for path in taskPaths {
-            let root = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-            for path in [path, root + "/supervisor", root] { _ = rmdir(path) }
-        }
+    public func leave() { removeControlGroups(roots, returningTo: startGroup) }
+
+    /// `distcomp.<name>` in every hierarchy it is in.
+    private var roots: [String] {
+        taskPaths.map { path in String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) }
     }
 }
 

@@ -37,9 +37,19 @@ public enum FileSystem {
         let temporary = path + ".new"
         _ = unlink(temporary)  // Left by a crash; if it cannot go, the exclusive creation below says why.
         let file = try OwnedDescriptor.open(temporary, [.writeOnly, .create, .exclusive, .doNotFollow], mode: mode)
-        try file.writeAll(bytes, subject: temporary)
-        guard fsync(file.raw) == 0 else { throw .last("fsync", temporary) }
-        guard rename(temporary, path) == 0 else { throw .last("rename", path) }
+        do throws(SystemError) {
+            try file.writeAll(bytes, subject: temporary)
+            guard fsync(file.raw) == 0 else { throw .last("fsync", temporary) }
+            guard rename(temporary, path) == 0 else { throw .last("rename", path) }
+        } catch {
+            unlink(temporary)  // Half a file would only take more of the room that was missing.
+            throw error
+        }
+    }
+
+    /// Whether `name` names an entry of the directory it is looked up in, and nothing outside of it.
+    public static func isPlainName(_ name: String) -> Bool {
+        !["", ".", ".."].contains(name) && !name.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "/") }
     }
 
     /// Creates a directory and those above it that are missing; one that exists is left as it is.
@@ -47,7 +57,9 @@ public enum FileSystem {
         if mkdir(path, mode) == 0 { return }
         switch errno {
         case EEXIST:
-            guard try status(of: path).isDirectory else { throw SystemError(call: "mkdir", subject: path, code: ENOTDIR) }
+            guard try status(of: path).isDirectory else {
+                throw SystemError(call: "mkdir", subject: path, code: ENOTDIR)
+            }
         case ENOENT:
             guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { throw .last("mkdir", path) }
             try createDirectories(String(path[..<slash]), mode: mode)
@@ -85,7 +97,10 @@ public enum FileSystem {
         defer { closedir(stream) }
         var names: [String] = []
         while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            // As a C string, not as the 256 bytes it is declared with: cgroupfs has longer names.
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
+                name.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+            }
             if name != "." && name != ".." { names.append(name) }
         }
         return names
@@ -108,7 +123,9 @@ public enum FileSystem {
     public static func destination(ofLink path: String) throws(SystemError) -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { raw in
-            raw.withMemoryRebound(to: CChar.self) { text in text.baseAddress.map { readlink(path, $0, text.count) } ?? -1 }
+            raw.withMemoryRebound(to: CChar.self) { text in
+                text.baseAddress.map { readlink(path, $0, text.count) } ?? -1
+            }
         }
         guard count >= 0 else { throw .last("readlink", path) }
         return String(decoding: buffer[..<count], as: UTF8.self)
@@ -130,7 +147,9 @@ extension OwnedDescriptor {
             let count = retryingInterrupted { Glibc.read(raw, &buffer, buffer.count) }
             if count < 0 { throw .last("read", subject) }
             if count == 0 { return bytes }
-            guard bytes.count + count <= bytesMax else { throw SystemError(call: "read", subject: subject, code: EFBIG) }
+            guard bytes.count + count <= bytesMax else {
+                throw SystemError(call: "read", subject: subject, code: EFBIG)
+            }
             bytes.append(contentsOf: buffer[..<count])
         }
     }

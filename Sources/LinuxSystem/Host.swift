@@ -115,7 +115,8 @@ public enum Host {
         var entries: [[UInt8]] = []
         var pointer = clinux_environment()
         while let current = pointer?.pointee {
-            entries.append(Array(UnsafeBufferPointer(start: current, count: strlen(current)).map { UInt8(bitPattern: $0) }))
+            entries.append(
+                Array(UnsafeBufferPointer(start: current, count: strlen(current)).map { UInt8(bitPattern: $0) }))
             pointer = pointer.map { $0 + 1 }
         }
         return entries
@@ -123,7 +124,9 @@ public enum Host {
 
     /// Whether this process is preferred by the out-of-memory killer less than others, which its tasks must not inherit.
     public static var isShieldedFromOutOfMemory: Bool {
-        guard let text = try? FileSystem.text(of: "/proc/self/oom_score_adj"), let score = Int(text) else { return false }
+        guard let text = try? FileSystem.text(of: "/proc/self/oom_score_adj"), let score = Int(text) else {
+            return false
+        }
         return score < 0
     }
 
@@ -159,7 +162,9 @@ extension Host {
 
     /// How many cores are busy, by the load average over the last minute (/proc/loadavg); 0 when that cannot be told.
     public static var busyCores: Double {
-        guard let text = try? FileSystem.text(of: "/proc/loadavg"), let first = text.split(separator: " ").first else { return 0 }
+        guard let text = try? FileSystem.text(of: "/proc/loadavg"), let first = text.split(separator: " ").first else {
+            return 0
+        }
         return Double(first) ?? 0
     }
 }

@@ -46,7 +46,8 @@ extension OwnedDescriptor {
     }
 
     /// Opens `path` by open(2), relative to the working directory.
-    public static func open(_ path: String, _ flags: OpenFlags, mode: UInt32 = 0) throws(SystemError) -> OwnedDescriptor {
+    public static func open(_ path: String, _ flags: OpenFlags, mode: UInt32 = 0) throws(SystemError) -> OwnedDescriptor
+    {
         try open(path, flags, mode: mode, belowRaw: AT_FDCWD)
     }
 

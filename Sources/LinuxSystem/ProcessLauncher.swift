@@ -116,7 +116,8 @@ public final class ProcessLauncher {
         return try spawn(path, options.map { Array($0.utf8) } + arguments, environment: environment, handing: handed)
     }
 
-    /// The launches that failed since last asked. A failure is here before its process can be reaped, so reap first, then ask.
+    /// The launches that failed since last asked. A failure is here before its process can be reaped, so reap first, then ask;
+    /// and keep what comes for a process that is not reaped yet: it comes only once.
     public func failures() -> [LauncherFailure] {
         var failures: [LauncherFailure] = []
         var record: (Int32, Int32, Int32) = (0, 0, 0)
@@ -141,14 +142,20 @@ public final class ProcessLauncher {
 }
 
 /// posix_spawn(3) of `path`: descriptor `handed[n]` becomes n in the child, every signal has its default action and none is
-/// blocked. All other descriptors are close-on-exec.
+/// blocked. All other descriptors are close-on-exec. A NUL byte inside a string is refused (EINVAL): cut there, it would mean
+/// something else.
 func spawn(
     _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32], inNewSession: Bool = false
 ) throws(SystemError) -> Int32 {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    for (target, source) in handed.enumerated() {
+    guard !arguments.contains(where: { $0.contains(0) }), !environment.contains(where: { $0.contains(0) }) else {
+        throw SystemError(call: "posix_spawn", subject: path, code: EINVAL)
+    }
+    let moved = try movedAbove(handed)
+    defer { for raw in moved.copies { close(raw) } }
+    for (target, source) in moved.descriptors.enumerated() {
         let code = posix_spawn_file_actions_adddup2(&actions, source, Int32(target))
         guard code == 0 else { throw SystemError(call: "posix_spawn", subject: path, code: code) }
     }
@@ -176,8 +183,25 @@ func spawn(
     return process
 }
 
-/// Lays `strings` out as execve(2) wants them: a NULL-terminated array of NUL-terminated strings. A string is cut at a NUL byte
-/// of its own.
+/// `handed` with copies in place of those whose number a dup2 of the same launch would overwrite before their turn. There are
+/// none where the low numbers are reserved, see `reserveDescriptors`.
+private func movedAbove(_ handed: [Int32]) throws(SystemError) -> (descriptors: [Int32], copies: [Int32]) {
+    var descriptors = handed
+    var copies: [Int32] = []
+    for (target, source) in handed.enumerated() where source < handed.count && source != target {
+        let copy = clinux_duplicate_from(source, Int32(handed.count))
+        guard copy >= 0 else {
+            let failure = SystemError.last("fcntl F_DUPFD_CLOEXEC", "descriptor \(source)")
+            for raw in copies { close(raw) }
+            throw failure
+        }
+        descriptors[target] = copy
+        copies.append(copy)
+    }
+    return (descriptors, copies)
+}
+
+/// Lays `strings` out as execve(2) wants them: a NULL-terminated array of NUL-terminated strings.
 private func withCStrings<Result>(
     _ strings: [[UInt8]], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {

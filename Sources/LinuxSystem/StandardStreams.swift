@@ -17,7 +17,9 @@ public struct StandardStream: Sendable {
         var done = 0
         while done < bytes.count {
             let step = bytes.withUnsafeBytes { buffer in
-                retryingInterrupted { Glibc.write(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done) }
+                retryingInterrupted {
+                    Glibc.write(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done)
+                }
             }
             if step > 0 {
                 done += step

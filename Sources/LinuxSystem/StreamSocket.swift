@@ -46,7 +46,8 @@ public enum AddressResolver {
         while let current = entry {
             var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
             let unnamed = getnameinfo(
-                current.pointee.ai_addr, current.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+                current.pointee.ai_addr, current.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0,
+                NI_NUMERICHOST)
             if unnamed == 0 {
                 let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
                 addresses.append(.internet(address: String(decoding: bytes, as: UTF8.self), port: port))
@@ -105,7 +106,9 @@ public struct StreamSocket: ~Copyable {
     public func finishConnecting() throws(SystemError) {
         var code: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
-        guard getsockopt(owned.raw, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else { throw .last("getsockopt", "\(address)") }
+        guard getsockopt(owned.raw, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else {
+            throw .last("getsockopt", "\(address)")
+        }
         guard code == 0 else { throw SystemError(call: "connect", subject: "\(address)", code: code) }
     }
 

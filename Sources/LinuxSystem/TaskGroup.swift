@@ -47,13 +47,22 @@ public struct TaskGroupUsage: Equatable, Sendable {
 extension ControlGroupTree {
     /// Makes the group and writes every limit, before any process exists. On any refusal nothing is left behind.
     public func create(_ group: TaskGroup, limits: TaskLimits) throws(SystemError) {
+        guard FileSystem.isPlainName(group.name) else {
+            throw SystemError(call: "mkdir", subject: "tasks/\(group.name)", code: EINVAL)
+        }
+        var made: [SharedDescriptor] = []
         do {
-            for tasks in hierarchies { try makeGroup(group.name, in: tasks) }
+            for tasks in hierarchies {
+                try makeGroup(group.name, in: tasks)
+                made.append(tasks)
+            }
             try setMemory(limits, of: group)
             try setProcesses(limits, of: group)
             try setProcessorTime(limits, of: group)
         } catch {
-            _ = try? remove(group)  // The first refusal is the one to report.
+            // Only what was made here: a group of that name that was there already is another's. The first refusal is the
+            // one to report.
+            for tasks in made { _ = try? removeGroup(group.name, from: tasks) }
             throw error
         }
     }
@@ -89,7 +98,9 @@ extension ControlGroupTree {
         if let millicores = limits.processorQuotaMillicores {
             let periodMicroseconds = 100_000
             let (quota, overflow) = millicores.multipliedReportingOverflow(by: periodMicroseconds / 1000)
-            try write("\(overflow ? "max" : String(max(1000, quota))) \(periodMicroseconds)", to: "cpu.max", of: group, in: unified)
+            try write(
+                "\(overflow ? "max" : String(max(1000, quota))) \(periodMicroseconds)", to: "cpu.max", of: group,
+                in: unified)
         }
     }
 
@@ -112,7 +123,8 @@ extension ControlGroupTree {
             guard raw >= 0 else { continue }  // ESRCH: it has ended meanwhile.
             let handle = OwnedDescriptor(adopting: raw)
             guard isProcess(process, in: group) else { continue }
-            _ = clinux_pidfd_send_signal(handle.raw, signal.rawValue)  // ESRCH again; nothing else can be refused to us.
+            // ESRCH again; nothing else can be refused to us.
+            _ = clinux_pidfd_send_signal(handle.raw, signal.rawValue)
             _ = clinux_pidfd_send_signal(handle.raw, SIGCONT)
         }
     }
@@ -121,7 +133,7 @@ extension ControlGroupTree {
     public func kill(_ group: TaskGroup) throws(SystemError) {
         do {
             try write("1", to: "cgroup.kill", of: group, in: unified)
-        } catch where error.code == ENOENT {
+        } catch  where error.code == ENOENT {
             // Before Linux 5.14 there is no cgroup.kill: the caller repeats until the group is empty.
             for process in (try? processes(of: group)) ?? [] {
                 let raw = clinux_pidfd_open(process)
@@ -153,7 +165,9 @@ extension ControlGroupTree {
             usage.systemMicroseconds = value(of: "system_usec", in: statistics)
         }
         if let legacyMemory {
-            usage.memoryPeakBytes = (try? read("memory.max_usage_in_bytes", of: group, in: legacyMemory)).flatMap { UInt64($0) }
+            usage.memoryPeakBytes = (try? read("memory.max_usage_in_bytes", of: group, in: legacyMemory)).flatMap {
+                UInt64($0)
+            }
             let control = try? read("memory.oom_control", of: group, in: legacyMemory)
             usage.oomKills = control.flatMap { value(of: "oom_kill", in: $0) }
         } else {
@@ -185,7 +199,7 @@ extension ControlGroupTree {
         do {
             let descriptor = try OwnedDescriptor.open(path, [.writeOnly], below: tasks)
             try descriptor.writeAll(Array(value.utf8), subject: path)
-        } catch where ifPresent && error.code == ENOENT {
+        } catch  where ifPresent && error.code == ENOENT {
             return  // No such control on this kernel (no swap accounting): there is nothing to limit.
         }
     }

@@ -24,6 +24,9 @@ public final class OutputDirectory {
 
     /// Creates the folder `name` and empty files for the two streams; what an earlier attempt wrote is replaced.
     public func createOutput(named name: String) throws(SystemError) -> TaskOutput {
+        guard FileSystem.isPlainName(name) else {
+            throw SystemError(call: "mkdir", subject: "\(path)/\(name)", code: EINVAL)
+        }
         let folder = try openFolder(name)
         let output = TaskOutput(
             standardOutput: try createFile("stdout", in: folder, of: name),
@@ -35,7 +38,8 @@ public final class OutputDirectory {
     public var isFull: Bool {
         var statistics = statvfs()
         guard fstatvfs(directory.raw, &statistics) == 0 else { return false }
-        let (freeBytes, overflow) = UInt64(statistics.f_bavail).multipliedReportingOverflow(by: UInt64(statistics.f_frsize))
+        let (freeBytes, overflow) = UInt64(statistics.f_bavail).multipliedReportingOverflow(
+            by: UInt64(statistics.f_frsize))
         return !overflow && freeBytes < 64 << 10
     }
 
@@ -50,9 +54,13 @@ public final class OutputDirectory {
         _ stream: String, in folder: SharedDescriptor, of name: String
     ) throws(SystemError) -> SharedDescriptor {
         let flags: OpenFlags = [.readWrite, .append, .create, .exclusive, .doNotFollow]
-        if unlinkat(folder.raw, stream, 0) != 0 && errno != ENOENT { throw .last("unlink", "\(path)/\(name)/\(stream)") }
+        if unlinkat(folder.raw, stream, 0) != 0 && errno != ENOENT {
+            throw .last("unlink", "\(path)/\(name)/\(stream)")
+        }
         let file = try OwnedDescriptor.open(stream, flags, mode: 0o644, below: folder)
-        if let owner, fchown(file.raw, owner.user, owner.group) != 0 { throw .last("chown", "\(path)/\(name)/\(stream)") }
+        if let owner, fchown(file.raw, owner.user, owner.group) != 0 {
+            throw .last("chown", "\(path)/\(name)/\(stream)")
+        }
         return SharedDescriptor(file)
     }
 }

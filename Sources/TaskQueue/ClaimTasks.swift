@@ -56,12 +56,14 @@ public struct ClaimTasks: Sendable {
 
     /// - Throws: `QueueError.fenced` when the lease is over: what this incarnation held belongs to others now.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        guard let parts = try elements(value), parts.count == 4, let rows = parts[0].elements, let due = parts[3].int else {
+        guard let parts = try elements(value), parts.count == 4, let rows = parts[0].elements, let due = parts[3].int
+        else {
             throw .unexpectedReply("claim")
         }
         var tasks: [Claimed] = []
         for index in stride(from: 0, to: rows.count - 2, by: 3) {
-            guard let line = rows[index].string, let token = rows[index + 1].string, let attempt = rows[index + 2].int else {
+            guard let line = rows[index].string, let token = rows[index + 1].string, let attempt = rows[index + 2].int
+            else {
                 throw .unexpectedReply("claim")
             }
             tasks.append(Claimed(line: line, token: token, attempt: attempt))

@@ -24,7 +24,8 @@ public struct FinishedValue: Equatable, Sendable {
 
     private static func isJSONString(_ text: ArraySlice<UInt8>) -> Bool {
         let quote = UInt8(ascii: "\"")
-        guard text.count >= 2, text.first == quote, text.last == quote, String(validating: text, as: UTF8.self) != nil else {
+        guard text.count >= 2, text.first == quote, text.last == quote, String(validating: text, as: UTF8.self) != nil
+        else {
             return false
         }
         var body = text.dropFirst().dropLast()
@@ -34,7 +35,9 @@ public struct FinishedValue: Equatable, Sendable {
             guard let escaped = body.popFirst(), "\"\\/bfnrtu".utf8.contains(escaped) else { return false }
             if escaped == UInt8(ascii: "u") {
                 let digits = body.prefix(4)
-                guard digits.count == 4, UInt16(String(decoding: digits, as: UTF8.self), radix: 16) != nil else { return false }
+                guard digits.count == 4, UInt16(String(decoding: digits, as: UTF8.self), radix: 16) != nil else {
+                    return false
+                }
                 body = body.dropFirst(4)
             }
         }

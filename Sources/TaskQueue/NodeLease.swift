@@ -25,7 +25,8 @@ public struct RegisterNode: Sendable {
     private let memoryBytes: UInt64
     private let millicores: Int
 
-    public init(keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, memoryBytes: UInt64, millicores: Int) {
+    public init(keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, memoryBytes: UInt64, millicores: Int)
+    {
         self.keys = keys
         self.incarnation = incarnation
         self.leaseMilliseconds = leaseMilliseconds
@@ -164,7 +165,8 @@ public struct HeldTasks: Sendable {
         guard let rows = try elements(value) else { throw .unexpectedReply("held") }
         var tasks: [ClaimTasks.Claimed] = []
         for index in stride(from: 0, to: rows.count - 1, by: 2) {
-            guard let line = rows[index].string, let fields = rows[index + 1].string?.split(separator: " "), fields.count == 5,
+            guard let line = rows[index].string, let fields = rows[index + 1].string?.split(separator: " "),
+                fields.count == 5,
                 let attempt = Int(fields[4])
             else { throw .unexpectedReply("held") }
             tasks.append(ClaimTasks.Claimed(line: line, token: String(fields[0]), attempt: attempt))

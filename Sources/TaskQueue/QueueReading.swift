@@ -69,11 +69,14 @@ public struct ScanHash: Sendable {
     public var request: RedisRequest { .command(RedisCommand("HSCAN", key, cursor, "COUNT", String(countHint))) }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Page {
-        guard let parts = try elements(value), parts.count == 2, let cursor = parts[0].string, let rows = parts[1].elements
+        guard let parts = try elements(value), parts.count == 2, let cursor = parts[0].string,
+            let rows = parts[1].elements
         else { throw .unexpectedReply("HSCAN") }
         var entries: [(field: [UInt8], value: [UInt8])] = []
         for index in stride(from: 0, to: rows.count - 1, by: 2) {
-            guard let field = rows[index].bytes, let value = rows[index + 1].bytes else { throw .unexpectedReply("HSCAN") }
+            guard let field = rows[index].bytes, let value = rows[index + 1].bytes else {
+                throw .unexpectedReply("HSCAN")
+            }
             entries.append((field, value))
         }
         return Page(cursor: cursor, entries: entries)
@@ -101,7 +104,8 @@ public struct ReadFields: Sendable {
 /// Every script, for a connection to load when it is made.
 public enum QueueScripts {
     public static let forNodes: [RedisScript] = [
-        ClaimTasks.script, ReportTask.script, RegisterNode.script, Heartbeat.script, LeaveQueue.script, HeldTasks.script,
+        ClaimTasks.script, ReportTask.script, RegisterNode.script, Heartbeat.script, LeaveQueue.script,
+        HeldTasks.script,
         AdoptLines.script, RejectLine.script,
     ]
     public static let forCommandLine: [RedisScript] = [SubmitTasks.script, ReadCounts.script]

@@ -38,7 +38,8 @@ public struct ReportTask: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(Self.script, keys: [keys.todo], arguments: [keys.prefix, incarnation.text, line, token])
+        var call = RedisScriptCall(
+            Self.script, keys: [keys.todo], arguments: [keys.prefix, incarnation.text, line, token])
         switch result {
         case .finished(let value, let record):
             call.append("finished")

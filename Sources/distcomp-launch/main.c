@@ -10,6 +10,7 @@
 // Small and static on purpose: it is executed once a task, and its start-up is most of what it costs.
 
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -28,6 +29,9 @@
 #include <unistd.h>
 
 enum { status_descriptor = 3, first_group_descriptor = 4, groups_max = 256 };
+
+// The largest user or group id; the one above it, -1, tells setresuid(2) and setresgid(2) to change nothing.
+static const unsigned long long identifier_max = UINT32_MAX - 1;
 
 // CLOSE_RANGE_CLOEXEC, which C libraries before 2.34 do not name; Linux 5.11.
 enum { close_range_cloexec = 1U << 2 };
@@ -62,6 +66,7 @@ struct failure {
 struct request {
     int group_descriptors;
     bool change_user;
+    bool change_group;
     bool privileged;
     uid_t uid;
     gid_t gid;
@@ -91,19 +96,33 @@ static void check(enum step step, bool succeeded) {
     if (!succeeded) fail(step, errno);
 }
 
-static unsigned long long number(const char *text, int base) {
-    char *end;
+// Digits only: strtoull would take "-1" and white space as well. What is over `max` is refused rather than cut, for a user id
+// cut to 32 bits could come out as 0.
+static unsigned long long number_until(const char *text, int base, unsigned long long max, char **end) {
     errno = 0;
-    unsigned long long value = strtoull(text, &end, base);
-    if (errno != 0 || end == text || *end != '\0') fail(step_arguments, EINVAL);
+    unsigned long long value = strtoull(text, end, base);
+    if (*text < '0' || *text > '9' || errno != 0 || value > max) fail(step_arguments, EINVAL);
     return value;
+}
+
+static unsigned long long number(const char *text, int base, unsigned long long max) {
+    char *end;
+    unsigned long long value = number_until(text, base, max, &end);
+    if (*end != '\0') fail(step_arguments, EINVAL);
+    return value;
+}
+
+static int nice_value(const char *text) {
+    bool negative = *text == '-';
+    int value = (int)number(text + negative, 10, 20);
+    return negative ? -value : value;
 }
 
 static void read_groups(const char *list) {
     while (*list != '\0') {
         char *end;
-        unsigned long group = strtoul(list, &end, 10);
-        if (end == list || (*end != ',' && *end != '\0') || request.group_count == groups_max) fail(step_arguments, EINVAL);
+        unsigned long long group = number_until(list, 10, identifier_max, &end);
+        if ((*end != ',' && *end != '\0') || request.group_count == groups_max) fail(step_arguments, EINVAL);
         request.groups[request.group_count++] = (gid_t)group;
         list = *end == ',' ? end + 1 : end;
     }
@@ -113,38 +132,42 @@ static void read_options(int argc, char **argv) {
     int option;
     while ((option = getopt(argc, argv, "+c:u:g:G:pm:n:of:d:F:E:")) != -1) {
         switch (option) {
-        case 'c': request.group_descriptors = (int)number(optarg, 10); break;
-        case 'u': request.uid = (uid_t)number(optarg, 10); request.change_user = true; break;
-        case 'g': request.gid = (gid_t)number(optarg, 10); break;
+        case 'c': request.group_descriptors = (int)number(optarg, 10, 16); break;
+        case 'u': request.uid = (uid_t)number(optarg, 10, identifier_max); request.change_user = true; break;
+        case 'g': request.gid = (gid_t)number(optarg, 10, identifier_max); request.change_group = true; break;
         case 'G': read_groups(optarg); break;
         case 'p': request.privileged = true; break;
-        case 'm': request.umask = (mode_t)number(optarg, 8); break;
-        case 'n': request.nice = (int)number(optarg, 10); break;
+        case 'm': request.umask = (mode_t)number(optarg, 8, 0777); break;
+        case 'n': request.nice = nice_value(optarg); break;
         case 'o': request.reset_oom_score = true; break;
-        case 'f': request.file_size_max = (rlim_t)number(optarg, 10); break;
-        case 'd': request.descriptors_max = (rlim_t)number(optarg, 10); break;
-        case 'F': request.injected_step = (int)number(optarg, 10); break;
-        case 'E': request.injected_code = (int)number(optarg, 10); break;
+        case 'f': request.file_size_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
+        case 'd': request.descriptors_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
+        case 'F': request.injected_step = (int)number(optarg, 10, INT32_MAX); break;
+        case 'E': request.injected_code = (int)number(optarg, 10, INT32_MAX); break;
         default: fail(step_arguments, EINVAL);
         }
     }
-    if (optind >= argc) fail(step_arguments, EINVAL);
+    // A user without a group would keep root's.
+    if (optind >= argc || request.change_user != request.change_group) fail(step_arguments, EINVAL);
 }
 
 // First of all, while still allowed to: whatever comes after is counted and can be killed with the group.
 static void join_control_groups(void) {
     for (int index = 0; index < request.group_descriptors; index++) {
         check(step_join_cgroup, write(first_group_descriptor + index, "0", 1) == 1);
+        close(first_group_descriptor + index);  // Opened by root: it must not even be there once we are the task's user.
     }
 }
 
 // posix_spawn reset the dispositions and the mask already. It is done again because an ignored signal or a blocked one would
 // survive exec and change how the task behaves, and because a C library may reserve signals for itself.
 static void reset_signals(void) {
-    struct sigaction standard = {.sa_handler = SIG_DFL};
+    // glibc's posix_spawn leaves the two signals it keeps for itself ignored, and its sigaction refuses to touch them: so the
+    // call is made directly. All zero is the default action with no flags, in the layout of every architecture.
+    const char standard[256] = {0};
     for (int number = 1; number < NSIG; number++) {
         if (number == SIGKILL || number == SIGSTOP) continue;
-        sigaction(number, &standard, NULL);  // EINVAL for the two the C library keeps; they are never ignored.
+        check(step_signals, syscall(SYS_rt_sigaction, number, standard, NULL, NSIG / 8) == 0);
     }
     sigset_t none;
     sigemptyset(&none);
@@ -178,10 +201,12 @@ static void set_limits(void) {
 
 static void drop_bounding_set(void) {
     if (!request.privileged) return;  // Needs CAP_SETPCAP; who starts without privileges can gain none through exec below.
-    for (cap_value_t capability = 0; cap_get_bound(capability) >= 0; capability++) {
+    cap_value_t capability = 0;
+    while (cap_get_bound(capability) >= 0) {
         check(step_bounding_set, cap_drop_bound(capability) == 0);
+        capability++;
     }
-    check(step_bounding_set, true);
+    check(step_bounding_set, capability > 0);  // The loop ends at the first number the kernel does not know: not at 0.
 }
 
 // The groups first: once the user is changed they no longer could be. setgroups is called for an empty list too, for whoever
@@ -190,6 +215,9 @@ static void change_user(void) {
     if (request.change_user) {
         check(step_groups, setgroups(request.group_count, request.groups) == 0);
         check(step_gid, setresgid(request.gid, request.gid, request.gid) == 0);
+        gid_t real, effective, saved;
+        check(step_gid, getresgid(&real, &effective, &saved) == 0);
+        if (real != request.gid || effective != request.gid || saved != request.gid) fail(step_gid, EPERM);
     }
     drop_bounding_set();
     if (request.change_user) {
@@ -207,6 +235,32 @@ static void drop_capabilities(void) {
     check(step_capabilities, none != NULL && cap_set_proc(none) == 0);
     cap_free(none);
     check(step_no_new_privileges, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+}
+
+// The working directory was inherited from the daemon; whether it is still there, and whether the task's user may be in it,
+// shows only now.
+static void check_directory(void) {
+    char path[4096];
+    bool exists = syscall(SYS_getcwd, path, sizeof path) > 0 || errno == ENAMETOOLONG || errno == ERANGE;
+    check(step_directory, exists && access(".", X_OK) == 0);
+}
+
+// close_range(2) for kernels before 5.11, and for containers whose filter refuses a call it does not know.
+static bool close_listed_on_exec(void) {
+    DIR *list = opendir("/proc/self/fd");
+    if (list == NULL) return false;
+    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list)) {
+        int descriptor = atoi(entry->d_name);
+        if (descriptor >= status_descriptor && fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) return false;
+    }
+    closedir(list);
+    return true;
+}
+
+// All of the daemon's descriptors are close-on-exec already; this holds even if one day one is not.
+static void close_descriptors(void) {
+    bool closed = syscall(SYS_close_range, status_descriptor, ~0U, close_range_cloexec) == 0;
+    check(step_descriptors, closed || close_listed_on_exec());
 }
 
 // What sh does with a file it cannot execute: one without NUL bytes at its start is a script that lacks its #! line.
@@ -238,8 +292,8 @@ static int try_execute(const char *path, char **arguments) {
     return errno;
 }
 
-// Looks a name without a slash up in the task's own PATH, as a shell would; the reason reported is that of the file that was
-// there but could not be run, when there was one.
+// Looks a name without a slash up in the task's own PATH, as a shell would: it goes on after a file it may not execute, but a
+// file that cannot be run for another reason is the one that was meant.
 static _Noreturn void execute(char **arguments) {
     const char *name = arguments[0];
     check(step_execute, true);
@@ -254,7 +308,8 @@ static _Noreturn void execute(char **arguments) {
         int needed = snprintf(path, sizeof path, "%.*s%s%s", (int)length, directories, length > 0 ? "/" : "", name);
         if (needed > 0 && (size_t)needed < sizeof path) {
             int code = try_execute(path, arguments);
-            if (code != ENOENT && code != ENOTDIR) reason = code;
+            if (code != ENOENT && code != ENOTDIR && code != EACCES) fail(step_execute, code);
+            if (code == EACCES) reason = EACCES;
         }
         if (directories[length] == '\0') break;
         directories += length + 1;
@@ -272,11 +327,7 @@ int main(int argc, char **argv) {
     set_limits();
     change_user();
     drop_capabilities();
-
-    // The working directory was inherited from the daemon; whether the task's user may be in it shows only now.
-    check(step_directory, access(".", X_OK) == 0);
-    // All of the daemon's descriptors are close-on-exec already; this holds even if one day one is not.
-    bool closed = syscall(SYS_close_range, status_descriptor, ~0U, close_range_cloexec) == 0;
-    check(step_descriptors, closed || errno == ENOSYS || errno == EINVAL);  // An older kernel lacks the call or the flag.
+    check_directory();
+    close_descriptors();
     execute(argv + optind);
 }

@@ -31,7 +31,8 @@ struct ConnectionOptions: ParsableArguments {
 
     private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {
         guard FileSystem.exists(path + "/redis.sock") || FileSystem.exists(path + "/lock") else {
-            throw CommandError.usage("no run has been started in \(path): `distcomp run FILE --state \(path)` starts one")
+            throw CommandError.usage(
+                "no run has been started in \(path): `distcomp run FILE --state \(path)` starts one")
         }
         if let directory = try StateDirectory.tryOpen(path, create: false) {
             let redis = try PrivateRedis(in: directory)

@@ -25,7 +25,8 @@ final class EmbeddedNode {
         if configurationPath.isEmpty { configurationPath = try Self.writeConfiguration(in: state, options) }
         let socket = (try? FileSystem.resolved(socketPath)) ?? socketPath
         let arguments = [
-            "--config", configurationPath, "--redis", "unix://" + socket, "--state", state.path + "/node", "--serve-parent",
+            "--config", configurationPath, "--redis", "unix://" + socket, "--state", state.path + "/node",
+            "--serve-parent",
         ]
         do throws(SystemError) {
             let null = try OwnedDescriptor.open("/dev/null", [.readWrite])

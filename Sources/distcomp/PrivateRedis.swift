@@ -18,7 +18,7 @@ final class StateDirectory {
             if create { try FileSystem.createDirectories(path, mode: 0o755) }
             let lock = try OwnedDescriptor.open(path + "/lock", [.readWrite, .create], mode: 0o600)
             return lock.tryLock() ? StateDirectory(path, lock) : nil
-        } catch where error.code == ErrorCode.notFound {
+        } catch  where error.code == ErrorCode.notFound {
             throw .usage("no run has been started in \(path): `distcomp run FILE --state \(path)` starts one")
         } catch {
             throw .usage("cannot use \(path) as the state directory: \(error)")
@@ -40,7 +40,8 @@ final class PrivateRedis {
     /// Starts redis-server in `directory` and waits until it answers.
     init(in directory: StateDirectory) throws(CommandError) {
         guard let program = executable(named: "redis-server") else {
-            throw .usage("redis-server is not installed: apt-get install redis-server (or give --redis URL with your own)")
+            throw .usage(
+                "redis-server is not installed: apt-get install redis-server (or give --redis URL with your own)")
         }
         endpoint = RedisEndpoint(unixPath: directory.socketPath)
         Self.endLeftover(at: endpoint)

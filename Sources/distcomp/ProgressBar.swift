@@ -45,7 +45,8 @@ struct ProgressBar {
         let barWidth = min(30, columns - text.count - 4)
         guard barWidth >= 8 else { return text }
         let filled = min(barWidth, Int(Double(barWidth) * share))
-        return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: barWidth - filled) + "]  " + text
+        return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: barWidth - filled) + "]  "
+            + text
     }
 
     /// Tasks ended per second since the start, nil before the first.

@@ -51,7 +51,8 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         guard let directory = try StateDirectory.tryOpen(state, create: true) else {
-            throw CommandError.usage("another distcomp run uses \(state); wait for it, or give this one another --state")
+            throw CommandError.usage(
+                "another distcomp run uses \(state); wait for it, or give this one another --state")
         }
         let redis = try PrivateRedis(in: directory)
         defer { redis.stop() }

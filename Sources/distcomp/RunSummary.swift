@@ -53,7 +53,8 @@ struct RunSummary {
             var why = failure.reason
             if let last = failure.outcome?.stderrTail.split(whereSeparator: \.isNewline).last { why += ": \(last)" }
             table.append([
-                failure.outcome?.cause.word ?? "unknown", TerminalText.shortened(TerminalText.escaped(why), to: 60), failure.line,
+                failure.outcome?.cause.word ?? "unknown", TerminalText.shortened(TerminalText.escaped(why), to: 60),
+                failure.line,
             ])
         }
         return table
@@ -67,8 +68,11 @@ struct RunSummary {
             let causes = failuresByCause.sorted { $0.key < $1.key }.map { "\(grouped($0.value)) \($0.key)" }
             parts.append("\(grouped(counts.failed)) failed (\(causes.joined(separator: ", ")))")
         }
-        if counts.todo + counts.inProgress > 0 { parts.append("\(grouped(counts.todo + counts.inProgress)) still to do") }
-        return "\(grouped(total)) task\(total == 1 ? "" : "s"): \(parts.joined(separator: ", ")), \(oneDecimal(seconds)) s"
+        if counts.todo + counts.inProgress > 0 {
+            parts.append("\(grouped(counts.todo + counts.inProgress)) still to do")
+        }
+        return
+            "\(grouped(total)) task\(total == 1 ? "" : "s"): \(parts.joined(separator: ", ")), \(oneDecimal(seconds)) s"
     }
 }
 

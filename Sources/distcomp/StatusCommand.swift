@@ -27,6 +27,8 @@ struct StatusCommand: ParsableCommand {
         table.append(["failed", grouped(counts.failed)])
         standardOutput.write(table.rendered(columns: standardOutput.terminalColumns))
         standardOutput.write("\(counts.workers) worker\(counts.workers == 1 ? "" : "s")\n")
-        if counts.closeRequested { standardOutput.write("WORKER_COMMAND_CLOSE is set: workers finish what they run and stop\n") }
+        if counts.closeRequested {
+            standardOutput.write("WORKER_COMMAND_CLOSE is set: workers finish what they run and stop\n")
+        }
     }
 }

@@ -66,7 +66,9 @@ struct Submission {
         case .problem(let problem):
             errorCount += 1
             if errorCount <= Self.problemsShownMax { standardError.write("\(problem)\n") }
-            if errorCount == Self.problemsShownMax { standardError.write("(further lines like these are only counted)\n") }
+            if errorCount == Self.problemsShownMax {
+                standardError.write("(further lines like these are only counted)\n")
+            }
         }
     }
 

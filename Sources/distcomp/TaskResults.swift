@@ -71,7 +71,8 @@ extension QueueClient {
                     TaskResult(
                         line: text(entry.field), outcome: outcome, succeeded: false,
                         worker: outcome?.worker ?? workers.last.map { String($0) } ?? "",
-                        reason: reasons[index].map { text($0) } ?? outcome?.reason ?? "unknown", standardOutputJSON: nil))
+                        reason: reasons[index].map { text($0) } ?? outcome?.reason ?? "unknown", standardOutputJSON: nil
+                    ))
             }
         }
     }

@@ -25,7 +25,8 @@ struct WorkersCommand: ParsableCommand {
         rows.sort { $0.name < $1.name }
         if json { return printJSON(rows) }
         var table = TextTable([
-            ("WORKER", .left), ("CORES USED", .right), ("CORES", .right), ("GB USED", .right), ("GB", .right), ("HEARD", .left),
+            ("WORKER", .left), ("CORES USED", .right), ("CORES", .right), ("GB USED", .right), ("GB", .right),
+            ("HEARD", .left),
         ])
         for (name, report) in rows {
             guard let report else {
@@ -34,7 +35,8 @@ struct WorkersCommand: ParsableCommand {
             }
             table.append([
                 name, oneDecimal(report.usedCores), oneDecimal(report.totalCores), oneDecimal(report.usedMemoryGB),
-                oneDecimal(report.totalMemoryGB), "\(duration(Double(max(0, SystemClock.wallSeconds() - report.unixSeconds)))) ago",
+                oneDecimal(report.totalMemoryGB),
+                "\(duration(Double(max(0, SystemClock.wallSeconds() - report.unixSeconds)))) ago",
             ])
         }
         standardOutput.write(table.rendered(columns: standardOutput.terminalColumns))

@@ -126,7 +126,8 @@ final class Daemon {
         case .launch(let number, let task):
             log.debug("launching", metadata: ["task": "\(task.line.text)", "attempt": "\(task.attempt)"])
             return [runner.launch(number, task)]
-        case .terminate(let number): return logged("terminate", number) { () throws(SystemError) in try runner.terminate(number) }
+        case .terminate(let number):
+            return logged("terminate", number) { () throws(SystemError) in try runner.terminate(number) }
         case .kill(let number): return logged("kill", number) { () throws(SystemError) in try runner.kill(number) }
         case .collect(let number): return collect(number)
         case .heartbeat:

@@ -35,9 +35,15 @@ struct NodeIdentity {
         for warning in loaded.warnings { log.warning("\(warning)") }
 
         name = arguments.nodeName ?? configuration.nodeName ?? Host.shortName
+        guard Configuration.isNodeName(name) else {
+            throw .usage(
+                "node_name \"\(TerminalText.escaped(name))\": 1 to 64 letters, digits, dots, hyphens or underscores")
+        }
+        let unfit = configuration.problems(onMachineWithMemoryBytes: try machineMemory().totalBytes, file: loaded.path)
+        guard unfit.isEmpty else { throw .usage(unfit.map(\.description).joined(separator: "\ndistcompd: ")) }
         endpoint = try makeEndpoint(arguments, configuration)
         account = try taskAccount(configuration, servesParent: arguments.servesParent, log: log)
-        memory = try required { () throws(SystemError) in try MemoryReading.current() }
+        memory = try machineMemory()
         coreCount = Host.coreCount
 
         let stateDirectory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
@@ -46,12 +52,16 @@ struct NodeIdentity {
     }
 }
 
+private func machineMemory() throws(StartFailure) -> MemoryReading {
+    try required { () throws(SystemError) in try MemoryReading.current() }
+}
+
 private func loadConfiguration(
     _ arguments: Arguments
-) throws(StartFailure) -> (configuration: Configuration, warnings: [String]) {
+) throws(StartFailure) -> (configuration: Configuration, warnings: [String], path: String) {
     let standard = "/etc/distcomp/conf.json"
     guard let path = arguments.configurationPath ?? (FileSystem.exists(standard) ? standard : nil) else {
-        return (Configuration(), [])
+        return (Configuration(), [], "")
     }
     let bytes: [UInt8]
     do {
@@ -61,7 +71,7 @@ private func loadConfiguration(
     }
     do {
         let (configuration, warnings) = try Configuration.parse(bytes, file: path)
-        return (configuration, warnings.map(\.description))
+        return (configuration, warnings.map(\.description), path)
     } catch {
         throw .usage(error.problems.map(\.description).joined(separator: "\ndistcompd: "))
     }
@@ -98,12 +108,13 @@ private func taskAccount(
             throw .usage("task_user: no user \"\(name)\" on this machine; create it: useradd --system \(name)")
         }
         if !Host.isRoot && account.userIdentifier != Host.userIdentifier {
-            throw .usage("task_user: only root's distcompd can run tasks as \"\(name)\"; start it as root or as \(name)")
+            throw .usage(
+                "task_user: only root's distcompd can run tasks as \"\(name)\"; start it as root or as \(name)")
         }
         return account
     }
     guard Host.isRoot else { return nil }
-    if servesParent { return callingAccount() }
+    if servesParent { return try callingAccount() }
     if let account = Account(named: "distcomp") { return account }
     guard let nobody = Account(named: "nobody") else {
         throw .usage("task_user: this machine has no user \"distcomp\"; create it: useradd --system distcomp")
@@ -113,8 +124,12 @@ private func taskAccount(
 }
 
 /// `distcomp run` runs tasks for whoever typed it: through sudo that is not root.
-private func callingAccount() -> Account? {
-    Host.environment("SUDO_UID").flatMap { UInt32($0) }.flatMap { Account(userIdentifier: $0) } ?? Account(userIdentifier: 0)
+private func callingAccount() throws(StartFailure) -> Account? {
+    guard let text = Host.environment("SUDO_UID") else { return Account(userIdentifier: 0) }
+    guard let identifier = UInt32(text), let account = Account(userIdentifier: identifier) else {
+        throw .usage("SUDO_UID is \"\(TerminalText.escaped(text))\", which is no user of this machine; set task_user")
+    }
+    return account
 }
 
 private func takeLock(in directory: String, nodeName: String) throws(StartFailure) -> SharedDescriptor {

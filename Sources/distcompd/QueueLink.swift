@@ -204,7 +204,9 @@ final class QueueLink {
     private func heartbeat(_ now: Instant) -> Heartbeat {
         var mayReap = false
         // After an outage every lease looks over: others get the time of one to come back.
-        if case .ready(_, let since) = state { mayReap = now.nanoseconds - since > Int64(leaseMilliseconds) * 1_000_000 }
+        if case .ready(_, let since) = state {
+            mayReap = now.nanoseconds - since > Int64(leaseMilliseconds) * 1_000_000
+        }
         return Heartbeat(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: node.statusText(),
             mayReap: mayReap)
@@ -245,7 +247,8 @@ final class QueueLink {
         guard case .connecting(let connection) = state else { return [] }
         state = .ready(connection, sinceNanoseconds: SystemClock.bootNanoseconds())
         delay.reset()
-        log.info("connected", metadata: ["redis": "\(node.endpoint)", "version": "\(connection.server?.version ?? "?")"])
+        log.info(
+            "connected", metadata: ["redis": "\(node.endpoint)", "version": "\(connection.server?.version ?? "?")"])
         _ = send(.command(RedisCommand("INFO", "memory")), for: .policy)
         return [.connected]
     }
@@ -261,7 +264,8 @@ final class QueueLink {
                 if reply.reapedCount > 0 { log.warning("put back \(reply.reapedCount) tasks of nodes that are gone") }
                 return [.leaseRenewed(sentAt: sentAt)] + (reply.closeRequested ? [.closeRequested] : [])
             case .claim(let number): return try claimed(value, number)
-            case .reconcile(let number): return [.held(number, try HeldTasks.parse(value).compactMap { claimedTask($0) })]
+            case .reconcile(let number):
+                return [.held(number, try HeldTasks.parse(value).compactMap { claimedTask($0) })]
             case .report(let number): return [reported(try ReportTask.parse(value), number)]
             case .policy:
                 guard let problem = policyProblem(value) else { return [] }
@@ -278,7 +282,9 @@ final class QueueLink {
 
     private func refused(_ error: QueueError, _ purpose: Purpose) -> [Event] {
         if error == .fenced { return [.fenced] }
-        if case .refused(let reply) = error, reply.remedy == .reconnect, let connection { return translate(connection.close()) }
+        if case .refused(let reply) = error, reply.remedy == .reconnect, let connection {
+            return translate(connection.close())
+        }
         log.warning("\(error); asking again")
         switch purpose {
         case .register:
@@ -311,7 +317,8 @@ final class QueueLink {
         } catch {
             let report = ReportTask(
                 keys: keys, incarnation: incarnation, line: claimed.line, token: claimed.token,
-                result: .failed(reason: "not a task line: \(error)", record: "{}", attemptsMax: 0, retryMilliseconds: 0))
+                result: .failed(reason: "not a task line: \(error)", record: "{}", attemptsMax: 0, retryMilliseconds: 0)
+            )
             _ = send(report.request, for: .nothing)
             return nil
         }
@@ -330,7 +337,9 @@ final class QueueLink {
     private func policyProblem(_ value: RESPValue) -> String? {
         let text = value.string ?? ""
         let name = "maxmemory_policy:"
-        guard let line = text.split(whereSeparator: \.isNewline).first(where: { $0.hasPrefix(name) }) else { return nil }
+        guard let line = text.split(whereSeparator: \.isNewline).first(where: { $0.hasPrefix(name) }) else {
+            return nil
+        }
         let policy = line.dropFirst(name.count)
         if policy == "noeviction" { return nil }
         return "Redis at \(node.endpoint) may throw tasks away (maxmemory-policy \(policy)): set it to noeviction"

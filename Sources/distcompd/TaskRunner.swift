@@ -35,6 +35,8 @@ final class TaskRunner {
     /// The output of tasks whose report has not been answered.
     private var kept: [TaskNumber: TaskOutput] = [:]
     private var numbers: [Int32: TaskNumber] = [:]
+    /// Launches known to have failed whose process has not been reaped yet.
+    private var failures: [Int32: LauncherFailure] = [:]
 
     /// - Parameter groups: nil when there are none to be had; tasks are then held together by their process group alone.
     init(groups: ControlGroupTree?, launcher: ProcessLauncher, outputs: OutputDirectory, settings: TaskSettings) {
@@ -55,10 +57,13 @@ final class TaskRunner {
             try groups?.create(group, limits: TaskLimits(processesMax: settings.processesMax))
             let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
             let process = try launcher.launch(
-                [Array("true".utf8)], environment: settings.environment, standardOutput: null.raw, standardError: null.raw,
+                [Array("true".utf8)], environment: settings.environment, standardOutput: null.raw,
+                standardError: null.raw,
                 joining: try groups?.joiningDescriptors(of: group) ?? [])
             let ending = try ChildProcesses.wait(for: process)
-            if let failure = launcher.failures().first { return "\(describe(failure).step): \(errorText(failure.code))" }
+            if let failure = launcher.failures().first {
+                return "\(describe(failure).step): \(errorText(failure.code))"
+            }
             return ending == .exit(code: 0) ? nil : "it ended with \(ending)"
         } catch {
             return "\(error)"
@@ -131,12 +136,13 @@ final class TaskRunner {
     func reapEnded() -> [Event] {
         var ended: [EndedChild] = []
         while let child = ChildProcesses.nextEnded() { ended.append(child) }
-        var failures: [Int32: LauncherFailure] = [:]
         for failure in launcher.failures() { failures[failure.process] = failure }
         return ended.compactMap { child in
             // An orphan of some task that we adopted: it was in that task's group, which is dealt with as a whole.
             guard let number = numbers.removeValue(forKey: child.process) else { return nil }
-            if let failure = failures[child.process] { return .launchFailed(number, describe(failure)) }
+            if let failure = failures.removeValue(forKey: child.process) {
+                return .launchFailed(number, describe(failure))
+            }
             switch child.ending {
             case .exit(let code): return .exited(number, .code(code))
             case .signal(let signal): return .exited(number, .signal(signal))
@@ -153,21 +159,35 @@ final class TaskRunner {
     /// TERM to everything in the task's group.
     func terminate(_ number: TaskNumber) throws(SystemError) {
         guard let task = running[number] else { return }
-        if let groups {
-            try groups.signal(.terminate, to: task.group)
-        } else if let process = task.process {
-            ChildProcesses.signal(.terminate, processGroup: process)
+        guard let groups else { return signalProcessGroup(of: number, .terminate) }
+        // A process that has just been started may not have joined its group yet.
+        if try groups.processes(of: task.group).isEmpty, let process = unreapedProcess(of: number) {
+            ChildProcesses.signal(.terminate, process: process)
         }
+        try groups.signal(.terminate, to: task.group)
     }
 
     /// The end of everything in the task's group.
     func kill(_ number: TaskNumber) throws(SystemError) {
         guard let task = running[number] else { return }
+        let process = unreapedProcess(of: number)
         if let groups {
             try groups.kill(task.group)
-        } else if let process = task.process {
+        } else if let process {
             ChildProcesses.kill(processGroup: process)
         }
+        // The group does not hold one that has not joined it yet.
+        if let process { ChildProcesses.kill(process: process) }
+    }
+
+    private func signalProcessGroup(of number: TaskNumber, _ signal: Signal) {
+        if let process = unreapedProcess(of: number) { ChildProcesses.signal(signal, processGroup: process) }
+    }
+
+    /// The main process while its number is certainly its own: it has not been waited for.
+    private func unreapedProcess(of number: TaskNumber) -> Int32? {
+        guard let process = running[number]?.process, numbers[process] == number else { return nil }
+        return process
     }
 
     /// Reads what the task used and left, and removes its group if nothing is in it any more.
@@ -214,7 +234,8 @@ final class TaskRunner {
             let blamed = isShortage(error.code) ? .node : fault
             throw LaunchObstacle(
                 NodeSupervisor.LaunchFailure(
-                    step: "\(error.call) \(error.subject)", errno: error.code, message: errorText(error.code), fault: blamed))
+                    step: "\(error.call) \(error.subject)", errno: error.code, message: errorText(error.code),
+                    fault: blamed))
         }
     }
 

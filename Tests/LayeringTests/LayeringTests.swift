@@ -22,7 +22,9 @@ func roomImportsOnlyWhatIsBelow(room: String) throws {
         let text = String(decoding: try FileSystem.contents(of: path), as: UTF8.self)
         for line in text.split(separator: "\n") where line.hasPrefix("import ") || line.contains(" import ") {
             let words = line.split(separator: " ")
-            guard let position = words.firstIndex(of: "import"), words[..<position].allSatisfy(isAttribute) else { continue }
+            guard let position = words.firstIndex(of: "import"), words[..<position].allSatisfy(isAttribute) else {
+                continue
+            }
             // `import struct Foundation.Date` names its module last, before the dot.
             let module = String(words[words.count - 1].split(separator: ".")[0])
             let problem = "\(path.dropFirst(repositoryRoot.count + 1)) imports \(module); \(room) may not"

@@ -1,0 +1,87 @@
+// One owner, one close. Numbers of descriptors are shared by the whole process: the tests that look at one use a number so high
+// that nobody else is given it.
+
+import Glibc
+import Testing
+
+@testable import LinuxSystem
+
+private func isOpen(_ raw: Int32) -> Bool { fcntl(raw, F_GETFD) != -1 }
+
+@Suite("Descriptors")
+struct OwnedDescriptorTests {
+    @Test("a descriptor is closed when its owner goes, and never a second time")
+    func closesOnce() throws {
+        let null = try OwnedDescriptor.open("/dev/null", [.readOnly])
+        let number: Int32 = 900
+        #expect(dup2(null.raw, number) == number)
+        do {
+            let owner = OwnedDescriptor(adopting: number)
+            #expect(owner.raw == number && isOpen(number))
+        }
+        #expect(!isOpen(number))
+        // The number is given out again; an owner that closed late or twice would close this one.
+        #expect(dup2(null.raw, number) == number)
+        #expect(isOpen(number))
+        #expect(close(number) == 0)
+    }
+
+    @Test("a shared descriptor is closed with its last holder")
+    func sharedClosesLast() throws {
+        let null = try OwnedDescriptor.open("/dev/null", [.readOnly])
+        let number: Int32 = 901
+        #expect(dup2(null.raw, number) == number)
+        var holders = [SharedDescriptor(OwnedDescriptor(adopting: number))]
+        holders.append(holders[0])
+        holders.removeFirst()
+        #expect(isOpen(number))
+        holders.removeAll()
+        #expect(!isOpen(number))
+    }
+
+    @Test("what is opened is close-on-exec, duplicates and pipes too")
+    func closeOnExec() throws {
+        let file = try OwnedDescriptor.open("/dev/null", [.readOnly])
+        let copy = try OwnedDescriptor.duplicate(of: file.raw)
+        let pipe = try OwnedDescriptor.pipe()
+        for raw in [file.raw, copy.raw, pipe.reading.raw, pipe.writing.raw] {
+            #expect(fcntl(raw, F_GETFD) == FD_CLOEXEC)
+        }
+    }
+
+    @Test("low numbers that were reserved are not given out again")
+    func reserves() async {
+        await #expect(processExitsWith: .success) {
+            // Again and again, for the test library may still be closing descriptors of its own.
+            try waitUntil("the low numbers are taken") {
+                try reserveDescriptors(below: ProcessLauncher.reservedDescriptors)
+                return try OwnedDescriptor.open("/dev/null", [.readOnly]).raw >= ProcessLauncher.reservedDescriptors
+            }
+        }
+    }
+
+    @Test("a link is not followed where that was asked for")
+    func doesNotFollow() throws {
+        let folder = try TemporaryFolder()
+        #expect(symlink("/dev/null", folder.path + "/link") == 0)
+        #expect(throws: SystemError(call: "open", subject: "link", code: ELOOP)) {
+            let directory = SharedDescriptor(try OwnedDescriptor.open(folder.path, [.readOnly, .directory]))
+            _ = try OwnedDescriptor.open("link", [.readOnly, .doNotFollow], below: directory)
+        }
+    }
+
+    @Test("only one holder at a time gets the lock of a file")
+    func locks() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file("lock")
+        do {
+            let first = try OwnedDescriptor.open(path, [.readWrite])
+            let second = try OwnedDescriptor.open(path, [.readWrite])
+            let both = [first.tryLock(), second.tryLock()]
+            #expect(both == [true, false])
+        }
+        let later = try OwnedDescriptor.open(path, [.readWrite])
+        let isLocked = later.tryLock()
+        #expect(isLocked)
+    }
+}

@@ -4,7 +4,7 @@
 //         distcomp.<name>/
 //             supervisor/     the daemon itself, so that its own group is free to hand controllers down
 //             tasks/          capped below the machine's memory, so that tasks can never take the node down
-//                 17.9c3f.../ one task; made before its start, removed after its end, never used twice
+//                 x1.17.9c3f/ one task; made before its start, removed after its end, never used twice
 //
 // On a hybrid host the same stands under the v1 memory and pids controllers, with `task-groups/` for `tasks/`: there every group
 // has a file of that name.

@@ -19,7 +19,8 @@ extension NodeSupervisor {
 
         // MARK: The queue
 
-        /// Announce this node as a new incarnation, in place of any earlier one. Answered by `registered`.
+        /// Announce this node as a new incarnation, in place of any earlier one. Answered by `registered`. It needs an
+        /// epoch that grows with each, of which the queue refuses a lower one: a registration may arrive late.
         case register
         /// Renew the lease and write `worker_status`. Answered by `leaseRenewed` or `fenced`.
         case heartbeat
@@ -40,7 +41,8 @@ extension NodeSupervisor {
 
         // MARK: The machine
 
-        /// Read the available memory. Answered by `memory`.
+        /// Read the available memory. Answered by `memory`. A reading that fails has no answer: no task is taken, and
+        /// it is asked for again.
         case measureMemory
         /// Tell whoever reads the log.
         case log(Notice)

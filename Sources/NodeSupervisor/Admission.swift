@@ -45,6 +45,11 @@ extension NodeSupervisor {
         /// A delayed task that is due "now" was not given to us: another has it, or a clock is off. No spinning on it.
         static let dueSecondsMin = 0.05
 
+        var nextDeadline: Instant? {
+            guard let pollAt, let pausedUntil else { return pollAt ?? pausedUntil }
+            return min(pollAt, pausedUntil)
+        }
+
         mutating func tick(at now: Instant) {
             if let until = pausedUntil, until <= now { pausedUntil = nil }
             if let at = pollAt, at <= now {

@@ -18,6 +18,9 @@ extension NodeSupervisor {
 
         private var alarms = Heap<Alarm>()
 
+        /// How many alarms are held, stale ones included.
+        var count: Int { alarms.count }
+
         /// The earliest alarm, exact after ``discardStale(in:)``.
         var earliest: Instant? { alarms.min?.at }
 
@@ -25,10 +28,14 @@ extension NodeSupervisor {
             alarms.insert(Alarm(at: instant, number: number))
         }
 
-        /// Takes out one alarm that is due, which its task may no longer want.
-        mutating func popDue(at now: Instant) -> TaskNumber? {
-            guard let earliest = alarms.min, earliest.at <= now else { return nil }
-            return alarms.popMin()?.number
+        /// Takes out the alarms that are due, earliest first; their tasks may no longer want them.
+        mutating func popDue(at now: Instant) -> [TaskNumber] {
+            var due: [TaskNumber] = []
+            while let earliest = alarms.min, earliest.at <= now {
+                due.append(earliest.number)
+                alarms.removeMin()
+            }
+            return due
         }
 
         /// Drops the stale alarms before the first one that counts, and all of them when they have become the most.

@@ -9,7 +9,8 @@ extension NodeSupervisor {
     public enum Event: Equatable, Sendable {
         // MARK: The connection and the lease
 
-        /// The connection to the queue is open and its handshake done. Answered by resending what was not acknowledged.
+        /// The connection to the queue is open and its handshake done. Comes in a later batch than the `disconnected`
+        /// of the connection before, so that no request decided on for that one goes out over this one.
         case connected
         /// The connection is gone, and with it every request not yet answered. Tasks go on.
         case disconnected

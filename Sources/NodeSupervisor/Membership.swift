@@ -16,6 +16,9 @@ extension NodeSupervisor {
         var isConnected = false
         var standing = Standing.outside
         var heartbeatAt: Instant?
+        /// When to compare anew what the queue thinks we hold with what we hold. A claim sent over a connection that
+        /// broke may reach the queue after all, long after the next connection asked.
+        var reconcileAt: Instant?
         /// A request failed; what is still to be asked is asked again then.
         var retryAt: Instant?
         /// Set while the answer to `reconcile` is awaited.
@@ -38,6 +41,14 @@ extension NodeSupervisor {
             if case .member(let until) = standing { until } else { nil }
         }
 
+        var nextDeadline: Instant? {
+            var earliest = leaseUntil
+            if let at = heartbeatAt { earliest = min(earliest ?? at, at) }
+            if let at = reconcileAt { earliest = min(earliest ?? at, at) }
+            if let at = retryAt { earliest = min(earliest ?? at, at) }
+            return earliest
+        }
+
         func isMember(at now: Instant) -> Bool {
             guard isConnected, let leaseUntil else { return false }
             return now < leaseUntil
@@ -58,7 +69,7 @@ extension NodeSupervisor {
         membership.isConnected = true
         if let until = membership.leaseUntil, until <= now { loseLease(at: now, into: &actions) }
         if membership.leaseUntil != nil {
-            // While we were away a claim may have been answered, or a task requeued by hand.
+            // While we were away a claim may have been answered, or a task given to another by hand.
             membership.mustReconcile = true
             beat(at: now, into: &actions)
         }
@@ -72,6 +83,7 @@ extension NodeSupervisor {
         membership.isConnected = false
         if membership.leaseUntil == nil { membership.standing = .outside }
         membership.heartbeatAt = nil
+        membership.reconcileAt = nil
         membership.retryAt = nil
         membership.reconciliation = nil
         admission.outstanding = nil
@@ -88,16 +100,23 @@ extension NodeSupervisor {
             guard !departure.isLeaving else { break }  // Nothing will be taken, so no lease is needed.
             membership.standing = .registering(sentAt: now)
             actions.append(.register)
-        case .registering:
-            break  // Its answer is awaited.
-        case .member:
-            guard membership.mustReconcile, admission.outstanding == nil else { break }
-            membership.mustReconcile = false
-            let number = newRequestNumber()
-            membership.reconciliation = .init(
-                number: number, knownTokens: Set(tasks.values.map(\.task.token)).union(outbox.tokens))
-            actions.append(.reconcile(number))
+        case .registering, .member:
+            break  // The answer is awaited, or was given.
         }
+        askWhatWeHold(at: now, into: &actions)
+    }
+
+    /// Not while a claim is under way: whether its tasks are ours already could not be told from the answer.
+    mutating func askWhatWeHold(at now: Instant, into actions: inout [Action]) {
+        guard membership.mustReconcile, membership.reconciliation == nil, membership.isMember(at: now),
+            membership.retryAt == nil, admission.outstanding == nil
+        else { return }
+        let number = newRequestNumber()
+        let tokens = Set(tasks.values.map(\.task.token)).union(outbox.tokens)
+        membership.mustReconcile = false
+        membership.reconciliation = .init(number: number, knownTokens: tokens)
+        membership.reconcileAt = now.advanced(bySeconds: settings.leaseSeconds)
+        actions.append(.reconcile(number))
     }
 
     /// The queue could not answer. What the request wanted is still wanted, a little later.
@@ -131,6 +150,7 @@ extension NodeSupervisor {
         guard membership.standing == .registering(sentAt: sentAt) else { return }
         membership.standing = .member(leaseUntil: sentAt.advanced(bySeconds: settings.leaseSeconds))
         membership.heartbeatAt = now.advanced(bySeconds: heartbeatSeconds)
+        membership.reconcileAt = now.advanced(bySeconds: settings.leaseSeconds)
         membership.mustReconcile = false  // A new incarnation holds nothing.
         membership.reconciliation = nil
         admission.isWanted = true
@@ -150,6 +170,10 @@ extension NodeSupervisor {
             askWhatIsOpen(at: now, into: &actions)
         }
         if let at = membership.heartbeatAt, at <= now { beat(at: now, into: &actions) }
+        if let at = membership.reconcileAt, at <= now {
+            membership.reconcileAt = nil
+            membership.mustReconcile = true
+        }
         if let at = membership.retryAt, at <= now {
             membership.retryAt = nil
             askWhatIsOpen(at: now, into: &actions)
@@ -162,6 +186,7 @@ extension NodeSupervisor {
         actions.append(.log(.leaseLost(taskCount: tasks.count)))
         membership.standing = .outside
         membership.heartbeatAt = nil
+        membership.reconcileAt = nil
         membership.mustReconcile = false
         membership.reconciliation = nil
         admission.outstanding = nil

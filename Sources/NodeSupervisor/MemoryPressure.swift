@@ -7,8 +7,8 @@ extension NodeSupervisor {
     struct MemoryWatch {
         private(set) var availableBytes: UInt64 = 0
         private(set) var measuredAt: Instant?
-        /// `measureMemory` was asked for.
-        var isAsked = false
+        /// When `measureMemory` was asked for, while it is not answered.
+        var askedAt: Instant?
         /// The task being stopped for want of memory. One at a time: what it frees may be enough.
         var victim: TaskNumber?
 
@@ -18,18 +18,23 @@ extension NodeSupervisor {
         mutating func set(availableBytes: UInt64, at now: Instant) {
             self.availableBytes = availableBytes
             measuredAt = now
-            isAsked = false
+            askedAt = nil
         }
 
-        func isFresh(at now: Instant) -> Bool {
-            guard let measuredAt else { return false }
-            return now <= measuredAt.advanced(bySeconds: Self.validSeconds)
+        func isFresh(at now: Instant) -> Bool { Self.isYoung(measuredAt, at: now) }
+
+        /// Whether an answer may still come. A reading that failed has none, and is tried again.
+        func isAwaited(at now: Instant) -> Bool { Self.isYoung(askedAt, at: now) }
+
+        private static func isYoung(_ instant: Instant?, at now: Instant) -> Bool {
+            guard let instant else { return false }
+            return now <= instant.advanced(bySeconds: validSeconds)
         }
     }
 
-    mutating func measureMemory(into actions: inout [Action]) {
-        guard !memory.isAsked else { return }
-        memory.isAsked = true
+    mutating func measureMemory(at now: Instant, into actions: inout [Action]) {
+        if memory.isAwaited(at: now) { return }
+        memory.askedAt = now
         actions.append(.measureMemory)
     }
 
@@ -37,11 +42,11 @@ extension NodeSupervisor {
     /// question comes again with the answer; while there is too little, at every idle poll.
     mutating func memoryAllowsMore(at now: Instant, into actions: inout [Action]) -> Bool {
         guard memory.victim == nil else { return false }
-        guard memory.isFresh(at: now) else {
-            measureMemory(into: &actions)
-            return false
+        if memory.isFresh(at: now) {
+            if memory.availableBytes >= settings.memoryBytesMinToAccept { return true }
+        } else {
+            measureMemory(at: now, into: &actions)
         }
-        if memory.availableBytes >= settings.memoryBytesMinToAccept { return true }
         if admission.pollAt == nil { admission.pollAt = now.advanced(bySeconds: settings.idlePollSeconds) }
         return false
     }
@@ -60,9 +65,9 @@ extension NodeSupervisor {
     }
 
     /// The victim has freed what it could. Whether that was enough is measured, not guessed.
-    mutating func victimMayBeGone(_ number: TaskNumber, into actions: inout [Action]) {
+    mutating func victimMayBeGone(_ number: TaskNumber, at now: Instant, into actions: inout [Action]) {
         guard memory.victim == number else { return }
         memory.victim = nil
-        measureMemory(into: &actions)
+        measureMemory(at: now, into: &actions)
     }
 }

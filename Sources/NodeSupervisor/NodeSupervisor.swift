@@ -53,15 +53,12 @@ public struct NodeSupervisor: Sendable {
     /// When ``Event/tick`` is next needed; nil while nothing waits for time. Valid until the next call of `handle`.
     public var nextDeadline: Instant? {
         if departure == .left { return nil }
-        var earliest = alarms.earliest
-        for candidate in [
-            sweepAt, membership.leaseUntil, membership.heartbeatAt, membership.retryAt, admission.pollAt,
-            admission.pausedUntil, departure.nextDeadline,
-        ] {
-            guard let candidate else { continue }
-            earliest = min(earliest ?? candidate, candidate)
-        }
-        return earliest
+        var earliest = alarms.earliest ?? .distantFuture
+        if let at = sweepAt { earliest = min(earliest, at) }
+        if let at = membership.nextDeadline { earliest = min(earliest, at) }
+        if let at = admission.nextDeadline { earliest = min(earliest, at) }
+        if let at = departure.nextDeadline { earliest = min(earliest, at) }
+        return earliest == .distantFuture ? nil : earliest
     }
 
     /// What the node holds, for `worker_status` and for whoever looks.
@@ -135,6 +132,7 @@ public struct NodeSupervisor: Sendable {
         } else if sweepAt == nil {
             sweepAt = now.advanced(bySeconds: settings.sweepSeconds)
         }
+        askWhatWeHold(at: now, into: &actions)
         if departure.isLeaving {
             leaveIfDone(at: now, into: &actions)
         } else {
@@ -144,7 +142,8 @@ public struct NodeSupervisor: Sendable {
 
     /// Everything that waited for this moment.
     private mutating func tick(at now: Instant, into actions: inout [Action]) {
-        while let number = alarms.popDue(at: now) { advance(number, .due, at: now, into: &actions) }
+        // What falls due by this, as the end of a grace of 0, has the next tick: no loop may depend on what tasks do.
+        for number in alarms.popDue(at: now) { advance(number, .due, at: now, into: &actions) }
         if let at = sweepAt, at <= now { sweep(at: now, into: &actions) }
         keepMembership(at: now, into: &actions)
         admission.tick(at: now)
@@ -156,7 +155,7 @@ public struct NodeSupervisor: Sendable {
         sweepAt = now.advanced(bySeconds: settings.sweepSeconds)
         for number in tasks.keys.sorted() { advance(number, .due, at: now, into: &actions) }
         alarms.rebuild(from: tasks)
-        measureMemory(into: &actions)
+        measureMemory(at: now, into: &actions)
     }
 
     // MARK: - Tasks
@@ -170,7 +169,7 @@ public struct NodeSupervisor: Sendable {
         if let alarm = tasks.values[index].alarm, alarm != alarmBefore || alarm <= now { alarms.set(number, at: alarm) }
 
         let task = tasks.values[index]
-        if !task.isUnreported { victimMayBeGone(number, into: &actions) }
+        if !task.isUnreported { victimMayBeGone(number, at: now, into: &actions) }
         if task.state == .gone {
             taken.subtract(task.task.line)
             tasks.remove(at: index)

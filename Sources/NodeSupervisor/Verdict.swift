@@ -81,6 +81,7 @@ extension NodeSupervisor.Ending {
         switch manner {
         case .notStarted(let failure): return verdict(notStarted: failure)
         case .exited(.code(0)): return .ended(.exit(code: 0), notes: memoryNotes(line, usage))
+        case .exited(.signal(Self.signalKill)) where (usage.oomKills ?? 0) > 0: return .ended(.oom, notes: [])
         case .exited(let status) where (usage.oomKills ?? 0) > 0: return .ended(.oom, notes: [Self.phrase(status)])
         case .exited(.code(let code)): return .ended(.exit(code: code), notes: [])
         case .exited(.signal(let signal)):

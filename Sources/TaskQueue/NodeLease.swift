@@ -11,9 +11,11 @@ public struct Incarnation: Hashable, Sendable {
     /// - Parameters:
     ///   - name: the node's name, without a slash.
     ///   - machine: tells two machines apart that were given one name.
-    ///   - life: a random number.
-    public init(name: String, machine: String, life: UInt64) {
-        text = "\(name)/\(machine)/\(String(life, radix: 16))"
+    ///   - life: grows from one life to the next on the same machine, so that a registration that was long on its way cannot
+    ///     end the life that came after it.
+    public init(name: String, machine: String, life: Int64) {
+        let digits = String(UInt64(bitPattern: life), radix: 16)
+        text = "\(name)/\(machine)/\(String(repeating: "0", count: 16 - digits.count))\(digits)"
     }
 }
 
@@ -56,6 +58,10 @@ public struct RegisterNode: Sendable {
               local other_name, other_machine = string.match(other, '^([^/]*)/([^/]*)/')
               if other_name == name and other ~= me then
                 if other_machine ~= machine and lease_is_live(other, now) then return redis.error_reply('NAMETAKEN ' .. name) end
+                -- Names differ in their lives alone, of equal length: the later one compares as greater.
+                if other_machine == machine and lease_is_live(other, now) and other > me then
+                  return redis.error_reply('OUTDATED a later life of this node has registered')
+                end
                 if other_machine == machine then
                   redis.call('ZADD', LEASES, 0, other)
                   reap(other, 1000)

@@ -58,7 +58,7 @@ final class QueueLink {
         options.session.channels = [keys.wakeChannel]
         self.options = options
         machine = Host.machineIdentifier + "-" + node.groupName
-        incarnation = Incarnation(name: node.name, machine: machine, life: randomUInt64())
+        incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
     }
 
     // MARK: For the loop
@@ -150,7 +150,7 @@ final class QueueLink {
     func send(_ action: Action, at now: Instant) -> [Event] {
         switch action {
         case .register:
-            incarnation = Incarnation(name: node.name, machine: machine, life: randomUInt64())
+            incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
             return send(register.request, for: .register(at: now))
         case .heartbeat: return send(heartbeat(now).request, for: .heartbeat(at: now))
         case .reconcile(let number):

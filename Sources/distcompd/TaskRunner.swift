@@ -30,6 +30,8 @@ final class TaskRunner {
     private let launcher: ProcessLauncher
     private let outputs: OutputDirectory
     private let settings: TaskSettings
+    /// Stands in the names of groups, so that no two lives of a daemon ever use the same.
+    private let life = String(SystemClock.bootNanoseconds() / 1_000_000, radix: 36)
     /// Tasks whose group may still be there.
     private var running: [TaskNumber: RunningTask] = [:]
     /// The output of tasks whose report has not been answered.
@@ -51,8 +53,9 @@ final class TaskRunner {
     /// Starts `true` in a group of its own and waits for its end; what went wrong, or nil. For the start of the daemon only,
     /// when there is no loop yet that waiting could hold up.
     func launchCanary() -> String? {
-        let group = TaskGroup(name: "canary.\(SystemClock.bootNanoseconds())")
-        defer { _ = try? groups?.remove(group) }  // What is left of it is cleared with other leftovers at the next start.
+        let group = TaskGroup(name: "\(life).canary")
+        // What is left of it, should this fail, is cleared with other leftovers at the next start.
+        defer { _ = try? groups?.remove(group) }
         do throws(SystemError) {
             try groups?.create(group, limits: TaskLimits(processesMax: settings.processesMax))
             let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
@@ -72,7 +75,7 @@ final class TaskRunner {
 
     /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind.
     func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask) -> Event {
-        let group = TaskGroup(name: "\(number.rawValue).\(task.line.identifier)")
+        let group = TaskGroup(name: "\(life).\(number.rawValue).\(task.line.identifier)")
         do throws(LaunchObstacle) {
             let command = try arguments(for: task.line)
             let output = try attempt(.task) { () throws(SystemError) in

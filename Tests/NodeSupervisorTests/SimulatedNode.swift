@@ -1,5 +1,5 @@
-// One machine of the simulation: the processes, the connection, and the daemon's part, which performs what the supervisor
-// asks for. It holds the supervisor to its promises about everything that happens on one machine.
+// One machine of the simulation: the processes, the connection, and the daemon's part, which performs what the
+// supervisor asks for. It holds the supervisor to its promises about everything that happens on one machine.
 
 import NodeSupervisor
 import TaskModel
@@ -44,9 +44,11 @@ struct SimulatedTask {
     var isRemoved = false
 
     // What passed between supervisor and task.
-    var isEndHeard = false
+    var isEndHeard: Bool { endHeardAt != nil }
+    var endHeardAt: Instant?
     var terminatedAt: Instant?
     var killedAt: Instant?
+    var lastKillAt: Instant?
     var hasSignalBeforeEnd = false
     var report: NodeSupervisor.Report.Result?
     /// Nobody can expect that it was killed in time: its node slept, or somebody gave the line away.
@@ -59,12 +61,17 @@ struct SimulatedTask {
     }
 }
 
-struct SimulatedNode {
+final class SimulatedNode {
+    /// The longest a process that survived a kill may be left alone.
+    private static let killAgainSeconds = 1.0
+
     let settings: Settings
     var supervisor: NodeSupervisor
     /// Counts the daemon's restarts; what was meant for an earlier life is lost.
     var life = 0
     var tasks: [TaskNumber: SimulatedTask] = [:]
+    /// Those whose end the supervisor has not heard of.
+    var unended: Set<TaskNumber> = []
     /// The requests of the tasks not removed, as the judge adds them up.
     var taskCount = 0
     var memoryBytes: UInt64 = 0
@@ -94,9 +101,8 @@ struct SimulatedNode {
     // Why tasks may have been stopped in this life.
     var wasLow = false
     var isStopping = false
-    var isClosing = false
-    var stopAt: Instant?
-    var wasDrained = false
+    /// When it was told to stop or to close.
+    var leavesSince: Instant?
     var hasLeft = false
     var cancelledLines: Set<Int> = []
 
@@ -106,10 +112,11 @@ struct SimulatedNode {
     }
 
     /// The daemon starts anew, on a machine cleared of what the earlier one left.
-    mutating func restart() {
+    func restart() {
         supervisor = NodeSupervisor(settings: settings)
         life += 1
         tasks = [:]
+        unended = []
         (taskCount, memoryBytes, millicores, lastNumber) = (0, 0, 0, 0)
         inbox = []
         isWakeScheduled = false
@@ -118,19 +125,23 @@ struct SimulatedNode {
         hasHeardOfLoss = true
         incarnation = nil
         isMemoryLow = false
-        (wasLow, isStopping, isClosing, wasDrained, hasLeft) = (false, false, false, false, false)
-        stopAt = nil
+        (wasLow, isStopping, leavesSince, hasLeft) = (false, false, nil, false)
         cancelledLines = []
     }
 
     // MARK: - The judge of one machine
 
-    /// Every deadline and every grace that is over was acted upon. `latenessNanoseconds`: how late a timer may have fired.
+    /// Every deadline and every grace that is over was acted upon. `latenessNanoseconds`: how late a timer may have
+    /// fired.
     func overdue(at now: Instant, latenessNanoseconds: Int64) -> String? {
         let limit = now.advanced(byNanoseconds: -latenessNanoseconds)
-        for (number, task) in tasks where !task.isEndHeard && !task.isRemoved {
+        for number in unended {
+            guard let task = tasks[number] else { continue }
             if let deadline = task.deadline, deadline <= limit, task.signalledAt == nil {
                 return "\(number) runs past its deadline"
+            }
+            if let last = task.lastKillAt, task.isMainAlive, last.advanced(bySeconds: Self.killAgainSeconds) <= limit {
+                return "\(number) survived a kill and was not killed again"
             }
             // A TERM of this very batch came after its tick.
             guard let terminatedAt = task.terminatedAt, terminatedAt < now, task.killedAt == nil else { continue }

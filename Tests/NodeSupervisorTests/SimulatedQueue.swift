@@ -1,5 +1,5 @@
-// The queue of the simulation: what the Redis scripts promise, as plain arrays. It is also the judge: it knows which line
-// is whose, so it sees a task lost, and a line that runs in two places.
+// The queue of the simulation: what the Redis scripts promise, as plain arrays. It is also the judge: it knows which
+// line is whose, so it sees a task lost, and a line that runs in two places.
 
 import NodeSupervisor
 import TaskModel
@@ -25,7 +25,7 @@ struct SplitMix64 {
 
     /// From `low` to `high` nanoseconds, each order of magnitude as likely as the others.
     mutating func nanoseconds(_ low: Int64, _ high: Int64) -> Int64 {
-        var top = low
+        var top = max(low, 1000)
         while top < high && !oneIn(3) { top = top &* 4 }
         return low &+ Int64(below(Int(min(top, high) &- low) &+ 1))
     }
@@ -45,6 +45,8 @@ struct SimulatedQueue {
         /// Of the attempt that holds it now, or held it last. Never used twice.
         var token = 0
         var attempt = 1
+        /// The attempts that somebody took away from their holders by hand.
+        var requeuedTokens: Set<Int> = []
         /// The last report taken: what makes a repeated one a duplicate.
         var acceptedToken = -1
         /// Where it was launched last, to see it run in two places.
@@ -53,6 +55,8 @@ struct SimulatedQueue {
 
     struct Incarnation {
         let node: Int
+        /// Grows with each registration of a node, so that one that arrives late cannot undo a later one.
+        let epoch: Int64
         var leaseUntil: Instant
         /// Its lines were given back; it can do nothing any more.
         var isReaped = false
@@ -83,9 +87,14 @@ struct SimulatedQueue {
 
     // MARK: - Requests
 
-    mutating func register(node: Int, at now: Instant) -> Int {
-        for index in incarnations.indices where incarnations[index].node == node { reap(index) }
-        incarnations.append(Incarnation(node: node, leaseUntil: now.advanced(bySeconds: leaseSeconds)))
+    /// Nil when a later one of the same node was there before.
+    mutating func register(node: Int, epoch: Int64, at now: Instant) -> Int? {
+        for index in incarnations.indices.reversed() where incarnations[index].node == node {
+            if incarnations[index].epoch >= epoch { return nil }
+            reap(index)
+            break  // The ones before were reaped when this one came.
+        }
+        incarnations.append(Incarnation(node: node, epoch: epoch, leaseUntil: now.advanced(bySeconds: leaseSeconds)))
         return incarnations.count - 1
     }
 
@@ -159,8 +168,12 @@ struct SimulatedQueue {
     }
 
     /// Somebody gives a held line to others, by hand.
-    mutating func requeue(_ index: Int) {
-        guard case .held = lines[index].state else { return }
+    mutating func requeueByHand(_ index: Int) {
+        lines[index].requeuedTokens.insert(lines[index].token)
+        requeue(index)
+    }
+
+    private mutating func requeue(_ index: Int) {
         lines[index].attempt += 1
         putBack(index)
     }

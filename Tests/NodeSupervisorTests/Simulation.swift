@@ -1,18 +1,19 @@
-// Nodes, processes and a queue in a world of bad luck, all of it drawn from one seed. The supervisors are the real ones.
-// Whatever happens, the promises of the design must hold; the first one broken ends the run and is told with its seed.
+// Nodes, processes and a queue in a world of bad luck, all of it drawn from one seed. The supervisors are the real
+// ones. Whatever happens, the promises of the design must hold; the first one broken ends the run and is told with its
+// seed.
 
-import HeapModule
 import NodeSupervisor
 import TaskModel
 
-struct Simulation {
+final class Simulation {
     /// What waits in the future.
     enum Happening {
         case wakeUp(node: Int, life: Int)
         case tick(node: Int, life: Int)
-        case event(node: Int, life: Int, NodeSupervisor.Event)
-        case reply(node: Int, life: Int, connection: Int, NodeSupervisor.Event)
-        case request(node: Int, life: Int, connection: Int, sentAt: Instant, Request)
+        // Indirect, because a large value is moved about more often than a small one is allocated.
+        indirect case event(node: Int, life: Int, NodeSupervisor.Event)
+        indirect case reply(node: Int, life: Int, connection: Int, NodeSupervisor.Event)
+        indirect case request(node: Int, life: Int, connection: Int, sentAt: Instant, Request)
         case mainEnds(node: Int, life: Int, TaskNumber, endNumber: Int)
         case connects(node: Int, life: Int)
         case memoryRecovers(node: Int, life: Int)
@@ -26,17 +27,6 @@ struct Simulation {
         case reconcile(NodeSupervisor.RequestNumber)
         case claim(NodeSupervisor.Claim)
         case report(NodeSupervisor.Report)
-    }
-
-    private struct Appointment: Comparable {
-        let at: Instant
-        let order: UInt64
-        let slot: Int
-
-        static func < (left: Appointment, right: Appointment) -> Bool {
-            left.at.nanoseconds == right.at.nanoseconds
-                ? left.order < right.order : left.at.nanoseconds < right.at.nanoseconds
-        }
     }
 
     let seed: UInt64
@@ -54,10 +44,7 @@ struct Simulation {
     private(set) var isEnding = false
     private let troublePauseNanoseconds: Int64
 
-    private var agenda = Heap<Appointment>()
-    private var happenings: [Happening?] = []
-    private var freeSlots: [Int] = []
-    private var order: UInt64 = 0
+    private var agenda = Agenda()
 
     static let timerLatenessNanoseconds: Int64 = 5_000_000
 
@@ -65,7 +52,7 @@ struct Simulation {
         self.seed = seed
         var random = SplitMix64(seed: seed)
         let leaseSeconds = [3.0, 10, 30][random.below(3)]
-        let capacity = (memoryBytes: UInt64(4_000_000_000), millicores: 4000)
+        let capacity = (memoryBytes: UInt64(4) << 30, millicores: 4000)
         let lines = (0..<(4 + random.below(60))).map { Simulation.line($0, &random) }
         queue = SimulatedQueue(lines: lines, leaseSeconds: leaseSeconds)
         nodes = (0..<(1 + random.below(3))).map { index in
@@ -98,7 +85,7 @@ struct Simulation {
 
     /// Runs until so many events were handled, then lets the world calm down and sees that everything comes to its end.
     /// Returns the promise that was broken, if one was.
-    mutating func run(eventCount limit: Int) -> String? {
+    func run(eventCount limit: Int) -> String? {
         for index in nodes.indices { schedule(.connects(node: index, life: 0), in: random.nanoseconds(1, 1_000_000)) }
         schedule(.trouble, in: troublePauseNanoseconds)
         while eventCount < limit, failure == nil { step() }
@@ -106,19 +93,14 @@ struct Simulation {
         return failure.map { "seed \(seed), event \(eventCount), at \(now.nanoseconds) ns: \($0)" }
     }
 
-    private mutating func step() {
-        guard let appointment = agenda.popMin() else {
-            return fail("nothing waits for anything: the world stands still")
-        }
-        now = appointment.at
-        guard let happening = happenings[appointment.slot] else { return }
-        happenings[appointment.slot] = nil
-        freeSlots.append(appointment.slot)
-        perform(happening)
+    private func step() {
+        guard let next = agenda.popFirst() else { return fail("nothing waits for anything: the world stands still") }
+        now = next.at
+        perform(next.happening)
     }
 
     /// No more trouble and no new work: all that was submitted must end, and every node must leave with nothing left.
-    private mutating func calmDown() {
+    private func calmDown() {
         isQuiet = true
         queue.isResubmitting = false
         for index in nodes.indices where !nodes[index].hasLeft { deliver(.resume, to: index) }
@@ -128,7 +110,7 @@ struct Simulation {
             step()
         }
         isEnding = true
-        for index in nodes.indices where !nodes[index].hasLeft { stop(index, event: .stopRequested) }
+        for index in nodes.indices where !nodes[index].hasLeft { deliver(.stopRequested, to: index) }
         while failure == nil, nodes.contains(where: { !$0.hasLeft }) {
             if now > bound.advanced(bySeconds: 3600) { return fail("a node never leaves") }
             step()
@@ -140,24 +122,19 @@ struct Simulation {
             .joined(separator: ", ")
     }
 
-    mutating func fail(_ message: String) { if failure == nil { failure = message } }
+    func fail(_ message: String) { if failure == nil { failure = message } }
 
-    mutating func count(_ what: String) { tally[what, default: 0] += 1 }
+    func count(_ what: String) { tally[what, default: 0] += 1 }
 
     // MARK: - The agenda
 
-    mutating func schedule(_ happening: Happening, in nanoseconds: Int64) {
-        schedule(happening, at: now.advanced(byNanoseconds: nanoseconds))
+    func schedule(_ happening: Happening, in nanoseconds: Int64) {
+        agenda.add(happening, at: now.advanced(byNanoseconds: nanoseconds))
     }
 
-    private mutating func schedule(_ happening: Happening, at instant: Instant) {
-        let slot = freeSlots.popLast() ?? happenings.count
-        if slot == happenings.count { happenings.append(happening) } else { happenings[slot] = happening }
-        order += 1
-        agenda.insert(Appointment(at: instant, order: order, slot: slot))
-    }
+    private func schedule(_ happening: Happening, at instant: Instant) { agenda.add(happening, at: instant) }
 
-    private mutating func perform(_ happening: Happening) {
+    private func perform(_ happening: Happening) {
         switch happening {
         case .wakeUp(let node, let life):
             if nodes[node].life == life { wakeUp(node) }
@@ -193,7 +170,7 @@ struct Simulation {
     // MARK: - A node's loop
 
     /// Puts an event into the node's next batch.
-    mutating func deliver(_ event: NodeSupervisor.Event, to node: Int) {
+    func deliver(_ event: NodeSupervisor.Event, to node: Int) {
         nodes[node].inbox.append(event)
         if nodes[node].isWakeScheduled { return }
         nodes[node].isWakeScheduled = true
@@ -201,7 +178,7 @@ struct Simulation {
         schedule(.wakeUp(node: node, life: nodes[node].life), at: wakesAt)
     }
 
-    private mutating func wakeUp(_ node: Int) {
+    private func wakeUp(_ node: Int) {
         nodes[node].isWakeScheduled = false
         if nodes[node].hasLeft { return }
         var batch = nodes[node].inbox
@@ -209,6 +186,7 @@ struct Simulation {
         disorder(&batch)
         eventCount += batch.count
         var ticked = false
+        if random.oneIn(64) { repeatLater(batch[random.below(batch.count)], node: node) }
         for event in batch { ticked = hear(event, node: node) || ticked }
 
         let actions = nodes[node].supervisor.handle(batch, at: now)
@@ -225,17 +203,17 @@ struct Simulation {
         armTimer(of: node)
     }
 
-    private mutating func armTimer(of node: Int) {
+    private func armTimer(of node: Int) {
         guard let deadline = nodes[node].supervisor.nextDeadline else { return }
-        if let tickAt = nodes[node].tickAt, tickAt <= deadline { return }
         let late = random.oneIn(4) ? Int64(random.below(Int(Self.timerLatenessNanoseconds - 300_000))) : 0
         let at = max(deadline, now).advanced(byNanoseconds: late)
+        if let tickAt = nodes[node].tickAt, tickAt <= at { return }
         nodes[node].tickAt = at
         schedule(.tick(node: node, life: nodes[node].life), at: at)
     }
 
     /// Some events come twice, some change places with their neighbour.
-    private mutating func disorder(_ batch: inout [NodeSupervisor.Event]) {
+    private func disorder(_ batch: inout [NodeSupervisor.Event]) {
         if random.oneIn(32) {
             let index = random.below(batch.count)
             batch.insert(batch[index], at: batch[index].keepsItsPlace ? index : batch.count)
@@ -246,8 +224,16 @@ struct Simulation {
         batch.swapAt(index, index + 1)
     }
 
+    /// Some events come a second time much later. Not the answer to `collect`: the daemon gives it at once, and only
+    /// once.
+    private func repeatLater(_ event: NodeSupervisor.Event, node: Int) {
+        if event.keepsItsPlace { return }
+        if case .collected = event { return }
+        schedule(.event(node: node, life: nodes[node].life, event), in: random.nanoseconds(1_000_000, 2_000_000_000))
+    }
+
     /// Notes what the supervisor is told, for the judge. Says whether it was told the time.
-    private mutating func hear(_ event: NodeSupervisor.Event, node: Int) -> Bool {
+    private func hear(_ event: NodeSupervisor.Event, node: Int) -> Bool {
         switch event {
         case .launched(let number):
             guard nodes[node].tasks[number]?.isEndHeard == false, nodes[node].tasks[number]?.deadline == nil else {
@@ -256,7 +242,10 @@ struct Simulation {
             guard let timeout = nodes[node].tasks[number]?.timeoutSeconds else { break }
             nodes[node].tasks[number]?.deadline = now.advanced(bySeconds: timeout)
         case .launchFailed(let number, _), .exited(let number, _):
-            nodes[node].tasks[number]?.isEndHeard = true
+            if nodes[node].unended.remove(number) != nil { nodes[node].tasks[number]?.endHeardAt = now }
+        case .stopRequested, .closeRequested:
+            if event == .stopRequested { nodes[node].isStopping = true }
+            nodes[node].leavesSince = nodes[node].leavesSince ?? now
         case .tick: return true
         default: break
         }

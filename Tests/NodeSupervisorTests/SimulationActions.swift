@@ -4,7 +4,7 @@ import NodeSupervisor
 import TaskModel
 
 extension Simulation {
-    mutating func act(_ action: NodeSupervisor.Action, node: Int) {
+    func act(_ action: NodeSupervisor.Action, node: Int) {
         switch action {
         case .launch(let number, let task): launch(number, task, node: node)
         case .terminate(let number): terminate(number, node: node)
@@ -14,7 +14,7 @@ extension Simulation {
         case .heartbeat: send(.heartbeat, node: node)
         case .reconcile(let number): send(.reconcile(number), node: node)
         case .claim(let claim):
-            if nodes[node].isStopping || nodes[node].isClosing { fail("node \(node) claims while it leaves") }
+            if nodes[node].leavesSince != nil { fail("node \(node) claims while it leaves") }
             if claim.count < 1 { fail("node \(node) claims nothing") }
             send(.claim(claim), node: node)
         case .report(let report):
@@ -30,7 +30,7 @@ extension Simulation {
     }
 
     /// An event of the node's own machine.
-    private mutating func event(_ event: NodeSupervisor.Event, node: Int, in nanoseconds: Int64) {
+    private func event(_ event: NodeSupervisor.Event, node: Int, in nanoseconds: Int64) {
         schedule(.event(node: node, life: nodes[node].life, event), in: nanoseconds)
     }
 
@@ -38,18 +38,18 @@ extension Simulation {
 
     // MARK: - Processes
 
-    private mutating func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask, node: Int) {
+    private func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask, node: Int) {
         let index = SimulatedQueue.line(of: task.token)
         let settings = nodes[node].settings
         if number.rawValue <= nodes[node].lastNumber { fail("\(number) was used before") }
         nodes[node].lastNumber = number.rawValue
-        if nodes[node].isStopping || nodes[node].isClosing { fail("node \(node) launches while it leaves") }
-        checkRunsNowhere(index)
-
+        // In one batch the answer to a claim may come before the order to stop.
+        if let since = nodes[node].leavesSince, since < now { fail("node \(node) launches while it leaves") }
         var simulated = SimulatedTask(
             plan: plan(node: node), lineIndex: index, token: task.token, memoryBytes: task.line.memoryBytes,
             millicores: task.line.millicores,
             timeoutSeconds: task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds))
+        simulated.isExcused = queue.lines[index].requeuedTokens.contains(SimulatedQueue.number(of: task.token))
         nodes[node].taskCount += 1
         nodes[node].memoryBytes += task.line.memoryBytes
         nodes[node].millicores += task.line.millicores
@@ -58,7 +58,10 @@ extension Simulation {
         {
             fail("node \(node) is over-admitted by \(number)")
         }
-        queue.lines[index].lastRun = (node, nodes[node].life, number)
+        if !simulated.isExcused {
+            checkRunsNowhere(index, node: node)
+            queue.lines[index].lastRun = (node, nodes[node].life, number)
+        }
 
         if simulated.plan.start == .failsAtSpawn {
             simulated.failure = failure(simulated.plan.fault)
@@ -66,24 +69,27 @@ extension Simulation {
             event(.launchFailed(number, failure(simulated.plan.fault)), node: node, in: random.nanoseconds(0, 100_000))
         } else {
             simulated.isMainAlive = true
-            event(.launched(number), node: node, in: random.nanoseconds(0, 100_000))
+            event(.launched(number), node: node, in: random.nanoseconds(0, 100_000_000))
             scheduleEnd(number, &simulated, node: node, in: simulated.plan.durationNanoseconds)
         }
         nodes[node].tasks[number] = simulated
+        nodes[node].unended.insert(number)
         count("launch")
     }
 
-    /// The line runs nowhere else, unless what runs has been killed and is only slow to die.
-    private mutating func checkRunsNowhere(_ index: Int) {
+    /// The line runs nowhere else, unless what runs has been killed and is only slow to die; and on this node not even
+    /// then.
+    private func checkRunsNowhere(_ index: Int, node: Int) {
         guard let last = queue.lines[index].lastRun, nodes[last.node].life == last.life,
             let task = nodes[last.node].tasks[last.number], !task.isRemoved
         else { return }
+        if last.node == node { fail("node \(node) launches line \(index) beside an earlier attempt") }
         if task.groupEmptyAt > now, task.killedAt == nil, !task.isExcused {
             fail("line \(index) is launched while \(last.number) of node \(last.node) runs it")
         }
     }
 
-    private mutating func plan(node: Int) -> SimulatedTask.Plan {
+    private func plan(node: Int) -> SimulatedTask.Plan {
         var plan = SimulatedTask.Plan()
         plan.durationNanoseconds = random.nanoseconds(500_000, 5_000_000_000)
         plan.dyingNanoseconds = random.nanoseconds(10_000, 3_000_000)
@@ -106,8 +112,8 @@ extension Simulation {
         default: break
         }
         if random.oneIn(50) { plan.killsNeeded = 2 + random.below(3) }
-        if random.oneIn(300) && !nodes[node].isMemoryLow {
-            plan.dyingNanoseconds = random.nanoseconds(1_000_000_000, 15_000_000_000)
+        if random.oneIn(150) && !nodes[node].isMemoryLow {
+            plan.dyingNanoseconds = 1_000_000_000 + Int64(random.below(16_000_000_000))
         }
         return plan
     }
@@ -119,7 +125,7 @@ extension Simulation {
         }
     }
 
-    private mutating func scheduleEnd(
+    private func scheduleEnd(
         _ number: TaskNumber, _ task: inout SimulatedTask, node: Int, in nanoseconds: Int64
     ) {
         task.endNumber += 1
@@ -128,7 +134,7 @@ extension Simulation {
     }
 
     /// The main process ends, and the daemon hears of it a little later.
-    mutating func mainEnds(_ node: Int, _ number: TaskNumber, endNumber: Int) {
+    func mainEnds(_ node: Int, _ number: TaskNumber, endNumber: Int) {
         guard var task = nodes[node].tasks[number], task.isMainAlive, task.endNumber == endNumber else { return }
         task.isMainAlive = false
         if !task.plan.leavesChildren && task.groupEmptyAt > now {
@@ -147,7 +153,7 @@ extension Simulation {
     }
 
     /// The task an action is about. There must be one, and it must not be gone.
-    private mutating func known(_ number: TaskNumber, node: Int, _ what: String) -> SimulatedTask? {
+    private func known(_ number: TaskNumber, node: Int, _ what: String) -> SimulatedTask? {
         guard let task = nodes[node].tasks[number], !task.isRemoved else {
             fail("node \(node): \(what) for \(number), which is unknown or gone")
             return nil
@@ -155,10 +161,11 @@ extension Simulation {
         return task
     }
 
-    private mutating func terminate(_ number: TaskNumber, node: Int) {
+    private func terminate(_ number: TaskNumber, node: Int) {
         guard var task = known(number, node: node, "terminate") else { return }
         count("terminate")
-        if task.isEndHeard { fail("node \(node): TERM for \(number), which has ended") }
+        // The end of this very batch may have come after what led to the TERM.
+        if let endedAt = task.endHeardAt, endedAt < now { fail("node \(node): TERM for \(number), which has ended") }
         if task.terminatedAt != nil { fail("node \(node): a second TERM for \(number)") }
         task.terminatedAt = now
         task.hasSignalBeforeEnd = true
@@ -169,10 +176,11 @@ extension Simulation {
         nodes[node].tasks[number] = task
     }
 
-    private mutating func kill(_ number: TaskNumber, node: Int) {
+    private func kill(_ number: TaskNumber, node: Int) {
         guard var task = known(number, node: node, "kill") else { return }
         count("kill")
         task.killedAt = task.killedAt ?? now
+        task.lastKillAt = now
         if !task.isEndHeard { task.hasSignalBeforeEnd = true }
         task.killCount += 1
         if task.killCount == task.plan.killsNeeded {
@@ -185,7 +193,7 @@ extension Simulation {
         nodes[node].tasks[number] = task
     }
 
-    private mutating func collect(_ number: TaskNumber, node: Int) {
+    private func collect(_ number: TaskNumber, node: Int) {
         guard var task = known(number, node: node, "collect") else { return }
         if !task.isEndHeard { fail("node \(node): \(number) is collected before its end") }
         task.isRemoved = task.groupEmptyAt <= now
@@ -204,11 +212,12 @@ extension Simulation {
 
     // MARK: - Reports
 
-    private mutating func check(_ report: NodeSupervisor.Report, node: Int) {
+    private func check(_ report: NodeSupervisor.Report, node: Int) {
         guard let task = nodes[node].tasks[report.number] else {
             // Never launched: it can only have been given back.
             switch report.result {
-            case .returned(.noRoom), .returned(.earlierAttemptRemains): return count("given back")
+            case .returned(.noRoom): return count("given back: no room")
+            case .returned(.earlierAttemptRemains): return count("given back: earlier attempt")
             case .returned, .ended: return fail("node \(node): a report of \(report.number), which never ran")
             }
         }
@@ -224,10 +233,12 @@ extension Simulation {
         }
     }
 
-    private mutating func leave(_ node: Int) {
-        if !nodes[node].isStopping && !nodes[node].isClosing { fail("node \(node) leaves unasked") }
+    private func leave(_ node: Int) {
+        if nodes[node].leavesSince == nil { fail("node \(node) leaves unasked") }
         let remaining = nodes[node].tasks.values.filter { !$0.isRemoved }
-        let mayRemain = remaining.allSatisfy { $0.plan.dyingNanoseconds >= 1_000_000_000 || $0.plan.killsNeeded > 1 }
+        let mayRemain = remaining.allSatisfy {
+            $0.isExcused || $0.plan.dyingNanoseconds >= 1_000_000_000 || $0.plan.killsNeeded > 1
+        }
         if !mayRemain { fail("node \(node) leaves \(remaining.count) groups behind") }
         count("leave")
         nodes[node].hasLeft = true
@@ -237,7 +248,7 @@ extension Simulation {
 
     // MARK: - What came to pass
 
-    private mutating func tally(_ result: NodeSupervisor.Report.Result) {
+    private func tally(_ result: NodeSupervisor.Report.Result) {
         switch result {
         case .ended(let outcome): count("ended: \(outcome.cause.word)")
         case .returned(.memoryPressure): count("returned: memory")
@@ -247,7 +258,7 @@ extension Simulation {
         }
     }
 
-    private mutating func tally(_ notice: NodeSupervisor.Notice) {
+    private func tally(_ notice: NodeSupervisor.Notice) {
         switch notice {
         case .groupNotEmpty: count("group not empty")
         case .groupEmptiedLate: count("group emptied late")

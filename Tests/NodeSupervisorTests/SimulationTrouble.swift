@@ -6,7 +6,7 @@ import TaskModel
 extension Simulation {
     // MARK: - Requests and answers
 
-    mutating func send(_ request: Request, node: Int) {
+    func send(_ request: Request, node: Int) {
         guard let connection = nodes[node].connection else {
             if nodes[node].hasHeardOfLoss { fail("node \(node) sends without a connection") }
             return  // It is gone, and the supervisor had not heard of it when it decided.
@@ -20,7 +20,7 @@ extension Simulation {
     }
 
     /// The queue takes a request, and its answer goes back over the same connection.
-    mutating func answer(_ request: Request, node: Int, life: Int, connection: Int, sentAt: Instant) {
+    func answer(_ request: Request, node: Int, life: Int, connection: Int, sentAt: Instant) {
         let isCurrent = nodes[node].life == life && nodes[node].connection == connection
         if !isQuiet, random.oneIn(300) {
             // The script failed, before or after it had done its work.
@@ -33,7 +33,7 @@ extension Simulation {
         }
     }
 
-    private mutating func reply(_ event: NodeSupervisor.Event, node: Int, life: Int, connection: Int) {
+    private func reply(_ event: NodeSupervisor.Event, node: Int, life: Int, connection: Int) {
         let arrival = max(
             now.advanced(byNanoseconds: random.nanoseconds(50_000, 20_000_000)), nodes[node].lastReplyAt)
         nodes[node].lastReplyAt = arrival
@@ -41,12 +41,12 @@ extension Simulation {
             .reply(node: node, life: life, connection: connection, event), in: arrival.nanoseconds(since: now))
     }
 
-    private mutating func reply(
+    private func reply(
         to request: Request, node: Int, sentAt: Instant, isCurrent: Bool
     ) -> NodeSupervisor.Event? {
         switch request {
         case .register:
-            let incarnation = queue.register(node: node, at: now)
+            guard let incarnation = queue.register(node: node, epoch: sentAt.nanoseconds, at: now) else { return nil }
             if isCurrent { nodes[node].incarnation = incarnation }
             return .registered(sentAt: sentAt)
         case .report(let report):
@@ -68,14 +68,14 @@ extension Simulation {
         }
     }
 
-    private mutating func take(_ report: NodeSupervisor.Report) -> NodeSupervisor.Event {
+    private func take(_ report: NodeSupervisor.Report) -> NodeSupervisor.Event {
         let refusal = queue.report(report, line: SimulatedQueue.line(of: report.task.token))
         if let refusal { return .reportRefused(report.number, refusal) }
         if random.oneIn(4) { wakeAll() }
         return .reportAccepted(report.number)
     }
 
-    private mutating func wakeAll() {
+    private func wakeAll() {
         for node in nodes.indices {
             guard let connection = nodes[node].connection else { continue }
             reply(.wake, node: node, life: nodes[node].life, connection: connection)
@@ -84,7 +84,7 @@ extension Simulation {
 
     // MARK: - Connections and lives
 
-    mutating func connect(_ node: Int) {
+    func connect(_ node: Int) {
         if nodes[node].connection != nil || nodes[node].hasLeft { return }
         if !nodes[node].hasHeardOfLoss {
             // The daemon connects again after it has dealt with the loss.
@@ -97,7 +97,7 @@ extension Simulation {
         deliver(.connected, to: node)
     }
 
-    private mutating func disconnect(_ node: Int) {
+    private func disconnect(_ node: Int) {
         guard nodes[node].connection != nil, !nodes[node].hasLeft else { return }
         count("disconnect")
         nodes[node].connection = nil
@@ -108,17 +108,12 @@ extension Simulation {
         schedule(.connects(node: node, life: nodes[node].life), in: max(pauseNanoseconds, 1_000_000))
     }
 
-    mutating func stop(_ node: Int, event: NodeSupervisor.Event) {
-        if event == .stopRequested { nodes[node].isStopping = true } else { nodes[node].isClosing = true }
-        deliver(event, to: node)
-    }
-
-    mutating func scheduleRestart(of node: Int) {
+    func scheduleRestart(of node: Int) {
         if isEnding { return }
         schedule(.restarts(node: node, life: nodes[node].life), in: random.nanoseconds(1_000_000, 5_000_000_000))
     }
 
-    mutating func restart(_ node: Int) {
+    func restart(_ node: Int) {
         count("restart")
         nodes[node].restart()
         schedule(.connects(node: node, life: nodes[node].life), in: random.nanoseconds(1_000_000, 100_000_000))
@@ -126,7 +121,7 @@ extension Simulation {
 
     // MARK: - Trouble
 
-    mutating func makeTrouble() {
+    func makeTrouble() {
         let node = random.below(nodes.count)
         let hasLeft = nodes[node].hasLeft
         switch random.below(28) {
@@ -140,15 +135,15 @@ extension Simulation {
         case 19:
             nodes[node].cannotLaunchUntil = now.advanced(byNanoseconds: random.nanoseconds(1_000_000, 3_000_000_000))
         case 20: stall(node)
-        case 21: if !hasLeft { stop(node, event: .closeRequested) }
-        case 22, 23: if !hasLeft { stop(node, event: .stopRequested) }
+        case 21: if !hasLeft { deliver(.closeRequested, to: node) }
+        case 22, 23: if !hasLeft { deliver(.stopRequested, to: node) }
         case 24: if random.oneIn(3) { crash(node) }
         case 25: if !hasLeft { deliver(.tick, to: node) }
         default: if !hasLeft { deliver(.settingsChanged(nodes[node].settings), to: node) }
         }
     }
 
-    private mutating func cancelALine() {
+    private func cancelALine() {
         let index = random.below(queue.lines.count)
         for node in nodes.indices where !nodes[node].hasLeft {
             nodes[node].cancelledLines.insert(index)
@@ -156,17 +151,17 @@ extension Simulation {
         }
     }
 
-    private mutating func requeueALine() {
+    private func requeueALine() {
         let index = random.below(queue.lines.count)
         guard case .held = queue.lines[index].state else { return }
         count("requeued by hand")
         if let last = queue.lines[index].lastRun, nodes[last.node].life == last.life {
             nodes[last.node].tasks[last.number]?.isExcused = true
         }
-        queue.requeue(index)
+        queue.requeueByHand(index)
     }
 
-    private mutating func runShortOfMemory(_ node: Int) {
+    private func runShortOfMemory(_ node: Int) {
         if nodes[node].hasLeft { return }
         nodes[node].isMemoryLow = true
         nodes[node].wasLow = true
@@ -176,7 +171,7 @@ extension Simulation {
     }
 
     /// The daemon gets no time, perhaps for longer than its lease.
-    private mutating func stall(_ node: Int) {
+    private func stall(_ node: Int) {
         count("stall")
         let nanoseconds = random.nanoseconds(10_000_000, Int64(nodes[node].settings.leaseSeconds * 2e9))
         nodes[node].stalledUntil = now.advanced(byNanoseconds: nanoseconds)
@@ -184,7 +179,7 @@ extension Simulation {
     }
 
     /// kill -9 of the daemon. systemd kills what it left, and starts it again.
-    private mutating func crash(_ node: Int) {
+    private func crash(_ node: Int) {
         if nodes[node].hasLeft { return }
         count("crash")
         restart(node)

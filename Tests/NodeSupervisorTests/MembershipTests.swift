@@ -1,0 +1,176 @@
+// The lease, lost connections, lost answers: what a node does when it and the queue cannot hear each other.
+
+import TaskModel
+import Testing
+
+@testable import NodeSupervisor
+
+@Suite("A node and its queue")
+struct MembershipTests {
+    @Test("heartbeats come at least three times a lease")
+    func heartbeats() {
+        var node = Node.waitingForTasks { $0.heartbeatSeconds = 60 }
+        #expect(node.passAnswered(seconds: 60).filter { $0 == .heartbeat }.count == 6)
+    }
+
+    @Test("tasks go on while the connection is lost, and their reports are sent over the next one")
+    func disconnected() {
+        var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
+        node.hear(.disconnected)
+        let ended = node.end(number(1))
+        guard case .keep(let report)? = ended.last else {
+            Issue.record("\(ended)")
+            return
+        }
+        #expect(ended == [.collect(number(1)), .keep(report)])
+        let actions = node.hear(.connected)
+        #expect(actions == [.heartbeat, .report(report), .reconcile(request(2))])
+        #expect(node.supervisor.load.taskCount == 1)
+    }
+
+    @Test("a report not answered before the connection was lost is sent again, and once answered never more")
+    func resent() {
+        var node = Node.running(claimed("1:0:0:a"))
+        let report = node.end(number(1)).reports
+        #expect(node.hear(.disconnected) == report.map { .keep($0) })
+        #expect(node.hear(.connected).reports == report)
+        node.hear(.reportRefused(number(1), .duplicate))
+        node.hear(.disconnected)
+        #expect(node.hear(.connected).reports == [])
+    }
+
+    @Test("a report the queue could not take is sent again after a second")
+    func failedReport() {
+        var node = Node.running(claimed("1:0:0:a"))
+        let report = node.end(number(1)).reports
+        node.hear(.requestFailed(.report(number(1))))
+        #expect(node.pass(seconds: 0.999).reports == [])
+        #expect(node.pass(seconds: 0.001).reports == report)
+    }
+
+    @Test("tasks given in an answer that was lost are found and started; those we know are left alone")
+    func lostClaim() {
+        var node = Node.running(claimed("1:0:0:known"))
+        node.hear(.wake)
+        node.hear(.disconnected)
+        node.hear(.connected)
+        let held = [claimed("1:0:0:known"), claimed("1:0:0:lost")]
+        let actions = node.hear(.held(request(3), held))
+        #expect(actions.launched == [number(2)])
+        #expect(actions.claim != nil)
+    }
+
+    @Test("a task that ended while the question was under way is not started again")
+    func endedMeanwhile() {
+        var node = Node.running(claimed("1:0:0:known"))
+        node.hear(.disconnected)
+        node.hear(.connected)
+        node.end(number(1))
+        node.hear(.reportAccepted(number(1)))
+        #expect(node.hear(.held(request(2), [claimed("1:0:0:known")])).launched == [])
+    }
+
+    @Test("a task the queue no longer holds for ours is killed and not reported")
+    func noLongerHeld() {
+        var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
+        node.hear(.disconnected)
+        node.hear(.connected)
+        let actions = node.hear(.held(request(2), [claimed("1:0:0:b")]))
+        #expect(actions.contains(.kill(number(1))))
+        #expect(!actions.contains(.kill(number(2))))
+        #expect(node.end(number(1), .signal(9)).reports == [])
+    }
+
+    @Test("nothing is claimed before the question what we hold is answered")
+    func noClaimWhileReconciling() {
+        var node = Node.running(claimed("1:0:0:a"))
+        node.hear(.disconnected)
+        #expect(node.hear(.connected, .wake).claim == nil)
+        #expect(node.hear(.held(request(2), [claimed("1:0:0:a")])).claim != nil)
+    }
+
+    @Test("the question is asked once a lease, for a claim may reach the queue after the next connection has asked")
+    func periodic() {
+        var node = Node.running(claimed("1:0:0:a")) { $0.taskCountMax = 1 }
+        let actions = node.passAnswered(seconds: 90)
+        #expect(actions.filter { if case .reconcile = $0 { true } else { false } }.count == 3)
+    }
+
+    @Test("an answer to an older claim is not taken")
+    func oldAnswer() {
+        var node = Node.waitingForTasks()
+        node.hear(.disconnected)
+        node.hear(.connected)
+        let old = Event.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil)
+        #expect(node.hear(old) == [])
+        #expect(node.hear(.held(request(2), [])).claim?.number == request(3))
+        #expect(node.hear(old) == [])
+    }
+
+    @Test(
+        "a lease that is not renewed ends counted from when the last renewal was sent: all is killed, nothing reported")
+    func leaseEnds() {
+        var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
+        let registeredAt = node.now
+        node.pass(seconds: 10)
+        node.now = node.now.advanced(bySeconds: 2)
+        node.hear(.leaseRenewed(sentAt: registeredAt.advanced(bySeconds: 10)))
+        #expect(!node.pass(seconds: 27.999).contains(.kill(number(1))))
+        let actions = node.pass(seconds: 0.001)
+        #expect(actions.contains(.kill(number(1))) && actions.contains(.kill(number(2))))
+        #expect(actions.contains(.register))
+        #expect((node.end(number(1), .signal(9)) + node.end(number(2), .signal(9))).reports == [])
+    }
+
+    @Test("a lease that ends while the connection is lost kills as well, and registers with the next connection")
+    func leaseEndsDisconnected() {
+        var node = Node.running(claimed("1:0:0:a"))
+        node.hear(.disconnected)
+        #expect(node.pass(seconds: 30).contains(.kill(number(1))))
+        node.end(number(1), .signal(9))
+        #expect(node.hear(.connected) == [.register])
+        #expect(node.hear(.registered(sentAt: node.now), .memory(availableBytes: 8 << 30)).claim != nil)
+    }
+
+    @Test("a refused incarnation does the same at once, and registers anew, once")
+    func fenced() {
+        var node = Node.running(claimed("1:0:0:a"))
+        let actions = node.hear(.fenced, .fenced)
+        #expect(actions.withoutLog == [.kill(number(1)), .register])
+    }
+
+    @Test("a task claimed under a lease that has ended meanwhile is not started")
+    func claimedTooLate() {
+        var node = Node.waitingForTasks()
+        node.now = node.now.advanced(bySeconds: 31)
+        #expect(node.hear(.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil)).launched == [])
+    }
+
+    @Test("the answer to a claim renews the lease too, from when the claim was sent")
+    func claimRenews() throws {
+        var node = Node.running(claimed("1:0:0:a"))
+        node.pass(seconds: 20)
+        let claim = try #require(node.hear(.memory(availableBytes: 8 << 30)).claim)
+        node.now = node.now.advanced(bySeconds: 1)
+        node.hear(.claimed(claim.number, [], dueSeconds: nil))
+        #expect(!node.pass(seconds: 28.999).contains(.kill(number(1))))
+        #expect(node.pass(seconds: 0.001).contains(.kill(number(1))))
+    }
+
+    @Test("a registration the queue could not take is tried again")
+    func registerFails() {
+        var node = Node()
+        node.hear(.connected)
+        node.hear(.requestFailed(.register))
+        #expect(node.pass(seconds: 1).contains(.register))
+    }
+
+    @Test("a claim that failed may have been carried out: what we hold is asked before the next")
+    func claimFails() {
+        var node = Node.waitingForTasks()
+        node.hear(.requestFailed(.claim(request(1))))
+        #expect(node.pass(seconds: 1) == [.reconcile(request(2))])
+        let actions = node.hear(.held(request(2), [claimed("1:0:0:a")]))
+        #expect(actions.launched.count == 1)
+    }
+}

@@ -1,0 +1,111 @@
+# What the system tests share. A case is a bash script that sources this, says what it proves with `ok`, and ends; anything it
+# started is ended with it.
+#
+#     PRODUCTS   where distcomp, distcompd and distcomp-launch are
+#     CASE       a directory of this case's own
+
+failures=0
+started=()
+redis=redis://127.0.0.1:7000
+
+ok() { echo "ok - $1"; }
+not_ok() {
+  echo "not ok - $1"
+  shift
+  [[ $# -eq 0 ]] || printf '    %s\n' "$@"
+  failures=$((failures + 1))
+}
+
+# expect SENTENCE COMMAND...: ok when the command succeeds.
+expect() {
+  local sentence=$1
+  shift
+  if "$@"; then ok "$sentence"; else not_ok "$sentence" "failed: $*"; fi
+}
+
+# expect_equal SENTENCE WANTED FOUND
+expect_equal() {
+  if [[ $2 == "$3" ]]; then ok "$1"; else not_ok "$1" "wanted: $2" "found:  $3"; fi
+}
+
+# expect_match SENTENCE PATTERN FOUND
+expect_match() {
+  if [[ $3 =~ $2 ]]; then ok "$1"; else not_ok "$1" "wanted to match: $2" "found: $3"; fi
+}
+
+# wait_until SECONDS COMMAND...: true as soon as the command is, false after that long.
+wait_until() {
+  local limit=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    [[ $SECONDS -lt $limit ]] || return 1
+    sleep 0.1
+  done
+}
+
+start_redis() {
+  redis-server --port 7000 --bind 127.0.0.1 --save "" --appendonly no --dir "$CASE" > "$CASE/redis.log" 2>&1 &
+  started+=($!)
+  wait_until 30 redis-cli -p 7000 ping > /dev/null 2>&1
+}
+
+# configure 'JSON MEMBERS': writes the daemon's settings.
+configure() {
+  cat > "$CASE/conf.json" <<CONF
+{ "redis_port": 7000, "result_dir": "$CASE/result", "state_dir": "$CASE/state", "node_name": "node", "task_user": "root",
+  "max_retry_per_task": 1, "kill_grace_seconds": 1, "health_report_interval": 1 $([[ -z ${1:-} ]] || echo ", $1") }
+CONF
+}
+
+# start_daemon [COMMAND PREFIX...]: starts distcompd and waits until it is a worker.
+start_daemon() {
+  "$@" "$PRODUCTS/distcompd" --config "$CASE/conf.json" > "$CASE/daemon.log" 2>&1 &
+  daemon=$!
+  started+=("$daemon")
+  wait_until 60 daemon_is_known || not_ok "the daemon starts" "$(cat "$CASE/daemon.log")"
+}
+
+daemon_is_known() { grep -q 'info *connected' "$CASE/daemon.log"; }
+
+# running PATTERN: whether a process with such a command line runs.
+running() { pgrep -f "$1" > /dev/null; }
+
+submit() { printf '%s\n' "$@" | "$PRODUCTS/distcomp" submit --redis "$redis" - > "$CASE/submit.log" 2>&1; }
+
+count() { "$PRODUCTS/distcomp" status --json --redis "$redis" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
+
+all_ended() { [[ $(count todo) == 0 && $(count in_progress) == 0 ]]; }
+
+# field NAME PATTERN: that field of the result whose task matches the pattern.
+field() {
+  "$PRODUCTS/distcomp" results --format jsonl --redis "$redis" | python3 -c '
+import json, sys
+for line in sys.stdin:
+    result = json.loads(line)
+    if sys.argv[2] in result["task"]:
+        print(result[sys.argv[1]])' "$1" "$2"
+}
+
+# groups: the control groups of tasks that there are.
+groups() { find /sys/fs/cgroup -path '*distcomp.*/tasks/*' -type d 2>/dev/null; }
+
+# group_of PATTERN: waits for a task's group to hold a process whose command line matches, and prints its path.
+group_of() {
+  local process
+  wait_until 30 pgrep -f "$1" > /dev/null || return 1
+  process=$(pgrep -f "$1" | head -1)
+  echo "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$process/cgroup")"
+}
+
+end_case() {
+  local process
+  [[ -z ${daemon:-} ]] || { kill "$daemon" 2>/dev/null; wait "$daemon" 2>/dev/null; }
+  for process in "${started[@]}"; do kill "$process" 2>/dev/null; done
+  wait 2>/dev/null
+  if [[ -n $(groups) ]]; then
+    not_ok "nothing is left of the tasks' control groups" "$(groups)"
+  fi
+  [[ $failures -eq 0 ]] || sed 's/^/    log: /' "$CASE/daemon.log" 2>/dev/null
+  exit 0
+}
+trap end_case EXIT

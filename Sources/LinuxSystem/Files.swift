@@ -91,6 +91,24 @@ public enum FileSystem {
         guard rmdir(path) == 0 else { throw .last("rmdir", path) }
     }
 
+    /// A new directory of that name and six random characters, for this user only (mkdtemp(3)).
+    public static func makeTemporaryDirectory(_ prefix: String) throws(SystemError) -> String {
+        var template = Array((prefix + "XXXXXX").utf8CString)
+        guard mkdtemp(&template) != nil else { throw .last("mkdtemp", prefix) }
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Removes a directory of ours and all that is in it; links in it are removed, not followed.
+    public static func removeTree(_ path: String) throws(SystemError) {
+        for name in try entries(of: path) {
+            let entry = path + "/" + name
+            if unlink(entry) == 0 { continue }
+            guard errno == EISDIR || errno == EPERM else { throw .last("unlink", entry) }
+            try removeTree(entry)
+        }
+        try removeDirectory(path)
+    }
+
     /// The names in a directory, `.` and `..` left out.
     public static func entries(of path: String) throws(SystemError) -> [String] {
         guard let stream = opendir(path) else { throw .last("opendir", path) }

@@ -35,12 +35,14 @@ public final class OutputDirectory {
     }
 
     /// Whether the file system has next to no room left: then a task's failure to write is explained by that.
-    public var isFull: Bool {
+    public var isFull: Bool { freeBytes < 64 << 10 }
+
+    /// What users may still write there; the largest number there is when that cannot be told.
+    public var freeBytes: UInt64 {
         var statistics = statvfs()
-        guard fstatvfs(directory.raw, &statistics) == 0 else { return false }
-        let (freeBytes, overflow) = UInt64(statistics.f_bavail).multipliedReportingOverflow(
-            by: UInt64(statistics.f_frsize))
-        return !overflow && freeBytes < 64 << 10
+        guard fstatvfs(directory.raw, &statistics) == 0 else { return .max }
+        let (bytes, overflow) = UInt64(statistics.f_bavail).multipliedReportingOverflow(by: UInt64(statistics.f_frsize))
+        return overflow ? .max : bytes
     }
 
     private func openFolder(_ name: String) throws(SystemError) -> SharedDescriptor {

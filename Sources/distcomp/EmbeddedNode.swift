@@ -63,7 +63,7 @@ final class EmbeddedNode {
     }
 
     /// distcompd beside this program, where a build puts it, or where an installation does.
-    private static func programPath() throws(SystemError) -> String {
+    static func programPath() throws(SystemError) -> String {
         let program = try FileSystem.destination(ofLink: "/proc/self/exe")
         let directory = program.lastIndex(of: "/").map { String(program[..<$0]) } ?? "."
         let beside = directory + "/distcompd"

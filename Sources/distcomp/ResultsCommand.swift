@@ -52,8 +52,8 @@ private struct ResultPrinter {
 
     private func row(_ result: TaskResult) -> String {
         let state = result.succeeded ? "finished" : "failed  "
-        let seconds = result.outcome.map { oneDecimal($0.usage.wallSeconds) + " s" } ?? "-"
-        let peak = result.outcome?.usage.memoryPeakBytes.map { "\(grouped(Int(clamping: $0 >> 20))) MB" } ?? "-"
+        let seconds = result.outcome.map { AmountText.seconds($0.usage.wallSeconds) } ?? "-"
+        let peak = result.outcome?.usage.memoryPeakBytes.map { AmountText.memory($0) } ?? "-"
         let padded = { (text: String, width: Int) in String(repeating: " ", count: max(0, width - text.count)) + text }
         let line =
             "\(state)  \(padded(seconds, 9))  \(padded(peak, 9))  \(TerminalText.escaped(result.line))"

@@ -11,6 +11,7 @@ struct Arguments {
           --node NAME      this node's name, instead of the settings' node_name
           --serve-parent   serve one `distcomp run`: tasks get the caller's environment and user, and a parent that ends
                            takes the node with it
+          --check          go through the start, say what is missing, and end (see `distcomp doctor`)
           --version, --help
         """
 
@@ -19,6 +20,7 @@ struct Arguments {
     var stateDirectory: String?
     var nodeName: String?
     var servesParent = false
+    var checksOnly = false
 
     enum Outcome {
         case run(Arguments)
@@ -35,6 +37,7 @@ struct Arguments {
             case "--help", "-h": return .printed(usage)
             case "--version": return .printed("distcompd \(version)")
             case "--serve-parent": arguments.servesParent = true
+            case "--check": arguments.checksOnly = true
             case "--config", "--redis", "--state", "--node":
                 guard let value = inlineValue ?? rest.popFirst(), !value.isEmpty else {
                     return .wrong("\(name) needs a value")

@@ -105,7 +105,7 @@ final class QueueLink {
             // A blocking client tries every address, and tells refusals from silence. The loop's own connection follows.
             let client = try BlockingRedisClient(node.endpoint, options: options)
             let reply = try client.call(.command(RedisCommand("INFO", "memory")))
-            if let problem = policyProblem(reply) { throw StartFailure.redis(problem) }
+            if let problem = evictionProblem(reply, at: node.endpoint) { throw StartFailure.redis(problem) }
         } catch let failure as RedisFailure {
             throw .redis("\(failure)")
         } catch let failure as StartFailure {
@@ -268,7 +268,7 @@ final class QueueLink {
                 return [.held(number, try HeldTasks.parse(value).compactMap { claimedTask($0) })]
             case .report(let number): return [reported(try ReportTask.parse(value), number)]
             case .policy:
-                guard let problem = policyProblem(value) else { return [] }
+                guard let problem = evictionProblem(value, at: node.endpoint) else { return [] }
                 fatalFailure = .redis(problem)
                 return [.stopRequested, .stopRequested]
             case .sweep: return value.isNull ? [] : sweep(from: "0")
@@ -334,17 +334,6 @@ final class QueueLink {
         }
     }
 
-    private func policyProblem(_ value: RESPValue) -> String? {
-        let text = value.string ?? ""
-        let name = "maxmemory_policy:"
-        guard let line = text.split(whereSeparator: \.isNewline).first(where: { $0.hasPrefix(name) }) else {
-            return nil
-        }
-        let policy = line.dropFirst(name.count)
-        if policy == "noeviction" { return nil }
-        return "Redis at \(node.endpoint) may throw tasks away (maxmemory-policy \(policy)): set it to noeviction"
-    }
-
     // MARK: Lines without an index
 
     /// One node at a time looks through todo for lines that an old manager put there.
@@ -376,4 +365,14 @@ final class QueueLink {
         }
         return page.cursor == "0" ? [.wake] : sweep(from: page.cursor)
     }
+}
+
+/// Why this Redis must not hold a queue, from its reply to INFO memory; nil when it may.
+func evictionProblem(_ information: RESPValue, at endpoint: RedisEndpoint) -> String? {
+    let name = "maxmemory_policy:"
+    let lines = (information.string ?? "").split(whereSeparator: \.isNewline)
+    guard let policy = lines.first(where: { $0.hasPrefix(name) })?.dropFirst(name.count), policy != "noeviction" else {
+        return nil
+    }
+    return "Redis at \(endpoint) may throw tasks away (maxmemory-policy \(policy)): set it to noeviction"
 }

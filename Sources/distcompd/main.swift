@@ -13,6 +13,8 @@ case .wrong(let problem):
     exitProcess(2)
 }
 
+if arguments.checksOnly { exitProcess(checkUp(arguments) ? 0 : 2) }
+
 do throws(StartFailure) {
     let services = ServiceManager()
     let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.

@@ -1,0 +1,119 @@
+// `distcompd --check`: every step of the start, one line each, going on after a refusal so that all that is missing is told at
+// once. `distcomp doctor` shows it as a table.
+
+import LinuxSystem
+import RedisClient
+import TaskModel
+
+/// What one check found. Printed as three fields between tabs.
+private struct Finding {
+    enum Verdict: String { case ok, warning, missing }
+
+    let verdict: Verdict
+    let subject: String
+    let text: String
+
+    var line: String { "\(verdict.rawValue)\t\(subject)\t\(TerminalText.escaped(text))\n" }
+}
+
+/// Goes through the start of the daemon without becoming one; true when nothing is missing.
+func checkUp(_ arguments: Arguments) -> Bool {
+    var findings = [kernelFinding()]
+    do throws(StartFailure) {
+        _ = try prepareProcess(arguments)
+        let node = try NodeIdentity(arguments)
+        findings.append(Finding(verdict: .ok, subject: "settings", text: "node \(node.name), \(node.coreCount) cores"))
+        findings.append(userFinding(node))
+        findings += containmentFindings(node)
+        findings.append(pressureFinding())
+        findings.append(outputFinding(node))
+        findings.append(redisFinding(node))
+    } catch {
+        findings.append(Finding(verdict: .missing, subject: "settings", text: error.message))
+    }
+    for finding in findings { standardOutput.write(finding.line) }
+    return !findings.contains { $0.verdict == .missing }
+}
+
+private func kernelFinding() -> Finding {
+    let release = Host.kernelRelease
+    let numbers = release.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
+    // 5.14 has cgroup.kill; before it a group is killed process by process.
+    let isRecent = numbers.count == 2 && (numbers[0], numbers[1]) >= (5, 14)
+    return Finding(
+        verdict: isRecent ? .ok : .warning, subject: "kernel",
+        text: isRecent ? release : "\(release): Linux 5.14 or newer kills and measures task groups better")
+}
+
+private func userFinding(_ node: NodeIdentity) -> Finding {
+    let name = node.account?.name ?? Account(userIdentifier: Host.userIdentifier)?.name ?? "\(Host.userIdentifier)"
+    if !Host.isRoot {
+        return Finding(verdict: .warning, subject: "user", text: "not root: tasks run as \(name), like the daemon")
+    }
+    if node.account?.userIdentifier == 0 {
+        return Finding(verdict: .warning, subject: "user", text: "tasks run as root (without capabilities)")
+    }
+    let usual = node.configuration.taskUser != nil || name == "distcomp"
+    return Finding(
+        verdict: usual ? .ok : .warning, subject: "user",
+        text: usual ? "tasks run as \(name)" : "no user distcomp, tasks run as \(name): useradd --system distcomp")
+}
+
+private func containmentFindings(_ node: NodeIdentity) -> [Finding] {
+    do {
+        guard let groups = try adoptGroups(node) else {
+            return [Finding(verdict: .warning, subject: "memory caps", text: "off (memory_caps is best-effort)")]
+        }
+        defer { groups.leave() }
+        let limits = groups.controlsProcessCount ? "" : "; no limit on the number of processes"
+        let caps = Finding(
+            verdict: .ok, subject: "memory caps",
+            text: "by \(groups.memory.rawValue), all tasks \(AmountText.memory(node.memoryBytesForTasks))\(limits)")
+        let place = Finding(verdict: .ok, subject: "control groups", text: groups.tasksPath)
+        return [place, caps, launchFinding(node, groups)]
+    } catch {
+        return [Finding(verdict: .missing, subject: "memory caps", text: error.message)]
+    }
+}
+
+private func launchFinding(_ node: NodeIdentity, _ groups: ControlGroupTree) -> Finding {
+    do {
+        try proveLaunchWorks(try makeRunner(node, groups))
+        return Finding(verdict: .ok, subject: "launch", text: "a first process was started as tasks are")
+    } catch {
+        return Finding(verdict: .missing, subject: "launch", text: error.message)
+    }
+}
+
+private func pressureFinding() -> Finding {
+    do {
+        _ = try PressureTrigger()
+        return Finding(verdict: .ok, subject: "pressure", text: "the kernel tells when memory runs short")
+    } catch {
+        return Finding(verdict: .warning, subject: "pressure", text: "\(error): memory is measured with each heartbeat only")
+    }
+}
+
+private func outputFinding(_ node: NodeIdentity) -> Finding {
+    do {
+        let outputs = try OutputDirectory(path: node.configuration.resultDirectory, account: node.account)
+        return Finding(
+            verdict: outputs.isFull ? .missing : .ok, subject: "result_dir",
+            text: "\(outputs.path), \(AmountText.memory(outputs.freeBytes)) free")
+    } catch {
+        return Finding(verdict: .missing, subject: "result_dir", text: "\(error)")
+    }
+}
+
+private func redisFinding(_ node: NodeIdentity) -> Finding {
+    do {
+        let client = try BlockingRedisClient(node.endpoint)
+        let memory = try client.call(.command(RedisCommand("INFO", "memory")))
+        if let problem = evictionProblem(memory, at: node.endpoint) {
+            return Finding(verdict: .missing, subject: "redis", text: problem)
+        }
+        return Finding(verdict: .ok, subject: "redis", text: "\(node.endpoint), \(client.server?.version ?? "?")")
+    } catch {
+        return Finding(verdict: .missing, subject: "redis", text: "\(error)")
+    }
+}

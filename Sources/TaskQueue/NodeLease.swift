@@ -219,6 +219,7 @@ enum ReapScript {
           if redis.call('EXISTS', held) == 0 then
             redis.call('ZREM', LEASES, incarnation)
             redis.call('HDEL', NODES, incarnation)
+            redis.call('DEL', D .. 'cancel:' .. incarnation)
             local name, live = node_name(incarnation), false
             for _, other in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do live = live or node_name(other) == name end
             if not live then redis.call('HDEL', STATUS, name) end

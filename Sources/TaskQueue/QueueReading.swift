@@ -108,5 +108,5 @@ public enum QueueScripts {
         HeldTasks.script,
         AdoptLines.script, RejectLine.script,
     ]
-    public static let forCommandLine: [RedisScript] = [SubmitTasks.script, ReadCounts.script]
+    public static let forCommandLine: [RedisScript] = [SubmitTasks.script, ReadCounts.script, CancelTask.script]
 }

@@ -86,9 +86,8 @@ public struct ReportTask: Sendable {
           if redis.call('HDEL', FAILED, line) == 1 then
             redis.call('HDEL', REASON, line)
             redis.call('SREM', RETRYING, line)
-            redis.call('HDEL', ATTEMPTS, line)
           end
-          redis.call('HDEL', LOST, line)
+          for _, key in ipairs({ATTEMPTS, LOST}) do redis.call('HDEL', key, line) end
         elseif kind == 'failed' then
           local workers = (redis.call('HGET', FAILED, line) or '') .. node_name(me) .. ','
           local _, count = string.gsub(workers, ',', '')

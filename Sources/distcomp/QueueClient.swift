@@ -39,6 +39,11 @@ final class QueueClient {
         return try parsed { () throws(QueueError) in try ReadCounts.parse(value) }
     }
 
+    func cancel(_ line: String) throws(CommandError) -> CancelTask.Reply {
+        let value = try call(CancelTask(line, keys: keys).request)
+        return try parsed { () throws(QueueError) in try CancelTask.parse(value) }
+    }
+
     func progress() throws(CommandError) -> Progress {
         let counts = try counts()
         return Progress(

@@ -18,7 +18,7 @@ struct Distcomp: ParsableCommand {
         version: "distcomp 1.0.0",
         subcommands: [
             RunCommand.self, SubmitCommand.self, StatusCommand.self, WorkersCommand.self, ResultsCommand.self,
-            DoctorCommand.self,
+            CancelCommand.self, DoctorCommand.self,
         ])
 }
 

@@ -16,6 +16,7 @@ final class QueueLink {
         case reconcile(NodeSupervisor.RequestNumber)
         case claim(NodeSupervisor.RequestNumber)
         case report(TaskNumber)
+        case cancellations
         case policy
         case sweep
         case sweepPage
@@ -152,7 +153,7 @@ final class QueueLink {
         case .register:
             incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
             return send(register.request, for: .register(at: now))
-        case .heartbeat: return send(heartbeat(now).request, for: .heartbeat(at: now))
+        case .heartbeat: return send(heartbeat(now).request, for: .heartbeat(at: now)) + askForCancellations()
         case .reconcile(let number):
             return send(HeldTasks(keys: keys, incarnation: incarnation).request, for: .reconcile(number))
         case .claim(let claim): return send(claimRequest(claim), for: .claim(claim.number))
@@ -183,6 +184,10 @@ final class QueueLink {
             _ = connection.handleReadable(now: SystemClock.bootNanoseconds())
         }
         _ = connection.close()
+    }
+
+    private func askForCancellations() -> [Event] {
+        send(TakeCancellations(keys: keys, incarnation: incarnation).request, for: .cancellations)
     }
 
     private func send(_ request: RedisRequest, for purpose: Purpose) -> [Event] {
@@ -228,7 +233,8 @@ final class QueueLink {
     private func translate(_ event: RedisConnection.Event) -> [Event] {
         switch event {
         case .ready: return becameReady()
-        case .message: return [.wake]
+        case .message(_, let payload):
+            return payload == Array("cancel".utf8) ? askForCancellations() : [.wake]
         case .lost(let identifier):
             purposes[identifier] = nil
             return []
@@ -267,6 +273,7 @@ final class QueueLink {
             case .reconcile(let number):
                 return [.held(number, try HeldTasks.parse(value).compactMap { claimedTask($0) })]
             case .report(let number): return [reported(try ReportTask.parse(value), number)]
+            case .cancellations: return try TakeCancellations.parse(value).map { .cancelRequested(line: $0) }
             case .policy:
                 guard let problem = evictionProblem(value, at: node.endpoint) else { return [] }
                 fatalFailure = .redis(problem)
@@ -297,7 +304,7 @@ final class QueueLink {
         case .claim(let number): return [.requestFailed(.claim(number))]
         case .reconcile(let number): return [.requestFailed(.reconcile(number))]
         case .report(let number): return [.requestFailed(.report(number))]
-        case .policy, .sweep, .sweepPage, .nothing: return []  // The next round asks again by itself.
+        case .cancellations, .policy, .sweep, .sweepPage, .nothing: return []  // The next round asks again by itself.
         }
     }
 

@@ -29,7 +29,8 @@ struct ReportEncoder {
         }
         if runner.isOutputDiskFull { outcome.notes.append("the disk under result_dir is full") }
         return .failed(
-            reason: outcome.reason, record: outcome.record, attemptsMax: node.configuration.maxRetryPerTask,
+            reason: outcome.reason, record: outcome.record,
+            attemptsMax: outcome.cause == .cancelled ? 0 : node.configuration.maxRetryPerTask,
             retryMilliseconds: Int(node.configuration.retryDelaySeconds * 1000))
     }
 

@@ -105,16 +105,24 @@ public final class ProcessLauncher {
 
     /// Starts `arguments` with standard output and error going to the given descriptors, in the groups that `joining` opens.
     ///
+    /// - Parameter birthplace: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
+    ///
     /// Returns once distcomp-launch runs; a failure of its own steps shows in `failures()` after the process has ended.
     /// - Returns: the process id, to be reaped by the caller.
     public func launch(
         _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32,
-        joining groups: [SharedDescriptor]
+        joining groups: [SharedDescriptor], bornIn birthplace: SharedDescriptor? = nil
     ) throws(SystemError) -> Int32 {
         let handed = [nothing.raw, standardOutput, standardError, statusWriting.raw] + groups.map(\.raw)
         let options = fixedArguments + ["-c", String(groups.count), "--"]
-        return try spawn(path, options.map { Array($0.utf8) } + arguments, environment: environment, handing: handed)
+        return try spawn(
+            path, options.map { Array($0.utf8) } + arguments, environment: environment, handing: handed,
+            bornIn: birthplace)
     }
+
+    /// Whether this C library can have a process born in a group (glibc 2.39 and later), which spares the global lock that
+    /// moving one into it takes.
+    public static var canSpawnInGroup: Bool { clinux_can_spawn_in_cgroup() }
 
     /// The launches that failed since last asked. A failure is here before its process can be reaped, so reap first, then ask;
     /// and keep what comes for a process that is not reaped yet: it comes only once.
@@ -145,7 +153,8 @@ public final class ProcessLauncher {
 /// blocked. All other descriptors are close-on-exec. A NUL byte inside a string is refused (EINVAL): cut there, it would mean
 /// something else.
 func spawn(
-    _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32], inNewSession: Bool = false
+    _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32], inNewSession: Bool = false,
+    bornIn birthplace: SharedDescriptor? = nil
 ) throws(SystemError) -> Int32 {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -172,6 +181,10 @@ func spawn(
     let setSession: Int32 = inNewSession ? 0x80 : 0  // POSIX_SPAWN_SETSID, which needs _GNU_SOURCE.
     let flags = Int32(POSIX_SPAWN_SETSIGDEF) | Int32(POSIX_SPAWN_SETSIGMASK) | setSession
     posix_spawnattr_setflags(&attributes, Int16(flags))
+    if let birthplace {
+        let code = clinux_spawnattr_set_cgroup(&attributes, birthplace.raw)
+        guard code == 0 else { throw SystemError(call: "posix_spawnattr_setcgroup_np", subject: path, code: code) }
+    }
 
     var process: pid_t = 0
     let code = withCStrings(arguments) { argumentPointers in

@@ -105,13 +105,22 @@ extension ControlGroupTree {
     }
 
     /// The cgroup.procs files a process writes `0` to in order to join the group, one per hierarchy.
-    public func joiningDescriptors(of group: TaskGroup) throws(SystemError) -> [SharedDescriptor] {
+    ///
+    /// - Parameter exceptUnified: leave out the v2 tree, for a process that is born there.
+    public func joiningDescriptors(
+        of group: TaskGroup, exceptUnified: Bool = false
+    ) throws(SystemError) -> [SharedDescriptor] {
         let path = group.name + "/cgroup.procs"
         var descriptors: [SharedDescriptor] = []
-        for tasks in hierarchies {
+        for tasks in hierarchies.dropFirst(exceptUnified ? 1 : 0) {
             descriptors.append(SharedDescriptor(try OwnedDescriptor.open(path, [.writeOnly], below: tasks)))
         }
         return descriptors
+    }
+
+    /// The directory of the group in the v2 tree, for a process to be born in it.
+    public func birthplace(of group: TaskGroup) throws(SystemError) -> SharedDescriptor {
+        SharedDescriptor(try OwnedDescriptor.open(group.name, [.pathOnly, .directory], below: unified))
     }
 
     /// Sends `signal` to every process of the group, and SIGCONT after it so that a stopped one can act on it.

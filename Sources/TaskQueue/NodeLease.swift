@@ -194,15 +194,16 @@ enum ReapScript {
           local rows = redis.call('HSCAN', held, 0, 'COUNT', limit)[2]
           for i = 1, #rows, 2 do
             local line = rows[i]
-            local token, memory, millicores, priority, attempt =
-              string.match(rows[i + 1], '^(%d+) (%d+) (%d+) (-?%d+) (%d+)$')
+            local memory, millicores, priority, attempt =
+              string.match(rows[i + 1], '^%d+ (%d+) (%d+) (-?%d+) (%d+)$')
             local lost = 0
             if not unmarked then
               lost = redis.call('HINCRBY', LOST, line, 1)
               redis.call('HINCRBY', ATTEMPTS, line, 1)
             end
             if lost >= 3 then
-              redis.call('HSET', OUTCOMES, line, token .. ' {"state":"failed","cause":"node-lost","worker":' ..
+              -- Under no token: a report that still comes is stale, not a repetition of this.
+              redis.call('HSET', OUTCOMES, line, '0 {"state":"failed","cause":"node-lost","worker":' ..
                 cjson.encode(node_name(incarnation)) .. ',"attempts":' .. attempt .. ',"reason":"node lost 3 times"}')
               redis.call('HSET', REASON, line, 'node lost 3 times while it ran: it is not tried again')
               redis.call('HSET', FAILED, line, (redis.call('HGET', FAILED, line) or '') .. node_name(incarnation) .. ',')

@@ -28,7 +28,9 @@ struct DoctorCommand: ParsableCommand {
         let (output, ending) = try Self.outputOfDaemon(arguments, in: directory)
         let findings = output.split(separator: "\n").map { $0.split(separator: "\t", maxSplits: 2).map(String.init) }
             .filter { $0.count == 3 }
-        guard !findings.isEmpty else { throw CommandError.failed("distcompd --check ended with \(ending) and found nothing") }
+        guard !findings.isEmpty else {
+            throw CommandError.failed("distcompd --check ended with \(ending) and found nothing")
+        }
         show(findings)
         if findings.contains(where: { $0[0] == "missing" }) { throw CommandError.reported }
     }

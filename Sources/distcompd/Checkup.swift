@@ -90,7 +90,8 @@ private func pressureFinding() -> Finding {
         _ = try PressureTrigger()
         return Finding(verdict: .ok, subject: "pressure", text: "the kernel tells when memory runs short")
     } catch {
-        return Finding(verdict: .warning, subject: "pressure", text: "\(error): memory is measured with each heartbeat only")
+        return Finding(
+            verdict: .warning, subject: "pressure", text: "\(error): memory is measured with each heartbeat only")
     }
 }
 

@@ -30,6 +30,8 @@ final class TaskRunner {
     private let launcher: ProcessLauncher
     private let outputs: OutputDirectory
     private let settings: TaskSettings
+    /// Whether tasks are born in their group; otherwise distcomp-launch joins it.
+    private var spawnsInGroup = ProcessLauncher.canSpawnInGroup
     /// Stands in the names of groups, so that no two lives of a daemon ever use the same.
     private let life = String(SystemClock.bootNanoseconds() / 1_000_000, radix: 36)
     /// Tasks whose group may still be there.
@@ -52,17 +54,27 @@ final class TaskRunner {
 
     /// Starts `true` in a group of its own and waits for its end; what went wrong, or nil. For the start of the daemon only,
     /// when there is no loop yet that waiting could hold up.
+    ///
+    /// Some kernels cannot have processes born in a group though the C library can: then distcomp-launch joins it.
     func launchCanary() -> String? {
-        let group = TaskGroup(name: "\(life).canary")
+        if spawnsInGroup {
+            if launchCanary(named: "canary-born") == nil { return nil }
+            spawnsInGroup = false
+        }
+        return launchCanary(named: "canary")
+    }
+
+    private func launchCanary(named name: String) -> String? {
+        let group = TaskGroup(name: "\(life).\(name)")
         // What is left of it, should this fail, is cleared with other leftovers at the next start.
         defer { _ = try? groups?.remove(group) }
         do throws(SystemError) {
             try groups?.create(group, limits: TaskLimits(processesMax: settings.processesMax))
             let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
-            let process = try launcher.launch(
+            let process = try start(
                 [Array("true".utf8)], environment: settings.environment, standardOutput: null.raw,
                 standardError: null.raw,
-                joining: try groups?.joiningDescriptors(of: group) ?? [])
+                in: group)
             let ending = try ChildProcesses.wait(for: process)
             if let failure = launcher.failures().first {
                 return "\(describe(failure).step): \(errorText(failure.code))"
@@ -71,6 +83,15 @@ final class TaskRunner {
         } catch {
             return "\(error)"
         }
+    }
+
+    private func start(
+        _ command: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32, in group: TaskGroup
+    ) throws(SystemError) -> Int32 {
+        try launcher.launch(
+            command, environment: environment, standardOutput: standardOutput, standardError: standardError,
+            joining: try groups?.joiningDescriptors(of: group, exceptUnified: spawnsInGroup) ?? [],
+            bornIn: spawnsInGroup ? try groups?.birthplace(of: group) : nil)
     }
 
     /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind.
@@ -85,10 +106,9 @@ final class TaskRunner {
             running[number] = RunningTask(group: group)
             try attempt(.node) { () throws(SystemError) in try groups?.create(group, limits: limits(for: task.line)) }
             let process = try attempt(.task) { () throws(SystemError) in
-                try launcher.launch(
+                try start(
                     command, environment: environment(for: task, output: output),
-                    standardOutput: output.standardOutput.raw, standardError: output.standardError.raw,
-                    joining: try groups?.joiningDescriptors(of: group) ?? [])
+                    standardOutput: output.standardOutput.raw, standardError: output.standardError.raw, in: group)
             }
             running[number]?.process = process
             numbers[process] = number

@@ -6,7 +6,7 @@ start_daemon
 
 submit 'shell:9:50M:0:120:tail /dev/zero' \
   'shell:9:64M:0:120:sleep 3; echo untouched' \
-  'shell:5:60M:0:120:find '"$PRODUCTS"' -type f -size +2M -exec cat {} + | head -c 200M | wc -c' \
+  'shell:5:60M:0:120:find '"$PRODUCTS"' -type f -size +2M -exec cat {} + | wc -c' \
   'shell:4:60M:0:120:dd if=/dev/zero of=/dev/shm/fill bs=1M count=200; echo rc=$?; rm -f /dev/shm/fill' \
   'shell:3:60M:0:120:sh -c "tail /dev/zero"; echo the parent went on'
 wait_until 200 all_ended
@@ -16,7 +16,8 @@ expect_match "its reason names the cap and the peak" 'cap 50 MB, peak (49|50)' "
 expect_equal "its peak is no more than its cap" yes \
   "$([[ $(field memory_peak_bytes 9:50M) -le $((50 << 20)) ]] && echo yes)"
 expect_equal "its sibling is untouched" untouched "$(field stdout 9:64M)"
-expect_equal "page cache beyond the cap kills nobody" $((200 << 20)) "$(field stdout 5:60M)"
+expect_equal "page cache beyond the cap kills nobody" yes \
+  "$([[ $(field stdout 5:60M) -gt $((60 << 20)) ]] && echo yes)"
 expect_equal "a tmpfs filled beyond the cap counts against it" oom "$(field cause 4:60M)"
 expect_equal "a child over the cap takes the whole group with it" oom "$(field cause 3:60M)"
 

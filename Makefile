@@ -11,7 +11,8 @@ CC ?= cc
 
 RELEASE := .build/release
 DEBUG := .build/debug
-RELEASE_FLAGS := -c release --static-swift-stdlib
+# lld: the default linker warns of a C function in the static Foundation that nothing here calls.
+RELEASE_FLAGS := -c release --static-swift-stdlib -Xswiftc -use-ld=lld
 LAUNCHER_FLAGS := -std=c11 -O2 -Wall -Wextra -static
 
 # What each job needs, by the names of the Debian family.

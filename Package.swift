@@ -29,6 +29,11 @@ let package = Package(
             dependencies: [
                 "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        .executableTarget(
+            name: "distcomp-bench",
+            dependencies: [
+                "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
 
         .target(
             name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture"),
@@ -36,6 +41,9 @@ let package = Package(
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
         .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),
         .testTarget(name: "TaskModelTests", dependencies: ["TaskModel"]),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
         .testTarget(name: "TaskQueueTests", dependencies: ["TaskQueue", "RedisServerFixture"]),
         .testTarget(
             name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"],

@@ -136,6 +136,9 @@ public enum Host {
         guard clinux_set_parent_death_signal(signal.rawValue) == 0 else { throw .last("prctl", "PR_SET_PDEATHSIG") }
     }
 
+    /// A write to a reader that has gone returns EPIPE rather than ending the process.
+    public static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+
     /// Orphans of our tasks become our children, so that they are reaped here and end with us.
     public static func adoptOrphans() throws(SystemError) {
         guard clinux_become_subreaper() == 0 else { throw .last("prctl", "PR_SET_CHILD_SUBREAPER") }

@@ -7,13 +7,9 @@ import Glibc
 public struct StandardStream: Sendable {
     public let descriptor: Int32
 
-    /// Writes all of `text`. False once the stream takes no more (its reader is gone, its disk is full): a program whose
-    /// output nobody wants has nothing better to do than to go on or to end quietly.
-    @discardableResult
-    public func write(_ text: String) -> Bool { write(Array(text.utf8)) }
-
-    @discardableResult
-    public func write(_ bytes: [UInt8]) -> Bool {
+    /// Writes all of `text`, or says why not: EPIPE when its reader is gone, ENOSPC when its disk is full.
+    public func writeAll(_ text: String) throws(SystemError) {
+        let bytes = Array(text.utf8)
         var done = 0
         while done < bytes.count {
             let step = bytes.withUnsafeBytes { buffer in
@@ -21,17 +17,19 @@ public struct StandardStream: Sendable {
                     Glibc.write(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done)
                 }
             }
-            if step > 0 {
+            if step >= 0 {
                 done += step
             } else if errno == EAGAIN {
                 // A terminal that another program made non-blocking: wait for room.
-                _ = try? DescriptorWait.until(descriptor, readable: false, writable: true, atMostMilliseconds: 1000)
+                _ = try DescriptorWait.until(descriptor, readable: false, writable: true, atMostMilliseconds: 1000)
             } else {
-                return false
+                throw .last("write", descriptor == 1 ? "standard output" : "standard error")
             }
         }
-        return true
     }
+
+    /// Writes `text` for whoever reads; nothing depends on it.
+    public func write(_ text: String) { _ = try? writeAll(text) }
 
     public var isTerminal: Bool { isatty(descriptor) == 1 }
 

@@ -34,6 +34,7 @@ public enum ErrorCode {
     public static let again = EAGAIN
     public static let accessDenied = EACCES
     public static let argumentListTooLong = E2BIG
+    public static let brokenPipe = EPIPE
     public static let busy = EBUSY
     public static let exists = EEXIST
     public static let noSpace = ENOSPC

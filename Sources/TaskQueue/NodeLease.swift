@@ -26,14 +26,19 @@ public struct RegisterNode: Sendable {
     private let leaseMilliseconds: Int
     private let memoryBytes: UInt64
     private let millicores: Int
+    private let status: String
 
-    public init(keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, memoryBytes: UInt64, millicores: Int)
-    {
+    /// - Parameter status: the value of `worker_status`.
+    public init(
+        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, memoryBytes: UInt64, millicores: Int,
+        status: String
+    ) {
         self.keys = keys
         self.incarnation = incarnation
         self.leaseMilliseconds = leaseMilliseconds
         self.memoryBytes = memoryBytes
         self.millicores = millicores
+        self.status = status
     }
 
     public var request: RedisRequest {
@@ -41,6 +46,7 @@ public struct RegisterNode: Sendable {
         call.append(leaseMilliseconds)
         call.append(memoryBytes)
         call.append(millicores)
+        call.append(status)
         return .script(call)
     }
 
@@ -70,6 +76,7 @@ public struct RegisterNode: Sendable {
             end
             redis.call('HSET', NODES, me, ARGV[4] .. ' ' .. ARGV[5])
             redis.call('ZADD', LEASES, now + lease, me)
+            redis.call('HSET', STATUS, name, ARGV[6])
             return 'OK'
             """#)
 }

@@ -24,8 +24,8 @@ struct CancelCommand: ParsableCommand {
             for line in lines {
                 let shown = TerminalText.escaped(line)
                 switch try queue.cancel(line) {
-                case .cancelled: standardOutput.write("cancelled: \(shown)\n")
-                case .stopping: standardOutput.write("stopping: \(shown)\n")
+                case .cancelled: try show("cancelled: \(shown)\n")
+                case .stopping: try show("stopping: \(shown)\n")
                 case .notFound:
                     missed = true
                     standardError.write("distcomp: neither waiting nor running: \(shown)\n")

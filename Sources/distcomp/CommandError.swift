@@ -1,5 +1,6 @@
 // How a command ends when it cannot do what it was asked: one line that says what to do, and the exit status scripts go by.
 
+import LinuxSystem
 import RedisClient
 
 /// What went wrong, as the person at the terminal needs to know it.
@@ -14,6 +15,8 @@ enum CommandError: Error {
     case tasksFailed
     /// Part of the input was wrong, or the output went nowhere; all has been said already.
     case reported
+    /// Whoever reads our output has seen enough, as `head` does.
+    case readerGone
     /// Ctrl-C; all has been said already.
     case interrupted
 
@@ -22,16 +25,28 @@ enum CommandError: Error {
     var message: String? {
         switch self {
         case .usage(let text), .unreachable(let text), .failed(let text): text
-        case .tasksFailed, .reported, .interrupted: nil
+        case .tasksFailed, .reported, .readerGone, .interrupted: nil
         }
     }
 
     var exitStatus: Int32 {
         switch self {
+        case .readerGone: 0
         case .tasksFailed, .failed: 1
         case .usage, .reported: 2
         case .unreachable: 3
         case .interrupted: 130  // What shells report for SIGINT.
         }
+    }
+}
+
+/// Prints what was asked for. A listing that could not be written is no success.
+func show(_ text: String) throws(CommandError) {
+    do {
+        try standardOutput.writeAll(text)
+    } catch  where error.code == ErrorCode.brokenPipe {
+        throw .readerGone
+    } catch {
+        throw .failed("\(error)")
     }
 }

@@ -31,11 +31,11 @@ struct DoctorCommand: ParsableCommand {
         guard !findings.isEmpty else {
             throw CommandError.failed("distcompd --check ended with \(ending) and found nothing")
         }
-        show(findings)
+        try print(findings)
         if findings.contains(where: { $0[0] == "missing" }) { throw CommandError.reported }
     }
 
-    private func show(_ findings: [[String]]) {
+    private func print(_ findings: [[String]]) throws(CommandError) {
         var table = TextTable([("", .left), ("CHECK", .left), ("FOUND", .left)])
         for finding in findings {
             guard json else {
@@ -44,9 +44,9 @@ struct DoctorCommand: ParsableCommand {
             }
             var writer = JSONObjectWriter()
             for (name, value) in zip(["verdict", "check", "found"], finding) { writer.field(name, value) }
-            standardOutput.write(writer.text + "\n")
+            try show(writer.text + "\n")
         }
-        if !json { standardOutput.write(table.rendered(columns: nil)) }
+        if !json { try show(table.rendered(columns: nil)) }
     }
 
     private static func outputOfDaemon(

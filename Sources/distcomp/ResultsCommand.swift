@@ -29,14 +29,11 @@ struct ResultsCommand: ParsableCommand {
     func run() throws {
         let printer = ResultPrinter(asJSON: json || format == .jsonl, columns: standardOutput.terminalColumns)
         try connection.withQueue { queue in
-            // A reader that has seen enough closes the pipe: that is no failure of ours.
-            do throws(CommandError) {
-                if failed {
-                    try queue.forEachFailure(printer.show)
-                } else {
-                    try queue.forEachResult(printer.show)
-                }
-            } catch .reported {}
+            if failed {
+                try queue.forEachFailure(printer.print)
+            } else {
+                try queue.forEachResult(printer.print)
+            }
         }
     }
 }
@@ -46,8 +43,8 @@ private struct ResultPrinter {
     let asJSON: Bool
     let columns: Int?
 
-    func show(_ result: TaskResult) throws(CommandError) {
-        guard standardOutput.write((asJSON ? result.json : row(result)) + "\n") else { throw .reported }
+    func print(_ result: TaskResult) throws(CommandError) {
+        try show((asJSON ? result.json : row(result)) + "\n")
     }
 
     private func row(_ result: TaskResult) -> String {

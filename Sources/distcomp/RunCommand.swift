@@ -70,7 +70,7 @@ struct RunCommand: ParsableCommand {
         node.waitUntilEnded()
 
         let summary = try RunSummary(queue, seconds: Double(SystemClock.bootNanoseconds() - start) / 1e9)
-        standardOutput.write(json ? summary.json + "\n" : summary.text(columns: standardOutput.terminalColumns))
+        try show(json ? summary.json + "\n" : summary.text(columns: standardOutput.terminalColumns))
         if interrupted { throw CommandError.interrupted }
         if submission.hasErrors { throw CommandError.reported }
         if summary.counts.failed > 0 { throw CommandError.tasksFailed }

@@ -17,7 +17,7 @@ struct StatusCommand: ParsableCommand {
         if json {
             var writer = JSONObjectWriter()
             counts.write(to: &writer)
-            standardOutput.write(writer.text + "\n")
+            try show(writer.text + "\n")
             return
         }
         var table = TextTable([("STATE", .left), ("TASKS", .right)])
@@ -25,10 +25,10 @@ struct StatusCommand: ParsableCommand {
         table.append(["in progress", grouped(counts.inProgress)])
         table.append(["finished", grouped(counts.finished)])
         table.append(["failed", grouped(counts.failed)])
-        standardOutput.write(table.rendered(columns: standardOutput.terminalColumns))
-        standardOutput.write("\(counts.workers) worker\(counts.workers == 1 ? "" : "s")\n")
+        try show(table.rendered(columns: standardOutput.terminalColumns))
+        try show("\(counts.workers) worker\(counts.workers == 1 ? "" : "s")\n")
         if counts.closeRequested {
-            standardOutput.write("WORKER_COMMAND_CLOSE is set: workers finish what they run and stop\n")
+            try show("WORKER_COMMAND_CLOSE is set: workers finish what they run and stop\n")
         }
     }
 }

@@ -33,9 +33,9 @@ struct SubmitCommand: ParsableCommand {
             writer.field("in_progress", submission.reply.inProgress)
             writer.field("finished", submission.reply.finished)
             writer.field("errors", submission.errorCount)
-            standardOutput.write(writer.text + "\n")
+            try show(writer.text + "\n")
         } else {
-            standardOutput.write(submission.summary + "\n")
+            try show(submission.summary + "\n")
         }
         if submission.hasErrors { throw CommandError.reported }
     }

@@ -23,7 +23,7 @@ struct WorkersCommand: ParsableCommand {
             }
         }
         rows.sort { $0.name < $1.name }
-        if json { return printJSON(rows) }
+        if json { return try printJSON(rows) }
         var table = TextTable([
             ("WORKER", .left), ("CORES USED", .right), ("CORES", .right), ("GB USED", .right), ("GB", .right),
             ("HEARD", .left),
@@ -39,10 +39,10 @@ struct WorkersCommand: ParsableCommand {
                 "\(duration(Double(max(0, SystemClock.wallSeconds() - report.unixSeconds)))) ago",
             ])
         }
-        standardOutput.write(table.rendered(columns: standardOutput.terminalColumns))
+        try show(table.rendered(columns: standardOutput.terminalColumns))
     }
 
-    private func printJSON(_ rows: [(name: String, report: NodeReport?)]) {
+    private func printJSON(_ rows: [(name: String, report: NodeReport?)]) throws(CommandError) {
         for (name, report) in rows {
             var writer = JSONObjectWriter()
             writer.field("worker", name)
@@ -51,7 +51,7 @@ struct WorkersCommand: ParsableCommand {
             writer.field("total_cores", report?.totalCores)
             writer.field("used_memory_gb", report?.usedMemoryGB)
             writer.field("total_memory_gb", report?.totalMemoryGB)
-            guard standardOutput.write(writer.text + "\n") else { return }
+            try show(writer.text + "\n")
         }
     }
 }

@@ -22,6 +22,7 @@ struct Distcomp: ParsableCommand {
         ])
 }
 
+Host.ignoreBrokenPipes()
 do {
     var command = try Distcomp.parseAsRoot()
     try command.run()

@@ -203,7 +203,7 @@ final class QueueLink {
     private var register: RegisterNode {
         RegisterNode(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds,
-            memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000)
+            memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, status: node.statusText())
     }
 
     private func heartbeat(_ now: Instant) -> Heartbeat {

@@ -20,6 +20,7 @@ do throws(StartFailure) {
     let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.
     let node = try NodeIdentity(arguments)
     let groups = try adoptGroups(node)
+    defer { groups?.leave() }
     let runner = try makeRunner(node, groups)
     try proveLaunchWorks(runner)
     try clearLeftovers(groups, log: node.log)
@@ -28,7 +29,6 @@ do throws(StartFailure) {
     services.notify("READY=1")
     try daemon.runUntilStopped()
     services.notify("STOPPING=1")
-    groups?.leave()
 } catch {
     standardError.write("distcompd: \(error.message)\n")
     exitProcess(error.exitStatus)

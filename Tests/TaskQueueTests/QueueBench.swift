@@ -69,7 +69,7 @@ final class QueueBench {
             try call(
                 RegisterNode(
                     keys: keys, incarnation: node.incarnation, leaseMilliseconds: leaseMilliseconds,
-                    memoryBytes: gigabytes << 30, millicores: cores * 1000
+                    memoryBytes: gigabytes << 30, millicores: cores * 1000, status: "1:0:1:0:1"
                 ).request))
         return node
     }

@@ -1,0 +1,163 @@
+// A queue and nodes for one test: a redis-server of its own, and as many distcompd as it wants.
+
+import Glibc
+import LinuxSystem
+import RedisClient
+import RedisServerFixture
+import Testing
+
+final class Fleet {
+    let scratch: Scratch
+    let redis: RedisServerFixture
+
+    init(scratch: Scratch, redis: RedisServerFixture) {
+        self.scratch = scratch
+        self.redis = redis
+    }
+
+    var redisURL: String { "unix://" + redis.socketPath }
+
+    /// A node that is not running yet. `settings` are JSON texts by key; the defaults here make tests quick.
+    func node(_ name: String, _ settings: [String: String] = [:]) throws -> Node {
+        var all = [
+            "sleep_sec_between_accepting_task": "0.2", "health_report_interval": "0.2", "stop_grace_seconds": "0",
+            "kill_grace_seconds": "0.3", "retry_delay_seconds": "0", "task_user": "\"nobody\"",
+            "log_level": "\"debug\"", "result_dir": "\"\(scratch.path)/result-\(name)\"",
+            "min_dram_gb_accept_new_task": "0.02", "min_dram_gb_trigger_return": "0.01",
+        ]
+        all.merge(settings) { $1 }
+        let text = all.map { "\"\($0.key)\": \($0.value)" }.sorted().joined(separator: ",\n  ")
+        let path = try scratch.write("\(name).json", "{\n  \(text)\n}\n")
+        return Node(name: name, configurationPath: path, fleet: self)
+    }
+
+    /// A node that has connected.
+    func startedNode(_ name: String, _ settings: [String: String] = [:]) async throws -> Node {
+        let node = try node(name, settings)
+        try await node.start()
+        return node
+    }
+
+    // MARK: The queue
+
+    /// `distcomp` with these words, on this queue.
+    @discardableResult
+    func distcomp(_ words: String...) async throws -> ProgramResult {
+        try await RunningProgram(Products.distcomp, words + ["--redis", redisURL], in: scratch).result()
+    }
+
+    /// Submits lines as a user does.
+    func submit(_ lines: [String]) async throws {
+        let path = try scratch.write(scratch.nextName() + ".tasks", lines.joined(separator: "\n") + "\n")
+        let result = try await distcomp("submit", path)
+        try #require(result.status == 0, "\(result.errors)")
+    }
+
+    func call(_ words: String...) throws -> RESPValue {
+        try redis.client().call(.command(RedisCommand(words[0], Array(words.dropFirst()))))
+    }
+
+    /// The fields of one of the six hashes.
+    func hash(_ key: String) throws -> [String: String] {
+        var fields: [String: String] = [:]
+        for entry in try call("HGETALL", key).entries ?? [] { fields[entry.key.string ?? ""] = entry.value.string }
+        return fields
+    }
+
+    func count(_ key: String) throws -> Int { try call("HLEN", key).int ?? -1 }
+
+    /// Waits until so many tasks have finished.
+    func untilFinished(_ count: Int) async throws {
+        try await eventually("\(count) finished", within: 120, { self.state }) {
+            try self.count("finished_tasks") >= count
+        }
+    }
+
+    /// Waits until nothing is waiting or running.
+    func untilIdle() async throws {
+        try await eventually("an empty queue", within: 120, { self.state }) {
+            try count("todo_tasks") == 0 && count("in_progress_tasks") == 0
+        }
+    }
+
+    /// For the message of a test that fails.
+    private var state: String {
+        let keys = ["todo_tasks", "in_progress_tasks", "finished_tasks", "failed_tasks", "worker_status"]
+        let counts = keys.map { "\($0) \((try? count($0)) ?? -1)" }.joined(separator: ", ")
+        let logs = ((try? FileSystem.entries(of: scratch.path)) ?? []).filter { $0.hasSuffix(".err") }
+            .map { "\($0):\n\(text(of: scratch.path + "/" + $0).suffix(1500))" }
+        return counts + "\n" + logs.joined(separator: "\n")
+    }
+}
+
+/// One distcompd, which may be started several times.
+final class Node {
+    let name: String
+    let configurationPath: String
+    private let fleet: Fleet
+    private(set) var program: RunningProgram?
+
+    init(name: String, configurationPath: String, fleet: Fleet) {
+        self.name = name
+        self.configurationPath = configurationPath
+        self.fleet = fleet
+    }
+
+    private var stateDirectory: String { fleet.scratch.path + "/state" }
+
+    /// What it logged in this life.
+    var log: String { program?.errors ?? "" }
+    var process: pid_t { program?.process ?? 0 }
+
+    /// Starts it without waiting for anything.
+    @discardableResult
+    func launch() throws -> RunningProgram {
+        fleet.scratch.expectGroups(ofNode: name, stateDirectory: stateDirectory)
+        let arguments = [
+            "--config", configurationPath, "--redis", fleet.redisURL, "--state", stateDirectory, "--node", name,
+        ]
+        let program = try RunningProgram(Products.distcompd, arguments, in: fleet.scratch)
+        self.program = program
+        return program
+    }
+
+    /// Starts it and waits until it takes tasks.
+    func start() async throws {
+        let program = try launch()
+        try await eventually("node \(name) in worker_status", { program.errors }) {
+            guard !program.hasEnded else { throw NeverHappened(description: "it ended: \(program.errors)") }
+            return try fleet.hash("worker_status")[name] != nil
+        }
+    }
+
+    /// SIGTERM, and the end.
+    @discardableResult
+    func stop() async throws -> ProgramResult {
+        let program = try #require(program)
+        program.send(SIGTERM)
+        return try await program.result()
+    }
+
+    /// SIGKILL, as a crash would be.
+    func kill9() async throws {
+        program?.send(SIGKILL)
+        try await program?.result()
+    }
+
+    func pause() { program?.send(SIGSTOP) }
+    func resume() { program?.send(SIGCONT) }
+}
+
+/// Gives `body` a fleet with no node yet; nodes still running at its end are stopped, and nothing may be left of them.
+func withFleet(
+    redis configuration: [String] = [], sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: (Fleet) async throws -> Void
+) async throws {
+    let redis = try RedisServerFixture(configuration: configuration)
+    defer { redis.stop() }
+    try await withScratch(sourceLocation: sourceLocation) { scratch in
+        let fleet = Fleet(scratch: scratch, redis: redis)
+        try await body(fleet)
+        for process in scratch.processes(with: "--node") { kill(process, SIGTERM) }
+    }
+}

@@ -22,7 +22,8 @@ let package = Package(
         .executableTarget(
             name: "distcompd",
             dependencies: [
-                "NodeSupervisor", "TaskQueue", .product(name: "Logging", package: "swift-log"),
+                "NodeSupervisor", "TaskQueue", .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(
             name: "distcomp",

@@ -16,9 +16,12 @@ final class BenchNode {
     private let redis: Int32
     private let directory: String
 
-    /// - Parameter settings: JSON members for the daemon's conf.json.
-    init(settings: String) throws {
-        directory = try FileSystem.makeTemporaryDirectory("/tmp/distcomp-bench-")
+    /// - Parameters:
+    ///   - place: where the node's files go. They stay: ext4 looks for new inodes past those deleted in the last minute, so a
+    ///     clean-up between two measurements would slow the second.
+    ///   - settings: JSON members for the daemon's conf.json.
+    init(in place: String, settings: String) throws {
+        directory = try FileSystem.makeTemporaryDirectory(place + "/node-")
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let log = try OwnedDescriptor.open(directory + "/log", [.writeOnly, .create, .append], mode: 0o644)
         let descriptors = [null.raw, null.raw, log.raw]
@@ -47,7 +50,6 @@ final class BenchNode {
             ChildProcesses.signal(.terminate, process: process)
             _ = try? ChildProcesses.wait(for: process)
         }
-        try? FileSystem.removeTree(directory)
     }
 
     func submit(_ lines: [String]) throws {

@@ -5,13 +5,13 @@ import TaskModel
 import TaskQueue
 
 /// Tasks that do nothing, from submit to report, in turn with as many under `xargs -P` with one process a core.
-func measureThroughput(taskCount: Int, _ report: FigurePrinter) throws {
+func measureThroughput(taskCount: Int, in place: String, _ report: FigurePrinter) throws {
     let cores = Host.coreCount
     var ours: [Double] = []
     var theirs: [Double] = []
     var costs: [Double] = []
     for round in 0..<3 {
-        let node = try BenchNode(settings: #""max_task_per_worker": \#(cores * 2)"#)
+        let node = try BenchNode(in: place, settings: #""max_task_per_worker": \#(cores * 2)"#)
         let before = try node.daemonCPUSeconds()
         let start = SystemClock.bootNanoseconds()
         try node.submit((0..<taskCount).map { "shell:1:0:0:true \(round) \($0)" })
@@ -37,8 +37,8 @@ private func xargsRate(taskCount: Int, cores: Int) throws -> Double {
 }
 
 /// The daemon's memory, idle and with sleeping tasks.
-func measureRunning(taskCount: Int, _ report: FigurePrinter) throws {
-    let node = try BenchNode(settings: #""max_task_per_worker": \#(taskCount), "stop_grace_seconds": 0"#)
+func measureRunning(taskCount: Int, in place: String, _ report: FigurePrinter) throws {
+    let node = try BenchNode(in: place, settings: #""max_task_per_worker": \#(taskCount), "stop_grace_seconds": 0"#)
     report.print("running", "daemon memory idle", try node.daemonMemoryMegabytes(), "MB")
     try node.submit((0..<taskCount).map { "shell:1:0:0:0:sleep 10\($0)" })
     try node.waitUntil { $0.inProgress == taskCount && $0.todo == 0 }
@@ -50,18 +50,22 @@ func measureRunning(taskCount: Int, _ report: FigurePrinter) throws {
 }
 
 /// How long after its deadline each of many tasks was over.
-func measureTimeouts(taskCount: Int, _ report: FigurePrinter) throws {
-    let node = try BenchNode(settings: #""max_task_per_worker": 50"#)
-    try node.submit((0..<taskCount).map { "shell:1:0:0:1:sleep 10\($0)" })
+func measureTimeouts(taskCount: Int, in place: String, _ report: FigurePrinter) throws {
+    let node = try BenchNode(in: place, settings: #""max_task_per_worker": 50"#)
+    // From 1 to 2 seconds: in a sweep, too, tasks do not all end in the same instant.
+    try node.submit(
+        (0..<taskCount).map { #"{"command": "sleep 10\#($0)", "timeout": \#(1 + Double($0 * 7919 % 1000) / 1000)}"# })
     try node.waitUntil { $0.failed == taskCount }
-    let late = try node.outcomes().filter { $0.cause == .timeout }.map { ($0.usage.wallSeconds - 1) * 1000 }
+    let late = try node.outcomes().filter { $0.cause == .timeout }.map {
+        ($0.usage.wallSeconds - ($0.timeoutSeconds ?? 0)) * 1000
+    }
     guard late.count == taskCount else { throw BenchError(description: "\(late.count) of \(taskCount) timed out") }
     report.print("timeouts", "over after the deadline", of: late, "ms")
 }
 
 /// From asking for the end of a deaf tree to its report, which comes once nothing of it is left.
-func measureTree(processCount: Int, _ report: FigurePrinter) throws {
-    let node = try BenchNode(settings: #""kill_grace_seconds": 0.001, "max_task_per_worker": 1"#)
+func measureTree(processCount: Int, in place: String, _ report: FigurePrinter) throws {
+    let node = try BenchNode(in: place, settings: #""kill_grace_seconds": 0.001, "max_task_per_worker": 1"#)
     var times: [Double] = []
     for round in 0..<5 {
         let line =

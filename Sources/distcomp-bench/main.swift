@@ -28,13 +28,15 @@ struct DistcompBench: ParsableCommand {
 
     func run() throws {
         let report = FigurePrinter(asJSON: json)
+        let place = try FileSystem.makeTemporaryDirectory("/tmp/distcomp-bench-")
+        defer { try? FileSystem.removeTree(place) }
         let chosen = measurement == .all ? Measurement.allCases.filter { $0 != .all } : [measurement]
         for measurement in chosen {
             switch measurement {
-            case .throughput: try measureThroughput(taskCount: tasks, report)
-            case .running: try measureRunning(taskCount: 1000, report)
-            case .timeouts: try measureTimeouts(taskCount: 1000, report)
-            case .tree: try measureTree(processCount: 500, report)
+            case .throughput: try measureThroughput(taskCount: tasks, in: place, report)
+            case .running: try measureRunning(taskCount: 1000, in: place, report)
+            case .timeouts: try measureTimeouts(taskCount: 1000, in: place, report)
+            case .tree: try measureTree(processCount: 500, in: place, report)
             case .all: break  // Stands for the others, and is replaced by them above.
             }
         }

@@ -1,6 +1,7 @@
 // The loop. Whatever is ready becomes an event, NodeSupervisor turns events into actions, and the runner and the queue link
 // perform them. Nothing is decided here and nothing waits but `EventLoop.wait`.
 
+import DequeModule
 import LinuxSystem
 import Logging
 import NodeSupervisor
@@ -14,6 +15,8 @@ final class Daemon {
         static let queue: UInt64 = 3
         static let pressure: UInt64 = 4
     }
+
+    private static let launchesPerRound = 4
 
     private let node: NodeIdentity
     private let runner: TaskRunner
@@ -30,6 +33,8 @@ final class Daemon {
     private var done = 0
     private var failed = 0
     private var hasLeft = false
+    /// Launches that were decided and not yet made, see `launchSome`.
+    private var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
 
     init(
         _ node: NodeIdentity, _ runner: TaskRunner, _ signals: consuming SignalQueue, _ services: ServiceManager
@@ -64,7 +69,9 @@ final class Daemon {
             while !hasLeft {
                 try arm()
                 try watchQueue()
-                for ready in try loop.wait() { decide(events(from: ready)) }
+                let ready = try loop.wait(atMostMilliseconds: launches.isEmpty ? nil : 0)
+                for descriptor in ready { decide(events(from: descriptor)) }
+                launchSome()
                 decide(queue.flush())
                 keepAlive()
             }
@@ -124,8 +131,8 @@ final class Daemon {
     private func perform(_ action: Action, at now: Instant) -> [Event] {
         switch action {
         case .launch(let number, let task):
-            log.debug("launching", metadata: ["task": "\(task.line.text)", "attempt": "\(task.attempt)"])
-            return [runner.launch(number, task)]
+            launches.append((number, task))
+            return []
         case .terminate(let number):
             return logged("terminate", number) { () throws(SystemError) in try runner.terminate(number) }
         case .kill(let number): return logged("kill", number) { () throws(SystemError) in try runner.kill(number) }
@@ -146,6 +153,16 @@ final class Daemon {
             log.log(level: notice.isWarning ? .warning : .info, "\(notice)")
             if case .dropped(let number, _) = notice { runner.forget(number) }  // No report will ever be answered.
             return []
+        }
+    }
+
+    /// A launch takes about a millisecond, and a claim may bring a hundred. Between a few of them the loop is looked after, so
+    /// that no deadline waits for them.
+    private func launchSome() {
+        for _ in 0..<Self.launchesPerRound {
+            guard let next = launches.popFirst() else { return }
+            log.debug("launching", metadata: ["task": "\(next.task.line.text)", "attempt": "\(next.task.attempt)"])
+            decide([runner.launch(next.number, next.task)])
         }
     }
 

@@ -10,7 +10,7 @@ private let allowedImports: [String: Set<String>] = [
     "TaskModel": ["FoundationEssentials"],
     "TaskQueue": ["RedisClient", "TaskModel"],
     "NodeSupervisor": ["TaskModel", "HeapModule"],
-    "distcompd": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "Logging"],
+    "distcompd": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "Logging", "DequeModule"],
     "distcomp": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser"],
     "distcomp-bench": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser", "Histogram"],
 ]

@@ -38,7 +38,7 @@ extension NodeSupervisor {
         mutating func close() { if !isLeaving { self = .closing(leaveAt: nil) } }
     }
 
-    /// The first request gives running tasks their grace; the next one ends it.
+    /// The first request gives running tasks their grace; the next one ends it, and one after TERM was sent kills.
     mutating func stopRequested(at now: Instant, into actions: inout [Action]) {
         switch departure {
         case .none, .drained, .closing:
@@ -48,7 +48,8 @@ extension NodeSupervisor {
                 stopNow(at: now, into: &actions)
             }
         case .stopping: stopNow(at: now, into: &actions)
-        case .stopped, .left: break  // Every task has been told; the kill follows by itself.
+        case .stopped: stopAll(because: .nodeStoppingAtOnce, at: now, into: &actions)
+        case .left: break  // Nothing is here any more.
         }
     }
 

@@ -29,6 +29,8 @@ extension NodeSupervisor {
     enum StopReason: Int, Comparable, CaseIterable {
         /// This node stops. The task goes back.
         case nodeStopping
+        /// The same, and whoever asked for it asks again. The task goes back.
+        case nodeStoppingAtOnce
         /// Memory is short, and others run as well. The task goes back.
         case memoryShort
         /// Memory is short, and nothing else runs here. The task fails.
@@ -42,12 +44,12 @@ extension NodeSupervisor {
 
         static func < (left: StopReason, right: StopReason) -> Bool { left.rawValue < right.rawValue }
 
-        /// Whether the task is killed without TERM and grace: the memory is needed now, or the task must not overlap
-        /// with its next run.
+        /// Whether the task is killed without TERM and grace, or without the rest of it: somebody waits, the memory is
+        /// needed now, or the task must not overlap with its next run.
         var killsAtOnce: Bool {
             switch self {
             case .nodeStopping, .timeout, .cancelled: false
-            case .memoryShort, .memoryShortAlone, .leaseLost, .notOurs: true
+            case .nodeStoppingAtOnce, .memoryShort, .memoryShortAlone, .leaseLost, .notOurs: true
             }
         }
     }
@@ -92,7 +94,7 @@ extension NodeSupervisor.Ending {
 
     private func verdict(stoppedFor reason: NodeSupervisor.StopReason, _ line: TaskLine, _ usage: Usage) -> Verdict {
         switch reason {
-        case .nodeStopping: .returned(.nodeStopping)
+        case .nodeStopping, .nodeStoppingAtOnce: .returned(.nodeStopping)
         case .memoryShort: .returned(.memoryPressure)
         case .memoryShortAlone: .ended(.memoryPressure, notes: endingNotes(line, usage))
         case .timeout: .ended(.timeout, notes: endingNotes(line, usage))

@@ -23,6 +23,8 @@ public struct QueueKeys: Hashable, Sendable {
     public var leases: String { prefix + "distcomp:leases" }
     /// Who looks through todo for lines without an index, for as long as the key lives.
     public var sweeper: String { prefix + "distcomp:sweeper" }
+    /// incarnation -> `memory_bytes millicores`: what a node has for all its tasks together.
+    public var nodes: String { prefix + "distcomp:nodes" }
     /// The channel that wakes idle nodes.
     public var wakeChannel: String { prefix + "distcomp:wake" }
 }

@@ -6,6 +6,7 @@ import TaskModel
 /// A running distcompd that serves this process only.
 final class EmbeddedNode {
     private let process: Int32
+    private let arguments: [String]
     private let logPath: String
     private var ended: ProcessEnding?
 
@@ -23,9 +24,8 @@ final class EmbeddedNode {
         logPath = state.path + "/node.log"
         var configurationPath = options.configurationPath ?? ""
         if configurationPath.isEmpty { configurationPath = try Self.writeConfiguration(in: state, options) }
-        let socket = (try? FileSystem.resolved(socketPath)) ?? socketPath
-        let arguments = [
-            "--config", configurationPath, "--redis", "unix://" + socket, "--state", state.path + "/node",
+        arguments = [
+            "--config", configurationPath, "--redis-socket", socketPath, "--state", state.path + "/node",
             "--serve-parent",
         ]
         do throws(SystemError) {
@@ -53,6 +53,17 @@ final class EmbeddedNode {
     /// Waits until it has ended.
     func waitUntilEnded() {
         if ended == nil { ended = try? ChildProcesses.wait(for: process) }
+    }
+
+    /// Ends what it left running, when it ended in a way that let it do nothing about its tasks.
+    func clearLeftovers() {
+        guard let null = try? OwnedDescriptor.open("/dev/null", [.readWrite]), let program = try? Self.programPath()
+        else { return }
+        let descriptors = [null.raw, null.raw, null.raw]
+        guard let cleaner = try? ChildProcesses.start(program, arguments + ["--clear"], descriptors: descriptors) else {
+            return
+        }
+        _ = try? ChildProcesses.wait(for: cleaner)
     }
 
     /// Its last words, when it ended though nobody asked it to.

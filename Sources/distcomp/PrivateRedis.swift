@@ -14,6 +14,10 @@ final class StateDirectory {
 
     /// Opens the directory and takes its lock; nil when another program holds it.
     static func tryOpen(_ path: String, create: Bool) throws(CommandError) -> StateDirectory? {
+        guard (path + "/redis.sock").utf8.count < 108 else {
+            throw .usage(
+                "--state \(path) is too long for a Unix socket in it (108 bytes): give a relative or a shorter path")
+        }
         do throws(SystemError) {
             if create { try FileSystem.createDirectories(path, mode: 0o755) }
             let lock = try OwnedDescriptor.open(path + "/lock", [.readWrite, .create], mode: 0o600)

@@ -98,3 +98,42 @@ final class QueueClient {
         }
     }
 }
+
+/// Tasks that wait in vain.
+struct Misfits {
+    var count = 0
+    var example = ""
+}
+
+extension QueueClient {
+    /// The waiting tasks, if there are only such, that ask for more than any node has; nil when some could run.
+    func misfits() throws(CommandError) -> Misfits? {
+        var memoryBytesMax: UInt64 = 0
+        var millicoresMax = 0
+        try scan(keys.nodes) { entries in
+            for (_, value) in entries {
+                let numbers = String(decoding: value, as: UTF8.self).split(separator: " ")
+                guard numbers.count == 2, let memory = UInt64(numbers[0]), let millicores = Int(numbers[1]) else {
+                    continue
+                }
+                memoryBytesMax = max(memoryBytesMax, memory)
+                millicoresMax = max(millicoresMax, millicores)
+            }
+        }
+        guard memoryBytesMax > 0 else { return nil }  // No node has come yet.
+        var misfits = Misfits()
+        var fitting = 0
+        try scan(keys.todo) { entries in
+            for (field, _) in entries {
+                guard let line = try? TaskLine(parsing: field) else { continue }
+                if line.memoryBytes <= memoryBytesMax && line.millicores <= millicoresMax {
+                    fitting += 1
+                } else {
+                    misfits.count += 1
+                    misfits.example = line.text
+                }
+            }
+        }
+        return fitting == 0 && misfits.count > 0 ? misfits : nil
+    }
+}

@@ -65,13 +65,18 @@ struct RunCommand: ParsableCommand {
             in: directory, socketPath: directory.socketPath,
             options: .init(configurationPath: config, attemptsMax: attempts, slots: slots))
         let watch = RunWatch(queue: queue, node: node, signals: signals, showsProgress: !json && !quiet)
-        let interrupted = try watch.untilOver()
+        let ending = try watch.untilOver()
         node.askToStop()
         node.waitUntilEnded()
 
         let summary = try RunSummary(queue, seconds: Double(SystemClock.bootNanoseconds() - start) / 1e9)
         try show(json ? summary.json + "\n" : summary.text(columns: standardOutput.terminalColumns))
-        if interrupted { throw CommandError.interrupted }
+        if case .interrupted = ending { throw CommandError.interrupted }
+        if case .stuck(let misfits) = ending {
+            let example = TerminalText.escaped(misfits.example)
+            throw CommandError.failed(
+                "\(grouped(misfits.count)) tasks ask for more than this machine has, such as \(example)")
+        }
         if submission.hasErrors { throw CommandError.reported }
         if summary.counts.failed > 0 { throw CommandError.tasksFailed }
     }

@@ -13,6 +13,7 @@ final class RunWatch {
     private var stopRequests = 0
     private var lastLine = ""
     private var nextReportSeconds = 0.0
+    private var idleSinceSeconds: Double?
 
     init(queue: QueueClient, node: EmbeddedNode, signals: consuming SignalQueue, showsProgress: Bool) {
         self.queue = queue
@@ -21,25 +22,45 @@ final class RunWatch {
         self.showsProgress = showsProgress
     }
 
-    /// True when it was interrupted; throws when the node ended though nobody asked it to.
-    func untilOver() throws(CommandError) -> Bool {
+    enum Ending {
+        case over, interrupted
+        case stuck(Misfits)
+    }
+
+    /// How it came to an end; throws when the node ended though nobody asked it to.
+    func untilOver() throws(CommandError) -> Ending {
         let start = seconds()
         let before = try queue.progress()
         let bar = ProgressBar(startedSeconds: start, endedAtStart: before.ended)
         defer { clearLine() }
         while true {
             let progress = try queue.progress()
-            if progress.isOver { return false }
+            if progress.isOver { return .over }
+            if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
             show(progress, bar)
             try takeSignals()
             if let ending = node.endingIfEnded() {
-                if stopRequests > 0 { return true }
+                if stopRequests > 0 { return .interrupted }
                 clearLine()
+                node.clearLeftovers()
                 throw ending == .exit(code: 2) ? .usage(node.lastWords) : .failed("the node ended: \(node.lastWords)")
             }
             // Short runs should not wait for a slow poll, long ones should not be asked about all the time.
             try wait(milliseconds: seconds() - start < 2 ? 10 : 200)
         }
+    }
+
+    /// Whether nothing has run for a while, though something waits.
+    private func isStandingStill(_ progress: Progress) throws(CommandError) -> Bool {
+        guard progress.running == 0 else {
+            idleSinceSeconds = nil
+            return false
+        }
+        let since = idleSinceSeconds ?? seconds()
+        idleSinceSeconds = since
+        guard seconds() - since > 2 else { return false }
+        idleSinceSeconds = seconds()  // Looked at again only after another while.
+        return true
     }
 
     private func takeSignals() throws(CommandError) {

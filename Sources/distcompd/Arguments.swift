@@ -9,18 +9,22 @@ struct Arguments {
           --redis URL      redis://[user[:password]@]host[:port][/db] or unix:///path, instead of the settings' Redis
           --state DIR      where the daemon keeps its own files, instead of the settings' state_dir
           --node NAME      this node's name, instead of the settings' node_name
+          --redis-socket PATH  the same for a Unix socket whose path need not be absolute
           --serve-parent   serve one `distcomp run`: tasks get the caller's environment and user, and a parent that ends
                            takes the node with it
           --check          go through the start, say what is missing, and end (see `distcomp doctor`)
+          --clear          end what an earlier life of this daemon left running, and end
           --version, --help
         """
 
     var configurationPath: String?
     var redisURL: String?
+    var redisSocketPath: String?
     var stateDirectory: String?
     var nodeName: String?
     var servesParent = false
     var checksOnly = false
+    var clearsOnly = false
 
     enum Outcome {
         case run(Arguments)
@@ -38,7 +42,8 @@ struct Arguments {
             case "--version": return .printed("distcompd \(version)")
             case "--serve-parent": arguments.servesParent = true
             case "--check": arguments.checksOnly = true
-            case "--config", "--redis", "--state", "--node":
+            case "--clear": arguments.clearsOnly = true
+            case "--config", "--redis", "--redis-socket", "--state", "--node":
                 guard let value = inlineValue ?? rest.popFirst(), !value.isEmpty else {
                     return .wrong("\(name) needs a value")
                 }
@@ -53,6 +58,7 @@ struct Arguments {
         switch name {
         case "--config": configurationPath = value
         case "--redis": redisURL = value
+        case "--redis-socket": redisSocketPath = value
         case "--state": stateDirectory = value
         default: nodeName = value
         }

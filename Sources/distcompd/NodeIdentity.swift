@@ -48,7 +48,9 @@ struct NodeIdentity {
 
         let stateDirectory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
         lock = try takeLock(in: stateDirectory, nodeName: name)
-        groupName = name + "." + shortHash(of: stateDirectory)
+        // By the resolved path: the same words name different places in different working directories.
+        let place = try required { () throws(SystemError) in try FileSystem.resolved(stateDirectory) }
+        groupName = name + "." + shortHash(of: place)
     }
 }
 
@@ -92,6 +94,7 @@ private func makeLog(_ configuration: Configuration) -> Logger {
 private func makeEndpoint(
     _ arguments: Arguments, _ configuration: Configuration
 ) throws(StartFailure) -> RedisEndpoint {
+    if let path = arguments.redisSocketPath { return RedisEndpoint(unixPath: path) }
     do {
         return try RedisEndpoint(configuration, urlFromCommandLine: arguments.redisURL)
     } catch {

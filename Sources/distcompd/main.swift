@@ -15,21 +15,27 @@ case .wrong(let problem):
 
 if arguments.checksOnly { exitProcess(checkUp(arguments) ? 0 : 2) }
 
-do throws(StartFailure) {
+do {
+    try serve(arguments)
+} catch {
+    standardError.write("distcompd: \(error.message)\n")
+    exitProcess(error.exitStatus)
+}
+
+/// The daemon's life, start to end.
+func serve(_ arguments: Arguments) throws(StartFailure) {
     let services = ServiceManager()
     let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.
     let node = try NodeIdentity(arguments)
     let groups = try adoptGroups(node)
     defer { groups?.leave() }
+    try clearLeftovers(groups, log: node.log)
+    if arguments.clearsOnly { return }
     let runner = try makeRunner(node, groups)
     try proveLaunchWorks(runner)
-    try clearLeftovers(groups, log: node.log)
     let daemon = try Daemon(node, runner, signals, services)
     try daemon.connect()
     services.notify("READY=1")
     try daemon.runUntilStopped()
     services.notify("STOPPING=1")
-} catch {
-    standardError.write("distcompd: \(error.message)\n")
-    exitProcess(error.exitStatus)
 }

@@ -68,14 +68,14 @@ final class Fleet {
 
     /// Waits until so many tasks have finished.
     func untilFinished(_ count: Int) async throws {
-        try await eventually("\(count) finished", within: 120, { self.state }) {
+        try await eventually("\(count) finished", within: 120, self.state) {
             try self.count("finished_tasks") >= count
         }
     }
 
     /// Waits until nothing is waiting or running.
     func untilIdle() async throws {
-        try await eventually("an empty queue", within: 120, { self.state }) {
+        try await eventually("an empty queue", within: 120, self.state) {
             try count("todo_tasks") == 0 && count("in_progress_tasks") == 0
         }
     }
@@ -124,7 +124,7 @@ final class Node {
     /// Starts it and waits until it takes tasks.
     func start() async throws {
         let program = try launch()
-        try await eventually("node \(name) in worker_status", { program.errors }) {
+        try await eventually("node \(name) in worker_status", program.errors) {
             guard !program.hasEnded else { throw NeverHappened(description: "it ended: \(program.errors)") }
             return try fleet.hash("worker_status")[name] != nil
         }

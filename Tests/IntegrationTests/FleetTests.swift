@@ -45,7 +45,7 @@ struct FleetTests {
             try makeLog(fleet)
             let node = try await fleet.startedNode("a")
             try await fleet.submit([held("one", fleet), held("two", fleet)])
-            try await eventually("both run", { node.log }) { started(fleet).count == 2 }
+            try await eventually("both run", node.log) { started(fleet).count == 2 }
             #expect(Set(try fleet.hash("in_progress_tasks").values) == ["a"])
             let result = try await node.stop()
             #expect(result.status == 0)
@@ -71,7 +71,7 @@ struct FleetTests {
             try makeLog(fleet)
             let node = try await fleet.startedNode("a", ["stop_grace_seconds": "60"])
             try await fleet.submit([held("one", fleet)])
-            try await eventually("it runs", { node.log }) { started(fleet).count == 1 }
+            try await eventually("it runs", node.log) { started(fleet).count == 1 }
             node.program?.send(SIGTERM)
             try release(fleet)
             #expect(try #require(await node.program?.result()).status == 0)
@@ -85,7 +85,7 @@ struct FleetTests {
             try makeLog(fleet)
             let node = try await fleet.startedNode("a", ["max_task_per_worker": "1"])
             try await fleet.submit([held("one", fleet)])
-            try await eventually("it runs", { node.log }) { started(fleet).count == 1 }
+            try await eventually("it runs", node.log) { started(fleet).count == 1 }
             _ = try fleet.call("HSET", "todo_tasks", "WORKER_COMMAND_CLOSE", "")
             try await fleet.submit(["shell:9:0:0:true"])
             try release(fleet)
@@ -134,13 +134,13 @@ struct FleetTests {
             let lease = ["lease_seconds": "1"]
             let first = try await fleet.startedNode("a", lease)
             try await fleet.submit([held("one", fleet), held("two", fleet)])
-            try await eventually("both run", { first.log }) { started(fleet).count == 2 }
+            try await eventually("both run", first.log) { started(fleet).count == 2 }
             let orphans = fleet.scratch.tasks(with: "log.go")
             #expect(orphans.count == 2)
             try await first.kill9()
 
             let second = try await fleet.startedNode("b", lease)
-            try await eventually("both run again", { second.log }) { started(fleet).count == 4 }
+            try await eventually("both run again", second.log) { started(fleet).count == 4 }
             #expect(fleet.scratch.tasks(with: "log.go").count == 4, "nobody has cleared yet")
             try await first.start()
             try await eventually("the orphans are gone") {
@@ -162,7 +162,7 @@ struct FleetTests {
             try makeLog(fleet)
             let node = try await fleet.startedNode("a", ["lease_seconds": "3600"])
             try await fleet.submit([held("one", fleet)])
-            try await eventually("it runs", { node.log }) { started(fleet).count == 1 }
+            try await eventually("it runs", node.log) { started(fleet).count == 1 }
             try await node.kill9()
             try release(fleet)
             try await node.start()
@@ -181,16 +181,16 @@ struct FleetTests {
             let lease = ["lease_seconds": "1"]
             let first = try await fleet.startedNode("a", lease)
             try await fleet.submit([held("one", fleet), held("two", fleet)])
-            try await eventually("both run", { first.log }) { started(fleet).count == 2 }
+            try await eventually("both run", first.log) { started(fleet).count == 2 }
             first.pause()
             let second = try await fleet.startedNode("b", lease)
-            try await eventually("both run elsewhere", { second.log }) { started(fleet).count == 4 }
+            try await eventually("both run elsewhere", second.log) { started(fleet).count == 4 }
             // All four end now, those of the sleeper first or not: only b's may count.
             try release(fleet)
             try await fleet.untilFinished(2)
             first.resume()
-            try await eventually("the sleeper notices", { first.log }) { first.log.contains("the lease is lost") }
-            try await eventually("it is back", { first.log }) { try fleet.hash("worker_status")["a"] != nil }
+            try await eventually("the sleeper notices", first.log) { first.log.contains("the lease is lost") }
+            try await eventually("it is back", first.log) { try fleet.hash("worker_status")["a"] != nil }
             #expect(Set(try fleet.hash("finished_tasks").values.map { String($0.prefix(3)) }) == ["b: "])
             #expect(try fleet.count("failed_tasks") == 0)
             #expect(try fleet.count("todo_tasks") == 0)
@@ -206,10 +206,10 @@ struct FleetTests {
             try makeLog(fleet)
             let node = try await fleet.startedNode("a", ["max_task_per_worker": "3"])
             try await fleet.submit((1...5).map { held("\($0)", fleet) })
-            try await eventually("three run", { node.log }) { started(fleet).count == 3 }
+            try await eventually("three run", node.log) { started(fleet).count == 3 }
             let before = Set(fleet.scratch.tasks(with: "log.go"))
             fleet.redis.kill9()
-            try await eventually("the node notices", { node.log }) { node.log.contains("tasks go on") }
+            try await eventually("the node notices", node.log) { node.log.contains("tasks go on") }
             #expect(Set(fleet.scratch.tasks(with: "log.go")) == before)
             try fleet.redis.start()
             try release(fleet)
@@ -226,11 +226,11 @@ struct FleetTests {
             try makeLog(fleet)
             let node = try await fleet.startedNode("a", ["lease_seconds": "60"])
             try await fleet.submit([held("one", fleet), held("two", fleet)])
-            try await eventually("both run", { node.log }) { started(fleet).count == 2 }
+            try await eventually("both run", node.log) { started(fleet).count == 2 }
             fleet.redis.terminate()
             try release(fleet)
-            try await eventually("both have ended", { node.log }) { fleet.scratch.tasks(with: "log.go").isEmpty }
-            try await eventually("several tries", { node.log }) {
+            try await eventually("both have ended", node.log) { fleet.scratch.tasks(with: "log.go").isEmpty }
+            try await eventually("several tries", node.log) {
                 node.log.split(separator: "\n").count { $0.contains("; retrying in ") } >= 3
             }
             try fleet.redis.start()
@@ -248,7 +248,7 @@ struct FleetTests {
             let node = try await fleet.startedNode("a", ["lease_seconds": "0.5"])
             try await fleet.submit((1...20).map { "shell:1:0:0:echo \($0) >> \(fleet.scratch.path)/log" })
             fleet.redis.pause()
-            try await eventually("the node gives its lease up", { node.log }) { node.log.contains("the lease is lost") }
+            try await eventually("the node gives its lease up", node.log) { node.log.contains("the lease is lost") }
             fleet.redis.resume()
             try await fleet.untilFinished(20)
             #expect(Set(started(fleet)).count == 20)
@@ -264,7 +264,7 @@ struct FleetTests {
             let node = try await fleet.startedNode("a")
             let numbers = (1...100).map { String($0) }
             try await fleet.submit(numbers.map { "shell:1:0:0:echo \($0) >> \(fleet.scratch.path)/log" })
-            try await eventually("all finished", { node.log }) {
+            try await eventually("all finished", node.log) {
                 _ = try fleet.call("SCRIPT", "FLUSH")
                 return try fleet.count("finished_tasks") == 100
             }

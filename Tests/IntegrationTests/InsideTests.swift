@@ -221,8 +221,10 @@ struct InsideTests {
         try await withFleet { fleet in
             let target = try fleet.scratch.write("precious", "untouched")
             let log = fleet.scratch.path + "/tries"
-            let node = try await fleet.startedNode("a", ["max_retry_per_task": "2"])
-            let other = try await fleet.startedNode("b", ["max_retry_per_task": "2"])
+            // One directory for both, so that the second attempt meets what the first one left.
+            let settings = ["max_retry_per_task": "2", "result_dir": "\"\(fleet.scratch.path)/shared\""]
+            let node = try await fleet.startedNode("a", settings)
+            let other = try await fleet.startedNode("b", settings)
             try await fleet.submit([
                 "shell:1:0:0:echo try >> \(log); rm -f $DISTCOMP_OUTPUT_DIR/stdout;"
                     + " ln -s \(target) $DISTCOMP_OUTPUT_DIR/stdout; echo overwritten; exit 1"
@@ -244,7 +246,7 @@ struct InsideTests {
             let before = try descriptors(of: node)
             try await fleet.submit((21...220).map { "shell:1:0:0:true \($0)" })
             try await fleet.untilFinished(220)
-            try await eventually("as many descriptors as before", { "\(before)" }) {
+            try await eventually("as many descriptors as before", "\(before)") {
                 try descriptors(of: node) <= before
             }
             let children = text(of: "/proc/\(node.process)/task/\(node.process)/children")

@@ -91,7 +91,7 @@ struct RunTests {
             let run = try Run(
                 scratch, ["shell:1:0:0:echo up >> \(log); while ! test -e \(log).go; do sleep 0.05; done"])
             let first = try run.launch()
-            try await eventually("the task runs", { first.errors }) { scratch.lines("log") == ["up"] }
+            try await eventually("the task runs", first.errors) { scratch.lines("log") == ["up"] }
             let second = try await run.launch().result()
             #expect(second.status == 2)
             #expect(second.errorLines.count == 1)
@@ -104,14 +104,15 @@ struct RunTests {
         }
     }
 
-    @Test("the node of a run is among the workers as soon as it runs a task")
+    @Test(
+        "the node of a run is among the workers as soon as it runs a task")
     func worker() async throws {
         try await withScratch { scratch in
             let log = scratch.path + "/log"
             let run = try Run(
                 scratch, ["shell:1:0:0:echo up >> \(log); while ! test -e \(log).go; do sleep 0.05; done"])
             let program = try run.launch()
-            try await eventually("the task runs", { program.errors }) { scratch.lines("log") == ["up"] }
+            try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
             let status = try jsonObject(try await run.distcomp("status", "--json").output)
             #expect(status.integer("workers") == 1)
             try scratch.write("log.go", "")
@@ -127,7 +128,7 @@ struct RunTests {
                 scratch,
                 (1...4).map { "shell:1:0:0:echo \($0) >> \(log); while ! test -e \(log).go; do sleep 0.05; done" })
             let program = try run.launch("--slots", "2")
-            try await eventually("two tasks run", { program.errors }) { scratch.lines("log").count == 2 }
+            try await eventually("two tasks run", program.errors) { scratch.lines("log").count == 2 }
             program.send(SIGINT)
             let result = try await program.result()
             #expect(result.status == 130)
@@ -153,10 +154,10 @@ struct RunTests {
                 scratch,
                 (1...4).map { "shell:1:0:0:echo \($0) >> \(log); while ! test -e \(log).go; do sleep 0.05; done" })
             let program = try run.launch("--slots", "2")
-            try await eventually("two tasks run", { program.errors }) { scratch.lines("log").count == 2 }
+            try await eventually("two tasks run", program.errors) { scratch.lines("log").count == 2 }
             program.send(SIGKILL)
             try await program.result()
-            try await eventually("Redis, node and tasks are gone", { "\(scratch.processes())" }) {
+            try await eventually("Redis, node and tasks are gone", "\(scratch.processes())") {
                 scratch.processes().isEmpty
             }
             try scratch.write("log.go", "")

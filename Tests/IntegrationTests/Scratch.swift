@@ -36,13 +36,15 @@ final class Scratch {
 
     // MARK: What is running
 
-    /// Processes whose environment or arguments name this directory: all that came of this test, tasks included.
+    /// Processes whose environment, arguments or working directory name this directory: all that came of this test,
+    /// tasks included. (A redis-server writes its title over its environment; where it works, it cannot hide.)
     func processes() -> [(process: pid_t, command: String)] {
         let own = getpid()
         return ((try? FileSystem.entries(of: "/proc")) ?? []).compactMap { pid_t($0) }.compactMap { process in
             guard process != own, let command = words("/proc/\(process)/cmdline"), !command.isEmpty,
                 let environment = words("/proc/\(process)/environ"),
                 environment.contains(where: isOurs) || command.contains(where: { $0.contains(path) })
+                    || isBelow("/proc/\(process)/cwd")
             else { return nil }
             return (process, command.joined(separator: " "))
         }
@@ -53,6 +55,10 @@ final class Scratch {
 
     private func isOurs(_ variable: String) -> Bool {
         variable.hasPrefix("INTEGRATION_SCRATCH=\(path)") || variable.hasPrefix("DISTCOMP_OUTPUT_DIR=\(path)")
+    }
+
+    private func isBelow(_ link: String) -> Bool {
+        (try? FileSystem.destination(ofLink: link))?.hasPrefix(path) == true
     }
 
     private func words(_ path: String) -> [String]? {
@@ -96,7 +102,9 @@ final class Scratch {
 
     /// Nothing of this test is left but files.
     func expectNothingLeft(sourceLocation: SourceLocation = #_sourceLocation) async throws {
-        try await eventually("the end of all processes", within: 20, { "\(self.processes())" }) {
+        try await eventually(
+            "the end of all processes", within: 20, "\(processes())"
+        ) {
             processes().isEmpty
         }
         let groups = try controlGroups()

@@ -20,7 +20,8 @@ struct StartTests {
         return result
     }
 
-    @Test("a daemon that is refused after it has made its control groups removes them")
+    @Test(
+        "a daemon that is refused after it has made its control groups removes them")
     func leavesNoGroups() async throws {
         try await withScratch { scratch in
             let url = "unix://\(scratch.path)/none.sock"
@@ -82,7 +83,7 @@ struct StartTests {
             scratch.expectGroups(ofNode: "a", stateDirectory: state)
             let program = try RunningProgram(
                 Products.distcompd, ["--config", path, "--state", state, "--node", "a"], in: scratch)
-            try await eventually("connected", { program.errors }) { program.errors.contains("connected") }
+            try await eventually("connected", program.errors) { program.errors.contains("connected") }
             program.send(15)
             #expect(try await program.result().status == 0)
         }
@@ -272,7 +273,7 @@ struct StartTests {
             let state = scratch.path + "/state"
             scratch.expectGroups(ofNode: Host.shortName, stateDirectory: state)
             let program = try RunningProgram(Products.distcompd, ["--config", path, "--state", state], in: scratch)
-            try await eventually("in worker_status", { program.errors }) {
+            try await eventually("in worker_status", program.errors) {
                 try redis.client().call(.command(.init("HLEN", "worker_status"))).int == 1
             }
             #expect(!program.errors.contains("it is ignored"), "\(program.errors)")
@@ -290,7 +291,7 @@ struct StartTests {
                 Products.distcompd,
                 ["--config", Products.package + "/conf.json", "--state", state, "--redis", fleet.redisURL],
                 in: fleet.scratch)
-            try await eventually("connected", { program.errors }) { program.errors.contains(" connected ") }
+            try await eventually("connected", program.errors) { program.errors.contains(" connected ") }
             let warnings = program.errors.split(separator: "\n").filter { $0.contains(" warning ") }
             #expect(warnings.allSatisfy { $0.contains("no user \"distcomp\"") }, "\(warnings)")
             program.send(15)

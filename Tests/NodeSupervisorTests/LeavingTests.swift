@@ -28,12 +28,12 @@ struct LeavingTests {
         #expect(node.hear(.reportAccepted(number(1))) == [.leave])
     }
 
-    @Test("is hastened by a second order")
+    @Test("is hastened by a second order, and kills at a third")
     func hastened() {
         var node = Node.running(claimed("1:0:0:a"))
         node.hear(.stopRequested)
         #expect(node.hear(.stopRequested).withoutLog == [.terminate(number(1))])
-        #expect(node.hear(.stopRequested) == [])
+        #expect(node.hear(.stopRequested) == [.kill(number(1))])
     }
 
     @Test("stops at once when there is no stop grace, as for distcomp run")

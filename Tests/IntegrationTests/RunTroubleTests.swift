@@ -1,0 +1,178 @@
+// `distcomp run` when something is not as it should be: its helpers die, its directory is strange, its tasks cannot be run.
+
+import Glibc
+import LinuxSystem
+import Testing
+
+@Suite("distcomp run in trouble", .aFewAtATime)
+struct RunTroubleTests {
+    @Test("SIGTERM stops a run as Ctrl-C does")
+    func terminated() async throws {
+        try await withScratch { scratch in
+            let log = scratch.path + "/log"
+            let run = try Run(scratch, ["shell:1:0:0:echo up >> \(log); while true; do sleep 0.05; done"])
+            let program = try run.launch()
+            try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
+            program.send(SIGTERM)
+            #expect(try await program.result().status == 130)
+            #expect(scratch.processes().isEmpty)
+        }
+    }
+
+    @Test(
+        "a second Ctrl-C does not wait for a task that ignores TERM")
+    func hurry() async throws {
+        try await withScratch { scratch in
+            let log = scratch.path + "/log"
+            let run = try Run(scratch, ["shell:1:0:0:trap '' TERM; echo up >> \(log); while true; do sleep 0.05; done"])
+            let program = try run.launch()
+            try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
+            program.send(SIGINT)
+            try await eventually("the first is heard", program.errors) { program.errors.contains("stopping") }
+            let start = ContinuousClock.now
+            program.send(SIGINT)
+            #expect(try await program.result().status == 130)
+            #expect(ContinuousClock.now - start < .seconds(3))
+        }
+    }
+
+    @Test("--attempts says how often a failing task is tried")
+    func attempts() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, ["shell:1:0:0:echo try >> \(scratch.path)/log; exit 1"])
+            let (result, _) = try await run.finished("--attempts", "2")
+            #expect(result.status == 1)
+            #expect(scratch.lines("log").count == 2)
+            #expect(try await run.result(of: "exit 1").integer("attempts") == 2)
+        }
+    }
+
+    @Test("an empty file is a run of nothing, standard input is a file like any other")
+    func unusualFiles() async throws {
+        try await withScratch { scratch in
+            let empty = try Run(scratch, file: scratch.write("empty", "")).launch()
+            #expect(try await empty.result().status == 0)
+            let command =
+                "printf 'shell:1:0:0:true\\nshell:1:0:0:true' | \(Products.distcomp) run - --json --state state"
+            let result = try await RunningProgram("/bin/sh", ["-c", command], in: scratch).result()
+            scratch.expectGroups(ofNode: Host.shortName, stateDirectory: "state/node")
+            #expect(result.status == 0)
+            // Two lines of one text are one task.
+            #expect(try jsonObject(result.output).integer("finished") == 1)
+        }
+    }
+
+    @Test("a state directory that cannot be made is one line and exit status 2")
+    func unusableState() async throws {
+        try await withScratch { scratch in
+            let file = try scratch.write("tasks", "shell:1:0:0:true\n")
+            let words = ["run", file, "--state", file + "/x"]
+            let result = try await RunningProgram(Products.distcomp, words, in: scratch).result()
+            #expect(result.status == 2)
+            #expect(result.errorLines.count == 1)
+            #expect(result.errors.contains("tasks/x: Not a directory"), "\(result.errors)")
+        }
+    }
+
+    @Test("settings of the user's own apply, and wrong ones are told with their place")
+    func ownSettings() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, ["shell:1:0:0:head -c 3000000 /dev/zero"])
+            let settings = try scratch.write(
+                "own.json", "{\"max_output_bytes\": 1000000, \"result_dir\": \"\(scratch.path)/result\"}")
+            let (result, summary) = try await run.finished("--config", settings)
+            #expect(result.status == 1)
+            #expect(summary["failed_by_cause"] as? [String: Int] == ["signal": 1])
+            let wrong = try scratch.write("wrong.json", "{\"redis_port\": 0}")
+            let refused = try await run.launch("--config", wrong).result()
+            #expect(refused.status == 2)
+            #expect(refused.errors.contains("wrong.json:1:16: redis_port is 0"), "\(refused.errors)")
+        }
+    }
+
+    @Test("when its Redis is killed the run ends with status 3, and node and tasks end with it")
+    func redisKilled() async throws {
+        try await withScratch { scratch in
+            let log = scratch.path + "/log"
+            let run = try Run(scratch, ["shell:1:0:0:echo up >> \(log); while true; do sleep 0.05; done"])
+            let program = try run.launch()
+            try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
+            let servers = scratch.processes(with: "redis-server")
+            try #require(servers.count == 1)
+            for server in servers { kill(server, SIGKILL) }
+            let result = try await program.result()
+            #expect(result.status == 3)
+            #expect(result.errorLines.last?.hasPrefix("distcomp: ") == true, "\(result.errors)")
+            try await eventually("all ends", "\(scratch.processes())") { scratch.processes().isEmpty }
+        }
+    }
+
+    @Test(
+        "when its node is killed the run says so, ends with status 1, and leaves no task running")
+    func nodeKilled() async throws {
+        try await withScratch { scratch in
+            let log = scratch.path + "/log"
+            let run = try Run(scratch, ["shell:1:0:0:echo up >> \(log); while true; do sleep 0.05; done"])
+            let program = try run.launch()
+            try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
+            let nodes = scratch.processes(with: "--serve-parent")
+            try #require(nodes.count == 1)
+            for node in nodes { kill(node, SIGKILL) }
+            #expect(try await program.result().status == 1)
+        }
+    }
+
+    @Test(
+        "two runs in different directories, each with the same relative --state, do not touch each other")
+    func twoDirectories() async throws {
+        try await withScratch { scratch in
+            let log = scratch.path + "/log"
+            let file = try scratch.write(
+                "tasks", "shell:1:0:0:echo up >> \(log); while ! test -e \(log).go; do sleep 0.05; done\n")
+            let folders = [scratch.path + "/one", scratch.path + "/two"]
+            var programs: [RunningProgram] = []
+            for (index, folder) in folders.enumerated() {
+                try FileSystem.createDirectories(folder, mode: 0o755)
+                for state in ["st", folder + "/st"] {
+                    scratch.expectGroups(ofNode: Host.shortName, stateDirectory: state + "/node")
+                }
+                programs.append(
+                    try RunningProgram(
+                        Products.distcomp, ["run", file, "--state", "st"], in: scratch, workingDirectory: folder))
+                try await eventually("run \(index + 1)", programs[index].errors) {
+                    scratch.lines("log").count == index + 1
+                }
+            }
+            try scratch.write("log.go", "")
+            for program in programs { #expect(try await program.result().status == 0) }
+        }
+    }
+
+    @Test(
+        "a run in a directory of any depth and any name works",
+        arguments: ["we ird", "50%41", "a?b", "a#b", String(repeating: "deep/", count: 40)])
+    func directories(_ name: String) async throws {
+        try await withScratch { scratch in
+            let file = try scratch.write("tasks", "shell:1:0:0:true\n")
+            let folder = scratch.path + "/" + name
+            try FileSystem.createDirectories(folder, mode: 0o755)
+            for state in ["st", folder + "/st"] {
+                scratch.expectGroups(ofNode: Host.shortName, stateDirectory: state + "/node")
+            }
+            let program = try RunningProgram(
+                Products.distcomp, ["run", file, "--state", "st"], in: scratch, workingDirectory: folder)
+            #expect(try await program.result().status == 0, "\(program.errors)")
+        }
+    }
+
+    @Test(
+        "a task that no node of this size can ever take is told, and does not keep the run waiting")
+    func impossible() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, ["shell:1:1000000G:0:true", "shell:1:0:0:true"])
+            let (result, summary) = try await run.finished()
+            #expect(result.status == 1)
+            #expect(summary.integer("finished") == 1)
+        }
+    }
+}

@@ -67,7 +67,7 @@ clean:
 
 check-swift:
 	@command -v $(SWIFT) >/dev/null || { \
-	  echo "Swift 6.1 or newer is needed to build DistComp: https://www.swift.org/install/linux" >&2; exit 2; }
+	  echo "Swift 6.2 or newer is needed to build DistComp: https://www.swift.org/install/linux" >&2; exit 2; }
 
 build-needs: check-swift
 	@$(call need,$(BUILD_PACKAGES))

@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
 
 // The rooms of the house, lowest first. Dependencies point downwards only; Tests/LayeringTests holds the sources to it.

@@ -105,16 +105,18 @@ public final class ProcessLauncher {
 
     /// Starts `arguments` with standard output and error going to the given descriptors, in the groups that `joining` opens.
     ///
-    /// - Parameter birthplace: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
-    ///
     /// Returns once distcomp-launch runs; a failure of its own steps shows in `failures()` after the process has ended.
+    /// - Parameters:
+    ///   - birthplace: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
+    ///   - dataBytesMax: RLIMIT_DATA of each process, for a task that no group caps.
     /// - Returns: the process id, to be reaped by the caller.
     public func launch(
         _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32,
-        joining groups: [SharedDescriptor], bornIn birthplace: SharedDescriptor? = nil
+        joining groups: [SharedDescriptor], bornIn birthplace: SharedDescriptor? = nil, dataBytesMax: UInt64? = nil
     ) throws(SystemError) -> Int32 {
         let handed = [nothing.raw, standardOutput, standardError, statusWriting.raw] + groups.map(\.raw)
-        let options = fixedArguments + ["-c", String(groups.count), "--"]
+        let dataLimit = dataBytesMax.map { ["-M", String($0)] } ?? []
+        let options = fixedArguments + dataLimit + ["-c", String(groups.count), "--"]
         return try spawn(
             path, options.map { Array($0.utf8) } + arguments, environment: environment, handing: handed,
             bornIn: birthplace)

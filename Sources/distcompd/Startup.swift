@@ -28,7 +28,7 @@ func adoptGroups(_ node: NodeIdentity) throws(StartFailure) -> ControlGroupTree?
         guard node.configuration.memoryCaps == .bestEffort else {
             throw .usage("memory caps cannot be enforced: \(error)")
         }
-        let notice = "memory caps are off: \(error)"
+        let notice = "memory caps are off (only each process by itself is limited): \(error)"
         node.log.warning("\(notice)")
         // The person who typed `distcomp run` reads our standard output, not our log.
         if node.servesParent { standardOutput.write(notice + "\n") }

@@ -86,12 +86,14 @@ final class TaskRunner {
     }
 
     private func start(
-        _ command: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32, in group: TaskGroup
+        _ command: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32, in group: TaskGroup,
+        memoryBytes: UInt64 = 0
     ) throws(SystemError) -> Int32 {
         try launcher.launch(
             command, environment: environment, standardOutput: standardOutput, standardError: standardError,
             joining: try groups?.joiningDescriptors(of: group, exceptUnified: spawnsInGroup) ?? [],
-            bornIn: spawnsInGroup ? try groups?.birthplace(of: group) : nil)
+            bornIn: spawnsInGroup ? try groups?.birthplace(of: group) : nil,
+            dataBytesMax: groups == nil && memoryBytes > 0 ? memoryBytes : nil)
     }
 
     /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind.
@@ -108,7 +110,8 @@ final class TaskRunner {
             let process = try attempt(.task) { () throws(SystemError) in
                 try start(
                     command, environment: environment(for: task, output: output),
-                    standardOutput: output.standardOutput.raw, standardError: output.standardError.raw, in: group)
+                    standardOutput: output.standardOutput.raw, standardError: output.standardError.raw, in: group,
+                    memoryBytes: task.line.memoryBytes)
             }
             running[number]?.process = process
             numbers[process] = number

@@ -1,6 +1,7 @@
 // The programs under test: the real ones, as the build left them.
 
 import Foundation
+import LinuxSystem
 
 enum Products {
     static let distcomp = path("distcomp")
@@ -27,6 +28,17 @@ enum Products {
             if FileManager.default.fileExists(atPath: manifest) { return folder.path }
         }
         return "."
+    }()
+
+    /// Whether a user without rights could run them: a checkout below /root is closed to all but root.
+    static let areReachableByAnybody: Bool = {
+        var folder = URL(fileURLWithPath: directory).resolvingSymlinksInPath()
+        while folder.path != "/" {
+            let status = try? FileSystem.status(of: folder.path)
+            guard let status, status.permissions & 0o005 == 0o005 else { return false }
+            folder.deleteLastPathComponent()
+        }
+        return true
     }()
 
     private static func path(_ name: String) -> String { directory + "/" + name }

@@ -65,12 +65,15 @@ private func containmentFindings(_ node: NodeIdentity) -> [Finding] {
             return [Finding(verdict: .warning, subject: "memory caps", text: "off (memory_caps is best-effort)")]
         }
         defer { groups.leave() }
-        let limits = groups.controlsProcessCount ? "" : "; no limit on the number of processes"
         let caps = Finding(
             verdict: .ok, subject: "memory caps",
-            text: "by \(groups.memory.rawValue), all tasks \(AmountText.memory(node.memoryBytesForTasks))\(limits)")
+            text: "by \(groups.memory.rawValue), all tasks \(AmountText.memory(node.memoryBytesForTasks))")
         let place = Finding(verdict: .ok, subject: "control groups", text: groups.tasksPath)
-        return [place, caps, launchFinding(node, groups)]
+        let controllers = Finding(
+            verdict: groups.controlsProcessCount ? .ok : .warning, subject: "controllers",
+            text: "memory" + (groups.controlsProcessCount ? ", pids" : "; none for pids: a fork bomb meets no limit")
+                + (groups.controlsProcessorTime ? ", cpu" : "; none for cpu: cores are not weighed"))
+        return [place, controllers, caps, launchFinding(node, groups)]
     } catch {
         return [Finding(verdict: .missing, subject: "memory caps", text: error.message)]
     }

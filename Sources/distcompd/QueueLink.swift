@@ -356,14 +356,17 @@ final class QueueLink {
     private func adopt(_ value: RESPValue) throws(QueueError) -> [Event] {
         let page = try ScanHash.parse(value)
         var lines: [TaskLine] = []
-        for (field, _) in page.entries {
-            let text = String(decoding: field, as: UTF8.self)
-            if text == TaskLine.closeCommand { continue }
-            do {
-                lines.append(try TaskLine(parsing: text))
+        for (field, _) in page.entries where field != Array(TaskLine.closeCommand.utf8) {
+            do throws(TaskLineError) {
+                let line = try TaskLine(parsing: field)
+                // The field is the task's name everywhere; one that is not exactly the line could not be found again.
+                if Array(line.text.utf8) == field {
+                    lines.append(line)
+                } else {
+                    reject(field, "there is white space around it")
+                }
             } catch {
-                log.warning("a line in todo is no task: \(error)")
-                _ = send(RejectLine(field, reason: "not a task line: \(error)", keys: keys).request, for: .nothing)
+                reject(field, "\(error)")
             }
         }
         while !lines.isEmpty {
@@ -371,6 +374,11 @@ final class QueueLink {
             lines.removeFirst(min(lines.count, SubmitTasks.linesMax))
         }
         return page.cursor == "0" ? [.wake] : sweep(from: page.cursor)
+    }
+
+    private func reject(_ field: [UInt8], _ reason: String) {
+        log.warning("a line in todo is no task: \(reason)")
+        _ = send(RejectLine(field, reason: "not a task line: \(reason)", keys: keys).request, for: .nothing)
     }
 }
 

@@ -279,9 +279,10 @@ struct FleetTests {
             let node = try await fleet.startedNode("a")
             _ = try fleet.call("HSET", "todo_tasks", "shell:1:0:0:echo old", "")
             _ = try fleet.call("HSET", "todo_tasks", "ruby:x:0:0:no", "")
+            _ = try fleet.call("HSET", "todo_tasks", " shell:1:0:0:echo blank", "")
             try await fleet.untilIdle()
             #expect(try fleet.hash("finished_tasks") == ["shell:1:0:0:echo old": "a: \"old\\n\""])
-            #expect(try fleet.hash("failed_tasks").keys.sorted() == ["ruby:x:0:0:no"])
+            #expect(try fleet.hash("failed_tasks").keys.sorted() == [" shell:1:0:0:echo blank", "ruby:x:0:0:no"])
             let reason = try #require(try fleet.hash("task_fail_reason")["ruby:x:0:0:no"])
             #expect(reason.hasPrefix("not a task line: "), "\(reason)")
             #expect(reason.contains("type") && reason.contains("priority"), "\(reason)")
@@ -317,6 +318,40 @@ struct FleetTests {
             #expect(abs((fields[0] ?? 0) - now) < 60)
             #expect(fields[2] == Double(Host.coreCount))
             try await node.stop()
+        }
+    }
+
+    @Test("a node that runs out of descriptors gives back what it cannot start, says so, and loses nothing")
+    func outOfDescriptors() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", ["max_task_per_worker": "30", "max_retry_per_task": "1"])
+            let limit = try RunningProgram(
+                "/usr/bin/prlimit", ["--pid", "\(node.process)", "--nofile=44"], in: fleet.scratch)
+            #expect(try await limit.result().status == 0)
+            try await fleet.submit((1...60).map { "shell:1:0:0:30:sleep 0.1; echo \($0)" })
+            try await fleet.untilFinished(60)
+            #expect(try fleet.count("failed_tasks") == 0)
+            #expect(node.log.contains("Too many open files"))
+            #expect(try await node.stop().status == 0)
+        }
+    }
+
+    @Test("doctor finds nothing missing on a machine that can be a node, and names what is")
+    func doctor() async throws {
+        try await withFleet { fleet in
+            let well = try RunningProgram(Products.distcomp, ["doctor", "--redis", fleet.redisURL], in: fleet.scratch)
+            let found = try await well.result()
+            #expect(found.status == 0, "\(found.output)")
+            for check in ["kernel", "memory caps", "launch", "redis"] {
+                #expect(found.output.contains("ok       \(check)"))
+            }
+
+            let url = "unix://\(fleet.scratch.path)/none.sock"
+            let ill = try RunningProgram(Products.distcomp, ["doctor", "--redis", url, "--json"], in: fleet.scratch)
+            let lacking = try await ill.result()
+            #expect(lacking.status == 2)
+            let line = lacking.outputLines.first { $0.contains(#""check":"redis""#) }
+            #expect(line?.contains(#""verdict":"missing""#) == true)
         }
     }
 }

@@ -36,10 +36,16 @@ expect_equal "a frozen group is killed at its deadline as well" timeout "$(field
 expect_equal "a task that leaves a process behind still finishes" "parent done" "$(field stdout 'sleep 7003')"
 expect_equal "no group is left" "" "$(groups)"
 
-configure '"max_processes_per_task": 64'
+configure '"max_processes_per_task": 64, "cpu_limit": "hard"'
 kill "$daemon"; wait "$daemon" 2>/dev/null
 start_daemon
 submit 'shell:9:200M:0:5:b() { b | b & b; }; b' 'shell:1:0:0:60:echo still serving'
 wait_until 120 all_ended
 expect_equal "a fork bomb meets its limit and ends" failed "$(field state 'b | b')"
 expect_equal "the node goes on" "still serving" "$(field stdout 'still serving')"
+
+submit 'shell:9:0:1.5:60:exec sleep 7005'
+limited=$(group_of 'sleep 7005')
+expect_equal "cpu_limit hard allows no more than the cores asked for" "150000 100000" "$(cat "$limited/cpu.max")"
+pkill -f 'sleep 7005'
+wait_until 30 all_ended

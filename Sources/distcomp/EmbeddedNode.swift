@@ -32,11 +32,29 @@ final class EmbeddedNode {
             let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
             let log = try OwnedDescriptor.open(logPath, [.writeOnly, .create, .truncate], mode: 0o644)
             // Its standard output is for the person at this terminal, its standard error the log.
+            let words = Self.delegatingScope() + [try Self.programPath()] + arguments
             process = try ChildProcesses.start(
-                try Self.programPath(), arguments, descriptors: [null.raw, standardError.descriptor, log.raw])
+                words[0], Array(words.dropFirst()), descriptors: [null.raw, standardError.descriptor, log.raw])
         } catch {
             throw .failed("cannot start distcompd: \(error)")
         }
+    }
+
+    /// Under systemd a shell's control group is shared with all that the shell runs, so nothing can be handed down in it. A scope
+    /// of the node's own, which systemd-run becomes the node in, can be delegated; as a user, too, where a user manager runs.
+    /// Empty where there is none to be had: then the node tries with the group it finds itself in.
+    private static func delegatingScope() -> [String] {
+        guard FileSystem.exists("/run/systemd/system"), let program = executable(named: "systemd-run") else {
+            return []
+        }
+        let options =
+            (Host.isRoot ? [] : ["--user"]) + ["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]
+        guard let null = try? OwnedDescriptor.open("/dev/null", [.readWrite]), let nothing = executable(named: "true"),
+            let trial = try? ChildProcesses.start(
+                program, options + [nothing], descriptors: [null.raw, null.raw, null.raw]),
+            (try? ChildProcesses.wait(for: trial)) == .exit(code: 0)
+        else { return [] }
+        return [program] + options
     }
 
     /// How it ended; nil while it runs.

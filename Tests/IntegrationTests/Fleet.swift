@@ -68,14 +68,14 @@ final class Fleet {
 
     /// Waits until so many tasks have finished.
     func untilFinished(_ count: Int) async throws {
-        try await eventually("\(count) finished", within: 120, self.state) {
+        try await eventually("\(count) finished", within: 600, self.state) {
             try self.count("finished_tasks") >= count
         }
     }
 
     /// Waits until nothing is waiting or running.
     func untilIdle() async throws {
-        try await eventually("an empty queue", within: 120, self.state) {
+        try await eventually("an empty queue", within: 600, self.state) {
             try count("todo_tasks") == 0 && count("in_progress_tasks") == 0
         }
     }

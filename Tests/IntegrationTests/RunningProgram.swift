@@ -56,7 +56,7 @@ final class RunningProgram {
     /// Waits for its end, which closes its output.
     @discardableResult
     func result() async throws -> ProgramResult {
-        try await eventually("the end of the program", within: 120, self.errors + self.output) { hasEnded }
+        try await eventually("the end of the program", within: 900, self.errors + self.output) { hasEnded }
         return ProgramResult(ending: ending ?? .exit(code: -1), output: output, errors: errors)
     }
 }

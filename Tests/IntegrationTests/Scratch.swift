@@ -103,7 +103,7 @@ final class Scratch {
     /// Nothing of this test is left but files.
     func expectNothingLeft(sourceLocation: SourceLocation = #_sourceLocation) async throws {
         try await eventually(
-            "the end of all processes", within: 20, "\(processes())"
+            "the end of all processes", within: 120, "\(processes())"
         ) {
             processes().isEmpty
         }

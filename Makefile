@@ -18,7 +18,8 @@ LAUNCHER_FLAGS := -std=c11 -O2 -Wall -Wextra -static
 # What each job needs, by the names of the Debian family.
 BUILD_PACKAGES := libcap-dev gcc libc6-dev
 RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
-TEST_PACKAGES := $(RUN_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2
+TEST_PACKAGES := $(RUN_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
+  procps systemd dbus
 
 .PHONY: run test build bench install format lint clean check-swift build-needs run-needs test-needs debug unit-tests system-tests
 

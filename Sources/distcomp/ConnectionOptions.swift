@@ -52,12 +52,21 @@ struct ConnectionOptions: ParsableArguments {
         } catch {
             throw CommandError.usage("\(error)")
         }
+        var configuration: Configuration
         do {
-            let (configuration, warnings) = try Configuration.parse(bytes, file: path)
-            for warning in warnings { standardError.write("distcomp: \(warning)\n") }
-            return configuration
+            let parsed = try Configuration.parse(bytes, file: path)
+            for warning in parsed.warnings { standardError.write("distcomp: \(warning)\n") }
+            configuration = parsed.configuration
         } catch {
             throw CommandError.usage(error.problems.map(\.description).joined(separator: "\ndistcomp: "))
         }
+        if let file = configuration.redisPasswordFile {
+            do {
+                configuration.redisPassword = try FileSystem.text(of: file, bytesMax: 4096)
+            } catch {
+                throw CommandError.usage("redis_pass_file: \(error)")
+            }
+        }
+        return configuration
     }
 }

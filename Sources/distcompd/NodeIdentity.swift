@@ -71,12 +71,20 @@ private func loadConfiguration(
     } catch {
         throw .usage("\(error)")
     }
+    var (configuration, warnings) = (Configuration(), [ConfigurationProblem]())
     do {
-        let (configuration, warnings) = try Configuration.parse(bytes, file: path)
-        return (configuration, warnings.map(\.description), path)
+        (configuration, warnings) = try Configuration.parse(bytes, file: path)
     } catch {
         throw .usage(error.problems.map(\.description).joined(separator: "\ndistcompd: "))
     }
+    if let file = configuration.redisPasswordFile {
+        do {
+            configuration.redisPassword = try FileSystem.text(of: file, bytesMax: 4096)
+        } catch {
+            throw .usage("redis_pass_file: \(error)")
+        }
+    }
+    return (configuration, warnings.map(\.description), path)
 }
 
 private func makeLog(_ configuration: Configuration) -> Logger {

@@ -16,8 +16,7 @@ expect "the unit starts, and says when it is ready" systemctl start distcompd
 expect_match "it nests below the unit's own group" 'distcompd.service/distcomp\.[^/]*/supervisor' \
   "$(cat "/proc/$(systemctl show -P MainPID distcompd)/cgroup")"
 submit 'shell:5:40M:0:60:tail /dev/zero' 'shell:4:0:0:60:id -un'
-ended() { [[ $(count todo) == 0 && $(count in_progress) == 0 ]]; }
-wait_until 120 ended
+wait_until 120 all_ended
 expect_equal "a cap holds there" oom "$(field cause tail)"
 expect_equal "tasks run as the system user distcomp" distcomp "$(field stdout 'id -un')"
 

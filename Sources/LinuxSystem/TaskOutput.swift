@@ -55,15 +55,26 @@ public final class OutputDirectory {
     private func createFile(
         _ stream: String, in folder: SharedDescriptor, of name: String
     ) throws(SystemError) -> SharedDescriptor {
-        let flags: OpenFlags = [.readWrite, .append, .create, .exclusive, .doNotFollow]
-        if unlinkat(folder.raw, stream, 0) != 0 && errno != ENOENT {
-            throw .last("unlink", "\(path)/\(name)/\(stream)")
-        }
-        let file = try OwnedDescriptor.open(stream, flags, mode: 0o644, below: folder)
+        let file = try openNew(stream, in: folder, of: name)
         if let owner, fchown(file.raw, owner.user, owner.group) != 0 {
             throw .last("chown", "\(path)/\(name)/\(stream)")
         }
         return SharedDescriptor(file)
+    }
+
+    /// Most tasks are tried once, so what an earlier attempt left is taken away only when it is met.
+    private func openNew(
+        _ stream: String, in folder: SharedDescriptor, of name: String
+    ) throws(SystemError) -> OwnedDescriptor {
+        let flags: OpenFlags = [.readWrite, .append, .create, .exclusive, .doNotFollow]
+        do throws(SystemError) {
+            return try OwnedDescriptor.open(stream, flags, mode: 0o644, below: folder)
+        } catch  where error.code == EEXIST {
+            if unlinkat(folder.raw, stream, 0) != 0 && errno != ENOENT {
+                throw .last("unlink", "\(path)/\(name)/\(stream)")
+            }
+            return try OwnedDescriptor.open(stream, flags, mode: 0o644, below: folder)
+        }
     }
 }
 

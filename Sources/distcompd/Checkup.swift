@@ -81,8 +81,8 @@ private func containmentFindings(_ node: NodeIdentity) -> [Finding] {
 
 private func launchFinding(_ node: NodeIdentity, _ groups: ControlGroupTree) -> Finding {
     do {
-        try proveLaunchWorks(try makeRunner(node, groups))
-        return Finding(verdict: .ok, subject: "launch", text: "a first process was started as tasks are")
+        let manner = try proveLaunchWorks(try makeRunner(node, groups))
+        return Finding(verdict: .ok, subject: "launch", text: "a first process was started: \(manner)")
     } catch {
         return Finding(verdict: .missing, subject: "launch", text: error.message)
     }

@@ -76,10 +76,13 @@ private func taskEnvironment(_ node: NodeIdentity) -> [[UInt8]] {
 }
 
 /// Starts one process the way tasks are started: what cannot work is found now, once, and not task by task.
-func proveLaunchWorks(_ runner: TaskRunner) throws(StartFailure) {
+///
+/// - Returns: how it came into its control group, in words.
+func proveLaunchWorks(_ runner: TaskRunner) throws(StartFailure) -> String {
     if let failure = runner.launchCanary() {
         throw .usage("a first process could not be launched as tasks are: \(failure)")
     }
+    return runner.spawnsInGroup ? "tasks are born in their control group" : "tasks join their control group"
 }
 
 /// Ends what tasks of an earlier life of this daemon left running: their lease is over, they run elsewhere by now.

@@ -30,8 +30,8 @@ final class TaskRunner {
     private let launcher: ProcessLauncher
     private let outputs: OutputDirectory
     private let settings: TaskSettings
-    /// Whether tasks are born in their group; otherwise distcomp-launch joins it.
-    private var spawnsInGroup = ProcessLauncher.canSpawnInGroup
+    /// Whether tasks are born in their (v2) group; otherwise distcomp-launch joins it. The canary has the last word.
+    private(set) var spawnsInGroup = ProcessLauncher.canSpawnInGroup
     /// Stands in the names of groups, so that no two lives of a daemon ever use the same.
     private let life = String(SystemClock.bootNanoseconds() / 1_000_000, radix: 36)
     /// Tasks whose group may still be there.

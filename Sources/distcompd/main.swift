@@ -32,7 +32,8 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
     try clearLeftovers(groups, log: node.log)
     if arguments.clearsOnly { return }
     let runner = try makeRunner(node, groups)
-    try proveLaunchWorks(runner)
+    let manner = try proveLaunchWorks(runner)
+    node.log.info("\(manner)")
     let daemon = try Daemon(node, runner, signals, services)
     try daemon.connect()
     services.notify("READY=1")

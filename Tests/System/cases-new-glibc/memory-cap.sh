@@ -1,0 +1,1 @@
+../cases/memory-cap.sh

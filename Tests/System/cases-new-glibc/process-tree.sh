@@ -1,0 +1,1 @@
+../cases/process-tree.sh

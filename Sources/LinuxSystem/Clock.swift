@@ -8,6 +8,9 @@ public enum SystemClock {
     /// Nanoseconds since boot, suspension included (clock_gettime(2), CLOCK_BOOTTIME).
     public static func bootNanoseconds() -> Int64 { read(CLOCK_BOOTTIME) }
 
+    /// CLOCK_MONOTONIC, which systemd compares with: it stands still while the machine is suspended.
+    public static func monotonicNanoseconds() -> Int64 { read(CLOCK_MONOTONIC) }
+
     /// Nanoseconds since 1970 by the wall clock, for records that people read; never for deadlines.
     public static func wallNanoseconds() -> Int64 { read(CLOCK_REALTIME) }
 

@@ -1,5 +1,5 @@
-// Walks through the settings of a conf.json and collects what is wrong, with places. Which settings there are is told
-// by whoever calls `read`; what was not asked for in the end is unknown.
+// Takes settings out of a conf.json and the environment, and collects what is wrong, with places. Which settings there are is
+// told by whoever calls `read`; what was not asked for in the end is unknown.
 
 struct ConfigurationReader {
     private(set) var problems: [ConfigurationProblem] = []
@@ -11,15 +11,14 @@ struct ConfigurationReader {
     private let members: [JSONMember]
     /// The last member of each name, which is the one that counts.
     private let memberByKey: [String: JSONMember]
+    /// Of the environment: what begins with our prefix, by name.
+    private let variables: [String: String]
     private var refusedKeys: Set<String> = []
 
     /// A conf.json is a few kilobytes; what is much larger is some other file.
     private static let byteCountMax = 1 << 20
 
-    /// Settings whose values must not appear in a message.
-    private static let secretKeys: Set<String> = ["redis_pass", "redis_url"]
-
-    init(_ json: [UInt8], file: String) throws(ConfigurationError) {
+    init(_ json: [UInt8], file: String, environment: [[UInt8]]) throws(ConfigurationError) {
         self.json = json
         self.file = file
         guard json.count <= Self.byteCountMax else {
@@ -40,6 +39,19 @@ struct ConfigurationReader {
         }
         self.members = members
         memberByKey = Dictionary(members.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        variables = Self.variables(in: environment)
+    }
+
+    private static func variables(in environment: [[UInt8]]) -> [String: String] {
+        let ours = environment.lazy.filter { $0.starts(with: EnvironmentVariables.prefix.utf8) }
+        let pairs = ours.map { variable in
+            let name = variable.prefix { $0 != UInt8(ascii: "=") }
+            return (
+                String(decoding: name, as: UTF8.self),
+                String(decoding: variable.dropFirst(name.count + 1), as: UTF8.self)
+            )
+        }
+        return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
     }
 
     var error: ConfigurationError {
@@ -48,22 +60,46 @@ struct ConfigurationReader {
 
     func wasRefused(_ keys: [String]) -> Bool { keys.contains(where: refusedKeys.contains) }
 
-    /// Reads one setting; what the file does not name stays as it is.
-    mutating func read<Value: Equatable>(_ key: String, into setting: inout Value, _ rule: SettingRule<Value>) {
-        knownKeys.append(key)
-        guard let member = memberByKey[key] else { return }
-        guard let value = rule.read(member.value.content) else { return report(key, "allowed: \(rule.allowed)") }
-        if value != setting, Self.keysToCome.contains(key) {
-            return report(key, "not available in this version; leave it out or at its default")
+    /// Reads one setting; what neither the environment nor the file names stays as it is.
+    mutating func read(_ setting: Setting, into configuration: inout Configuration) {
+        knownKeys.append(setting.key)
+        let before = setting.text(configuration)
+        if let text = variables[setting.variable] {
+            guard EnvironmentVariables.contents(text).contains(where: { setting.read($0, &configuration) }) else {
+                return report(setting.key, "allowed: \(setting.allowed)")
+            }
+        } else if let member = memberByKey[setting.key] {
+            guard setting.read(member.value.content, &configuration) else {
+                return report(setting.key, "allowed: \(setting.allowed)")
+            }
         }
-        setting = value
+        if Self.keysToCome.contains(setting.key), setting.text(configuration) != before {
+            report(setting.key, "not available in this version; leave it out or at its default")
+        }
     }
 
-    /// Notes a problem with `key`, where its value stands or, if the file does not name it, with its default `shown`.
+    /// Where the value of a setting comes from.
+    func origin(of setting: Setting) -> String {
+        if variables[setting.variable] != nil { return setting.variable }
+        guard let member = memberByKey[setting.key] else { return "default" }
+        return "\(file):\(Self.line(of: member.nameOffset, in: json))"
+    }
+
+    /// Notes a problem with `key`, where its value stands or, if nothing names it, with its default `shown`.
     mutating func report(_ key: String, _ explanation: String, shown: String = "not set") {
         refusedKeys.insert(key)
+        let variable = EnvironmentVariables.prefix + key.uppercased()
+        if let text = variables[variable] {
+            let value = shownValue(of: key, text)
+            let message = "\(variable) is \(value); \(explanation)"
+            problems.append(
+                ConfigurationProblem(
+                    file: "environment", line: nil, column: nil, key: key, value: value, message: message))
+            return
+        }
         let member = memberByKey[key]
-        let value = member.map(shownValue) ?? "\(shown) by default"
+        let value =
+            member.map { shownValue(of: key, json.span.text($0.value.range.prefix(200))) } ?? "\(shown) by default"
         let message = "\(key) is \(value); \(explanation)"
         if let offset = member?.value.range.lowerBound {
             problems.append(Self.problem(json, file, at: offset, key: key, value: value, message))
@@ -86,6 +122,16 @@ struct ConfigurationReader {
                 warn(member, "\(name) is set a second time; the last one counts")
             }
         }
+        let knownVariables = knownKeys.map { EnvironmentVariables.prefix + $0.uppercased() }
+        let unknown = Set(variables.keys).subtracting(knownVariables).subtracting(EnvironmentVariables.ofTasks)
+        for variable in unknown.sorted() {
+            let name = TerminalText.shortened(TerminalText.escaped(variable), to: 60)
+            let guess = NearestName.find(variable, among: knownVariables).map { "; did you mean \($0)?" } ?? ""
+            warnings.append(
+                ConfigurationProblem(
+                    file: "environment", line: nil, column: nil, key: variable, value: "",
+                    message: "there is no setting for \(name), it is ignored\(guess)"))
+        }
     }
 
     private mutating func warn(_ member: JSONMember, _ message: String) {
@@ -93,10 +139,13 @@ struct ConfigurationReader {
         warnings.append(Self.problem(json, file, at: member.nameOffset, key: member.name, value: "", message))
     }
 
-    private func shownValue(_ member: JSONMember) -> String {
-        if Self.secretKeys.contains(member.name) { return "a value not shown here" }
-        let text = json.span.text(member.value.range.prefix(200))
+    private func shownValue(of key: String, _ text: String) -> String {
+        if Setting.secretKeys.contains(key) { return "a value not shown here" }
         return TerminalText.shortened(TerminalText.escaped(text), to: 60)
+    }
+
+    private static func line(of offset: Int, in json: [UInt8]) -> Int {
+        json[..<offset].count { $0 == UInt8(ascii: "\n") } + 1
     }
 
     private static func problem(
@@ -104,7 +153,7 @@ struct ConfigurationReader {
     ) -> ConfigurationProblem {
         let before = json[..<offset]
         let lineStart = (before.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
-        let line = before.count { $0 == UInt8(ascii: "\n") } + 1
+        let line = line(of: offset, in: json)
         let column = json.span.extracting(lineStart..<json.count).column(ofByteAt: offset - lineStart)
         return ConfigurationProblem(file: file, line: line, column: column, key: key, value: value, message: message)
     }

@@ -1,10 +1,25 @@
-// What a setting may be: a sentence for people, and a function that takes a JSON value or refuses it.
+// What a setting may be: a sentence for people, a function that takes a JSON value or refuses it, and one that writes it again.
 
 struct SettingRule<Value> {
     /// Completes "allowed: ...".
     let allowed: String
     /// nil when the value is not allowed.
     let read: (JSONValue.Content) -> Value?
+    /// The value as JSON.
+    let text: (Value) -> String
+
+    init(
+        allowed: String, text: @escaping (Value) -> String = { "\($0)" }, read: @escaping (JSONValue.Content) -> Value?
+    ) {
+        self.allowed = allowed
+        self.read = read
+        self.text = text
+    }
+
+    /// The same rule, whose values are written by `text`.
+    func written(_ text: @escaping (Value) -> String) -> SettingRule {
+        SettingRule(allowed: allowed, text: text, read: read)
+    }
 }
 
 extension SettingRule {
@@ -12,7 +27,7 @@ extension SettingRule {
         SettingRule(allowed: rule.allowed + ", or null") { content in
             if case .null = content { return .some(.none) }
             return rule.read(content).map(Optional.some)
-        }
+        }.written { $0.map(rule.text) ?? "null" }
     }
 
     /// One of the words of an enumeration.
@@ -21,7 +36,7 @@ extension SettingRule {
         return SettingRule(allowed: words.joined(separator: " or ")) { content in
             guard case .string(let word) = content else { return nil }
             return Value(rawValue: word)
-        }
+        }.written { JSONText.quoted($0.rawValue) }
     }
 }
 
@@ -38,17 +53,20 @@ extension SettingRule<Double> {
     static func seconds(_ limits: ClosedRange<Double>) -> SettingRule {
         let lowest = AmountText.decimal(limits.lowerBound, places: 3)
         let highest = AmountText.decimal(limits.upperBound, places: 3)
-        return SettingRule(allowed: "seconds from \(lowest) to \(highest)") { content in
+        return SettingRule(allowed: "seconds from \(lowest) to \(highest)", text: number) { content in
             content.double.flatMap { limits.contains($0) ? $0 : nil }
         }
     }
 
     /// How often something happens: above 0, at most a day.
     static var interval: SettingRule {
-        SettingRule(allowed: "seconds, above 0 and at most 86400") { content in
+        SettingRule(allowed: "seconds, above 0 and at most 86400", text: number) { content in
             content.double.flatMap { $0 > 0 && $0 <= 86_400 ? $0 : nil }
         }
     }
+
+    /// Whole numbers without a decimal point.
+    private static func number(_ value: Double) -> String { AmountText.decimal(value, places: 6) }
 }
 
 extension SettingRule<Bool> {
@@ -73,7 +91,9 @@ extension SettingRule<String> {
     }
 
     static var keyPrefix: SettingRule {
-        SettingRule(allowed: "a string of at most 64 printable ASCII characters without blanks") { content in
+        SettingRule(
+            allowed: "a string of at most 64 printable ASCII characters without blanks", text: JSONText.quoted
+        ) { content in
             guard case .string(let prefix) = content, prefix.utf8.count <= 64 else { return nil }
             return prefix.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } ? prefix : nil
         }
@@ -81,7 +101,7 @@ extension SettingRule<String> {
 
     /// Texts are paths, names and addresses that end up in system calls, where a NUL would cut them short.
     private static func matching(_ allowed: String, _ matches: @escaping (String) -> Bool) -> SettingRule {
-        SettingRule(allowed: allowed) { content in
+        SettingRule(allowed: allowed, text: JSONText.quoted) { content in
             guard case .string(let text) = content, !text.isEmpty, !text.utf8.contains(0) else { return nil }
             return matches(text) ? text : nil
         }
@@ -97,7 +117,7 @@ extension SettingRule<String?> {
             case .string(let password) where !password.utf8.contains(0): .some(password.isEmpty ? nil : password)
             default: nil
             }
-        }
+        }.written { $0.map { JSONText.quoted($0) } ?? "null" }
     }
 }
 
@@ -107,7 +127,7 @@ extension SettingRule<[String]> {
             guard case .array(let elements) = content else { return nil }
             let texts = elements.compactMap { SettingRule<String>.text.read($0.content) }
             return texts.count == elements.count ? texts : nil
-        }
+        }.written { "[" + $0.map { JSONText.quoted($0) }.joined(separator: ", ") + "]" }
     }
 }
 
@@ -117,7 +137,7 @@ extension SettingRule<UInt32> {
             guard case .string(let digits) = content, (1...4).contains(digits.utf8.count) else { return nil }
             guard digits.utf8.allSatisfy(\.isDigit), let mask = UInt32(digits, radix: 8) else { return nil }
             return mask <= 0o777 ? mask : nil
-        }
+        }.written { JSONText.quoted("0" + String($0, radix: 8)) }
     }
 }
 
@@ -125,7 +145,7 @@ extension SettingRule<MemoryThreshold> {
     static var memoryThreshold: SettingRule {
         let allowed =
             "GB from 0 to 8388608, fractions allowed, or a string such as \"512M\" or \"10%\" (of the machine)"
-        return SettingRule(allowed: allowed) { content in
+        return SettingRule(allowed: allowed, text: text) { content in
             if let gigabytes = content.double {
                 guard gigabytes >= 0, gigabytes <= 8_388_608 else { return nil }
                 let bytes = UInt64(gigabytes * 1_073_741_824)
@@ -134,6 +154,13 @@ extension SettingRule<MemoryThreshold> {
             guard case .string(var text) = content else { return nil }
             text.makeContiguousUTF8()
             return threshold(text.utf8.span)
+        }
+    }
+
+    private static func text(_ threshold: MemoryThreshold) -> String {
+        switch threshold {
+        case .bytes(let bytes): AmountText.decimal(Double(bytes) / 1_073_741_824, places: 6)
+        case .share: "\"\(threshold)\""
         }
     }
 

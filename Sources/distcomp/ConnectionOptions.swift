@@ -43,30 +43,26 @@ struct ConnectionOptions: ParsableArguments {
         return try body(try QueueClient(RedisEndpoint(unixPath: path + "/redis.sock")))
     }
 
-    private func loadConfiguration() throws -> Configuration {
-        let usual = ["conf.json", "/etc/distcomp/conf.json"].first { FileSystem.exists($0) }
-        guard let path = config ?? usual else { return Configuration() }
-        let bytes: [UInt8]
-        do {
-            bytes = try FileSystem.contents(of: path)
-        } catch {
-            throw CommandError.usage("\(error)")
+    /// The settings of --config or of the usual files, and of the environment.
+    func loadConfiguration() throws -> Configuration {
+        let loaded = try loadSettings(config ?? usualConfigurationPath())
+        for warning in loaded.warnings { standardError.write("distcomp: \(warning)\n") }
+        return loaded.configuration
+    }
+}
+
+/// Where settings are looked for when nobody says where.
+func usualConfigurationPath() -> String? {
+    ["conf.json", Configuration.usualPath].first { FileSystem.exists($0) }
+}
+
+/// Reads settings; all that is wrong with them is one error.
+func loadSettings(_ path: String?) throws -> LoadedConfiguration {
+    do {
+        return try Configuration.load(path, environment: Host.environment) { path throws(SystemError) in
+            try FileSystem.contents(of: path)
         }
-        var configuration: Configuration
-        do {
-            let parsed = try Configuration.parse(bytes, file: path)
-            for warning in parsed.warnings { standardError.write("distcomp: \(warning)\n") }
-            configuration = parsed.configuration
-        } catch {
-            throw CommandError.usage(error.problems.map(\.description).joined(separator: "\ndistcomp: "))
-        }
-        if let file = configuration.redisPasswordFile {
-            do {
-                configuration.redisPassword = try FileSystem.text(of: file, bytesMax: 4096)
-            } catch {
-                throw CommandError.usage("redis_pass_file: \(error)")
-            }
-        }
-        return configuration
+    } catch {
+        throw CommandError.usage(error.problems.map(\.description).joined(separator: "\ndistcomp: "))
     }
 }

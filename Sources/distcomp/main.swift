@@ -19,6 +19,7 @@ struct Distcomp: ParsableCommand {
         subcommands: [
             RunCommand.self, SubmitCommand.self, StatusCommand.self, WorkersCommand.self, ResultsCommand.self,
             CancelCommand.self, DoctorCommand.self,
+            ConfigCommand.self,
         ])
 }
 

@@ -14,20 +14,21 @@ final class Daemon {
         static let timer: UInt64 = 2
         static let queue: UInt64 = 3
         static let pressure: UInt64 = 4
+        static let settings: UInt64 = 5
     }
 
     private static let launchesPerRound = 4
 
-    private let node: NodeIdentity
-    private let runner: TaskRunner
+    var node: NodeIdentity
+    let runner: TaskRunner
     private let signals: SignalQueue
-    private let services: ServiceManager
-    private let log: Logger
-    private let queue: QueueLink
+    let services: ServiceManager
+    let queue: QueueLink
     private var supervisor: NodeSupervisor
     private var loop: EventLoop
     private var timer: Timer
     private var pressure: PressureTrigger?
+    private var settingsWatch: FileWatch?
     private var watched: (descriptor: Int32, generation: Int, writable: Bool)?
     private var lifeSignDueNanoseconds: Int64?
     private var done = 0
@@ -43,7 +44,6 @@ final class Daemon {
         self.runner = runner
         self.signals = signals
         self.services = services
-        log = node.log
         queue = QueueLink(node, runner)
         supervisor = NodeSupervisor(settings: NodeSupervisor.Settings(node))
         do throws(SystemError) {
@@ -55,7 +55,10 @@ final class Daemon {
             throw .system(error)
         }
         watchPressure()
+        watchSettings()
     }
+
+    var log: Logger { node.log }
 
     /// Connects for the first time. Later losses are survived; a first connection that fails is a mistake to be told at once.
     func connect() throws(StartFailure) {
@@ -91,6 +94,7 @@ final class Daemon {
             return queue.handleDeadline() + [.tick]
         case Token.queue: return queue.handle(ready)
         case Token.pressure: return measuredMemory()
+        case Token.settings: return settingsWatch?.hasChanged() == true ? reloadSettings() : []
         default: return []
         }
     }
@@ -101,7 +105,7 @@ final class Daemon {
             switch signal {
             case .child: events += runner.reapEnded()
             case .terminate, .interrupt: events.append(.stopRequested)
-            case .hangup: log.info("SIGHUP: the settings are read at the next start only")
+            case .hangup: events += reloadSettings()
             case .user1, .windowChange: break  // Not blocked, so never queued here.
             }
         }
@@ -221,6 +225,18 @@ final class Daemon {
             try loop.add(descriptor, for: interest, token: Token.queue)
         }
         watched = wanted
+    }
+
+    /// A watch that cannot be had costs nothing but a SIGHUP (`systemctl reload`) after an edit.
+    private func watchSettings() {
+        guard let path = node.configurationPath, !node.servesParent else { return }
+        do throws(SystemError) {
+            let watch = try FileWatch(path: path)
+            try loop.add(watch.descriptor, for: .readable, token: Token.settings)
+            settingsWatch = consume watch
+        } catch {
+            log.info("\(path) is not watched (\(error)); it is read again at SIGHUP")
+        }
     }
 
     private func watchPressure() {

@@ -7,7 +7,9 @@ import TaskModel
 
 /// The settings a daemon runs by, with everything resolved that depends on the machine.
 struct NodeIdentity {
-    let configuration: Configuration
+    private(set) var configuration: Configuration
+    /// The file the settings are from; nil when there is none.
+    let configurationPath: String?
     let name: String
     let endpoint: RedisEndpoint
     /// Whom tasks run as; nil is the daemon's own user.
@@ -15,7 +17,7 @@ struct NodeIdentity {
     let memory: MemoryReading
     let coreCount: Int
     let servesParent: Bool
-    let log: Logger
+    private(set) var log: Logger
     /// Held for as long as the daemon lives; two of one name would mistake each other's tasks for leftovers.
     let lock: SharedDescriptor
     /// Tells this daemon's control groups from those of another on the same machine.
@@ -28,9 +30,13 @@ struct NodeIdentity {
     }
 
     init(_ arguments: Arguments) throws(StartFailure) {
-        let loaded = try loadConfiguration(arguments)
-        configuration = loaded.configuration
         servesParent = arguments.servesParent
+        configurationPath =
+            arguments.configurationPath ?? (FileSystem.exists(Configuration.usualPath) ? Configuration.usualPath : nil)
+        let loaded = try loadConfiguration(configurationPath, servesParent: servesParent)
+        configuration = loaded.configuration
+        // A run has its Redis to itself, and the command that started it looks under the plain names.
+        if servesParent { configuration.keyPrefix = "" }
         log = makeLog(configuration)
         for warning in loaded.warnings { log.warning("\(warning)") }
 
@@ -39,11 +45,9 @@ struct NodeIdentity {
             throw .usage(
                 "node_name \"\(TerminalText.escaped(name))\": 1 to 64 letters, digits, dots, hyphens or underscores")
         }
-        let unfit = configuration.problems(onMachineWithMemoryBytes: try machineMemory().totalBytes, file: loaded.path)
-        guard unfit.isEmpty else { throw .usage(unfit.map(\.description).joined(separator: "\ndistcompd: ")) }
         endpoint = try makeEndpoint(arguments, configuration)
         account = try taskAccount(configuration, servesParent: arguments.servesParent, log: log)
-        memory = try machineMemory()
+        memory = try required { () throws(SystemError) in try MemoryReading.current() }
         coreCount = Host.coreCount
 
         let stateDirectory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
@@ -54,37 +58,37 @@ struct NodeIdentity {
     }
 }
 
-private func machineMemory() throws(StartFailure) -> MemoryReading {
-    try required { () throws(SystemError) in try MemoryReading.current() }
-}
-
-private func loadConfiguration(
-    _ arguments: Arguments
-) throws(StartFailure) -> (configuration: Configuration, warnings: [String], path: String) {
-    let standard = "/etc/distcomp/conf.json"
-    guard let path = arguments.configurationPath ?? (FileSystem.exists(standard) ? standard : nil) else {
-        return (Configuration(), [], "")
-    }
-    let bytes: [UInt8]
+/// The settings in `path` and the environment, fit for this machine.
+private func loadConfiguration(_ path: String?, servesParent: Bool) throws(StartFailure) -> LoadedConfiguration {
+    // `distcomp run` says what it wants in a file and in arguments; variables for other nodes must not reach into it.
+    let environment = servesParent ? [] : Host.environment
+    let total = try required { () throws(SystemError) in try MemoryReading.current() }.totalBytes
+    let loaded: LoadedConfiguration
     do {
-        bytes = try FileSystem.contents(of: path)
-    } catch {
-        throw .usage("\(error)")
-    }
-    var (configuration, warnings) = (Configuration(), [ConfigurationProblem]())
-    do {
-        (configuration, warnings) = try Configuration.parse(bytes, file: path)
+        loaded = try Configuration.load(path, environment: environment) { path throws(SystemError) in
+            try FileSystem.contents(of: path)
+        }
     } catch {
         throw .usage(error.problems.map(\.description).joined(separator: "\ndistcompd: "))
     }
-    if let file = configuration.redisPasswordFile {
-        do {
-            configuration.redisPassword = try FileSystem.text(of: file, bytesMax: 4096)
-        } catch {
-            throw .usage("redis_pass_file: \(error)")
-        }
+    let unfit = loaded.configuration.problems(onMachineWithMemoryBytes: total, file: path ?? "defaults")
+    guard unfit.isEmpty else { throw .usage(unfit.map(\.description).joined(separator: "\ndistcompd: ")) }
+    return loaded
+}
+
+extension NodeIdentity {
+    /// Reads the settings anew and takes those that a running daemon can.
+    ///
+    /// - Returns: the keys that changed and were taken, and those that changed and wait for the next start.
+    /// - Throws: all that is wrong with them; what runs stays as it is.
+    mutating func reloadSettings() throws(StartFailure) -> (taken: [String], waiting: [String]) {
+        let loaded = try loadConfiguration(configurationPath, servesParent: servesParent)
+        for warning in loaded.warnings { log.warning("\(warning)") }
+        let change = configuration.takingLiveSettings(of: loaded.configuration)
+        configuration = change.configuration
+        log.logLevel = logLevel(configuration)
+        return (change.taken, change.waiting)
     }
-    return (configuration, warnings.map(\.description), path)
 }
 
 private func makeLog(_ configuration: Configuration) -> Logger {
@@ -95,8 +99,11 @@ private func makeLog(_ configuration: Configuration) -> Logger {
         case .text: .text
         case .auto: Host.environment("JOURNAL_STREAM") == nil ? .text : .journal
         }
-    let level = Logger.Level(rawValue: configuration.logLevel.rawValue) ?? .info
-    return Logger(label: "distcompd") { _ in LogLines(format: format, logLevel: level) }
+    return Logger(label: "distcompd") { _ in LogLines(format: format, logLevel: logLevel(configuration)) }
+}
+
+private func logLevel(_ configuration: Configuration) -> Logger.Level {
+    Logger.Level(rawValue: configuration.logLevel.rawValue) ?? .info
 }
 
 private func makeEndpoint(

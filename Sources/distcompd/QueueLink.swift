@@ -30,9 +30,8 @@ final class QueueLink {
         case waiting(untilNanoseconds: Int64)
     }
 
-    private let node: NodeIdentity
-    private let log: Logger
-    private let encoder: ReportEncoder
+    private var node: NodeIdentity
+    private let runner: TaskRunner
     private let keys: QueueKeys
     private let options: RedisConnectionOptions
     private let machine: String
@@ -50,9 +49,8 @@ final class QueueLink {
 
     init(_ node: NodeIdentity, _ runner: TaskRunner) {
         self.node = node
-        log = node.log
+        self.runner = runner
         keys = QueueKeys(prefix: node.configuration.keyPrefix)
-        encoder = ReportEncoder(node: node, runner: runner, keys: keys)
         var options = RedisConnectionOptions(node.endpoint)
         options.session.clientName = "distcompd-" + node.name
         options.session.scripts = QueueScripts.forNodes
@@ -61,6 +59,12 @@ final class QueueLink {
         machine = Host.machineIdentifier + "-" + node.groupName
         incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
     }
+
+    /// The node with new settings, for what is sent from now on.
+    func take(_ node: NodeIdentity) { self.node = node }
+
+    private var log: Logger { node.log }
+    private var encoder: ReportEncoder { ReportEncoder(node: node, runner: runner, keys: keys) }
 
     // MARK: For the loop
 

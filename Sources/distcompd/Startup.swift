@@ -49,9 +49,7 @@ func makeRunner(_ node: NodeIdentity, _ groups: ControlGroupTree?) throws(StartF
         return TaskRunner(
             groups: groups, launcher: launcher,
             outputs: try OutputDirectory(path: configuration.resultDirectory, account: node.account),
-            settings: TaskSettings(
-                processesMax: configuration.maxProcessesPerTask, hardProcessorLimit: configuration.cpuLimit == .hard,
-                environment: taskEnvironment(node)))
+            settings: TaskSettings(node))
     }
 }
 
@@ -61,6 +59,14 @@ private func launcherPath() throws(SystemError) -> String {
     let directory = program.lastIndex(of: "/").map { String(program[..<$0]) } ?? "."
     let beside = directory + "/distcomp-launch"
     return FileSystem.isExecutable(beside) ? beside : directory + "/../lib/distcomp/distcomp-launch"
+}
+
+extension TaskSettings {
+    init(_ node: NodeIdentity) {
+        self.init(
+            processesMax: node.configuration.maxProcessesPerTask,
+            hardProcessorLimit: node.configuration.cpuLimit == .hard, environment: taskEnvironment(node))
+    }
 }
 
 /// A daemon's tasks get a clean environment of their own; those of `distcomp run` the caller's, as the caller expects.

@@ -29,7 +29,8 @@ final class TaskRunner {
     private let groups: ControlGroupTree?
     private let launcher: ProcessLauncher
     private let outputs: OutputDirectory
-    private let settings: TaskSettings
+    /// For the tasks launched from now on.
+    var settings: TaskSettings
     /// Whether tasks are born in their (v2) group; otherwise distcomp-launch joins it. The canary has the last word.
     private(set) var spawnsInGroup = ProcessLauncher.canSpawnInGroup
     /// Stands in the names of groups, so that no two lives of a daemon ever use the same.

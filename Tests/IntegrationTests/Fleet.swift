@@ -76,7 +76,9 @@ final class Fleet {
     /// Waits until nothing is waiting or running.
     func untilIdle() async throws {
         try await eventually("an empty queue", within: 600, self.state) {
-            try count("todo_tasks") == 0 && count("in_progress_tasks") == 0
+            // Both in one look: between two, a retry passes from the one to the other.
+            let script = "return redis.call('HLEN', 'todo_tasks') + redis.call('HLEN', 'in_progress_tasks')"
+            return try call("EVAL", script, "0").int == 0
         }
     }
 

@@ -65,7 +65,8 @@ struct ConfigurationTests {
             folder.deleteLastPathComponent()
         }
         let bytes = Array(try Data(contentsOf: folder.appending(path: "conf.json")))
-        let (configuration, warnings) = try Configuration.parse(bytes, file: "conf.json")
+        let loaded = try Configuration.parse(bytes, file: "conf.json")
+        let (configuration, warnings) = (loaded.configuration, loaded.warnings)
         #expect(configuration == Configuration())
         #expect(warnings.isEmpty)
         guard case .object(let members) = try JSONReader.read(bytes).content else {

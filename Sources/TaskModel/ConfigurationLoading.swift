@@ -1,0 +1,82 @@
+// From a file and an environment to a configuration: what the daemon and every command begin with.
+
+/// A configuration, and how it came to be.
+public struct LoadedConfiguration: Sendable {
+    public let configuration: Configuration
+    /// Of names that are unknown or come twice.
+    public let warnings: [ConfigurationProblem]
+    /// Every setting in the order of the repository's conf.json.
+    public let settings: [EffectiveSetting]
+}
+
+/// A setting as it is in effect.
+public struct EffectiveSetting: Hashable, Sendable {
+    public let key: String
+    /// As it would stand in a conf.json; a secret is not shown.
+    public let text: String
+    /// `default`, `FILE:LINE`, or the name of an environment variable.
+    public let origin: String
+    /// Whether a running daemon takes a new value from its file.
+    public let appliesLive: Bool
+}
+
+extension Configuration {
+    /// Where a conf.json is when nobody says otherwise.
+    public static let usualPath = "/etc/distcomp/conf.json"
+
+    /// Reads the file at `path`, lets `environment` override it (`DISTCOMP_REDIS_HOST` for `redis_host`), and reads the password
+    /// from `redis_pass_file`.
+    ///
+    /// - Parameters:
+    ///   - path: nil for a configuration without a file: defaults and environment.
+    ///   - environment: `NAME=value`, as a process has it.
+    ///   - read: gives the bytes of a file.
+    /// - Throws: all that is wrong at once.
+    public static func load<Failure>(
+        _ path: String?, environment: [[UInt8]], reading read: (String) throws(Failure) -> [UInt8]
+    ) throws(ConfigurationError) -> LoadedConfiguration {
+        let json = try path.map { path throws(ConfigurationError) in try contents(of: path, subject: nil, read) }
+        let parsed = try parse(json ?? Array("{}".utf8), file: path ?? "defaults", environment: environment)
+        guard let passwordFile = parsed.configuration.redisPasswordFile else { return parsed }
+        let bytes = try contents(of: passwordFile, subject: "redis_pass_file", read)
+        var configuration = parsed.configuration
+        let password = String(
+            decoding: bytes.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }, as: UTF8.self)
+        configuration.redisPassword = password.isEmpty ? nil : password
+        return LoadedConfiguration(
+            configuration: configuration, warnings: parsed.warnings, settings: parsed.settings)
+    }
+
+    private static func contents<Failure>(
+        of path: String, subject: String?, _ read: (String) throws(Failure) -> [UInt8]
+    ) throws(ConfigurationError) -> [UInt8] {
+        do {
+            return try read(path)
+        } catch {
+            let message = [subject, "\(error)"].compactMap(\.self).joined(separator: ": ")
+            throw ConfigurationError([
+                ConfigurationProblem(
+                    file: path, line: nil, column: nil, key: subject ?? "", value: "", message: message)
+            ])
+        }
+    }
+
+    /// This configuration with the values of `new` for the settings a running daemon takes.
+    ///
+    /// - Returns: besides it, the keys that changed and were taken, and those that changed and wait for the next start.
+    public func takingLiveSettings(
+        of new: Configuration
+    ) -> (configuration: Configuration, taken: [String], waiting: [String]) {
+        var result = self
+        var (taken, waiting) = ([String](), [String]())
+        for setting in Setting.all where setting.text(self) != setting.text(new) {
+            if setting.appliesLive {
+                setting.copy(new, &result)
+                taken.append(setting.key)
+            } else {
+                waiting.append(setting.key)
+            }
+        }
+        return (result, taken, waiting)
+    }
+}

@@ -13,6 +13,10 @@ int clinux_openat(int directory, const char *path, int flags, mode_t mode) { ret
 
 int clinux_duplicate_from(int descriptor, int lowest) { return fcntl(descriptor, F_DUPFD_CLOEXEC, lowest); }
 
+int clinux_set_close_on_exec(int descriptor, bool closes) { return fcntl(descriptor, F_SETFD, closes ? FD_CLOEXEC : 0); }
+
+int clinux_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 0); }
+
 int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
 
 int clinux_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }

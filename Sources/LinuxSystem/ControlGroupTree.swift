@@ -88,9 +88,9 @@ public final class ControlGroupTree {
     }
 
     /// Kills and removes what an earlier life of this daemon left in `tasks/`; returns the names of the groups found.
-    public func clearLeftovers() throws(SystemError) -> [String] {
+    public func clearLeftovers(except kept: Set<String> = []) throws(SystemError) -> [String] {
         var found: [String] = []
-        for name in try taskGroupNames() {
+        for name in try taskGroupNames() where !kept.contains(name) {
             found.append(name)
             let group = TaskGroup(name: name)
             var remaining = 200

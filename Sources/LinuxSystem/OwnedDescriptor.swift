@@ -78,6 +78,11 @@ extension OwnedDescriptor {
 public struct PipeEnds: ~Copyable {
     public let reading: OwnedDescriptor
     public let writing: OwnedDescriptor
+
+    public init(reading: consuming OwnedDescriptor, writing: consuming OwnedDescriptor) {
+        self.reading = reading
+        self.writing = writing
+    }
 }
 
 /// How a file is opened; the names of open(2).

@@ -93,15 +93,21 @@ public final class ProcessLauncher {
     private let statusWriting: OwnedDescriptor
     private let nothing: OwnedDescriptor
 
-    /// - Parameter path: where distcomp-launch is.
-    public init(path: String, settings: LaunchSettings) throws(SystemError) {
+    /// - Parameters:
+    ///   - path: where distcomp-launch is.
+    ///   - statusPipe: that of the program before this one, when it handed over running tasks; nil to make one.
+    public init(path: String, settings: LaunchSettings, statusPipe: consuming PipeEnds? = nil) throws(SystemError) {
         self.path = path
         fixedArguments = ProcessLauncher.arguments(for: settings)
-        let pipe = try OwnedDescriptor.pipe()
+        let pipe: PipeEnds
+        if let statusPipe { pipe = statusPipe } else { pipe = try OwnedDescriptor.pipe() }
         statusReading = pipe.reading
         statusWriting = pipe.writing
         nothing = try OwnedDescriptor.open("/dev/null", [.readOnly])
     }
+
+    /// Both ends of the pipe through which failed launches are told, to be handed over to the next program.
+    public var statusPipe: (reading: Int32, writing: Int32) { (statusReading.raw, statusWriting.raw) }
 
     /// Starts `arguments` with standard output and error going to the given descriptors, in the groups that `joining` opens.
     ///
@@ -217,7 +223,7 @@ private func movedAbove(_ handed: [Int32]) throws(SystemError) -> (descriptors: 
 }
 
 /// Lays `strings` out as execve(2) wants them: a NULL-terminated array of NUL-terminated strings.
-private func withCStrings<Result>(
+func withCStrings<Result>(
     _ strings: [[UInt8]], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
     var storage: [CChar] = []

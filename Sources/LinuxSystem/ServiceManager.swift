@@ -6,6 +6,8 @@ import Glibc
 /// The service manager that started us, if one did.
 public struct ServiceManager: Sendable {
     private let socketPath: String?
+    /// What was taken out of the environment, as `NAME=value`: for the program that takes our place.
+    public let takenVariables: [[UInt8]]
     /// How often the manager wants a sign of life, in seconds; nil when it does not watch (WATCHDOG_USEC).
     public let watchdogSeconds: Double?
 
@@ -15,9 +17,12 @@ public struct ServiceManager: Sendable {
         let watched = Host.environment("WATCHDOG_PID").map { $0 == String(Host.processIdentifier) } ?? true
         let microseconds = Host.environment("WATCHDOG_USEC").flatMap { UInt64($0) }
         watchdogSeconds = watched ? microseconds.map { Double($0) / 1e6 } : nil
+        var taken: [[UInt8]] = []
         for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+            if let value = Host.environment(name) { taken.append(Array("\(name)=\(value)".utf8)) }
             unsetenv(name)
         }
+        takenVariables = taken
     }
 
     /// Sends `lines` such as `READY=1`. Best effort: a manager that does not listen changes nothing for the tasks.

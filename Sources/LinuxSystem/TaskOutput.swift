@@ -84,6 +84,12 @@ public struct TaskOutput {
     public let standardError: SharedDescriptor
     public let folderPath: String
 
+    public init(standardOutput: SharedDescriptor, standardError: SharedDescriptor, folderPath: String) {
+        self.standardOutput = standardOutput
+        self.standardError = standardError
+        self.folderPath = folderPath
+    }
+
     public var standardOutputPath: String { folderPath + "/stdout" }
     public var standardErrorPath: String { folderPath + "/stderr" }
 

@@ -61,6 +61,9 @@ public struct NodeSupervisor: Sendable {
         return earliest == .distantFuture ? nil : earliest
     }
 
+    /// Whether it was asked to leave.
+    public var isLeaving: Bool { departure.isLeaving }
+
     /// What the node holds, for `worker_status` and for whoever looks.
     public var load: Load {
         Load(

@@ -75,6 +75,19 @@ extension NodeSupervisor {
             self.timeoutSeconds = timeoutSeconds
             begunAt = now
         }
+
+        init(inheriting task: Estate.RunningTask) {
+            self.init(
+                number: task.number, task: task.task, timeoutSeconds: task.timeoutSeconds, at: task.begunAt,
+                state: .running(deadline: task.deadline))
+        }
+
+        /// The task as a successor needs it; nil in any state but running.
+        var runningTask: Estate.RunningTask? {
+            guard case .running(let deadline) = state else { return nil }
+            return Estate.RunningTask(
+                number: number, task: task, timeoutSeconds: timeoutSeconds, begunAt: begunAt, deadline: deadline)
+        }
     }
 }
 

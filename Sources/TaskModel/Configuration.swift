@@ -107,8 +107,8 @@ public struct Configuration: Hashable, Sendable {
     public var leaseSeconds = 30.0
     /// `retry_delay_seconds`: before a failed task is offered again.
     public var retryDelaySeconds = 1.0
-    /// `restart_mode`: what becomes of running tasks when the daemon is restarted. `keep` is to come with upgrades in
-    /// place.
+    /// `restart_mode`: with `keep`, SIGHUP (`systemctl reload`) also replaces the program by the one installed now, in
+    /// place, while tasks go on.
     public var restartMode = RestartMode.drain
     /// `log_level`
     public var logLevel = LogLevel.info

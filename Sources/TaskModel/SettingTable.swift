@@ -46,7 +46,7 @@ extension Setting {
             Setting("stop_grace_seconds", \.stopGraceSeconds, .seconds(0...86_400), live: true),
             Setting("lease_seconds", \.leaseSeconds, .seconds(0.1...86_400)),
             Setting("retry_delay_seconds", \.retryDelaySeconds, .seconds(0...86_400), live: true),
-            Setting("restart_mode", \.restartMode, .choice()),
+            Setting("restart_mode", \.restartMode, .choice(), live: true),
             Setting("log_level", \.logLevel, .choice(), live: true),
             Setting("log_format", \.logFormat, .choice()),
         ]

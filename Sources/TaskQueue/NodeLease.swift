@@ -8,6 +8,9 @@ public struct Incarnation: Hashable, Sendable {
     /// `name/machine/life`.
     public let text: String
 
+    /// The same life, as another program of it knows it.
+    public init(inheriting text: String) { self.text = text }
+
     /// - Parameters:
     ///   - name: the node's name, without a slash.
     ///   - machine: tells two machines apart that were given one name.

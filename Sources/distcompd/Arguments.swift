@@ -25,6 +25,10 @@ struct Arguments {
     var servesParent = false
     var checksOnly = false
     var clearsOnly = false
+    /// Where the program before this one left its running tasks, see Succession.swift.
+    var handoverDescriptor: Int32?
+    /// What was parsed, but for --handover.
+    private(set) var words: [String] = []
 
     enum Outcome {
         case run(Arguments)
@@ -35,6 +39,7 @@ struct Arguments {
     static func parse(_ words: [String]) -> Outcome {
         var arguments = Arguments()
         var rest = words[...]
+        arguments.words = Array(words.prefix { $0 != "--handover" })
         while let word = rest.popFirst() {
             let (name, inlineValue) = split(word)
             switch name {
@@ -48,6 +53,11 @@ struct Arguments {
                     return .wrong("\(name) needs a value")
                 }
                 arguments.set(name, to: value)
+            case "--handover":
+                guard let descriptor = rest.popFirst().flatMap({ Int32($0) }) else {
+                    return .wrong("\(name) needs a descriptor")
+                }
+                arguments.handoverDescriptor = descriptor
             default: return .wrong("unknown option \(word)")
             }
         }

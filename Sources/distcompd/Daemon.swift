@@ -24,28 +24,39 @@ final class Daemon {
     private let signals: SignalQueue
     let services: ServiceManager
     let queue: QueueLink
-    private var supervisor: NodeSupervisor
+    private(set) var supervisor: NodeSupervisor
     private var loop: EventLoop
     private var timer: Timer
     private var pressure: PressureTrigger?
     private var settingsWatch: FileWatch?
     private var watched: (descriptor: Int32, generation: Int, writable: Bool)?
     private var lifeSignDueNanoseconds: Int64?
-    private var done = 0
-    private var failed = 0
+    private(set) var done: Int
+    private(set) var failed: Int
+    /// Whether tasks were running before this program began.
+    private let isSuccessor: Bool
+    /// Whether the settings in their file would do for a start.
+    var settingsAreGood = true
+    var succession = SuccessionState.none
     private var hasLeft = false
     /// Launches that were decided and not yet made, see `launchSome`.
-    private var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
+    private(set) var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
 
     init(
-        _ node: NodeIdentity, _ runner: TaskRunner, _ signals: consuming SignalQueue, _ services: ServiceManager
+        _ node: NodeIdentity, _ runner: TaskRunner, _ signals: consuming SignalQueue, _ services: ServiceManager,
+        _ handover: Handover? = nil
     ) throws(StartFailure) {
         self.node = node
         self.runner = runner
         self.signals = signals
         self.services = services
-        queue = QueueLink(node, runner)
-        supervisor = NodeSupervisor(settings: NodeSupervisor.Settings(node))
+        queue = QueueLink(node, runner, incarnation: handover?.incarnation)
+        let settings = NodeSupervisor.Settings(node)
+        supervisor =
+            handover.map { NodeSupervisor(settings: settings, inheriting: $0.estate) }
+            ?? NodeSupervisor(settings: settings)
+        (done, failed) = (handover?.doneCount ?? 0, handover?.failedCount ?? 0)
+        isSuccessor = handover != nil
         do throws(SystemError) {
             loop = try EventLoop()
             timer = try Timer()
@@ -62,13 +73,16 @@ final class Daemon {
 
     /// Connects for the first time. Later losses are survived; a first connection that fails is a mistake to be told at once.
     func connect() throws(StartFailure) {
-        try queue.connectFirst()
+        // A successor has tasks to look after, whatever Redis does.
+        if isSuccessor { queue.connectLater() } else { try queue.connectFirst() }
     }
 
     /// Runs until a stop was asked for and everything is reported.
     func runUntilStopped() throws(StartFailure) {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
         do throws(SystemError) {
+            // The signals of tasks that ended may have gone to the program before this one.
+            if isSuccessor { decide(runner.reapEnded()) }
             while !hasLeft {
                 try arm()
                 try watchQueue()
@@ -76,6 +90,7 @@ final class Daemon {
                 for descriptor in ready { decide(events(from: descriptor)) }
                 launchSome()
                 decide(queue.flush())
+                decide(succeedIfSettled())
                 keepAlive()
             }
         } catch {
@@ -105,7 +120,7 @@ final class Daemon {
             switch signal {
             case .child: events += runner.reapEnded()
             case .terminate, .interrupt: events.append(.stopRequested)
-            case .hangup: events += reloadSettings()
+            case .hangup: events += hangup()
             case .user1, .windowChange: break  // Not blocked, so never queued here.
             }
         }
@@ -206,7 +221,8 @@ final class Daemon {
     // MARK: Waiting
 
     private func arm() throws(SystemError) {
-        let deadlines = [supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds]
+        var deadlines = [supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds]
+        if case .settling(let until) = succession { deadlines.append(until) }
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }
 

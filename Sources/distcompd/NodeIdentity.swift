@@ -20,6 +20,11 @@ struct NodeIdentity {
     private(set) var log: Logger
     /// Held for as long as the daemon lives; two of one name would mistake each other's tasks for leftovers.
     let lock: SharedDescriptor
+    /// How it was started, and the program it was started from: also where a new version of it will be.
+    let arguments: Arguments
+    let programPath: String
+    /// The soft limit of descriptors that tasks start with; the daemon's own is raised.
+    let taskDescriptorsMax: UInt64
     /// Tells this daemon's control groups from those of another on the same machine.
     let groupName: String
 
@@ -29,7 +34,16 @@ struct NodeIdentity {
         return memory.totalBytes - min(kept, memory.totalBytes)
     }
 
-    init(_ arguments: Arguments) throws(StartFailure) {
+    /// - Parameter handover: what the program before this one left, its lock above all.
+    init(_ arguments: Arguments, _ handover: Handover? = nil) throws(StartFailure) {
+        self.arguments = arguments
+        programPath = try required { () throws(SystemError) in
+            let path = try FileSystem.destination(ofLink: "/proc/self/exe")
+            // What the kernel says once another file has been put in its place.
+            return path.hasSuffix(" (deleted)") ? String(path.dropLast(" (deleted)".count)) : path
+        }
+        let descriptorsBefore = Host.raiseDescriptorLimit()
+        taskDescriptorsMax = handover?.taskDescriptorsMax ?? descriptorsBefore
         servesParent = arguments.servesParent
         configurationPath =
             arguments.configurationPath ?? (FileSystem.exists(Configuration.usualPath) ? Configuration.usualPath : nil)
@@ -51,7 +65,12 @@ struct NodeIdentity {
         coreCount = Host.coreCount
 
         let stateDirectory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
-        lock = try takeLock(in: stateDirectory, nodeName: name)
+        if let handover {
+            let inherited = handover.lock
+            lock = try required { () throws(SystemError) in SharedDescriptor(try Succession.inherited(inherited)) }
+        } else {
+            lock = try takeLock(in: stateDirectory, nodeName: name)
+        }
         // By the resolved path: the same words name different places in different working directories.
         let place = try required { () throws(SystemError) in try FileSystem.resolved(stateDirectory) }
         groupName = name + "." + shortHash(of: place)

@@ -47,7 +47,8 @@ final class QueueLink {
     /// Set when there is no point in going on.
     private(set) var fatalFailure: StartFailure?
 
-    init(_ node: NodeIdentity, _ runner: TaskRunner) {
+    /// - Parameter inherited: the incarnation of the program before this one, whose tasks go on.
+    init(_ node: NodeIdentity, _ runner: TaskRunner, incarnation inherited: String? = nil) {
         self.node = node
         self.runner = runner
         keys = QueueKeys(prefix: node.configuration.keyPrefix)
@@ -57,8 +58,15 @@ final class QueueLink {
         options.session.channels = [keys.wakeChannel]
         self.options = options
         machine = Host.machineIdentifier + "-" + node.groupName
-        incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
+        incarnation =
+            inherited.map { Incarnation(inheriting: $0) }
+            ?? Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
     }
+
+    var incarnationText: String { incarnation.text }
+
+    /// Connects from the loop, as after a loss.
+    func connectLater() { beginConnecting(SystemClock.bootNanoseconds()) }
 
     /// The node with new settings, for what is sent from now on.
     func take(_ node: NodeIdentity) { self.node = node }

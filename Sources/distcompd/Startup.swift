@@ -36,20 +36,30 @@ func adoptGroups(_ node: NodeIdentity) throws(StartFailure) -> ControlGroupTree?
     }
 }
 
-func makeRunner(_ node: NodeIdentity, _ groups: ControlGroupTree?) throws(StartFailure) -> TaskRunner {
+func makeRunner(
+    _ node: NodeIdentity, _ groups: ControlGroupTree?, _ handover: Handover? = nil
+) throws(StartFailure) -> TaskRunner {
     let configuration = node.configuration
-    let descriptorsBefore = Host.raiseDescriptorLimit()
     return try required { () throws(SystemError) in
+        var statusPipe: PipeEnds?
+        if let handover {
+            statusPipe = PipeEnds(
+                reading: try Succession.inherited(handover.statusReading),
+                writing: try Succession.inherited(handover.statusWriting))
+        }
         let launcher = try ProcessLauncher(
             path: try launcherPath(),
             settings: LaunchSettings(
                 account: node.account, umask: configuration.taskUmask,
                 fileSizeBytesMax: configuration.maxOutputBytes == 0 ? nil : UInt64(configuration.maxOutputBytes),
-                descriptorsMax: descriptorsBefore, resetsOomScore: Host.isShieldedFromOutOfMemory))
-        return TaskRunner(
+                descriptorsMax: node.taskDescriptorsMax, resetsOomScore: Host.isShieldedFromOutOfMemory),
+            statusPipe: statusPipe)
+        let runner = TaskRunner(
             groups: groups, launcher: launcher,
             outputs: try OutputDirectory(path: configuration.resultDirectory, account: node.account),
             settings: TaskSettings(node))
+        for task in handover?.running ?? [] { try runner.inherit(task) }
+        return runner
     }
 }
 
@@ -92,9 +102,12 @@ func proveLaunchWorks(_ runner: TaskRunner) throws(StartFailure) -> String {
 }
 
 /// Ends what tasks of an earlier life of this daemon left running: their lease is over, they run elsewhere by now.
-func clearLeftovers(_ groups: ControlGroupTree?, log: Logger) throws(StartFailure) {
+///
+/// - Parameter handover: its tasks are no leftovers.
+func clearLeftovers(_ groups: ControlGroupTree?, _ handover: Handover?, log: Logger) throws(StartFailure) {
     guard let groups else { return }
-    let found = try required { () throws(SystemError) in try groups.clearLeftovers() }
+    let kept = Set(handover?.running.map(\.group) ?? [])
+    let found = try required { () throws(SystemError) in try groups.clearLeftovers(except: kept) }
     if !found.isEmpty {
         log.warning("cleared \(found.count) task groups that an earlier life of this daemon left")
     }

@@ -77,7 +77,8 @@ final class TaskRunner {
                 standardError: null.raw,
                 in: group)
             let ending = try ChildProcesses.wait(for: process)
-            if let failure = launcher.failures().first {
+            noteFailures()
+            if let failure = failures.removeValue(forKey: process) {
                 return "\(describe(failure).step): \(errorText(failure.code))"
             }
             return ending == .exit(code: 0) ? nil : "it ended with \(ending)"
@@ -163,7 +164,7 @@ final class TaskRunner {
     func reapEnded() -> [Event] {
         var ended: [EndedChild] = []
         while let child = ChildProcesses.nextEnded() { ended.append(child) }
-        for failure in launcher.failures() { failures[failure.process] = failure }
+        noteFailures()
         return ended.compactMap { child in
             // An orphan of some task that we adopted: it was in that task's group, which is dealt with as a whole.
             guard let number = numbers.removeValue(forKey: child.process) else { return nil }
@@ -175,6 +176,10 @@ final class TaskRunner {
             case .signal(let signal): return .exited(number, .signal(signal))
             }
         }
+    }
+
+    private func noteFailures() {
+        for failure in launcher.failures() { failures[failure.process] = failure }
     }
 
     private func describe(_ failure: LauncherFailure) -> NodeSupervisor.LaunchFailure {
@@ -249,6 +254,29 @@ final class TaskRunner {
 
     /// Lets go of the output of a task whose report was answered: the files stay, the descriptors are closed.
     func forget(_ number: TaskNumber) { kept[number] = nil }
+
+    // MARK: Succession
+
+    /// What the next image of this daemon must know of these tasks.
+    func running(of numbers: [TaskNumber]) -> [Handover.Running] {
+        numbers.compactMap { number in
+            guard let task = running[number], let process = task.process, let output = kept[number] else { return nil }
+            return Handover.Running(
+                number: number, group: task.group.name, process: process, standardOutput: output.standardOutput.raw,
+                standardError: output.standardError.raw, folderPath: output.folderPath)
+        }
+    }
+
+    var statusPipe: (reading: Int32, writing: Int32) { launcher.statusPipe }
+
+    /// Takes over a task that the image before this one started.
+    func inherit(_ task: Handover.Running) throws(SystemError) {
+        kept[task.number] = TaskOutput(
+            standardOutput: SharedDescriptor(try Succession.inherited(task.standardOutput)),
+            standardError: SharedDescriptor(try Succession.inherited(task.standardError)), folderPath: task.folderPath)
+        running[task.number] = RunningTask(group: TaskGroup(name: task.group), process: task.process)
+        numbers[task.process] = task.number
+    }
 
     // MARK: Errors
 

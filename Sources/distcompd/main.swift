@@ -26,15 +26,16 @@ do {
 func serve(_ arguments: Arguments) throws(StartFailure) {
     let services = ServiceManager()
     let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.
-    let node = try NodeIdentity(arguments)
+    let handover = try takeHandover(arguments)
+    let node = try NodeIdentity(arguments, handover)
     let groups = try adoptGroups(node)
     defer { groups?.leave() }
-    try clearLeftovers(groups, log: node.log)
+    try clearLeftovers(groups, handover, log: node.log)
     if arguments.clearsOnly { return }
-    let runner = try makeRunner(node, groups)
+    let runner = try makeRunner(node, groups, handover)
     let manner = try proveLaunchWorks(runner)
     node.log.info("\(manner)")
-    let daemon = try Daemon(node, runner, signals, services)
+    let daemon = try Daemon(node, runner, signals, services, handover)
     try daemon.connect()
     services.notify("READY=1")
     try daemon.runUntilStopped()

@@ -94,7 +94,7 @@ struct ConfigurationTests {
              "redis_url": "unix:///run/redis.sock", "redis_user": "node", "redis_pass_file": "/etc/secret",
              "redis_sentinels": [], "redis_tls": false, "allow_insecure_redis": true, "key_prefix": "{q1}:",
              "node_name": "node-1.rack_2", "state_dir": "/s", "stop_grace_seconds": 1, "lease_seconds": 2.5,
-             "retry_delay_seconds": 0, "restart_mode": "drain", "log_level": "debug", "log_format": "json",
+             "retry_delay_seconds": 0, "restart_mode": "keep", "log_level": "debug", "log_format": "json",
              "task_user": "root", "memory_caps": "best-effort", "cpu_limit": "hard", "max_processes_per_task": 64,
              "max_output_bytes": 1048576, "task_umask": "0077", "kill_grace_seconds": 0.5, "task_key_file": null}
             """)
@@ -113,6 +113,7 @@ struct ConfigurationTests {
         expected.stopGraceSeconds = 1
         expected.leaseSeconds = 2.5
         expected.retryDelaySeconds = 0
+        expected.restartMode = .keep
         expected.logLevel = .debug
         expected.logFormat = .json
         expected.taskUser = "root"
@@ -295,7 +296,7 @@ struct ConfigurationTests {
         arguments: [
             ("redis_sentinels", #"["a:26379"]"#), ("redis_master_name", #""m""#), ("redis_tls", "true"),
             ("redis_tls_ca_file", #""/c""#), ("redis_tls_cert_file", #""/c""#), ("redis_tls_key_file", #""/c""#),
-            ("redis_tls_server_name", #""s""#), ("restart_mode", #""keep""#), ("task_key_file", #""/k""#),
+            ("redis_tls_server_name", #""s""#), ("task_key_file", #""/k""#),
         ])
     func settingsToCome(key: String, value: String) throws {
         #expect(

@@ -38,6 +38,12 @@ int clinux_openat(int directory, const char *path, int flags, mode_t mode);
 /// fcntl(2) F_DUPFD_CLOEXEC: a copy of `descriptor` at `lowest` or above.
 int clinux_duplicate_from(int descriptor, int lowest);
 
+/// fcntl(2) F_SETFD: whether `descriptor` is closed when this process executes another program; -1 and errno on failure.
+int clinux_set_close_on_exec(int descriptor, bool closes);
+
+/// memfd_create(2): a file in memory that an executed program finds under the same descriptor; -1 and errno on failure.
+int clinux_memory_file(const char *name);
+
 /// pipe2(2), close-on-exec and non-blocking; -1 and errno on failure.
 int clinux_pipe(int ends[2]);
 

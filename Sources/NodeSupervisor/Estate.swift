@@ -1,0 +1,63 @@
+// What one image of the daemon leaves to the next when it executes itself anew: the tasks that run, and the lease they run under.
+// Everything else is either over by then or found out again.
+
+import TaskModel
+
+extension NodeSupervisor {
+    /// A node at rest but for tasks that run.
+    public struct Estate: Equatable, Sendable {
+        public struct RunningTask: Equatable, Sendable {
+            public let number: TaskNumber
+            public let task: ClaimedTask
+            public let timeoutSeconds: Double?
+            public let begunAt: Instant
+            public let deadline: Instant?
+
+            public init(
+                number: TaskNumber, task: ClaimedTask, timeoutSeconds: Double?, begunAt: Instant, deadline: Instant?
+            ) {
+                self.number = number
+                self.task = task
+                self.timeoutSeconds = timeoutSeconds
+                self.begunAt = begunAt
+                self.deadline = deadline
+            }
+        }
+
+        /// In the order in which they were taken.
+        public let tasks: [RunningTask]
+        public let nextTaskNumber: UInt64
+        /// Nil when the queue does not know this node.
+        public let leaseUntil: Instant?
+
+        public init(tasks: [RunningTask], nextTaskNumber: UInt64, leaseUntil: Instant?) {
+            self.tasks = tasks
+            self.nextTaskNumber = nextTaskNumber
+            self.leaseUntil = leaseUntil
+        }
+    }
+
+    /// What could be left to a successor now; nil while a launch, an ending, a claim or a report is under way. ``Event/drain`` brings
+    /// that about, unless tasks are being stopped, or the queue cannot be reached.
+    public var estate: Estate? {
+        guard outbox.count == 0, admission.outstanding == nil, membership.reconciliation == nil else { return nil }
+        var running: [Estate.RunningTask] = []
+        for number in tasks.keys.sorted() {
+            guard let task = tasks[number]?.runningTask else { return nil }
+            running.append(task)
+        }
+        return Estate(tasks: running, nextTaskNumber: nextTaskNumber, leaseUntil: membership.leaseUntil)
+    }
+
+    /// Goes on with what a predecessor left.
+    public init(settings: Settings, inheriting estate: Estate) {
+        self.init(settings: settings)
+        nextTaskNumber = estate.nextTaskNumber
+        for inherited in estate.tasks {
+            tasks[inherited.number] = TaskLifecycle(inheriting: inherited)
+            taken.add(inherited.task.line)
+        }
+        alarms.rebuild(from: tasks)
+        if let until = estate.leaseUntil { membership.standing = .member(leaseUntil: until) }
+    }
+}

@@ -1,0 +1,132 @@
+// What one image of the daemon hands to the next, in a file in memory: see Succession.swift for when. It is written and read within
+// a second, by programs that may be of two versions, so it begins with the version of its form.
+
+import LinuxSystem
+import NodeSupervisor
+import TaskModel
+
+struct Handover {
+    /// What the kernel has of a running task.
+    struct Running: Equatable {
+        var number: TaskNumber
+        var group: String
+        var process: Int32
+        var standardOutput: Int32
+        var standardError: Int32
+        var folderPath: String
+    }
+
+    var estate: NodeSupervisor.Estate
+    /// One for each task of the estate.
+    var running: [Running]
+    var incarnation: String
+    var lock: Int32
+    var statusReading: Int32
+    var statusWriting: Int32
+    /// The soft limit of descriptors that tasks start with; ours has been raised.
+    var taskDescriptorsMax: UInt64
+    var doneCount: Int
+    var failedCount: Int
+
+    /// The descriptors the next image must find open.
+    var descriptors: [Int32] {
+        [lock, statusReading, statusWriting] + running.flatMap { [$0.standardOutput, $0.standardError] }
+    }
+
+    // MARK: As bytes
+
+    private static let form = "distcompd-handover-1"
+
+    /// Netstrings (length, colon, bytes, comma) one after the other: a task line may hold any character.
+    var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        func add(_ text: String) {
+            bytes += Array("\(text.utf8.count):".utf8)
+            bytes += Array(text.utf8)
+            bytes.append(UInt8(ascii: ","))
+        }
+        let facts = [
+            Self.form, incarnation, "\(estate.leaseUntil?.nanoseconds ?? -1)", "\(estate.nextTaskNumber)", "\(lock)",
+            "\(statusReading)", "\(statusWriting)", "\(taskDescriptorsMax)", "\(doneCount)", "\(failedCount)",
+        ]
+        for fact in facts { add(fact) }
+        for (task, run) in zip(estate.tasks, running) {
+            let facts = [
+                "\(task.number.rawValue)", task.task.line.text, task.task.token, "\(task.task.attempt)",
+                "\(task.timeoutSeconds ?? -1)", "\(task.begunAt.nanoseconds)", "\(task.deadline?.nanoseconds ?? -1)",
+                run.group, "\(run.process)", "\(run.standardOutput)", "\(run.standardError)", run.folderPath,
+            ]
+            for fact in facts { add(fact) }
+        }
+        return bytes
+    }
+
+    /// nil when these are not the bytes of a handover of this form.
+    init?(_ bytes: [UInt8]) {
+        guard var facts = Self.netstrings(bytes)?[...], facts.popFirst() == Self.form,
+            let incarnation = facts.popFirst(), let leaseUntil = facts.popFirst().flatMap({ Int64($0) }),
+            let nextTaskNumber = facts.popFirst().flatMap({ UInt64($0) }),
+            let lock = facts.popFirst().flatMap({ Int32($0) }),
+            let statusReading = facts.popFirst().flatMap({ Int32($0) }),
+            let statusWriting = facts.popFirst().flatMap({ Int32($0) }),
+            let taskDescriptorsMax = facts.popFirst().flatMap({ UInt64($0) }),
+            let doneCount = facts.popFirst().flatMap({ Int($0) }),
+            let failedCount = facts.popFirst().flatMap({ Int($0) })
+        else { return nil }
+        var (tasks, running) = ([NodeSupervisor.Estate.RunningTask](), [Running]())
+        while !facts.isEmpty {
+            guard let (task, run) = Self.task(Array(facts.prefix(12))) else { return nil }
+            tasks.append(task)
+            running.append(run)
+            facts = facts.dropFirst(12)
+        }
+        estate = NodeSupervisor.Estate(
+            tasks: tasks, nextTaskNumber: nextTaskNumber,
+            leaseUntil: leaseUntil < 0 ? nil : Instant(nanoseconds: leaseUntil))
+        (self.running, self.incarnation, self.lock) = (running, incarnation, lock)
+        (self.statusReading, self.statusWriting) = (statusReading, statusWriting)
+        (self.taskDescriptorsMax, self.doneCount, self.failedCount) = (taskDescriptorsMax, doneCount, failedCount)
+    }
+
+    init(
+        estate: NodeSupervisor.Estate, running: [Running], incarnation: String, lock: Int32,
+        statusPipe: (reading: Int32, writing: Int32), taskDescriptorsMax: UInt64, doneCount: Int, failedCount: Int
+    ) {
+        (self.estate, self.running, self.incarnation, self.lock) = (estate, running, incarnation, lock)
+        (statusReading, statusWriting) = (statusPipe.reading, statusPipe.writing)
+        (self.taskDescriptorsMax, self.doneCount, self.failedCount) = (taskDescriptorsMax, doneCount, failedCount)
+    }
+
+    private static func task(_ facts: [String]) -> (NodeSupervisor.Estate.RunningTask, Running)? {
+        guard facts.count == 12, let number = UInt64(facts[0]), let line = try? TaskLine(parsing: facts[1]),
+            let attempt = Int(facts[3]), let timeoutSeconds = Double(facts[4]), let begunAt = Int64(facts[5]),
+            let deadline = Int64(facts[6]), let process = Int32(facts[8]), let standardOutput = Int32(facts[9]),
+            let standardError = Int32(facts[10])
+        else { return nil }
+        let task = NodeSupervisor.Estate.RunningTask(
+            number: TaskNumber(number),
+            task: NodeSupervisor.ClaimedTask(line: line, token: facts[2], attempt: attempt),
+            timeoutSeconds: timeoutSeconds < 0 ? nil : timeoutSeconds, begunAt: Instant(nanoseconds: begunAt),
+            deadline: deadline < 0 ? nil : Instant(nanoseconds: deadline))
+        let run = Running(
+            number: TaskNumber(number), group: facts[7], process: process, standardOutput: standardOutput,
+            standardError: standardError, folderPath: facts[11])
+        return (task, run)
+    }
+
+    private static func netstrings(_ bytes: [UInt8]) -> [String]? {
+        var texts: [String] = []
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            guard let colon = rest.firstIndex(of: UInt8(ascii: ":")),
+                let count = Int(String(decoding: rest[..<colon], as: UTF8.self)), count >= 0,
+                rest.index(after: colon) + count < rest.endIndex
+            else { return nil }
+            let start = rest.index(after: colon)
+            texts.append(String(decoding: rest[start..<start + count], as: UTF8.self))
+            guard rest[start + count] == UInt8(ascii: ",") else { return nil }
+            rest = rest[(start + count + 1)...]
+        }
+        return texts
+    }
+}

@@ -1,0 +1,114 @@
+// A daemon replaced in place, under tasks that go on.
+
+import Glibc
+import LinuxSystem
+import Testing
+
+@Suite("A daemon that executes itself anew", .aFewAtATime)
+struct SuccessionTests {
+    private let keep = ["restart_mode": "\"keep\"", "health_report_interval": "0.2"]
+
+    /// SIGHUP, and the program that follows: it logs that it is connected once more.
+    private func replace(_ node: Node) async throws {
+        func lives() -> Int { node.log.split(separator: "\n").count { $0.contains(" connected") } }
+        let before = lives()
+        node.program?.send(SIGHUP)
+        try await eventually("the next program", node.log) { lives() > before }
+    }
+
+    @Test("a task that spans three replacements runs once, to its end, with its output whole")
+    func spans() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", keep)
+            let gate = fleet.scratch.path + "/gate"
+            let line = "shell:1:64M:1:600:echo begin; until [ -e \(gate) ]; do sleep 0.02; done; echo end"
+            try await fleet.submit([line])
+            try await eventually("it runs") { try fleet.count("in_progress_tasks") == 1 }
+            let process = node.process
+            for _ in 1...3 { try await replace(node) }
+            #expect(node.process == process)
+            #expect(node.program?.hasEnded == false)
+            #expect(try fleet.count("in_progress_tasks") == 1)
+
+            try fleet.scratch.write("gate", "")
+            try await fleet.untilIdle()
+            #expect(try fleet.hash("finished_tasks")[line] == #"a: "begin\nend\n""#)
+            let result = try await fleet.distcomp("results", "--format", "jsonl").output
+            #expect(result.contains(#""attempts":1"#), "\(result)")
+            try await fleet.submit(["shell:1:0:0:0:true"])
+            try await fleet.untilFinished(1)
+            #expect(try await node.stop().status == 0)
+        }
+    }
+
+    @Test("tasks that end, and time out, across replacements are each reported once with their cause")
+    func manyTasks() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode(
+                "a", keep.merging(["max_task_per_worker": "20", "max_retry_per_task": "1"]) { $1 })
+            let marks = fleet.scratch.path + "/marks"
+            try await fleet.submit((1...60).map { "shell:1:0:0:0:echo \($0) >> \(marks); sleep 0.\($0 % 7)" })
+            // Failures of launches that are under way reach the next program through the pipe it inherits.
+            try await fleet.submit((1...20).map { "shell:1:0:0:0:/nonexistent/\($0)" })
+            try await fleet.submit(["shell:2:0:0:2:exec sleep 300"])
+            for _ in 1...4 { try await replace(node) }
+            try await fleet.untilFinished(60)
+            try await fleet.untilIdle()
+            #expect(fleet.scratch.lines("marks").count == 60)
+            #expect(try fleet.hash("task_fail_reason")["shell:2:0:0:2:exec sleep 300"]?.contains("timeout") == true)
+            let reasons = try fleet.hash("task_fail_reason").values
+            #expect(reasons.count { $0.contains("execve") } == 20, "\(reasons)")
+            #expect(try fleet.count("failed_tasks") == 21)
+            #expect(try await node.stop().status == 0)
+        }
+    }
+
+    @Test("a launch that fails right after a replacement is told with its step")
+    func launchFailure() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", keep.merging(["max_retry_per_task": "1"]) { $1 })
+            try await replace(node)
+            try await fleet.submit(["shell:1:0:0:0:/nonexistent/program"])
+            try await fleet.untilIdle()
+            let reason = try fleet.hash("task_fail_reason")["shell:1:0:0:0:/nonexistent/program"] ?? ""
+            #expect(reason.contains("execve"), "\(reason)")
+            try await node.stop()
+        }
+    }
+
+    @Test("settings that will not do keep the program that runs, and its tasks")
+    func badSettings() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", keep)
+            try await fleet.submit(["shell:1:0:0:0:sleep 300"])
+            try await eventually("it runs") { try fleet.count("in_progress_tasks") == 1 }
+            try FileSystem.replace(node.configurationPath, with: Array(#"{"redis_port": 0}"#.utf8), mode: 0o644)
+            node.program?.send(SIGHUP)
+            try await eventually("the refusal", node.log) { node.log.contains("the new settings are not used") }
+            #expect(!node.log.contains("making way"))
+            #expect(try fleet.count("in_progress_tasks") == 1)
+            try await node.stop()
+        }
+    }
+
+    @Test("while Redis is away a replacement waits, and goes on with what runs when it is back")
+    func withoutRedis() async throws {
+        try await withFleet(redis: ["appendonly yes", "appendfsync always"]) { fleet in
+            let node = try await fleet.startedNode("a", keep)
+            try await fleet.submit(["shell:1:0:0:0:sleep 300"])
+            try await eventually("it runs") { try fleet.count("in_progress_tasks") == 1 }
+            fleet.redis.kill9()
+            try await eventually("the loss", node.log) { node.log.contains("retrying in") }
+            node.program?.send(SIGHUP)
+            try await eventually("the next program tries to connect", node.log) {
+                let words = node.log.split(separator: "memory caps by")
+                return words.count == 3 && words[2].contains("retrying in")
+            }
+            #expect(fleet.scratch.tasks(with: "sleep 300").count == 1)
+            try fleet.redis.restart()
+            try await eventually("it is back", node.log) { node.log.split(separator: " connected").count == 3 }
+            #expect(fleet.scratch.tasks(with: "sleep 300").count == 1)
+            try await node.stop()
+        }
+    }
+}

@@ -59,7 +59,7 @@ final class Daemon {
 
     /// Connects for the first time. Later losses are survived; a first connection that fails is a mistake to be told at once.
     func connect() throws(StartFailure) {
-        try queue.connectFirst()
+        try queue.redis.connectFirst()
     }
 
     /// Runs until a stop was asked for and everything is reported.
@@ -202,17 +202,19 @@ final class Daemon {
     // MARK: Waiting
 
     private func arm() throws(SystemError) {
-        let deadlines = [supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds]
+        let deadlines = [
+            supervisor.nextDeadline?.nanoseconds, queue.redis.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
+        ]
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }
 
     /// Keeps the loop's idea of the queue's socket in step with the link, which may have made a new one.
     private func watchQueue() throws(SystemError) {
-        guard let descriptor = queue.descriptor else {
+        guard let descriptor = queue.redis.descriptor else {
             watched = nil  // Closed, and so forgotten by epoll.
             return
         }
-        let wanted = (descriptor: descriptor, generation: queue.generation, writable: queue.wantsWrite)
+        let wanted = (descriptor: descriptor, generation: queue.redis.generation, writable: queue.redis.wantsWrite)
         let interest: EventLoop.Interest = wanted.writable ? [.readable, .writable] : .readable
         if let watched, watched.generation == wanted.generation {
             if watched.writable == wanted.writable { return }

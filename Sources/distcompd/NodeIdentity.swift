@@ -9,7 +9,7 @@ import TaskModel
 struct NodeIdentity {
     let configuration: Configuration
     let name: String
-    let endpoint: RedisEndpoint
+    let redis: RedisTarget
     /// Whom tasks run as; nil is the daemon's own user.
     let account: Account?
     let memory: MemoryReading
@@ -41,7 +41,7 @@ struct NodeIdentity {
         }
         let unfit = configuration.problems(onMachineWithMemoryBytes: try machineMemory().totalBytes, file: loaded.path)
         guard unfit.isEmpty else { throw .usage(unfit.map(\.description).joined(separator: "\ndistcompd: ")) }
-        endpoint = try makeEndpoint(arguments, configuration)
+        redis = try makeTarget(arguments, configuration)
         account = try taskAccount(configuration, servesParent: arguments.servesParent, log: log)
         memory = try machineMemory()
         coreCount = Host.coreCount
@@ -77,13 +77,6 @@ private func loadConfiguration(
     } catch {
         throw .usage(error.problems.map(\.description).joined(separator: "\ndistcompd: "))
     }
-    if let file = configuration.redisPasswordFile {
-        do {
-            configuration.redisPassword = try FileSystem.text(of: file, bytesMax: 4096)
-        } catch {
-            throw .usage("redis_pass_file: \(error)")
-        }
-    }
     return (configuration, warnings.map(\.description), path)
 }
 
@@ -99,12 +92,12 @@ private func makeLog(_ configuration: Configuration) -> Logger {
     return Logger(label: "distcompd") { _ in LogLines(format: format, logLevel: level) }
 }
 
-private func makeEndpoint(
+private func makeTarget(
     _ arguments: Arguments, _ configuration: Configuration
-) throws(StartFailure) -> RedisEndpoint {
-    if let path = arguments.redisSocketPath { return RedisEndpoint(unixPath: path) }
+) throws(StartFailure) -> RedisTarget {
+    if let path = arguments.redisSocketPath { return .server(RedisEndpoint(unixPath: path)) }
     do {
-        return try RedisEndpoint(configuration, urlFromCommandLine: arguments.redisURL)
+        return try RedisTarget(configuration, urlFromCommandLine: arguments.redisURL)
     } catch {
         throw .usage(error.description)
     }

@@ -29,13 +29,23 @@ public struct ResolutionError: Error, CustomStringConvertible {
 
 /// Turns host names into addresses.
 public enum AddressResolver {
-    /// The addresses of `host`, in the order to try them. Numeric addresses return at once; a name may block for as long as
-    /// the system's resolver takes, so the daemon asks `resolveInBackground`.
+    /// The addresses of `host`, in the order to try them. Waits for as long as the system's resolver does: see `NameLookup`.
     public static func resolve(host: String, port: UInt16) throws(ResolutionError) -> [SocketAddress] {
+        try resolve(host: host, port: port, flags: AI_NUMERICSERV)
+    }
+
+    /// The address that `host` is, when it is no name but an address in digits. Never waits.
+    public static func numericAddress(host: String, port: UInt16) -> SocketAddress? {
+        (try? resolve(host: host, port: port, flags: AI_NUMERICSERV | AI_NUMERICHOST))?.first
+    }
+
+    private static func resolve(
+        host: String, port: UInt16, flags: Int32
+    ) throws(ResolutionError) -> [SocketAddress] {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        hints.ai_flags = AI_NUMERICSERV
+        hints.ai_flags = flags
         var list: UnsafeMutablePointer<addrinfo>?
         let failure = getaddrinfo(host, String(port), &hints, &list)
         guard failure == 0 else { throw ResolutionError(host: host, cause: String(cString: gai_strerror(failure))) }

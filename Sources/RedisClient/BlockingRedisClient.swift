@@ -10,18 +10,25 @@ public final class BlockingRedisClient {
     /// How much of a pipeline may wait to be sent before we look for replies: enough to keep the socket busy.
     private static let outputBytesWanted = 256 << 10
 
-    /// Connects and greets, trying each address of the endpoint in turn.
+    /// Connects and greets, trying each address of the target in turn.
     ///
-    /// - Parameter options: their credentials and database are replaced by those of the endpoint. The connect timeout
+    /// - Parameter options: their credentials and database are replaced by those of the target. The connect timeout
     ///   holds for each address.
     public init(
+        _ target: RedisTarget, options: RedisConnectionOptions = RedisConnectionOptions()
+    ) throws(RedisFailure) {
+        connection = try Self.connection(from: RedisConnector(target, options: options))
+    }
+
+    /// The same for a server whose place is known.
+    public convenience init(
         _ endpoint: RedisEndpoint, options: RedisConnectionOptions = RedisConnectionOptions()
     ) throws(RedisFailure) {
-        var options = options
-        options.session.credentials = endpoint.credentials
-        options.session.database = endpoint.database
-        connection = try Self.connect(to: endpoint, options)
+        try self.init(.server(endpoint), options: options)
     }
+
+    /// Where the server is, as messages show it.
+    public var address: String { connection.address }
 
     /// What Redis says of itself.
     public var server: RedisServerDescription? { connection.server }
@@ -63,45 +70,41 @@ public final class BlockingRedisClient {
         return replies
     }
 
-    private static func connect(
-        to endpoint: RedisEndpoint, _ options: RedisConnectionOptions
-    ) throws(RedisFailure) -> RedisConnection {
-        var failure = RedisFailure(.unreachable, "the name has no address", address: "\(endpoint)")
-        for address in try endpoint.addresses() {
-            do throws(RedisFailure) {
-                let connection = try RedisConnection(
-                    connectingTo: address, named: "\(endpoint)", options: options, now: SystemClock.bootNanoseconds())
-                try waitUntilReady(connection)
+    private static func connection(from connector: RedisConnector) throws(RedisFailure) -> RedisConnection {
+        var outcome = connector.begin(now: SystemClock.bootNanoseconds())
+        while true {
+            switch outcome {
+            case .connected(let connection, _):
+                if let failure = connection.failure { throw failure }
                 return connection
-            } catch {
-                failure = error
-                // A server that was reached and refused us is the answer; only silence is worth another address.
-                guard error.kind == .unreachable else { throw error }
+            case .failed(let failure): throw failure
+            case nil:
+                try wait(
+                    connector.descriptor, writable: connector.wantsWrite, until: connector.nextDeadlineNanoseconds)
+                outcome = connector.advance(now: SystemClock.bootNanoseconds())
             }
-        }
-        throw failure
-    }
-
-    private static func waitUntilReady(_ connection: RedisConnection) throws(RedisFailure) {
-        while !connection.isReady {
-            let events = connection.handleWritable(now: SystemClock.bootNanoseconds()) + (try wait(for: connection))
-            for case .failed(let failure) in events { throw failure }
         }
     }
 
     /// Waits until the connection has something to do, or is late, and has it done.
     private static func wait(for connection: RedisConnection) throws(RedisFailure) -> [RedisConnection.Event] {
         guard connection.failure == nil else { return [] }
-        let now = SystemClock.bootNanoseconds()
-        let wait = connection.nextDeadlineNanoseconds.map { milliseconds(from: now, until: $0) }
+        try wait(
+            connection.descriptor, writable: connection.wantsWrite, until: connection.nextDeadlineNanoseconds)
+        let after = SystemClock.bootNanoseconds()
+        return connection.handleReadable(now: after) + connection.handleDeadline(now: after)
+    }
+
+    private static func wait(
+        _ descriptor: Int32?, writable: Bool, until deadline: Int64?
+    ) throws(RedisFailure) {
+        guard let descriptor else { return }
         do throws(SystemError) {
-            _ = try DescriptorWait.until(
-                connection.descriptor, readable: true, writable: connection.wantsWrite, atMostMilliseconds: wait)
+            let wait = deadline.map { milliseconds(from: SystemClock.bootNanoseconds(), until: $0) }
+            _ = try DescriptorWait.until(descriptor, readable: true, writable: writable, atMostMilliseconds: wait)
         } catch {
             throw RedisFailure(.connectionLost, error.description)
         }
-        let after = SystemClock.bootNanoseconds()
-        return connection.handleReadable(now: after) + connection.handleDeadline(now: after)
     }
 
     /// Rounded up, so that a wait does not end just before its deadline and is begun again.

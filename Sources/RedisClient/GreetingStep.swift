@@ -61,32 +61,57 @@ enum GreetingStep: Equatable, Sendable {
 
     /// What an error reply to `step`, or to nothing we asked, means for the session.
     static func failure(_ error: RedisError, doing step: GreetingStep?) -> RedisFailure {
-        let context = step.map { "\($0.name): " } ?? ""
-        switch error.remedy {
-        case .backOff: return RedisFailure(.notReady, "not ready: \(error)")
-        case .reconnect: return RedisFailure(.notMaster, "\(context)\(error)")
-        case .giveUp: return RedisFailure(.authentication, refusal(error, context))
-        case .none: break
+        guard let step else {
+            let refusal = RedisFailure(refusing: error)
+            guard refusal.kind == .unsupported else { return refusal }
+            return RedisFailure(.protocolViolation, "an error in reply to no request: \(error)")
         }
-        guard let step else { return RedisFailure(.protocolViolation, "an error in reply to no request: \(error)") }
         if step == .hello && (error.code == "NOPROTO" || error.message.hasPrefix("unknown command")) {
-            return RedisFailure(.unsupported, "too old: Redis 6 or newer is needed (\(error))")
+            return .tooOld(because: "\(error)")
         }
-        return RedisFailure(.unsupported, "\(context)\(error)")
-    }
-
-    private static func refusal(_ error: RedisError, _ context: String) -> String {
-        switch error.code {
-        case "WRONGPASS": "wrong user name or password (\(error))"
-        case "NOAUTH": "a password is needed (\(error))"
-        case "NOPERM": "this user lacks a permission: \(context)\(error)"
-        default: "\(error)"
-        }
+        return RedisFailure(refusing: error, context: "\(step.name): ")
     }
 
     /// CLIENT SETNAME takes the visible characters of ASCII only.
     private static func allowedName(_ name: String) -> String {
         let bytes = name.utf8.map { $0 > 0x20 && $0 < 0x7F ? $0 : UInt8(ascii: "_") }
         return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension RedisFailure {
+    /// A connection is of no use because of an error reply; `context` says to what, where that matters.
+    init(refusing error: RedisError, context: String = "") {
+        switch error.remedy {
+        case .backOff: self.init(.notReady, "not ready: \(error)")
+        case .reconnect: self.init(.notMaster, "\(context)\(error)")
+        case .giveUp where error.code == "NOPERM":
+            self.init(.authentication, "this user lacks a permission: \(context)\(error)")
+        case .giveUp where error.code == "NOAUTH" || error.code == "WRONGPASS" || error.code == "DENIED":
+            self.init(.authentication, error.explanation)
+        case .giveUp: self.init(.unsupported, error.explanation)
+        case .none: self.init(.unsupported, "\(context)\(error)")
+        }
+    }
+
+    static func tooOld(because reason: String) -> RedisFailure {
+        RedisFailure(.unsupported, "too old: Redis 7 or newer is needed (\(reason))")
+    }
+}
+
+extension RedisServerDescription {
+    /// Why this server is not what is wanted, from what it said of itself; nil when it is.
+    func misfit(for wanted: RedisSessionOptions.Wanted) -> RedisFailure? {
+        switch (mode, wanted) {
+        case ("sentinel", .sentinel): nil
+        case ("sentinel", .data), ("sentinel", .master):
+            RedisFailure(
+                .unsupported, "it is a sentinel: name it in redis_sentinels, and its master in redis_master_name")
+        case (_, .sentinel): RedisFailure(.unsupported, "it is no sentinel")
+        case ("cluster", .data), ("cluster", .master): RedisFailure(.unsupported, RedisError.clusterRefusal)
+        case (_, .master) where role != "master":
+            RedisFailure(.notMaster, "it is a \(role), which takes no writes: its master is wanted")
+        case (_, .master), (_, .data): nil
+        }
     }
 }

@@ -33,7 +33,7 @@ public final class RedisConnection {
     private let socket: StreamSocket
     private let options: RedisConnectionOptions
     /// What error messages call the server.
-    private let address: String
+    public let address: String
     private var session: RedisSession
     private var isConnected = false
     private let connectDeadlineNanoseconds: Int64
@@ -232,6 +232,6 @@ func later(_ nanoseconds: Int64, bySeconds seconds: Double) -> Int64 {
 }
 
 /// `5` rather than `5.0`.
-private func plain(_ seconds: Double) -> String {
+func plain(_ seconds: Double) -> String {
     Int(exactly: seconds).map { String($0) } ?? String(seconds)
 }

@@ -1,7 +1,5 @@
 // Where a Redis is and who we are there, from a URL or from the parts of conf.json.
 
-import LinuxSystem
-
 /// A Redis server, a database in it, and the credentials for it.
 public struct RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
     public enum Location: Equatable, Sendable {
@@ -32,21 +30,6 @@ public struct RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
         switch location {
         case .internet(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix(let path): path
-        }
-    }
-
-    /// The addresses to try, in order. A host name may block for as long as the system's resolver takes.
-    public func addresses() throws(RedisFailure) -> [SocketAddress] {
-        switch location {
-        case .unix(let path): return [.unix(path: path)]
-        case .internet(let host, let port):
-            do throws(ResolutionError) {
-                let addresses = try AddressResolver.resolve(host: host, port: port)
-                guard addresses.isEmpty else { return addresses }
-            } catch {
-                throw RedisFailure(.unreachable, error.cause, address: description)
-            }
-            throw RedisFailure(.unreachable, "the name has no address", address: description)
         }
     }
 }

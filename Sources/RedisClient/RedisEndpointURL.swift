@@ -5,7 +5,7 @@
 public struct RedisEndpointError: Error, Equatable, Sendable, CustomStringConvertible {
     public let description: String
 
-    init(_ description: String) { self.description = description }
+    public init(_ description: String) { self.description = description }
 }
 
 extension RedisEndpoint {

@@ -53,28 +53,3 @@ public struct RedisFailure: Error, Equatable, Sendable, CustomStringConvertible 
 
     func at(_ address: String) -> RedisFailure { RedisFailure(kind, detail, address: address) }
 }
-
-extension RedisError {
-    /// What an error reply says about the connection it came on.
-    public enum Remedy: Equatable, Sendable {
-        /// It concerns this request only.
-        case none
-        /// Redis did not run the request and may run it later: ask again after a delay.
-        case backOff
-        /// This server is not the master: connect anew.
-        case reconnect
-        /// Redis does not know or trust us; asking again will not help.
-        case giveUp
-    }
-
-    public var remedy: Remedy {
-        switch code {
-        case "LOADING", "MASTERDOWN", "BUSY": .backOff
-        // Redis closes the connection after this one, and has no code of its own for it.
-        case "ERR" where message.hasPrefix("max number of clients"): .backOff
-        case "READONLY", "UNBLOCKED": .reconnect
-        case "NOAUTH", "WRONGPASS", "NOPERM", "DENIED": .giveUp
-        default: .none
-        }
-    }
-}

@@ -10,6 +10,16 @@ public struct RequestIdentifier: Hashable, Sendable {
 
 /// What a session greets Redis with.
 public struct RedisSessionOptions: Equatable, Sendable {
+    /// What a server must be, by what it says of itself, for the session to go on.
+    public enum Wanted: Equatable, Sendable {
+        /// A server that keeps data.
+        case data
+        /// One that takes writes.
+        case master
+        case sentinel
+    }
+
+    public var wanted = Wanted.data
     public var credentials: RedisCredentials?
     public var database: Int
     /// The name CLIENT LIST shows. Bytes Redis does not allow in it are replaced by `_`.
@@ -40,6 +50,8 @@ public struct RedisServerDescription: Equatable, Sendable {
     public let mode: String
     /// `master` or `replica`.
     public let role: String
+
+    var majorVersion: Int? { version.split(separator: ".").first.flatMap { Int($0) } }
 }
 
 /// One session, from the greeting to the end of the connection.
@@ -256,11 +268,13 @@ extension RedisSession {
 extension RedisSession {
     private mutating func handleGreeting(_ step: GreetingStep, _ value: RESPValue, _ events: inout [Event]) {
         if let error = value.error, !step.isOptional || error.remedy == .backOff {
-            return fail(GreetingStep.failure(error, doing: step), &events)
+            return fail(refusal(error, of: step), &events)
         }
         switch step {
         case .hello:
-            server = RedisServerDescription(hello: value)
+            let description = RedisServerDescription(hello: value)
+            server = description
+            if let misfit = description.misfit(for: options.wanted) { return fail(misfit, &events) }
         case .loadScript(let script):
             guard let digest = value.bytes, digest.count == 40 else {
                 let failure = RedisFailure(.protocolViolation, "SCRIPT LOAD of \(script.name) returned no digest")
@@ -273,6 +287,14 @@ extension RedisSession {
             break
         }
         becomeReadyIfGreeted(&events)
+    }
+
+    private func refusal(_ error: RedisError, of step: GreetingStep) -> RedisFailure {
+        // Our scripts begin with flags, which an older Redis takes for an error in their first line.
+        if case .loadScript = step, error.code == "ERR", let server, server.majorVersion.map({ $0 < 7 }) ?? false {
+            return .tooOld(because: "it is \(server.version)")
+        }
+        return GreetingStep.failure(error, doing: step)
     }
 
     private mutating func becomeReadyIfGreeted(_ events: inout [Event]) {

@@ -69,17 +69,22 @@ public struct Configuration: Hashable, Sendable {
     public var redisPassword: String?
     /// `redis_db`: the number of the database.
     public var redisDatabase = 0
-    /// `redis_url`: `redis://` or `unix://` (`rediss://` is to come with TLS); where it is given it replaces host,
-    /// port, user, password and database.
+    /// `redis_url`: `redis://` or `unix://` (`rediss://` is to come with TLS), instead of host, port and database. Who we are
+    /// may be said in it or by `redis_user` and `redis_pass` or `redis_pass_file`.
     public var redisURL: String?
     /// `redis_user`: the ACL user; nil: `default`.
     public var redisUser: String?
     /// `redis_pass_file`: a file whose first line is the password, instead of `redis_pass`.
     public var redisPasswordFile: String?
-    /// `redis_sentinels`: `host:port` of each sentinel; needs `redis_master_name`. To come with Sentinel support.
-    public var redisSentinels: [String] = []
-    /// `redis_master_name`: what the sentinels call our Redis. To come with Sentinel support.
+    /// `redis_sentinels`: `host:port` of each sentinel, the port 26379 where none is said; needs `redis_master_name`, and
+    /// takes the place of host, port and URL. Empty (`null`): none.
+    public var redisSentinels: [ServerAddress] = []
+    /// `redis_master_name`: what the sentinels call our Redis.
     public var redisMasterName: String?
+    /// `redis_sentinel_user`: who we are to the sentinels; nil: `default`.
+    public var redisSentinelUser: String?
+    /// `redis_sentinel_pass_file`: a file whose first line is the sentinels' password; nil: they want none.
+    public var redisSentinelPasswordFile: String?
     /// `redis_tls`: speak TLS to Redis. To come with TLS support, as are the four after it.
     public var redisTLS = false
     /// `redis_tls_ca_file`: PEM file of the authorities trusted; nil: the system's.

@@ -24,8 +24,7 @@ extension Configuration {
     /// Where a conf.json is when nobody says otherwise.
     public static let usualPath = "/etc/distcomp/conf.json"
 
-    /// Reads the file at `path`, lets `environment` override it (`DISTCOMP_REDIS_HOST` for `redis_host`), and reads the password
-    /// from `redis_pass_file`.
+    /// Reads the file at `path` and lets `environment` override it (`DISTCOMP_REDIS_HOST` for `redis_host`).
     ///
     /// - Parameters:
     ///   - path: nil for a configuration without a file: defaults and environment.
@@ -35,30 +34,16 @@ extension Configuration {
     public static func load<Failure>(
         _ path: String?, environment: [[UInt8]], reading read: (String) throws(Failure) -> [UInt8]
     ) throws(ConfigurationError) -> LoadedConfiguration {
-        let json = try path.map { path throws(ConfigurationError) in try contents(of: path, subject: nil, read) }
-        let parsed = try parse(json ?? Array("{}".utf8), file: path ?? "defaults", environment: environment)
-        guard let passwordFile = parsed.configuration.redisPasswordFile else { return parsed }
-        let bytes = try contents(of: passwordFile, subject: "redis_pass_file", read)
-        var configuration = parsed.configuration
-        let password = String(
-            decoding: bytes.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }, as: UTF8.self)
-        configuration.redisPassword = password.isEmpty ? nil : password
-        return LoadedConfiguration(
-            configuration: configuration, warnings: parsed.warnings, settings: parsed.settings)
-    }
-
-    private static func contents<Failure>(
-        of path: String, subject: String?, _ read: (String) throws(Failure) -> [UInt8]
-    ) throws(ConfigurationError) -> [UInt8] {
+        guard let path else { return try parse(Array("{}".utf8), file: "defaults", environment: environment) }
+        let json: [UInt8]
         do {
-            return try read(path)
+            json = try read(path)
         } catch {
-            let message = [subject, "\(error)"].compactMap(\.self).joined(separator: ": ")
             throw ConfigurationError([
-                ConfigurationProblem(
-                    file: path, line: nil, column: nil, key: subject ?? "", value: "", message: message)
+                ConfigurationProblem(file: path, line: nil, column: nil, key: "", value: "", message: "\(error)")
             ])
         }
+        return try parse(json, file: path, environment: environment)
     }
 
     /// This configuration with the values of `new` for the settings a running daemon takes.

@@ -55,8 +55,8 @@ extension ConfigurationReader {
     /// Settings whose function is still to come. Set to anything but their default they are refused, since a setting
     /// that is silently ignored (TLS above all) is worse than none. Strike a name when its function is there.
     static let keysToCome: Set<String> = [
-        "redis_sentinels", "redis_master_name", "redis_tls", "redis_tls_ca_file", "redis_tls_cert_file",
-        "redis_tls_key_file", "redis_tls_server_name", "task_key_file",
+        "redis_tls", "redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file", "redis_tls_server_name",
+        "task_key_file",
     ]
 
     /// What must hold between settings; a setting that is wrong by itself is not judged twice.
@@ -67,10 +67,56 @@ extension ConfigurationReader {
         if !wasRefused(thresholds), !giveBack.mayBeBelow(accept) {
             report(thresholds[0], "must be below min_dram_gb_accept_new_task, \(accept)", shown: "\(giveBack)")
         }
-        let passwords = ["redis_pass_file", "redis_pass"]
-        if !wasRefused(passwords), configuration.redisPasswordFile != nil, configuration.redisPassword != nil {
-            report(passwords[0], "allowed together with redis_pass: null")
+        checkRedisRelations(configuration)
+    }
+
+    /// Where Redis is, and who we are there, is said in one way only.
+    private mutating func checkRedisRelations(_ configuration: Configuration) {
+        if configuration.redisPasswordFile != nil, configuration.redisPassword != nil {
+            reportUnlessRefused("redis_pass_file", with: "redis_pass", "allowed together with redis_pass: null")
         }
+        if configuration.redisURL != nil { checkPlace(configuration, isSaidBy: "redis_url") }
+        guard !configuration.redisSentinels.isEmpty else {
+            let needing = [
+                ("redis_master_name", configuration.redisMasterName),
+                ("redis_sentinel_user", configuration.redisSentinelUser),
+                ("redis_sentinel_pass_file", configuration.redisSentinelPasswordFile),
+            ]
+            for (key, value) in needing where value != nil {
+                reportUnlessRefused(key, with: "redis_sentinels", "allowed together with redis_sentinels only")
+            }
+            return
+        }
+        if configuration.redisMasterName == nil {
+            let explanation = "with redis_sentinels it must be what they call the master"
+            reportUnlessRefused("redis_master_name", with: "redis_sentinels", explanation, shown: "null")
+        }
+        if configuration.redisURL != nil {
+            reportUnlessRefused(
+                "redis_url", with: "redis_sentinels",
+                "allowed together with redis_sentinels: null; they say where Redis is")
+        } else {
+            checkPlace(configuration, isSaidBy: "redis_sentinels")
+        }
+    }
+
+    /// With `key` the settings of the old system that say where Redis is may stand at their defaults, as in the conf.json that
+    /// is installed, and say nothing.
+    private mutating func checkPlace(_ configuration: Configuration, isSaidBy key: String) {
+        let usual = Configuration()
+        var differing: [String] = []
+        if configuration.redisHost != usual.redisHost { differing.append("redis_host") }
+        if configuration.redisPort != usual.redisPort { differing.append("redis_port") }
+        if key == "redis_url", configuration.redisDatabase != usual.redisDatabase { differing.append("redis_db") }
+        for other in differing {
+            reportUnlessRefused(other, with: key, "\(key) says it already: leave this out")
+        }
+    }
+
+    private mutating func reportUnlessRefused(
+        _ key: String, with other: String, _ explanation: String, shown: String = "not set"
+    ) {
+        if !wasRefused([key, other]) { report(key, explanation, shown: shown) }
     }
 }
 

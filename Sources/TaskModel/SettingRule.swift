@@ -121,13 +121,18 @@ extension SettingRule<String?> {
     }
 }
 
-extension SettingRule<[String]> {
-    static var texts: SettingRule {
-        SettingRule(allowed: "an array of strings that are not empty") { content in
+extension SettingRule<[ServerAddress]> {
+    static func serverAddresses(defaultPort: Int) -> SettingRule {
+        let allowed = "an array of strings such as \"host:\(defaultPort)\" or \"[::1]:\(defaultPort)\", or null"
+        return SettingRule(allowed: allowed) { content in
+            if case .null = content { return [] }
             guard case .array(let elements) = content else { return nil }
-            let texts = elements.compactMap { SettingRule<String>.text.read($0.content) }
-            return texts.count == elements.count ? texts : nil
-        }.written { "[" + $0.map { JSONText.quoted($0) }.joined(separator: ", ") + "]" }
+            let addresses = elements.compactMap { element -> ServerAddress? in
+                guard case .string(let text) = element.content else { return nil }
+                return ServerAddress(text, defaultPort: defaultPort)
+            }
+            return addresses.count == elements.count ? addresses : nil
+        }.written { "[" + $0.map { JSONText.quoted($0.description) }.joined(separator: ", ") + "]" }
     }
 }
 

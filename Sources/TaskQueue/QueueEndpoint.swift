@@ -3,18 +3,73 @@
 import RedisClient
 import TaskModel
 
-extension RedisEndpoint {
-    /// The Redis of `--redis`, else of `redis_url`, else of `redis_host` and its companions.
+extension RedisTarget {
+    /// The Redis of `--redis`, else of `redis_sentinels`, of `redis_url`, or of `redis_host` and its companions. A URL that says
+    /// not who we are leaves that to `redis_user` and `redis_pass` or `redis_pass_file`. Reads the files of passwords.
     public init(_ configuration: Configuration, urlFromCommandLine: String?) throws(RedisEndpointError) {
-        if let url = urlFromCommandLine ?? configuration.redisURL {
-            try self.init(parsing: url)
+        if let url = urlFromCommandLine {
+            var endpoint = try RedisEndpoint(parsing: url)
+            if endpoint.credentials == nil { endpoint.credentials = try configuration.redisCredentials }
+            self = .server(endpoint)
+        } else if let masterName = configuration.redisMasterName {
+            self = .master(
+                SentinelGroup(
+                    sentinels: try configuration.sentinelEndpoints, masterName: masterName,
+                    credentials: try configuration.redisCredentials, database: configuration.redisDatabase))
+        } else if let url = configuration.redisURL {
+            self = .server(try configuration.endpoint(ofSetting: url))
         } else {
-            self.init(
-                host: configuration.redisHost, port: UInt16(clamping: configuration.redisPort),
-                database: configuration.redisDatabase)
+            self = .server(
+                RedisEndpoint(
+                    host: configuration.redisHost, port: UInt16(clamping: configuration.redisPort),
+                    credentials: try configuration.redisCredentials, database: configuration.redisDatabase))
         }
-        if credentials == nil, let password = configuration.redisPassword {
-            credentials = RedisCredentials(user: configuration.redisUser ?? "default", password: password)
+    }
+}
+
+extension Configuration {
+    fileprivate func endpoint(ofSetting url: String) throws(RedisEndpointError) -> RedisEndpoint {
+        var endpoint: RedisEndpoint
+        do {
+            endpoint = try RedisEndpoint(parsing: url)
+        } catch {
+            throw RedisEndpointError("redis_url: \(error)")
+        }
+        if endpoint.credentials == nil {
+            endpoint.credentials = try redisCredentials
+        } else if redisUser != nil || redisPassword != nil || redisPasswordFile != nil {
+            throw RedisEndpointError(
+                "redis_url names a user or a password, and so do redis_user, redis_pass or redis_pass_file: say it once"
+            )
+        }
+        return endpoint
+    }
+
+    /// Who we are to Redis; nil: nobody in particular.
+    fileprivate var redisCredentials: RedisCredentials? {
+        get throws(RedisEndpointError) {
+            var password = redisPassword
+            if let file = redisPasswordFile {
+                password = try RedisCredentials.password(inFile: file, of: "redis_pass_file")
+            }
+            // A user may need no password; it is still to be that user.
+            guard password != nil || redisUser != nil else { return nil }
+            return RedisCredentials(user: redisUser ?? "default", password: password ?? "")
+        }
+    }
+
+    fileprivate var sentinelEndpoints: [RedisEndpoint] {
+        get throws(RedisEndpointError) {
+            var credentials: RedisCredentials?
+            if let file = redisSentinelPasswordFile {
+                let password = try RedisCredentials.password(inFile: file, of: "redis_sentinel_pass_file")
+                credentials = RedisCredentials(user: redisSentinelUser ?? "default", password: password)
+            } else if let user = redisSentinelUser {
+                credentials = RedisCredentials(user: user, password: "")
+            }
+            return redisSentinels.map {
+                RedisEndpoint(host: $0.host, port: UInt16(clamping: $0.port), credentials: credentials)
+            }
         }
     }
 }

@@ -12,14 +12,15 @@ public enum QueueError: Error, Equatable, CustomStringConvertible {
     /// A reply of the wrong shape: something else writes to our keys.
     case unexpectedReply(String)
 
+    /// To stand behind the name of the Redis it comes from.
     public var description: String {
         switch self {
         case .fenced: "the lease of this node is over"
         case .nameTaken(let name): "another machine runs as node \"\(name)\": give one of the two another node_name"
         case .refused(let error) where error.code == "OOM":
-            "Redis is out of memory (maxmemory): nothing can be added until tasks have ended or maxmemory is raised"
-        case .refused(let error): "Redis refused: \(error)"
-        case .unexpectedReply(let operation): "Redis answered \(operation) in a way that makes no sense"
+            "it is out of memory (maxmemory): nothing can be added until tasks have ended or maxmemory is raised"
+        case .refused(let error): error.explanation
+        case .unexpectedReply(let operation): "it answered \(operation) in a way that makes no sense"
         }
     }
 

@@ -20,13 +20,13 @@ struct ConnectionOptions: ParsableArguments {
     func withQueue<Result>(_ body: (QueueClient) throws -> Result) throws -> Result {
         if let state { return try withQueue(ofRun: state, body) }
         let configuration = try loadConfiguration()
-        let endpoint: RedisEndpoint
+        let target: RedisTarget
         do {
-            endpoint = try RedisEndpoint(configuration, urlFromCommandLine: redis)
+            target = try RedisTarget(configuration, urlFromCommandLine: redis)
         } catch {
             throw CommandError.usage(error.description)
         }
-        return try body(try QueueClient(endpoint, prefix: configuration.keyPrefix))
+        return try body(try QueueClient(target, prefix: configuration.keyPrefix))
     }
 
     private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {
@@ -37,10 +37,10 @@ struct ConnectionOptions: ParsableArguments {
         if let directory = try StateDirectory.tryOpen(path, create: false) {
             let redis = try PrivateRedis(in: directory)
             defer { redis.stop() }
-            return try body(try QueueClient(redis.endpoint))
+            return try body(try QueueClient(.server(redis.endpoint)))
         }
         // The run is going on, and its Redis with it.
-        return try body(try QueueClient(RedisEndpoint(unixPath: path + "/redis.sock")))
+        return try body(try QueueClient(.server(RedisEndpoint(unixPath: path + "/redis.sock"))))
     }
 
     /// The settings of --config or of the usual files, and of the environment.

@@ -8,12 +8,12 @@ final class QueueClient {
     let keys: QueueKeys
     private let client: BlockingRedisClient
 
-    init(_ endpoint: RedisEndpoint, prefix: String = "") throws(CommandError) {
+    init(_ target: RedisTarget, prefix: String = "") throws(CommandError) {
         keys = QueueKeys(prefix: prefix)
         var options = RedisConnectionOptions()
         options.session.scripts = QueueScripts.forCommandLine
         do {
-            client = try BlockingRedisClient(endpoint, options: options)
+            client = try BlockingRedisClient(target, options: options)
         } catch {
             throw CommandError(error)
         }
@@ -94,7 +94,10 @@ final class QueueClient {
         do {
             return try parse()
         } catch {
-            throw .failed("\(error)")
+            let message = "Redis at \(client.address): \(error)"
+            // Not ready, not the master, not for us: as if it could not be reached.
+            if case .refused(let reply) = error, reply.remedy != .none { throw .unreachable(message) }
+            throw .failed(message)
         }
     }
 }

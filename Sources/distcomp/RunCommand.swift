@@ -56,7 +56,7 @@ struct RunCommand: ParsableCommand {
         }
         let redis = try PrivateRedis(in: directory)
         defer { redis.stop() }
-        let queue = try QueueClient(redis.endpoint)
+        let queue = try QueueClient(.server(redis.endpoint))
         let submission = try Submission.submit([file], to: queue)
         if !json { standardError.write(submission.summary + "\n") }
 

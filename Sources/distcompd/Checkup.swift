@@ -111,12 +111,12 @@ private func outputFinding(_ node: NodeIdentity) -> Finding {
 
 private func redisFinding(_ node: NodeIdentity) -> Finding {
     do {
-        let client = try BlockingRedisClient(node.endpoint)
+        let client = try BlockingRedisClient(node.redis, options: QueueConnection.options(for: node))
         let memory = try client.call(.command(RedisCommand("INFO", "memory")))
-        if let problem = evictionProblem(memory, at: node.endpoint) {
-            return Finding(verdict: .missing, subject: "redis", text: problem)
+        if let failure = evictionFailure(memory, at: client.address) {
+            return Finding(verdict: .missing, subject: "redis", text: "\(failure)")
         }
-        return Finding(verdict: .ok, subject: "redis", text: "\(node.endpoint), \(client.server?.version ?? "?")")
+        return Finding(verdict: .ok, subject: "redis", text: "\(client.address), \(client.server?.version ?? "?")")
     } catch {
         return Finding(verdict: .missing, subject: "redis", text: "\(error)")
     }

@@ -74,7 +74,7 @@ final class Daemon {
     /// Connects for the first time. Later losses are survived; a first connection that fails is a mistake to be told at once.
     func connect() throws(StartFailure) {
         // A successor has tasks to look after, whatever Redis does.
-        if isSuccessor { queue.connectLater() } else { try queue.connectFirst() }
+        if isSuccessor { queue.redis.connectLater() } else { try queue.redis.connectFirst() }
     }
 
     /// Runs until a stop was asked for and everything is reported.
@@ -221,18 +221,20 @@ final class Daemon {
     // MARK: Waiting
 
     private func arm() throws(SystemError) {
-        var deadlines = [supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds]
+        var deadlines = [
+            supervisor.nextDeadline?.nanoseconds, queue.redis.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
+        ]
         if case .settling(let until) = succession { deadlines.append(until) }
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }
 
     /// Keeps the loop's idea of the queue's socket in step with the link, which may have made a new one.
     private func watchQueue() throws(SystemError) {
-        guard let descriptor = queue.descriptor else {
+        guard let descriptor = queue.redis.descriptor else {
             watched = nil  // Closed, and so forgotten by epoll.
             return
         }
-        let wanted = (descriptor: descriptor, generation: queue.generation, writable: queue.wantsWrite)
+        let wanted = (descriptor: descriptor, generation: queue.redis.generation, writable: queue.redis.wantsWrite)
         let interest: EventLoop.Interest = wanted.writable ? [.readable, .writable] : .readable
         if let watched, watched.generation == wanted.generation {
             if watched.writable == wanted.writable { return }

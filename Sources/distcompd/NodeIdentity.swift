@@ -11,7 +11,7 @@ struct NodeIdentity {
     /// The file the settings are from; nil when there is none.
     let configurationPath: String?
     let name: String
-    let endpoint: RedisEndpoint
+    let redis: RedisTarget
     /// Whom tasks run as; nil is the daemon's own user.
     let account: Account?
     let memory: MemoryReading
@@ -59,7 +59,7 @@ struct NodeIdentity {
             throw .usage(
                 "node_name \"\(TerminalText.escaped(name))\": 1 to 64 letters, digits, dots, hyphens or underscores")
         }
-        endpoint = try makeEndpoint(arguments, configuration)
+        redis = try makeTarget(arguments, configuration)
         account = try taskAccount(configuration, servesParent: arguments.servesParent, log: log)
         memory = try required { () throws(SystemError) in try MemoryReading.current() }
         coreCount = Host.coreCount
@@ -125,12 +125,12 @@ private func logLevel(_ configuration: Configuration) -> Logger.Level {
     Logger.Level(rawValue: configuration.logLevel.rawValue) ?? .info
 }
 
-private func makeEndpoint(
+private func makeTarget(
     _ arguments: Arguments, _ configuration: Configuration
-) throws(StartFailure) -> RedisEndpoint {
-    if let path = arguments.redisSocketPath { return RedisEndpoint(unixPath: path) }
+) throws(StartFailure) -> RedisTarget {
+    if let path = arguments.redisSocketPath { return .server(RedisEndpoint(unixPath: path)) }
     do {
-        return try RedisEndpoint(configuration, urlFromCommandLine: arguments.redisURL)
+        return try RedisTarget(configuration, urlFromCommandLine: arguments.redisURL)
     } catch {
         throw .usage(error.description)
     }

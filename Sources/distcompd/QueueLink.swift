@@ -1,5 +1,5 @@
 // The daemon's side of the queue: it sends what NodeSupervisor asks for, and turns replies, wake-ups and lost connections into
-// the events NodeSupervisor knows. A connection that fails is replaced, after a pause, for as long as the daemon lives.
+// the events NodeSupervisor knows. How there comes to be a connection is in QueueConnection.swift.
 
 import LinuxSystem
 import Logging
@@ -24,26 +24,21 @@ final class QueueLink {
         case nothing
     }
 
-    private enum State {
-        case connecting(RedisConnection)
-        case ready(RedisConnection, sinceNanoseconds: Int64)
-        case waiting(untilNanoseconds: Int64)
-    }
+    /// What requests go out over and replies come in by.
+    let redis: QueueConnection
 
     private var node: NodeIdentity
     private let runner: TaskRunner
     private let keys: QueueKeys
-    private let options: RedisConnectionOptions
     private let machine: String
     private var incarnation: Incarnation
-    private var state = State.waiting(untilNanoseconds: 0)
-    private var delay = ReconnectDelay()
     private var purposes: [RequestIdentifier: Purpose] = [:]
     /// Made once for each ended task and kept until they are answered: the files they were made from may change.
     private var reports: [TaskNumber: ReportTask] = [:]
 
-    /// Counts connections, so that the loop can tell a new one from the one before that had the same descriptor.
-    private(set) var generation = 0
+    /// What was refused lately: the same trouble is told once, not with each request.
+    private var refusals = RefusalLog()
+    private var hasRegistered = false
     /// Set when there is no point in going on.
     private(set) var fatalFailure: StartFailure?
 
@@ -52,11 +47,7 @@ final class QueueLink {
         self.node = node
         self.runner = runner
         keys = QueueKeys(prefix: node.configuration.keyPrefix)
-        var options = RedisConnectionOptions(node.endpoint)
-        options.session.clientName = "distcompd-" + node.name
-        options.session.scripts = QueueScripts.forNodes
-        options.session.channels = [keys.wakeChannel]
-        self.options = options
+        redis = QueueConnection(node)
         machine = Host.machineIdentifier + "-" + node.groupName
         incarnation =
             inherited.map { Incarnation(inheriting: $0) }
@@ -64,9 +55,6 @@ final class QueueLink {
     }
 
     var incarnationText: String { incarnation.text }
-
-    /// Connects from the loop, as after a loss.
-    func connectLater() { beginConnecting(SystemClock.bootNanoseconds()) }
 
     /// The node with new settings, for what is sent from now on.
     func take(_ node: NodeIdentity) { self.node = node }
@@ -76,84 +64,12 @@ final class QueueLink {
 
     // MARK: For the loop
 
-    var descriptor: Int32? { connection?.descriptor }
-    var wantsWrite: Bool { connection?.wantsWrite ?? false }
-
-    var nextDeadlineNanoseconds: Int64? {
-        switch state {
-        case .connecting(let connection), .ready(let connection, _): connection.nextDeadlineNanoseconds
-        case .waiting(let until): until
-        }
-    }
-
-    func handle(_ ready: EventLoop.Ready) -> [Event] {
-        guard let connection else { return [] }
-        let now = SystemClock.bootNanoseconds()
-        let written = ready.isWritable ? connection.handleWritable(now: now) : []
-        return translate(written + connection.handleReadable(now: now))
-    }
+    func handle(_ ready: EventLoop.Ready) -> [Event] { translate(redis.handle(ready)) }
 
     /// Sends what this round of the loop asked for, in one write.
-    func flush() -> [Event] {
-        guard let connection, connection.wantsWrite else { return [] }
-        return translate(connection.handleWritable(now: SystemClock.bootNanoseconds()))
-    }
+    func flush() -> [Event] { translate(redis.flush()) }
 
-    func handleDeadline() -> [Event] {
-        let now = SystemClock.bootNanoseconds()
-        switch state {
-        case .connecting(let connection), .ready(let connection, _):
-            return translate(connection.handleDeadline(now: now))
-        case .waiting(let until):
-            if now >= until { beginConnecting(now) }
-            return []
-        }
-    }
-
-    // MARK: Connecting
-
-    /// The first connection, waited for: what is wrong with the settings shows now.
-    func connectFirst() throws(StartFailure) {
-        do {
-            // A blocking client tries every address, and tells refusals from silence. The loop's own connection follows.
-            let client = try BlockingRedisClient(node.endpoint, options: options)
-            let reply = try client.call(.command(RedisCommand("INFO", "memory")))
-            if let problem = evictionProblem(reply, at: node.endpoint) { throw StartFailure.redis(problem) }
-        } catch let failure as RedisFailure {
-            throw .redis("\(failure)")
-        } catch let failure as StartFailure {
-            throw failure
-        } catch {
-            throw .redis("\(error)")
-        }
-        beginConnecting(SystemClock.bootNanoseconds())
-    }
-
-    private var connection: RedisConnection? {
-        switch state {
-        case .connecting(let connection), .ready(let connection, _): connection
-        case .waiting: nil
-        }
-    }
-
-    private func beginConnecting(_ now: Int64) {
-        do throws(RedisFailure) {
-            let addresses = try node.endpoint.addresses()
-            // One that does not answer is followed by another at the next try.
-            let address = addresses[generation % addresses.count]
-            generation += 1
-            state = .connecting(
-                try RedisConnection(connectingTo: address, named: "\(node.endpoint)", options: options, now: now))
-        } catch {
-            pause(after: error, now)
-        }
-    }
-
-    private func pause(after failure: RedisFailure, _ now: Int64) {
-        let nanoseconds = delay.next(random: randomUInt64())
-        state = .waiting(untilNanoseconds: now + nanoseconds)
-        log.warning("\(failure); retrying in \(nanoseconds / 1_000_000) ms, tasks go on")
-    }
+    func handleDeadline() -> [Event] { translate(redis.handleDeadline()) }
 
     // MARK: Asking
 
@@ -186,7 +102,7 @@ final class QueueLink {
 
     /// Tells the queue that this node leaves, and waits for it to hear, but not for long.
     func leave() {
-        guard case .ready(let connection, _) = state else { return }
+        guard let connection = redis.current else { return }
         _ = send(LeaveQueue(keys: keys, incarnation: incarnation).request, for: .nothing)
         let deadline = SystemClock.bootNanoseconds() + 2_000_000_000
         while connection.outstandingCount > 0, connection.failure == nil, SystemClock.bootNanoseconds() < deadline {
@@ -203,12 +119,12 @@ final class QueueLink {
     }
 
     private func send(_ request: RedisRequest, for purpose: Purpose) -> [Event] {
-        guard case .ready(let connection, _) = state else { return [] }
+        guard let connection = redis.current else { return [] }
         do {
             purposes[try connection.send(request, now: SystemClock.bootNanoseconds())] = purpose
             return []
         } catch {
-            return translate(connection.close())
+            return translate(redis.close())
         }
     }
 
@@ -221,7 +137,7 @@ final class QueueLink {
     private func heartbeat(_ now: Instant) -> Heartbeat {
         var mayReap = false
         // After an outage every lease looks over: others get the time of one to come back.
-        if case .ready(_, let since) = state {
+        if let since = redis.readySinceNanoseconds {
             mayReap = now.nanoseconds - since > Int64(leaseMilliseconds) * 1_000_000
         }
         return Heartbeat(
@@ -250,11 +166,9 @@ final class QueueLink {
         case .lost(let identifier):
             purposes[identifier] = nil
             return []
-        case .failed(let failure):
+        case .failed:
             purposes.removeAll()
-            let wasReady = if case .ready = state { true } else { false }
-            pause(after: failure, SystemClock.bootNanoseconds())
-            return wasReady ? [.disconnected] : []
+            return [.disconnected]
         case .reply(let identifier, let value):
             guard let purpose = purposes.removeValue(forKey: identifier) else { return [] }
             return understand(value, purpose)
@@ -262,11 +176,6 @@ final class QueueLink {
     }
 
     private func becameReady() -> [Event] {
-        guard case .connecting(let connection) = state else { return [] }
-        state = .ready(connection, sinceNanoseconds: SystemClock.bootNanoseconds())
-        delay.reset()
-        log.info(
-            "connected", metadata: ["redis": "\(node.endpoint)", "version": "\(connection.server?.version ?? "?")"])
         _ = send(.command(RedisCommand("INFO", "memory")), for: .policy)
         return [.connected]
     }
@@ -276,6 +185,7 @@ final class QueueLink {
             switch purpose {
             case .register(let sentAt):
                 try RegisterNode.parse(value)
+                hasRegistered = true
                 return [.registered(sentAt: sentAt)]
             case .heartbeat(let sentAt):
                 let reply = try Heartbeat.parse(value)
@@ -287,9 +197,8 @@ final class QueueLink {
             case .report(let number): return [reported(try ReportTask.parse(value), number)]
             case .cancellations: return try TakeCancellations.parse(value).map { .cancelRequested(line: $0) }
             case .policy:
-                guard let problem = evictionProblem(value, at: node.endpoint) else { return [] }
-                fatalFailure = .redis(problem)
-                return [.stopRequested, .stopRequested]
+                guard let failure = evictionFailure(value, at: address) else { return [] }
+                return giveUp(because: "\(failure)")
             case .sweep: return value.isNull ? [] : sweep(from: "0")
             case .sweepPage: return try adopt(value)
             case .nothing: return []
@@ -301,17 +210,13 @@ final class QueueLink {
 
     private func refused(_ error: QueueError, _ purpose: Purpose) -> [Event] {
         if error == .fenced { return [.fenced] }
-        if case .refused(let reply) = error, reply.remedy == .reconnect, let connection {
-            return translate(connection.close())
+        if case .refused(let reply) = error, reply.remedy == .reconnect { return translate(redis.close()) }
+        if case .register = purpose, isFinal(error) { return giveUp(because: "Redis at \(address): \(error)") }
+        if refusals.isNews("\(error)", at: SystemClock.bootNanoseconds()) {
+            log.warning("Redis at \(address): \(error); asking again, tasks go on")
         }
-        log.warning("\(error); asking again")
         switch purpose {
-        case .register:
-            if case .nameTaken = error {
-                fatalFailure = .redis("\(error)")
-                return [.stopRequested, .stopRequested]
-            }
-            return [.requestFailed(.register)]
+        case .register: return [.requestFailed(.register)]
         case .heartbeat: return [.requestFailed(.heartbeat)]
         case .claim(let number): return [.requestFailed(.claim(number))]
         case .reconcile(let number): return [.requestFailed(.reconcile(number))]
@@ -319,6 +224,23 @@ final class QueueLink {
         case .cancellations, .policy, .sweep, .sweepPage, .nothing: return []  // The next round asks again by itself.
         }
     }
+
+    /// Whether a refusal to have this node is a mistake in the settings: told at the start, it ends the daemon. One that has been
+    /// a member goes on asking, since what changed may be changed back.
+    private func isFinal(_ error: QueueError) -> Bool {
+        switch error {
+        case .nameTaken: true
+        case .refused(let reply): reply.remedy == .giveUp && !hasRegistered
+        case .fenced, .unexpectedReply: false
+        }
+    }
+
+    private func giveUp(because reason: String) -> [Event] {
+        fatalFailure = .redis(reason)
+        return [.stopRequested, .stopRequested]
+    }
+
+    private var address: String { redis.current?.address ?? "\(node.redis)" }
 
     private func claimed(_ value: RESPValue, _ number: NodeSupervisor.RequestNumber) throws(QueueError) -> [Event] {
         let reply = try ClaimTasks.parse(value)
@@ -392,14 +314,4 @@ final class QueueLink {
         log.warning("a line in todo is no task: \(reason)")
         _ = send(RejectLine(field, reason: "not a task line: \(reason)", keys: keys).request, for: .nothing)
     }
-}
-
-/// Why this Redis must not hold a queue, from its reply to INFO memory; nil when it may.
-func evictionProblem(_ information: RESPValue, at endpoint: RedisEndpoint) -> String? {
-    let name = "maxmemory_policy:"
-    let lines = (information.string ?? "").split(whereSeparator: \.isNewline)
-    guard let policy = lines.first(where: { $0.hasPrefix(name) })?.dropFirst(name.count), policy != "noeviction" else {
-        return nil
-    }
-    return "Redis at \(endpoint) may throw tasks away (maxmemory-policy \(policy)): set it to noeviction"
 }

@@ -5,7 +5,7 @@ import Testing
 
 /// What each room may import, besides the Swift standard library.
 private let allowedImports: [String: Set<String>] = [
-    "LinuxSystem": ["CLinux", "Glibc"],
+    "LinuxSystem": ["CLinux", "Glibc", "Synchronization"],
     "RedisClient": ["LinuxSystem"],
     "TaskModel": ["FoundationEssentials"],
     "TaskQueue": ["RedisClient", "TaskModel"],

@@ -12,7 +12,12 @@ final class ConnectionDriver {
     init(_ endpoint: RedisEndpoint, _ change: (inout RedisConnectionOptions) -> Void = { _ in }) throws {
         var options = RedisConnectionOptions(endpoint)
         change(&options)
-        let address = try #require(try endpoint.addresses().first)
+        let address: SocketAddress
+        switch endpoint.location {
+        case .unix(let path): address = .unix(path: path)
+        case .internet(let host, let port):
+            address = try #require(AddressResolver.numericAddress(host: host, port: port))
+        }
         connection = try RedisConnection(
             connectingTo: address, named: "\(endpoint)", options: options, now: SystemClock.bootNanoseconds())
     }

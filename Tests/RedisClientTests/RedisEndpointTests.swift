@@ -68,15 +68,6 @@ struct RedisEndpointTests {
         #expect(dumped.contains("node1"))
         #expect(!dumped.contains("secret"))
     }
-
-    @Test("a host name that does not exist is an unreachable Redis")
-    func unresolvable() throws {
-        let error = try #require(throws: RedisFailure.self) {
-            try RedisEndpoint(host: "no-such-host.invalid").addresses()
-        }
-        #expect(error.kind == .unreachable)
-        #expect(error.description.hasPrefix("cannot reach Redis at no-such-host.invalid:6379: "))
-    }
 }
 
 @Suite("Coming back to a Redis that was away")

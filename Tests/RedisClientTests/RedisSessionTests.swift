@@ -111,10 +111,10 @@ struct GreetingTests {
             says: "protected mode"),
         Refusal(
             reply: "-ERR unknown command `HELLO`, with args beginning with: `3`", kind: .unsupported,
-            isRetryable: false, says: "Redis 6 or newer is needed"),
+            isRetryable: false, says: "Redis 7 or newer is needed"),
         Refusal(
             reply: "-NOPROTO unsupported protocol version", kind: .unsupported, isRetryable: false,
-            says: "Redis 6 or newer is needed"),
+            says: "Redis 7 or newer is needed"),
         Refusal(
             reply: "-LOADING Redis is loading the dataset in memory", kind: .notReady, isRetryable: true,
             says: "loading the dataset"),

@@ -80,15 +80,10 @@ struct ConfigurationSourcesTests {
         #expect(try load("c", ["c": "{\(shown)}"]).configuration == Configuration())
     }
 
-    @Test(
-        "the password comes from the first line of redis_pass_file; a file that cannot be read is an error that names both"
-    )
-    func passwordFile() throws {
-        let settings = #"{"redis_pass_file": "/secret"}"#
-        let loaded = try load("conf.json", ["conf.json": settings, "/secret": "pass word \r\nmore\n"])
-        #expect(loaded.configuration.redisPassword == "pass word ")
-        let error = try #require(throws: ConfigurationError.self) { try load("conf.json", ["conf.json": settings]) }
-        #expect(error.description == "/secret: redis_pass_file: open /secret: No such file or directory")
+    @Test("a file that cannot be read is an error that names it")
+    func missingFile() throws {
+        let error = try #require(throws: ConfigurationError.self) { try load("conf.json") }
+        #expect(error.description == "conf.json: open conf.json: No such file or directory")
     }
 
     @Test("a running daemon takes the settings that apply live, also back to their default, and names those that wait")

@@ -266,14 +266,6 @@ struct ConfigurationTests {
         #expect(MemoryThreshold.share(partsPerMillion: 125_000).description == "12.5%")
     }
 
-    @Test("redis_pass and redis_pass_file exclude each other")
-    func twoPasswords() throws {
-        #expect(
-            try problems(#"{"redis_pass": "x", "redis_pass_file": "/p"}"#) == [
-                "conf.json:1:40: redis_pass_file is \"/p\"; allowed together with redis_pass: null"
-            ])
-    }
-
     @Test("unknown names warn, with the nearest known one; the value is not repeated, it may be a secret")
     func unknownNames() throws {
         #expect(
@@ -294,8 +286,8 @@ struct ConfigurationTests {
     @Test(
         "settings whose function is still to come are refused unless at their default",
         arguments: [
-            ("redis_sentinels", #"["a:26379"]"#), ("redis_master_name", #""m""#), ("redis_tls", "true"),
-            ("redis_tls_ca_file", #""/c""#), ("redis_tls_cert_file", #""/c""#), ("redis_tls_key_file", #""/c""#),
+            ("redis_tls", "true"), ("redis_tls_ca_file", #""/c""#), ("redis_tls_cert_file", #""/c""#),
+            ("redis_tls_key_file", #""/c""#),
             ("redis_tls_server_name", #""s""#), ("task_key_file", #""/k""#),
         ])
     func settingsToCome(key: String, value: String) throws {

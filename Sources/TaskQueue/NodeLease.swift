@@ -2,6 +2,7 @@
 // lease, and any other node puts its tasks back.
 
 import RedisClient
+import TaskModel
 
 /// One life of a node. What it holds is noted under this name, and a new life never mistakes the old one's tasks for its own.
 public struct Incarnation: Hashable, Sendable {
@@ -16,6 +17,15 @@ public struct Incarnation: Hashable, Sendable {
     public init(name: String, machine: String, life: Int64) {
         let digits = String(UInt64(bitPattern: life), radix: 16)
         text = "\(name)/\(machine)/\(String(repeating: "0", count: 16 - digits.count))\(digits)"
+    }
+
+    /// Reads back ``text``; nil when it is none.
+    init?(text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 3, Configuration.isNodeName(String(parts[0])), !parts[1].isEmpty, parts[2].count == 16,
+            UInt64(parts[2], radix: 16) != nil
+        else { return nil }
+        self.text = text
     }
 }
 

@@ -16,6 +16,8 @@ struct NodeIdentity {
     let coreCount: Int
     let servesParent: Bool
     let log: Logger
+    /// Where this node keeps its own files: a directory in `state_dir`, links resolved.
+    let stateDirectory: String
     /// Held for as long as the daemon lives; two of one name would mistake each other's tasks for leftovers.
     let lock: SharedDescriptor
     /// Tells this daemon's control groups from those of another on the same machine.
@@ -46,11 +48,11 @@ struct NodeIdentity {
         memory = try machineMemory()
         coreCount = Host.coreCount
 
-        let stateDirectory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
-        lock = try takeLock(in: stateDirectory, nodeName: name)
-        // By the resolved path: the same words name different places in different working directories.
-        let place = try required { () throws(SystemError) in try FileSystem.resolved(stateDirectory) }
-        groupName = name + "." + shortHash(of: place)
+        let directory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
+        lock = try takeLock(in: directory, nodeName: name)
+        // Resolved: the same words name different places in different working directories.
+        stateDirectory = try required { () throws(SystemError) in try FileSystem.resolved(directory) }
+        groupName = name + "." + shortHash(of: stateDirectory)
     }
 }
 

@@ -1,6 +1,7 @@
 // The daemon's side of the queue: it sends what NodeSupervisor asks for, and turns replies, wake-ups and lost connections into
 // the events NodeSupervisor knows. A connection that fails is replaced, after a pause, for as long as the daemon lives.
 
+import DequeModule
 import LinuxSystem
 import Logging
 import NodeSupervisor
@@ -10,12 +11,13 @@ import TaskQueue
 
 final class QueueLink {
     /// What an outstanding request was for.
-    private enum Purpose {
+    enum Purpose {
         case register(at: Instant)
         case heartbeat(at: Instant)
         case reconcile(NodeSupervisor.RequestNumber)
         case claim(NodeSupervisor.RequestNumber)
         case report(TaskNumber)
+        case earlierReport(ReportStore.Earlier)
         case cancellations
         case policy
         case sweep
@@ -31,17 +33,20 @@ final class QueueLink {
     }
 
     private let node: NodeIdentity
-    private let log: Logger
-    private let encoder: ReportEncoder
+    let log: Logger
+    let encoder: ReportEncoder
     private let keys: QueueKeys
     private let options: RedisConnectionOptions
     private let machine: String
-    private var incarnation: Incarnation
+    private(set) var incarnation: Incarnation
     private var state = State.waiting(untilNanoseconds: 0)
     private var delay = ReconnectDelay()
-    private var purposes: [RequestIdentifier: Purpose] = [:]
+    private(set) var purposes: [RequestIdentifier: Purpose] = [:]
     /// Made once for each ended task and kept until they are answered: the files they were made from may change.
-    private var reports: [TaskNumber: ReportTask] = [:]
+    var reports: [TaskNumber: ReportTask] = [:]
+    let store: ReportStore
+    /// Reports that wait until more of those before them have gone out, oldest first.
+    var withheld: Deque<TaskNumber> = []
 
     /// Counts connections, so that the loop can tell a new one from the one before that had the same descriptor.
     private(set) var generation = 0
@@ -58,6 +63,7 @@ final class QueueLink {
         options.session.scripts = QueueScripts.forNodes
         options.session.channels = [keys.wakeChannel]
         self.options = options
+        store = ReportStore(path: node.stateDirectory + "/reports", log: node.log)
         machine = Host.machineIdentifier + "-" + node.groupName
         incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
     }
@@ -83,8 +89,9 @@ final class QueueLink {
 
     /// Sends what this round of the loop asked for, in one write.
     func flush() -> [Event] {
-        guard let connection, connection.wantsWrite else { return [] }
-        return translate(connection.handleWritable(now: SystemClock.bootNanoseconds()))
+        let events = deliverWithheld()
+        guard let connection, connection.wantsWrite else { return events }
+        return events + translate(connection.handleWritable(now: SystemClock.bootNanoseconds()))
     }
 
     func handleDeadline() -> [Event] {
@@ -117,7 +124,7 @@ final class QueueLink {
         beginConnecting(SystemClock.bootNanoseconds())
     }
 
-    private var connection: RedisConnection? {
+    var connection: RedisConnection? {
         switch state {
         case .connecting(let connection), .ready(let connection, _): connection
         case .waiting: nil
@@ -157,24 +164,20 @@ final class QueueLink {
         case .reconcile(let number):
             return send(HeldTasks(keys: keys, incarnation: incarnation).request, for: .reconcile(number))
         case .claim(let claim): return send(claimRequest(claim), for: .claim(claim.number))
-        case .report(let report):
-            let encoded = reports[report.number] ?? encoder.encode(report, incarnation)
-            reports[report.number] = encoded
-            return send(encoded.request, for: .report(report.number))
+        case .report(let report): return deliver(report)
         case .keep(let report):
-            reports[report.number] = reports[report.number] ?? encoder.encode(report, incarnation)
+            store.keep(report.number, encoded(report))
             return []
         case .launch, .terminate, .kill, .collect, .leave, .measureMemory, .log:
             return []  // Not the queue's.
         }
     }
 
-    /// Whether this task's report was made before, and is only sent again.
-    func hasReported(_ number: TaskNumber) -> Bool { reports[number] != nil }
-
     /// Tells the queue that this node leaves, and waits for it to hear, but not for long.
     func leave() {
-        guard case .ready(let connection, _) = state else { return }
+        store.writeAll()
+        // What was not answered is delivered by the next life, within the lease of this one: leaving would end it.
+        guard reports.isEmpty, case .ready(let connection, _) = state else { return }
         _ = send(LeaveQueue(keys: keys, incarnation: incarnation).request, for: .nothing)
         let deadline = SystemClock.bootNanoseconds() + 2_000_000_000
         while connection.outstandingCount > 0, connection.failure == nil, SystemClock.bootNanoseconds() < deadline {
@@ -190,7 +193,7 @@ final class QueueLink {
         send(TakeCancellations(keys: keys, incarnation: incarnation).request, for: .cancellations)
     }
 
-    private func send(_ request: RedisRequest, for purpose: Purpose) -> [Event] {
+    func send(_ request: RedisRequest, for purpose: Purpose) -> [Event] {
         guard case .ready(let connection, _) = state else { return [] }
         do {
             purposes[try connection.send(request, now: SystemClock.bootNanoseconds())] = purpose
@@ -240,6 +243,7 @@ final class QueueLink {
             return []
         case .failed(let failure):
             purposes.removeAll()
+            withheld.removeAll()
             let wasReady = if case .ready = state { true } else { false }
             pause(after: failure, SystemClock.bootNanoseconds())
             return wasReady ? [.disconnected] : []
@@ -255,8 +259,7 @@ final class QueueLink {
         delay.reset()
         log.info(
             "connected", metadata: ["redis": "\(node.endpoint)", "version": "\(connection.server?.version ?? "?")"])
-        _ = send(.command(RedisCommand("INFO", "memory")), for: .policy)
-        return [.connected]
+        return send(.command(RedisCommand("INFO", "memory")), for: .policy) + deliverEarlier()
     }
 
     private func understand(_ value: RESPValue, _ purpose: Purpose) -> [Event] {
@@ -273,6 +276,7 @@ final class QueueLink {
             case .reconcile(let number):
                 return [.held(number, try HeldTasks.parse(value).compactMap { claimedTask($0) })]
             case .report(let number): return [reported(try ReportTask.parse(value), number)]
+            case .earlierReport(let earlier): return delivered(earlier, try ReportTask.parse(value))
             case .cancellations: return try TakeCancellations.parse(value).map { .cancelRequested(line: $0) }
             case .policy:
                 guard let problem = evictionProblem(value, at: node.endpoint) else { return [] }
@@ -304,6 +308,7 @@ final class QueueLink {
         case .claim(let number): return [.requestFailed(.claim(number))]
         case .reconcile(let number): return [.requestFailed(.reconcile(number))]
         case .report(let number): return [.requestFailed(.report(number))]
+        case .earlierReport(let earlier): return notDelivered(earlier)
         case .cancellations, .policy, .sweep, .sweepPage, .nothing: return []  // The next round asks again by itself.
         }
     }
@@ -328,16 +333,6 @@ final class QueueLink {
             )
             _ = send(report.request, for: .nothing)
             return nil
-        }
-    }
-
-    private func reported(_ reply: ReportTask.Reply, _ number: TaskNumber) -> Event {
-        reports[number] = nil
-        encoder.forget(number)
-        switch reply {
-        case .accepted: return .reportAccepted(number)
-        case .duplicate: return .reportRefused(number, .duplicate)
-        case .stale: return .reportRefused(number, .stale)
         }
     }
 

@@ -65,7 +65,9 @@ public final class SpoolDirectory {
         let file = try OwnedDescriptor.open(name, [.readOnly, .doNotFollow, .nonBlocking], below: directory)
         var status = stat()
         guard fstat(file.raw, &status) == 0 else { throw .last("fstat", subject) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw SystemError(call: "read", subject: subject, code: EINVAL) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw SystemError(call: "read", subject: subject, code: EINVAL)
+        }
         return try file.readToEnd(subject: subject, bytesMax: bytesMax)
     }
 

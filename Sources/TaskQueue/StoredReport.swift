@@ -42,7 +42,8 @@ extension ReportTask {
         let fields = try StoredFields(bytes)
         let version = try fields.integer("version")
         guard version == Self.storedVersion else {
-            throw StoredReportError(description: "its version is \(version), this distcompd knows \(Self.storedVersion)")
+            throw StoredReportError(
+                description: "its version is \(version), this distcompd knows \(Self.storedVersion)")
         }
         let text = try fields.text("incarnation")
         guard let incarnation = Incarnation(text: text) else {

@@ -159,7 +159,8 @@ final class ReportStore {
             try spool.rename(name, to: name + Self.damagedSuffix)
             log.warning("\(spool.path)/\(name) holds no report (\(problem)); set aside as \(name + Self.damagedSuffix)")
         } catch {
-            log.warning("\(spool.path)/\(name) holds no report (\(problem)) and cannot be set aside: \(error); left there")
+            log.warning(
+                "\(spool.path)/\(name) holds no report (\(problem)) and cannot be set aside: \(error); left there")
         }
     }
 

@@ -46,7 +46,8 @@ struct StoredReportTests {
         "a report with anything missing, of the wrong kind or of another version is refused",
         arguments: [
             (#""version":1"#, #""version":2"#), (#""version":1"#, #""version":"1""#), (#""line""#, #""lines""#),
-            (#""token":"123""#, #""token":123"#), (#"m-1/4"#, #"m-1"#), (#"a.b-c_d/"#, #"a b/"#), (#"m-1/4"#, #"m-1/z"#),
+            (#""token":"123""#, #""token":123"#), (#"m-1/4"#, #"m-1"#), (#"a.b-c_d/"#, #"a b/"#),
+            (#"m-1/4"#, #"m-1/z"#),
             (#""result":"failed""#, #""result":"other""#), (#""record""#, #""rec""#),
             (#""attempts_max":3"#, #""attempts_max":-3"#), (#""attempts_max":3"#, #""attempts_max":3.5"#),
             (#""reason":"#, #""reason":[],"x":"#), (#"}"#, ""),

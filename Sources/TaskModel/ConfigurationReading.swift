@@ -101,6 +101,7 @@ extension ConfigurationReader {
         read("state_dir", into: &configuration.stateDirectory, .text)
         read("stop_grace_seconds", into: &configuration.stopGraceSeconds, .seconds(0...86_400))
         read("lease_seconds", into: &configuration.leaseSeconds, .seconds(0.1...86_400))
+        read("when_cut_off", into: &configuration.whenCutOff, .choice())
         read("retry_delay_seconds", into: &configuration.retryDelaySeconds, .seconds(0...86_400))
         read("restart_mode", into: &configuration.restartMode, .choice())
         read("log_level", into: &configuration.logLevel, .choice())

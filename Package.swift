@@ -45,6 +45,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
+        .testTarget(
+            name: "distcompdTests",
+            dependencies: ["distcompd", "LinuxSystem", "TaskQueue", .product(name: "Logging", package: "swift-log")]),
         .testTarget(name: "TaskQueueTests", dependencies: ["TaskQueue", "RedisServerFixture"]),
         .testTarget(
             name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"],

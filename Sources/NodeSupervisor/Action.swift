@@ -33,8 +33,8 @@ extension NodeSupervisor {
         /// Say how a task ended. Answered by `reportAccepted` or `reportRefused`; sent again after a reconnect until it
         /// is.
         case report(Report)
-        /// There is no connection to report over. Write it to disk if it shall outlive this process: it is sent, as
-        /// `report`, once there is one.
+        /// This report may not be delivered soon: there is no connection, or the node leaves before it was answered. Write
+        /// it to disk, for a later life to deliver. In this life it is sent, as `report`, once there is a connection.
         case keep(Report)
         /// All is done: take the node's name from the queue and exit. Nothing follows.
         case leave

@@ -84,7 +84,7 @@ extension NodeSupervisor {
 
     private mutating func leave(into actions: inout [Action]) {
         if !tasks.isEmpty || outbox.count > 0 {
-            for report in outbox.unsend() { actions.append(.keep(report)) }
+            for report in outbox.all { actions.append(.keep(report)) }
             actions.append(.log(.leftWithout(reportCount: outbox.count, taskCount: tasks.count)))
         }
         departure = .left

@@ -1,6 +1,11 @@
-// The queue's trust in this node. It holds a lease; when it is not renewed, others run our tasks, so before that moment
-// we must have killed them. The lease is therefore counted from when a renewal was sent, which is never later than the
-// queue counts it from.
+// The queue's trust in this node. It holds a lease; when it is not renewed, others may run our tasks. The lease is counted
+// from when a renewal was sent, which is never later than the queue counts it from.
+//
+// A lease that ends unheard of leaves two possibilities: this node alone is cut off, and others take its tasks over; or Redis
+// is away for everybody, and nobody does. From here they look the same. By default tasks go on, so that an outage costs
+// nobody his work: the queue renews a lease that nobody has acted upon, and when others have, it says so in its first answer,
+// and ours are killed at once. Their reports are refused, so at most the work was done twice. Where even that must not be,
+// `killsWhenCutOff` has tasks killed before anybody else may run them.
 
 import TaskModel
 
@@ -11,6 +16,8 @@ extension NodeSupervisor {
             /// `register` was sent.
             case registering(sentAt: Instant)
             case member(leaseUntil: Instant)
+            /// The lease is over by our clock, and the queue has not said whether it is over by its own.
+            case outOfTouch
         }
 
         var isConnected = false
@@ -37,8 +44,17 @@ extension NodeSupervisor {
 
         var isReconciling: Bool { mustReconcile || reconciliation != nil }
 
+        /// Nil when there is none, and when it is over.
         var leaseUntil: Instant? {
             if case .member(let until) = standing { until } else { nil }
+        }
+
+        /// Whether the queue knew this node, and has not said otherwise.
+        var hasIncarnation: Bool {
+            switch standing {
+            case .outside, .registering: false
+            case .member, .outOfTouch: true
+            }
         }
 
         var nextDeadline: Instant? {
@@ -56,9 +72,12 @@ extension NodeSupervisor {
 
         /// A renewal holds from when it was sent; answers may overtake each other, so the latest counts.
         mutating func renew(sentAt: Instant, at now: Instant, settings: Settings) {
-            guard let leaseUntil else { return }  // It was lost meanwhile, and with it the incarnation renewed.
             let renewed = min(sentAt, now).advanced(bySeconds: settings.leaseSeconds)
-            standing = .member(leaseUntil: max(leaseUntil, renewed))
+            switch standing {
+            case .outside, .registering: break  // It was lost meanwhile, and with it the incarnation renewed.
+            case .member(let until): standing = .member(leaseUntil: max(until, renewed))
+            case .outOfTouch: if now < renewed { standing = .member(leaseUntil: renewed) }
+            }
         }
     }
 
@@ -67,8 +86,8 @@ extension NodeSupervisor {
     mutating func connected(at now: Instant, into actions: inout [Action]) {
         guard !membership.isConnected else { return }  // Told twice.
         membership.isConnected = true
-        if let until = membership.leaseUntil, until <= now { loseLease(at: now, into: &actions) }
-        if membership.leaseUntil != nil {
+        endLeaseIfOver(at: now, into: &actions)
+        if membership.hasIncarnation {
             // While we were away a claim may have been answered, or a task given to another by hand.
             membership.mustReconcile = true
             beat(at: now, into: &actions)
@@ -81,7 +100,7 @@ extension NodeSupervisor {
     mutating func disconnected(into actions: inout [Action]) {
         guard membership.isConnected else { return }  // Told twice.
         membership.isConnected = false
-        if membership.leaseUntil == nil { membership.standing = .outside }
+        if !membership.hasIncarnation { membership.standing = .outside }
         membership.heartbeatAt = nil
         membership.reconcileAt = nil
         membership.retryAt = nil
@@ -100,7 +119,7 @@ extension NodeSupervisor {
             guard !departure.isLeaving else { break }  // Nothing will be taken, so no lease is needed.
             membership.standing = .registering(sentAt: now)
             actions.append(.register)
-        case .registering, .member:
+        case .registering, .member, .outOfTouch:
             break  // The answer is awaited, or was given.
         }
         askWhatWeHold(at: now, into: &actions)
@@ -158,17 +177,14 @@ extension NodeSupervisor {
 
     mutating func fenced(at now: Instant, into actions: inout [Action]) {
         // Every request under way is refused when one is; the first refusal was enough.
-        guard membership.leaseUntil != nil else { return }
+        guard membership.hasIncarnation else { return }
         loseLease(at: now, into: &actions)
         askWhatIsOpen(at: now, into: &actions)
     }
 
     /// What time brings: the end of the lease, the next heartbeat, another try.
     mutating func keepMembership(at now: Instant, into actions: inout [Action]) {
-        if let until = membership.leaseUntil, until <= now {
-            loseLease(at: now, into: &actions)
-            askWhatIsOpen(at: now, into: &actions)
-        }
+        if endLeaseIfOver(at: now, into: &actions) { askWhatIsOpen(at: now, into: &actions) }
         if let at = membership.heartbeatAt, at <= now { beat(at: now, into: &actions) }
         if let at = membership.reconcileAt, at <= now {
             membership.reconcileAt = nil
@@ -178,6 +194,20 @@ extension NodeSupervisor {
             membership.retryAt = nil
             askWhatIsOpen(at: now, into: &actions)
         }
+    }
+
+    /// The lease has come to its end by our clock. Says whether it did so now. While there is a connection heartbeats go on,
+    /// one of them at once where this process has slept, and an answer settles it.
+    @discardableResult
+    private mutating func endLeaseIfOver(at now: Instant, into actions: inout [Action]) -> Bool {
+        guard let until = membership.leaseUntil, until <= now else { return false }
+        if settings.killsWhenCutOff {
+            loseLease(at: now, into: &actions)
+        } else {
+            membership.standing = .outOfTouch
+            actions.append(.log(.outOfTouch(taskCount: tasks.count, seconds: settings.leaseSeconds)))
+        }
+        return true
     }
 
     /// Others run our tasks from now on, or soon: ours die at once, and nothing is reported of them. Reports of tasks

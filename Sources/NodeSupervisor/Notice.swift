@@ -1,6 +1,8 @@
 // What the log is told. A value rather than a text, so that tests can ask for it, and the daemon can log its parts as
 // fields; the text says what happens next, because a reader of a log has nobody to ask.
 
+import TaskModel
+
 extension NodeSupervisor {
     /// What somebody who runs the node may want to know.
     public enum Notice: Hashable, Sendable, CustomStringConvertible {
@@ -10,6 +12,8 @@ extension NodeSupervisor {
         /// The main process does not die.
         case willNotDie(TaskNumber, line: String)
         case leaseLost(taskCount: Int)
+        /// The queue has not answered for a lease; perhaps it is away for everybody.
+        case outOfTouch(taskCount: Int, seconds: Double)
         case dropped(TaskNumber, line: String)
         case noLongerHeld(TaskNumber, line: String)
         case reportRefused(TaskNumber, ReportRefusal)
@@ -21,7 +25,8 @@ extension NodeSupervisor {
         /// Whether it tells of trouble, rather than of the ordinary course of things.
         public var isWarning: Bool {
             switch self {
-            case .groupNotEmpty, .willNotDie, .leaseLost, .dropped, .noLongerHeld, .memoryShort, .nodeCannotLaunch,
+            case .groupNotEmpty, .willNotDie, .leaseLost, .outOfTouch, .dropped, .noLongerHeld, .memoryShort,
+                .nodeCannotLaunch,
                 .leftWithout, .reportRefused(_, .stale):
                 true
             case .groupEmptiedLate, .givenBack, .reportRefused(_, .duplicate): false
@@ -40,6 +45,9 @@ extension NodeSupervisor {
                 "\(number) does not die though killed: \(line): killing it again every second"
             case .leaseLost(let taskCount):
                 "the lease is lost, others run what this node held: killing \(taskCount) tasks and registering anew"
+            case .outOfTouch(let taskCount, let seconds):
+                "the queue has not answered for \(AmountText.seconds(seconds)): \(taskCount) tasks go on, and those that "
+                    + "others took over meanwhile are killed when it answers"
             case .dropped(let number, let line):
                 "\(number) ended unreported, another node runs it: \(line)"
             case .noLongerHeld(let number, let line):

@@ -18,6 +18,8 @@ extension NodeSupervisor {
 
         var count: Int { entries.count }
         var hasRoom: Bool { entries.count < Self.countMax }
+        /// Oldest first.
+        var all: [Report] { entries.keys.sorted().compactMap { entries[$0]?.report } }
         var tokens: some Sequence<String> { entries.values.lazy.map(\.report.task.token) }
 
         mutating func add(_ report: Report, isSent: Bool) {

@@ -32,6 +32,9 @@ extension NodeSupervisor {
         public var heartbeatSeconds: Double
         /// How long the queue believes in this node without hearing from it (`lease_seconds`).
         public var leaseSeconds: Double
+        /// Whether tasks are killed when the lease is over and the queue does not answer (`when_cut_off`). Otherwise they go
+        /// on until it says that they are others' now.
+        public var killsWhenCutOff: Bool
         /// From TERM to kill (`kill_grace_seconds`).
         public var killGraceSeconds: Double
         /// How long running tasks may go on after a stop was asked for, before TERM (`stop_grace_seconds`); 0 for a
@@ -45,8 +48,8 @@ extension NodeSupervisor {
             worker: String, taskCountMax: Int, memoryBytes: UInt64, millicores: Int,
             memoryBytesMinToAccept: UInt64 = 0, memoryBytesMinToKeep: UInt64 = 0, claimCountMax: Int = 128,
             idlePollSeconds: Double = 5, defaultTimeoutSeconds: Double = 3600, sweepSeconds: Double = 30,
-            heartbeatSeconds: Double = 10, leaseSeconds: Double = 30, killGraceSeconds: Double = 5,
-            stopGraceSeconds: Double = 30, leaveWithinSeconds: Double = 10
+            heartbeatSeconds: Double = 10, leaseSeconds: Double = 30, killsWhenCutOff: Bool = false,
+            killGraceSeconds: Double = 5, stopGraceSeconds: Double = 30, leaveWithinSeconds: Double = 10
         ) {
             self.worker = worker
             self.taskCountMax = taskCountMax
@@ -60,6 +63,7 @@ extension NodeSupervisor {
             self.sweepSeconds = sweepSeconds
             self.heartbeatSeconds = heartbeatSeconds
             self.leaseSeconds = leaseSeconds
+            self.killsWhenCutOff = killsWhenCutOff
             self.killGraceSeconds = killGraceSeconds
             self.stopGraceSeconds = stopGraceSeconds
             self.leaveWithinSeconds = leaveWithinSeconds

@@ -27,6 +27,15 @@ public struct Configuration: Hashable, Sendable {
         case keep
     }
 
+    public enum WhenCutOff: String, CaseIterable, Sendable {
+        /// Tasks go on. Whether they are still this node's is asked when the queue answers again; those that another node
+        /// took over meanwhile are killed then, and only one result counts.
+        case keep
+        /// Tasks are killed when the lease is over, so that no line ever runs on two nodes at once. A Redis that is away for
+        /// longer than a lease then costs all that runs.
+        case kill
+    }
+
     public enum LogLevel: String, CaseIterable, Sendable { case debug, info, warning, error }
 
     public enum LogFormat: String, CaseIterable, Sendable {
@@ -110,6 +119,8 @@ public struct Configuration: Hashable, Sendable {
     public var stopGraceSeconds = 20.0
     /// `lease_seconds`: a node not heard of for this long has lost its tasks to others.
     public var leaseSeconds = 30.0
+    /// `when_cut_off`: what becomes of running tasks when the queue has not answered for `lease_seconds`.
+    public var whenCutOff = WhenCutOff.keep
     /// `retry_delay_seconds`: before a failed task is offered again.
     public var retryDelaySeconds = 1.0
     /// `restart_mode`: with `keep`, SIGHUP (`systemctl reload`) also replaces the program by the one installed now, in

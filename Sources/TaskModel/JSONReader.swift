@@ -7,8 +7,8 @@
 // that the setting can be named that has one.
 
 /// A JSON value and where its text is.
-struct JSONValue {
-    enum Content {
+package struct JSONValue {
+    package enum Content {
         case null
         case boolean(Bool)
         case integer(Int64)
@@ -20,26 +20,28 @@ struct JSONValue {
         case object([JSONMember])
     }
 
-    let content: Content
+    package let content: Content
     /// The bytes of the text this value was read from.
     let range: Range<Int>
 }
 
 /// A name and its value in a JSON object.
-struct JSONMember {
-    let name: String
+package struct JSONMember {
+    package let name: String
     let nameOffset: Int
-    let value: JSONValue
+    package let value: JSONValue
 }
 
 /// Why a text is not JSON, and at which byte.
-struct JSONError: Error {
+package struct JSONError: Error, CustomStringConvertible {
     let offset: Int
     let found: String
     let expected: String
+
+    package var description: String { "at byte \(offset + 1) found \(found), expected \(expected)" }
 }
 
-struct JSONReader {
+package struct JSONReader {
     /// Nothing we read nests deeper than a few levels; the bound keeps hostile text off the end of the stack.
     static let depthMax = 64
 
@@ -47,7 +49,7 @@ struct JSONReader {
     private var index = 0
 
     /// Reads a whole text: one value, with nothing but white space around it.
-    static func read(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
+    package static func read(_ bytes: [UInt8]) throws(JSONError) -> JSONValue {
         do throws(UTF8.ValidationError) {
             _ = try UTF8Span(validating: bytes.span)
         } catch {

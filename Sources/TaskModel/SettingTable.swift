@@ -47,6 +47,7 @@ extension Setting {
             Setting("state_dir", \.stateDirectory, .text),
             Setting("stop_grace_seconds", \.stopGraceSeconds, .seconds(0...86_400), live: true),
             Setting("lease_seconds", \.leaseSeconds, .seconds(0.1...86_400)),
+            Setting("when_cut_off", \.whenCutOff, .choice(), live: true),
             Setting("retry_delay_seconds", \.retryDelaySeconds, .seconds(0...86_400), live: true),
             Setting("restart_mode", \.restartMode, .choice(), live: true),
             Setting("log_level", \.logLevel, .choice(), live: true),

@@ -86,8 +86,7 @@ private struct RecordFields {
         do throws(JSONError) {
             value = try JSONReader.read(record)
         } catch {
-            throw TaskRecordError(
-                message: "at byte \(error.offset + 1) found \(error.found), expected \(error.expected)")
+            throw TaskRecordError(message: "\(error)")
         }
         guard case .object(let members) = value.content else { throw TaskRecordError(message: "no JSON object") }
         fields = Dictionary(members.map { ($0.name, $0.value.content) }, uniquingKeysWith: { $1 })

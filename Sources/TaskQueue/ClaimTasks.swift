@@ -54,7 +54,7 @@ public struct ClaimTasks: Sendable {
         return .script(call)
     }
 
-    /// - Throws: `QueueError.fenced` when the lease is over: what this incarnation held belongs to others now.
+    /// - Throws: `QueueError.fenced` when what this incarnation held belongs to others now.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
         guard let parts = try elements(value), parts.count == 4, let rows = parts[0].elements, let due = parts[3].int
         else {
@@ -79,7 +79,7 @@ public struct ClaimTasks: Sendable {
         local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
         local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
         local now, name, held = milliseconds(), node_name(ARGV[2]), held_key(ARGV[2])
-        if not lease_is_live(me, now) then return redis.error_reply('FENCED the lease is over') end
+        if is_fenced(me) then return redis.error_reply('FENCED the lease is over') end
         redis.call('ZADD', LEASES, 'XX', now + lease, me)
         promote_delayed(now)
 

@@ -2,6 +2,7 @@
 // lease, and any other node puts its tasks back.
 
 import RedisClient
+import TaskModel
 
 /// One life of a node. What it holds is noted under this name, and a new life never mistakes the old one's tasks for its own.
 public struct Incarnation: Hashable, Sendable {
@@ -19,6 +20,15 @@ public struct Incarnation: Hashable, Sendable {
     public init(name: String, machine: String, life: Int64) {
         let digits = String(UInt64(bitPattern: life), radix: 16)
         text = "\(name)/\(machine)/\(String(repeating: "0", count: 16 - digits.count))\(digits)"
+    }
+
+    /// Reads back ``text``; nil when it is none.
+    init?(text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 3, Configuration.isNodeName(String(parts[0])), !parts[1].isEmpty, parts[2].count == 16,
+            UInt64(parts[2], radix: 16) != nil
+        else { return nil }
+        self.text = text
     }
 }
 
@@ -71,10 +81,7 @@ public struct RegisterNode: Sendable {
                 if other_machine == machine and lease_is_live(other, now) and other > me then
                   return redis.error_reply('OUTDATED a later life of this node has registered')
                 end
-                if other_machine == machine then
-                  redis.call('ZADD', LEASES, 0, other)
-                  reap(other, 1000)
-                end
+                if other_machine == machine then reap(other, 1000) end
               end
             end
             redis.call('HSET', NODES, me, ARGV[4] .. ' ' .. ARGV[5])
@@ -117,7 +124,7 @@ public struct Heartbeat: Sendable {
         return .script(call)
     }
 
-    /// - Throws: `QueueError.fenced` when the lease is over.
+    /// - Throws: `QueueError.fenced` when others have begun to take over what this incarnation held.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
         let counts = try integers(value, count: 2)
         return Reply(closeRequested: counts[0] == 1, reapedCount: counts[1])
@@ -127,7 +134,7 @@ public struct Heartbeat: Sendable {
         "heartbeat",
         ReapScript.source + #"""
             local me, lease, now = ARGV[2], tonumber(ARGV[3]), milliseconds()
-            if not lease_is_live(me, now) then return redis.error_reply('FENCED the lease is over') end
+            if is_fenced(me) then return redis.error_reply('FENCED the lease is over') end
             redis.call('ZADD', LEASES, 'XX', now + lease, me)
             redis.call('HSET', STATUS, node_name(me), ARGV[4])
             promote_delayed(now)
@@ -157,10 +164,7 @@ public struct LeaveQueue: Sendable {
 
     static let script = ScriptPrelude.script(
         "leave",
-        ReapScript.source + #"""
-            redis.call('ZADD', LEASES, 'XX', 0, ARGV[2])
-            return reap(ARGV[2], 1000, true)
-            """#)
+        ReapScript.source + "return reap(ARGV[2], 1000, true)")
 }
 
 /// What the queue thinks an incarnation holds: the answer to a claim may have been lost on its way.
@@ -197,9 +201,11 @@ public struct HeldTasks: Sendable {
 /// Putting back what a dead node held, for the scripts that do.
 enum ReapScript {
     static let source = #"""
-        -- Up to `limit` tasks of an incarnation whose lease is over; it is forgotten with the last. Unless it left in order
-        -- (`unmarked`), the attempt counts, and a line that has taken three nodes with it stays failed.
+        -- Ends an incarnation, which can renew its lease no more, and puts back up to `limit` of its tasks; it is forgotten
+        -- with the last. Unless it left in order (`unmarked`), the attempt counts, and a line that has taken three nodes with
+        -- it stays failed.
         local function reap(incarnation, limit, unmarked)
+          redis.call('ZADD', LEASES, 'XX', 0, incarnation)
           local held, count = held_key(incarnation), 0
           local rows = redis.call('HSCAN', held, 0, 'COUNT', limit)[2]
           for i = 1, #rows, 2 do

@@ -5,8 +5,8 @@ import RedisClient
 import TaskModel
 
 /// One report.
-public struct ReportTask: Sendable {
-    public enum Result: Sendable {
+public struct ReportTask: Equatable, Sendable {
+    public enum Result: Equatable, Sendable {
         /// Exit 0. `value` is what finished_tasks holds: `worker: <JSON string of stdout>`.
         case finished(value: [UInt8], record: String)
         /// Anything else. It goes back to todo while it has failed on fewer than `attemptsMax` workers.
@@ -23,11 +23,11 @@ public struct ReportTask: Sendable {
         case stale
     }
 
-    private let keys: QueueKeys
-    private let incarnation: Incarnation
-    private let line: String
-    private let token: String
-    private let result: Result
+    let keys: QueueKeys
+    let incarnation: Incarnation
+    public let line: String
+    let token: String
+    let result: Result
 
     public init(keys: QueueKeys, incarnation: Incarnation, line: String, token: String, result: Result) {
         self.keys = keys

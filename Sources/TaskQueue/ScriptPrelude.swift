@@ -94,6 +94,13 @@ enum ScriptPrelude {
           return expiry and tonumber(expiry) >= now
         end
 
+        -- Whether the tasks of an incarnation are being given to others, or have been. A lease that is merely over can still
+        -- be renewed: Redis was away, perhaps for everybody, and what runs need not be thrown away.
+        local function is_fenced(incarnation)
+          local expiry = redis.call('ZSCORE', LEASES, incarnation)
+          return not expiry or tonumber(expiry) == 0
+        end
+
         """#
 
     static func script(_ name: String, flags: String = allowingOutOfMemory, _ body: String) -> RedisScript {

@@ -86,9 +86,10 @@ final class Daemon {
             while !hasLeft {
                 try arm()
                 try watchQueue()
-                let ready = try loop.wait(atMostMilliseconds: launches.isEmpty ? nil : 0)
+                let ready = try loop.wait(atMostMilliseconds: hasWorkLeft ? 0 : nil)
                 for descriptor in ready { decide(events(from: descriptor)) }
                 launchSome()
+                queue.storeSome()
                 decide(queue.flush())
                 decide(succeedIfSettled())
                 keepAlive()
@@ -98,6 +99,9 @@ final class Daemon {
         }
         if let failure = queue.fatalFailure { throw failure }
     }
+
+    /// What is done a little of in every round.
+    private var hasWorkLeft: Bool { !launches.isEmpty || queue.hasReportsToStore }
 
     // MARK: From descriptors to events
 
@@ -159,8 +163,8 @@ final class Daemon {
         case .heartbeat:
             services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed")
             return queue.send(action, at: now) + measuredMemory()
-        case .register, .reconcile, .claim, .keep: return queue.send(action, at: now)
-        case .report(let report):
+        case .register, .reconcile, .claim: return queue.send(action, at: now)
+        case .report(let report), .keep(let report):
             if !queue.hasReported(report.number) { note(report) }
             return queue.send(action, at: now)
         case .leave:

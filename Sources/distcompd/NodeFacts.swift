@@ -30,6 +30,7 @@ extension NodeSupervisor.Settings {
             defaultTimeoutSeconds: configuration.defaultTaskTimeoutSeconds,
             sweepSeconds: configuration.taskTimeoutCheckIntervalSeconds,
             heartbeatSeconds: configuration.healthReportIntervalSeconds, leaseSeconds: configuration.leaseSeconds,
+            killsWhenCutOff: configuration.whenCutOff == .kill,
             killGraceSeconds: configuration.killGraceSeconds, stopGraceSeconds: configuration.stopGraceSeconds)
     }
 }

@@ -18,6 +18,8 @@ struct NodeIdentity {
     let coreCount: Int
     let servesParent: Bool
     private(set) var log: Logger
+    /// Where this node keeps its own files: a directory in `state_dir`, links resolved.
+    let stateDirectory: String
     /// Held for as long as the daemon lives; two of one name would mistake each other's tasks for leftovers.
     let lock: SharedDescriptor
     /// How it was started, and the program it was started from: also where a new version of it will be.
@@ -64,16 +66,16 @@ struct NodeIdentity {
         memory = try required { () throws(SystemError) in try MemoryReading.current() }
         coreCount = Host.coreCount
 
-        let stateDirectory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
+        let directory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
         if let handover {
             let inherited = handover.lock
             lock = try required { () throws(SystemError) in SharedDescriptor(try Succession.inherited(inherited)) }
         } else {
-            lock = try takeLock(in: stateDirectory, nodeName: name)
+            lock = try takeLock(in: directory, nodeName: name)
         }
-        // By the resolved path: the same words name different places in different working directories.
-        let place = try required { () throws(SystemError) in try FileSystem.resolved(stateDirectory) }
-        groupName = name + "." + shortHash(of: place)
+        // Resolved: the same words name different places in different working directories.
+        stateDirectory = try required { () throws(SystemError) in try FileSystem.resolved(directory) }
+        groupName = name + "." + shortHash(of: stateDirectory)
     }
 }
 

@@ -1,6 +1,7 @@
 // The daemon's side of the queue: it sends what NodeSupervisor asks for, and turns replies, wake-ups and lost connections into
 // the events NodeSupervisor knows. How there comes to be a connection is in QueueConnection.swift.
 
+import DequeModule
 import LinuxSystem
 import Logging
 import NodeSupervisor
@@ -10,12 +11,13 @@ import TaskQueue
 
 final class QueueLink {
     /// What an outstanding request was for.
-    private enum Purpose {
+    enum Purpose {
         case register(at: Instant)
         case heartbeat(at: Instant)
         case reconcile(NodeSupervisor.RequestNumber)
         case claim(NodeSupervisor.RequestNumber)
         case report(TaskNumber)
+        case earlierReport(ReportStore.Earlier)
         case cancellations
         case policy
         case sweep
@@ -31,10 +33,13 @@ final class QueueLink {
     private let runner: TaskRunner
     private let keys: QueueKeys
     private let machine: String
-    private var incarnation: Incarnation
-    private var purposes: [RequestIdentifier: Purpose] = [:]
+    private(set) var incarnation: Incarnation
+    private(set) var purposes: [RequestIdentifier: Purpose] = [:]
     /// Made once for each ended task and kept until they are answered: the files they were made from may change.
-    private var reports: [TaskNumber: ReportTask] = [:]
+    var reports: [TaskNumber: ReportTask] = [:]
+    let store: ReportStore
+    /// Reports that wait until more of those before them have gone out, oldest first.
+    var withheld: Deque<TaskNumber> = []
 
     /// What was refused lately: the same trouble is told once, not with each request.
     private var refusals = RefusalLog()
@@ -48,6 +53,7 @@ final class QueueLink {
         self.runner = runner
         keys = QueueKeys(prefix: node.configuration.keyPrefix)
         redis = QueueConnection(node)
+        store = ReportStore(path: node.stateDirectory + "/reports", log: node.log)
         machine = Host.machineIdentifier + "-" + node.groupName
         incarnation =
             inherited.map { Incarnation(inheriting: $0) }
@@ -59,15 +65,18 @@ final class QueueLink {
     /// The node with new settings, for what is sent from now on.
     func take(_ node: NodeIdentity) { self.node = node }
 
-    private var log: Logger { node.log }
-    private var encoder: ReportEncoder { ReportEncoder(node: node, runner: runner, keys: keys) }
+    var log: Logger { node.log }
+    var encoder: ReportEncoder { ReportEncoder(node: node, runner: runner, keys: keys) }
 
     // MARK: For the loop
 
     func handle(_ ready: EventLoop.Ready) -> [Event] { translate(redis.handle(ready)) }
 
     /// Sends what this round of the loop asked for, in one write.
-    func flush() -> [Event] { translate(redis.flush()) }
+    func flush() -> [Event] {
+        let events = deliverWithheld()
+        return events + translate(redis.flush())
+    }
 
     func handleDeadline() -> [Event] { translate(redis.handleDeadline()) }
 
@@ -85,24 +94,20 @@ final class QueueLink {
         case .reconcile(let number):
             return send(HeldTasks(keys: keys, incarnation: incarnation).request, for: .reconcile(number))
         case .claim(let claim): return send(claimRequest(claim), for: .claim(claim.number))
-        case .report(let report):
-            let encoded = reports[report.number] ?? encoder.encode(report, incarnation)
-            reports[report.number] = encoded
-            return send(encoded.request, for: .report(report.number))
+        case .report(let report): return deliver(report)
         case .keep(let report):
-            reports[report.number] = reports[report.number] ?? encoder.encode(report, incarnation)
+            store.keep(report.number, encoded(report))
             return []
         case .launch, .terminate, .kill, .collect, .leave, .measureMemory, .log:
             return []  // Not the queue's.
         }
     }
 
-    /// Whether this task's report was made before, and is only sent again.
-    func hasReported(_ number: TaskNumber) -> Bool { reports[number] != nil }
-
     /// Tells the queue that this node leaves, and waits for it to hear, but not for long.
     func leave() {
-        guard let connection = redis.current else { return }
+        store.writeAll()
+        // What was not answered is delivered by the next life, within the lease of this one: leaving would end it.
+        guard reports.isEmpty, let connection = redis.current else { return }
         _ = send(LeaveQueue(keys: keys, incarnation: incarnation).request, for: .nothing)
         let deadline = SystemClock.bootNanoseconds() + 2_000_000_000
         while connection.outstandingCount > 0, connection.failure == nil, SystemClock.bootNanoseconds() < deadline {
@@ -118,7 +123,7 @@ final class QueueLink {
         send(TakeCancellations(keys: keys, incarnation: incarnation).request, for: .cancellations)
     }
 
-    private func send(_ request: RedisRequest, for purpose: Purpose) -> [Event] {
+    func send(_ request: RedisRequest, for purpose: Purpose) -> [Event] {
         guard let connection = redis.current else { return [] }
         do {
             purposes[try connection.send(request, now: SystemClock.bootNanoseconds())] = purpose
@@ -168,6 +173,7 @@ final class QueueLink {
             return []
         case .failed:
             purposes.removeAll()
+            withheld.removeAll()
             return [.disconnected]
         case .reply(let identifier, let value):
             guard let purpose = purposes.removeValue(forKey: identifier) else { return [] }
@@ -176,8 +182,7 @@ final class QueueLink {
     }
 
     private func becameReady() -> [Event] {
-        _ = send(.command(RedisCommand("INFO", "memory")), for: .policy)
-        return [.connected]
+        send(.command(RedisCommand("INFO", "memory")), for: .policy) + deliverEarlier()
     }
 
     private func understand(_ value: RESPValue, _ purpose: Purpose) -> [Event] {
@@ -195,6 +200,7 @@ final class QueueLink {
             case .reconcile(let number):
                 return [.held(number, try HeldTasks.parse(value).compactMap { claimedTask($0) })]
             case .report(let number): return [reported(try ReportTask.parse(value), number)]
+            case .earlierReport(let earlier): return delivered(earlier, try ReportTask.parse(value))
             case .cancellations: return try TakeCancellations.parse(value).map { .cancelRequested(line: $0) }
             case .policy:
                 guard let failure = evictionFailure(value, at: address) else { return [] }
@@ -221,6 +227,7 @@ final class QueueLink {
         case .claim(let number): return [.requestFailed(.claim(number))]
         case .reconcile(let number): return [.requestFailed(.reconcile(number))]
         case .report(let number): return [.requestFailed(.report(number))]
+        case .earlierReport(let earlier): return notDelivered(earlier)
         case .cancellations, .policy, .sweep, .sweepPage, .nothing: return []  // The next round asks again by itself.
         }
     }
@@ -262,16 +269,6 @@ final class QueueLink {
             )
             _ = send(report.request, for: .nothing)
             return nil
-        }
-    }
-
-    private func reported(_ reply: ReportTask.Reply, _ number: TaskNumber) -> Event {
-        reports[number] = nil
-        encoder.forget(number)
-        switch reply {
-        case .accepted: return .reportAccepted(number)
-        case .duplicate: return .reportRefused(number, .duplicate)
-        case .stale: return .reportRefused(number, .stale)
         }
     }
 

@@ -241,11 +241,11 @@ struct FleetTests {
         }
     }
 
-    @Test("a Redis that answers nothing for a while loses nothing")
+    @Test("with when_cut_off kill a Redis that answers nothing for a lease has tasks killed, and nothing is lost")
     func redisPaused() async throws {
         try await withFleet { fleet in
             try makeLog(fleet)
-            let node = try await fleet.startedNode("a", ["lease_seconds": "0.5"])
+            let node = try await fleet.startedNode("a", ["lease_seconds": "0.5", "when_cut_off": "\"kill\""])
             try await fleet.submit((1...20).map { "shell:1:0:0:echo \($0) >> \(fleet.scratch.path)/log" })
             fleet.redis.pause()
             try await eventually("the node gives its lease up", node.log) { node.log.contains("the lease is lost") }

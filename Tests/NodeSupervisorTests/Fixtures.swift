@@ -36,7 +36,7 @@ let notFound = NodeSupervisor.LaunchFailure(
 let noProcesses = NodeSupervisor.LaunchFailure(
     step: "posix_spawn", errno: 11, message: "Resource temporarily unavailable", fault: .node)
 
-extension [NodeSupervisor.Action] {
+extension Sequence<NodeSupervisor.Action> {
     /// Without what is only told to the log.
     var withoutLog: [NodeSupervisor.Action] {
         filter { if case .log = $0 { false } else { true } }

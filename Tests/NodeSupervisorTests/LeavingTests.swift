@@ -61,6 +61,18 @@ struct LeavingTests {
         #expect(node.pass(seconds: 0.001).contains(.leave))
     }
 
+    @Test("has every report kept that was not answered when it leaves, whether it was under way or refused for now")
+    func keepsReports() {
+        var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
+        node.hear(.stopRequested)
+        let reports = node.end(number(1)).reports + node.end(number(2)).reports
+        let left = node.pass(seconds: 9.5)
+        node.hear(.requestFailed(.report(number(1))))
+        let actions = node.pass(seconds: 0.5)
+        #expect(left.reports == [])
+        #expect(actions.suffix(4).withoutLog == reports.map { .keep($0) } + [.leave])
+    }
+
     @Test("leaves without a process that not even KILL ends, after a bound")
     func unkillable() {
         var node = Node.running(claimed("1:0:0:a")) { $0.stopGraceSeconds = 0 }

@@ -108,23 +108,77 @@ struct MembershipTests {
     }
 
     @Test(
-        "a lease that is not renewed ends counted from when the last renewal was sent: all is killed, nothing reported")
-    func leaseEnds() {
+        "a lease that is not renewed ends counted from when the last renewal was sent: nothing is claimed, all goes on")
+    func leaseEnds() throws {
         var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
         let registeredAt = node.now
         node.pass(seconds: 10)
         node.now = node.now.advanced(bySeconds: 2)
         node.hear(.leaseRenewed(sentAt: registeredAt.advanced(bySeconds: 10)))
-        #expect(!node.pass(seconds: 27.999).contains(.kill(number(1))))
+        #expect(node.pass(seconds: 27.999).notices == [])
+        #expect(node.pass(seconds: 0.001).notices == [.outOfTouch(taskCount: 2, seconds: 30)])
+        let actions = node.pass(seconds: 1800)
+        #expect(actions.notices == [], "it is told once")
+        #expect(actions.claim == nil)
+        #expect(actions.contains(.heartbeat), "and asked for")
+        #expect(node.supervisor.load.taskCount == 2)
+    }
+
+    @Test("an answer to what was sent within the last lease ends the doubt, an older one does not")
+    func leaseRenewedLate() {
+        var node = Node.running(claimed("1:0:0:a"))
+        node.pass(seconds: 100)
+        #expect(node.hear(.leaseRenewed(sentAt: node.now.advanced(bySeconds: -30)), .wake).claim == nil)
+        #expect(node.hear(.leaseRenewed(sentAt: node.now.advanced(bySeconds: -29))) != [])
+        let actions = node.pass(seconds: 1.5)
+        #expect(actions.notices == [.outOfTouch(taskCount: 1, seconds: 30)])
+    }
+
+    @Test(
+        "a lease that ends while the connection is lost: at the next one it is asked for, with what had ended meanwhile"
+    )
+    func leaseEndsDisconnected() {
+        var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
+        node.hear(.disconnected)
+        #expect(!node.pass(seconds: 300).contains(.kill(number(1))))
+        let kept = node.end(number(2)).withoutLog
+        #expect(
+            node.supervisor.nextDeadline.map { $0 > node.now } == true, "no deadline of the past keeps the loop busy")
+        guard case .keep(let report)? = kept.last else {
+            Issue.record("\(kept)")
+            return
+        }
+        #expect(node.hear(.connected) == [.heartbeat, .report(report)])
+        let asked = node.hear(.leaseRenewed(sentAt: node.now), .reportAccepted(number(2)))
+        #expect(asked == [.reconcile(request(2))])
+        let held = Event.held(request(2), [claimed("1:0:0:a")])
+        #expect(node.hear(held, .memory(availableBytes: 8 << 30)).claim != nil)
+        #expect(node.supervisor.load.taskCount == 1)
+    }
+
+    @Test("when the queue has given away what a node out of touch held, it is killed at the first answer")
+    func takenOver() {
+        var node = Node.running(claimed("1:0:0:a"))
+        node.hear(.disconnected)
+        node.pass(seconds: 300)
+        node.hear(.connected)
+        #expect(node.hear(.fenced).withoutLog == [.kill(number(1)), .register])
+        #expect(node.end(number(1), .signal(9)).reports == [])
+    }
+
+    @Test("a node that is to kill when it is cut off kills all when the lease ends, and reports nothing of it")
+    func killsWhenLeaseEnds() {
+        var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b")) { $0.killsWhenCutOff = true }
+        #expect(!node.pass(seconds: 29.999).contains(.kill(number(1))))
         let actions = node.pass(seconds: 0.001)
         #expect(actions.contains(.kill(number(1))) && actions.contains(.kill(number(2))))
         #expect(actions.contains(.register))
         #expect((node.end(number(1), .signal(9)) + node.end(number(2), .signal(9))).reports == [])
     }
 
-    @Test("a lease that ends while the connection is lost kills as well, and registers with the next connection")
-    func leaseEndsDisconnected() {
-        var node = Node.running(claimed("1:0:0:a"))
+    @Test("and does so while the connection is lost as well, and registers with the next one")
+    func killsWhenLeaseEndsDisconnected() {
+        var node = Node.running(claimed("1:0:0:a")) { $0.killsWhenCutOff = true }
         node.hear(.disconnected)
         #expect(node.pass(seconds: 30).contains(.kill(number(1))))
         node.end(number(1), .signal(9))
@@ -132,7 +186,7 @@ struct MembershipTests {
         #expect(node.hear(.registered(sentAt: node.now), .memory(availableBytes: 8 << 30)).claim != nil)
     }
 
-    @Test("a refused incarnation does the same at once, and registers anew, once")
+    @Test("a refused incarnation kills all at once and registers anew, once")
     func fenced() {
         var node = Node.running(claimed("1:0:0:a"))
         let actions = node.hear(.fenced, .fenced)
@@ -153,8 +207,8 @@ struct MembershipTests {
         let claim = try #require(node.hear(.memory(availableBytes: 8 << 30)).claim)
         node.now = node.now.advanced(bySeconds: 1)
         node.hear(.claimed(claim.number, [], dueSeconds: nil))
-        #expect(!node.pass(seconds: 28.999).contains(.kill(number(1))))
-        #expect(node.pass(seconds: 0.001).contains(.kill(number(1))))
+        #expect(node.pass(seconds: 28.999).notices == [])
+        #expect(node.pass(seconds: 0.001).notices == [.outOfTouch(taskCount: 1, seconds: 30)])
     }
 
     @Test("a registration the queue could not take is tried again")

@@ -53,6 +53,10 @@ struct SimulatedTask {
     var report: NodeSupervisor.Report.Result?
     /// Nobody can expect that it was killed in time: its node slept, or somebody gave the line away.
     var isExcused = false
+    /// The supervisor was told of its process.
+    var isStartHeard = false
+    /// In whose name it was claimed.
+    let incarnation: Int?
 
     var signalledAt: Instant? {
         guard let terminatedAt else { return killedAt }
@@ -91,6 +95,9 @@ final class SimulatedNode {
     /// Requests and answers keep their order on the wire.
     var lastRequestAt = Instant(nanoseconds: 0)
     var lastReplyAt = Instant(nanoseconds: 0)
+    /// On the disk: the reports of this life that could not be delivered, and those of earlier ones.
+    var kept: [TaskNumber: NodeSupervisor.Report] = [:]
+    var keptByEarlierLives: [NodeSupervisor.Report] = []
     /// As the daemon knows it, from the last answer to `register`.
     var incarnation: Int?
 
@@ -115,6 +122,8 @@ final class SimulatedNode {
     func restart() {
         supervisor = NodeSupervisor(settings: settings)
         life += 1
+        keptByEarlierLives += kept.keys.sorted().compactMap { kept[$0] }
+        kept = [:]
         tasks = [:]
         unended = []
         (taskCount, memoryBytes, millicores, lastNumber) = (0, 0, 0, 0)
@@ -130,6 +139,14 @@ final class SimulatedNode {
     }
 
     // MARK: - The judge of one machine
+
+    /// What still runs although the lease was given up: nothing may.
+    func runsWithoutLease() -> TaskNumber? {
+        unended.first { number in
+            guard let task = tasks[number] else { return false }
+            return task.isStartHeard && task.killedAt == nil
+        }
+    }
 
     /// Every deadline and every grace that is over was acted upon. `latenessNanoseconds`: how late a timer may have
     /// fired.

@@ -76,6 +76,11 @@ struct SimulatedQueue {
     private var nextToken = 0
     private let leaseSeconds: Double
 
+    /// How often a lease was renewed that was over and that nobody had acted upon.
+    private(set) var lateRenewalCount = 0
+    /// It serves nobody until then.
+    private(set) var awayUntil = Instant(nanoseconds: 0)
+
     /// Reaping begins this long after a lease has ended.
     static let reapAfterSeconds = 0.1
 
@@ -98,10 +103,12 @@ struct SimulatedQueue {
         return incarnations.count - 1
     }
 
+    /// A lease that is over is renewed as long as nobody has acted upon its end. Whoever renews looks after the others.
     mutating func renew(_ incarnation: Int, at now: Instant) -> Bool {
-        reapExpired(at: now)
-        guard !incarnations[incarnation].isReaped, now < incarnations[incarnation].leaseUntil else { return false }
+        guard !incarnations[incarnation].isReaped else { return false }
+        if incarnations[incarnation].leaseUntil < now { lateRenewalCount += 1 }
         incarnations[incarnation].leaseUntil = now.advanced(bySeconds: leaseSeconds)
+        reapExpired(at: now)
         return true
     }
 
@@ -161,7 +168,11 @@ struct SimulatedQueue {
 
     // MARK: - What others do
 
+    mutating func goAway(until instant: Instant) { awayUntil = instant }
+
+    /// After an outage every lease looks over, so nobody acts upon that for the time of one.
     mutating func reapExpired(at now: Instant) {
+        guard awayUntil.advanced(bySeconds: leaseSeconds) <= now else { return }
         for index in incarnations.indices.suffix(16) where !incarnations[index].isReaped {
             if incarnations[index].leaseUntil.advanced(bySeconds: Self.reapAfterSeconds) <= now { reap(index) }
         }

@@ -63,7 +63,8 @@ final class Simulation {
                     memoryBytesMinToKeep: 1_000_000_000, claimCountMax: 1 + random.below(16),
                     idlePollSeconds: [0.05, 1, 5][random.below(3)], defaultTimeoutSeconds: 20,
                     sweepSeconds: [1.0, 30][random.below(2)], heartbeatSeconds: [1.0, 5, 60][random.below(3)],
-                    leaseSeconds: leaseSeconds, killGraceSeconds: [0, 0.2, 5][random.below(3)],
+                    leaseSeconds: leaseSeconds, killsWhenCutOff: random.oneIn(2),
+                    killGraceSeconds: [0, 0.2, 5][random.below(3)],
                     stopGraceSeconds: [0, 1, 10][random.below(3)], leaveWithinSeconds: 5))
         }
         troublePauseNanoseconds = [20_000_000, 200_000_000, 2_000_000_000][random.below(3)]
@@ -149,7 +150,7 @@ final class Simulation {
         case .request(let node, let life, let connection, let sentAt, let request):
             // What is on the wire when a connection breaks may arrive, or not.
             let isBroken = nodes[node].life != life || nodes[node].connection != connection
-            if !isBroken || random.oneIn(2) {
+            if queue.awayUntil <= now, !isBroken || random.oneIn(2) {
                 answer(request, node: node, life: life, connection: connection, sentAt: sentAt)
             }
         case .mainEnds(let node, let life, let number, let endNumber):
@@ -194,6 +195,9 @@ final class Simulation {
             if nodes[node].hasLeft { return fail("node \(node): \(action) after leave") }
             act(action, node: node)
         }
+        if actions.contains(where: { if case .log(.leaseLost) = $0 { true } else { false } }) {
+            judgeLossOfLease(node: node, wasFenced: batch.contains(.fenced))
+        }
         if batch.contains(.disconnected) { nodes[node].hasHeardOfLoss = true }
         if nodes[node].hasLeft { return }
         let lateness = ticked ? 0 : Self.timerLatenessNanoseconds
@@ -201,6 +205,14 @@ final class Simulation {
             fail("node \(node): \(overdue)")
         }
         armTimer(of: node)
+    }
+
+    /// A lease that is given up is given up for a reason, and at once.
+    private func judgeLossOfLease(node: Int, wasFenced: Bool) {
+        if !wasFenced && !nodes[node].settings.killsWhenCutOff {
+            fail("node \(node) gives up tasks that, for all it knows, nobody else runs")
+        }
+        if let number = nodes[node].runsWithoutLease() { fail("node \(node): \(number) runs without a lease") }
     }
 
     private func armTimer(of node: Int) {
@@ -235,7 +247,9 @@ final class Simulation {
     /// Notes what the supervisor is told, for the judge. Says whether it was told the time.
     private func hear(_ event: NodeSupervisor.Event, node: Int) -> Bool {
         switch event {
+        case .reportAccepted(let number), .reportRefused(let number, _): nodes[node].kept[number] = nil
         case .launched(let number):
+            nodes[node].tasks[number]?.isStartHeard = true
             guard nodes[node].tasks[number]?.isEndHeard == false, nodes[node].tasks[number]?.deadline == nil else {
                 break
             }

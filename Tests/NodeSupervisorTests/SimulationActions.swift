@@ -23,6 +23,7 @@ extension Simulation {
         case .keep(let report):
             count("report kept")
             check(report, node: node)
+            nodes[node].kept[report.number] = report
         case .leave: leave(node)
         case .measureMemory: event(.memory(availableBytes: available(on: node)), node: node, in: 0)
         case .log(let notice): tally(notice)
@@ -48,7 +49,8 @@ extension Simulation {
         var simulated = SimulatedTask(
             plan: plan(node: node), lineIndex: index, token: task.token, memoryBytes: task.line.memoryBytes,
             millicores: task.line.millicores,
-            timeoutSeconds: task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds))
+            timeoutSeconds: task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds),
+            incarnation: nodes[node].incarnation)
         simulated.isExcused = queue.lines[index].requeuedTokens.contains(SimulatedQueue.number(of: task.token))
         nodes[node].taskCount += 1
         nodes[node].memoryBytes += task.line.memoryBytes
@@ -77,13 +79,15 @@ extension Simulation {
         count("launch")
     }
 
-    /// The line runs nowhere else, unless what runs has been killed and is only slow to die; and on this node not even
-    /// then.
+    /// The line runs nowhere else, unless what runs has been killed and is only slow to die, or its node has lost its
+    /// lease, could not hear of it, and was not to kill for that; and on this node not even then.
     private func checkRunsNowhere(_ index: Int, node: Int) {
         guard let last = queue.lines[index].lastRun, nodes[last.node].life == last.life,
             let task = nodes[last.node].tasks[last.number], !task.isRemoved
         else { return }
         if last.node == node { fail("node \(node) launches line \(index) beside an earlier attempt") }
+        let isCutOff = task.incarnation.map { queue.incarnations[$0].isReaped } ?? false
+        if isCutOff, !nodes[last.node].settings.killsWhenCutOff { return count("ran twice, cut off") }
         if task.groupEmptyAt > now, task.killedAt == nil, !task.isExcused {
             fail("line \(index) is launched while \(last.number) of node \(last.node) runs it")
         }
@@ -264,6 +268,7 @@ extension Simulation {
         case .groupEmptiedLate: count("group emptied late")
         case .willNotDie: count("will not die")
         case .leaseLost: count("lease lost")
+        case .outOfTouch: count("out of touch")
         case .dropped: count("dropped")
         case .noLongerHeld: count("no longer held")
         case .reportRefused(_, .stale): count("report stale")

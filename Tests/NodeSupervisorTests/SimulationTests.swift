@@ -18,11 +18,14 @@ struct SimulationTests {
             let simulation = Simulation(seed: seed)
             if let broken = simulation.run(eventCount: 40_000) { Issue.record("\(broken)") }
             tally.merge(simulation.tally, uniquingKeysWith: +)
+            tally["lease renewed late", default: 0] += simulation.queue.lateRenewalCount
         }
         for kind in [
             "ended: exit", "ended: signal", "ended: oom", "ended: timeout", "ended: cancelled", "ended: launch",
             "ended: memory-pressure", "returned: memory", "returned: stop", "returned: launch", "dropped",
-            "no longer held", "lease lost", "memory short", "memory short, alone", "node cannot launch",
+            "no longer held", "lease lost", "out of touch", "ran twice, cut off", "lease renewed late", "queue away",
+            "earlier report accepted", "earlier report stale", "memory short", "memory short, alone",
+            "node cannot launch",
             "given back: no room", "given back: earlier attempt", "report kept", "report repeated", "report stale",
             "report duplicate", "request failed", "claim answered short", "disconnect", "stall", "crash", "restart",
             "requeued by hand", "leave", "left without", "group not empty", "group emptied late", "will not die",

@@ -22,6 +22,7 @@ extension Simulation {
     /// The queue takes a request, and its answer goes back over the same connection.
     func answer(_ request: Request, node: Int, life: Int, connection: Int, sentAt: Instant) {
         let isCurrent = nodes[node].life == life && nodes[node].connection == connection
+        if random.oneIn(4) { queue.reapExpired(at: now) }  // A node we do not see was first.
         if !isQuiet, random.oneIn(300) {
             // The script failed, before or after it had done its work.
             if random.oneIn(2) { _ = reply(to: request, node: node, sentAt: sentAt, isCurrent: isCurrent) }
@@ -90,11 +91,25 @@ extension Simulation {
             // The daemon connects again after it has dealt with the loss.
             return schedule(.connects(node: node, life: nodes[node].life), in: 1_000_000)
         }
+        if now < queue.awayUntil {
+            return schedule(
+                .connects(node: node, life: nodes[node].life), in: random.nanoseconds(1_000_000, 500_000_000))
+        }
+        deliverKept(node)
         nodes[node].connectionCount += 1
         nodes[node].connection = nodes[node].connectionCount
         nodes[node].lastRequestAt = now
         nodes[node].lastReplyAt = now
         deliver(.connected, to: node)
+    }
+
+    /// Before a new life registers, the daemon delivers what earlier ones could not.
+    private func deliverKept(_ node: Int) {
+        for report in nodes[node].keptByEarlierLives {
+            let refusal = queue.report(report, line: SimulatedQueue.line(of: report.task.token))
+            count("earlier report " + (refusal.map { "\($0)" } ?? "accepted"))
+        }
+        nodes[node].keptByEarlierLives = []
     }
 
     private func disconnect(_ node: Int) {
@@ -138,9 +153,18 @@ extension Simulation {
         case 21: if !hasLeft { deliver(.closeRequested, to: node) }
         case 22, 23: if !hasLeft { deliver(.stopRequested, to: node) }
         case 24: if random.oneIn(3) { crash(node) }
+        case 26: if random.oneIn(4) { takeQueueAway() }
         case 25: if !hasLeft { deliver(.tick, to: node) }
         default: if !hasLeft { deliver(.settingsChanged(nodes[node].settings), to: node) }
         }
+    }
+
+    /// Redis is killed, and is back after a while, perhaps a long one.
+    private func takeQueueAway() {
+        count("queue away")
+        let nanoseconds = random.nanoseconds(1_000_000, Int64(nodes[0].settings.leaseSeconds * 3e9))
+        queue.goAway(until: now.advanced(byNanoseconds: nanoseconds))
+        for node in nodes.indices { disconnect(node) }
     }
 
     private func cancelALine() {

@@ -94,7 +94,8 @@ struct ConfigurationTests {
              "redis_url": "unix:///run/redis.sock", "redis_user": "node", "redis_pass_file": "/etc/secret",
              "redis_sentinels": [], "redis_tls": false, "allow_insecure_redis": true, "key_prefix": "{q1}:",
              "node_name": "node-1.rack_2", "state_dir": "/s", "stop_grace_seconds": 1, "lease_seconds": 2.5,
-             "retry_delay_seconds": 0, "restart_mode": "keep", "log_level": "debug", "log_format": "json",
+             "when_cut_off": "kill", "retry_delay_seconds": 0, "restart_mode": "keep", "log_level": "debug",
+             "log_format": "json",
              "task_user": "root", "memory_caps": "best-effort", "cpu_limit": "hard", "max_processes_per_task": 64,
              "max_output_bytes": 1048576, "task_umask": "0077", "kill_grace_seconds": 0.5, "task_key_file": null}
             """)
@@ -112,6 +113,7 @@ struct ConfigurationTests {
         expected.stateDirectory = "/s"
         expected.stopGraceSeconds = 1
         expected.leaseSeconds = 2.5
+        expected.whenCutOff = .kill
         expected.retryDelaySeconds = 0
         expected.restartMode = .keep
         expected.logLevel = .debug
@@ -217,6 +219,7 @@ struct ConfigurationTests {
             ("redis_tls", ["false"], ["0", "\"false\"", "null"]),
             ("log_level", ["\"debug\"", "\"error\""], ["\"DEBUG\"", "\"trace\"", "1"]),
             ("log_format", ["\"auto\"", "\"journal\""], ["\"xml\""]),
+            ("when_cut_off", ["\"keep\"", "\"kill\""], ["\"wait\"", "null"]),
             ("cpu_limit", ["\"weight\"", "\"hard\""], ["\"soft\"", "null"]),
         ] as [(String, [String], [String])])
     func limits(key: String, allowed: [String], refused: [String]) throws {

@@ -80,15 +80,37 @@ struct ClaimTests {
         #expect(try a.claim().first?.attempt == 2)
     }
 
-    @Test("a node whose lease is over gets nothing but FENCED")
+    @Test("a node whose tasks another has begun to put back gets nothing but FENCED, even while it still holds some")
     func fenced() throws {
         let bench = try QueueBench()
-        let node = try bench.node("a")
-        try bench.submit(line("x"))
+        let (node, other) = (try bench.node("a"), try bench.node("b"))
+        try bench.submit((0..<300).map { line("\($0)") })
+        #expect(try node.claim(300).count == 300)
         try node.loseLease()
+        let reaped = try other.beat().reapedCount
+        #expect(reaped > 0)
         #expect(throws: QueueError.fenced) { try node.claim() }
         #expect(throws: QueueError.fenced) { try node.beat() }
-        #expect(try bench.numbers == [1, 0, 0, 0])
+        while try other.beat().reapedCount > 0 {}
+        #expect(throws: QueueError.fenced) { try node.beat() }
+        #expect(try bench.numbers == [300, 0, 0, 0])
+    }
+
+    @Test("a lease that is over, and that nobody has acted upon, can be renewed: what ran goes on and is reported")
+    func renewedLate() throws {
+        let bench = try QueueBench()
+        let (node, other) = (try bench.node("a"), try bench.node("b"))
+        try bench.submit(line("x"), line("y"))
+        let task = try #require(try node.claim().first)
+        try node.loseLease()
+        #expect(try other.beat(mayReap: false).reapedCount == 0)
+        try node.beat()
+        #expect(try other.beat().reapedCount == 0)
+        try node.loseLease()
+        #expect(try node.claim().count == 1)
+        #expect(try other.beat().reapedCount == 0)
+        #expect(try node.finish(task) == .accepted)
+        #expect(try bench.numbers == [0, 1, 1, 0])
     }
 
     @Test("WORKER_COMMAND_CLOSE stops the giving, is told, and is no task")

@@ -1,0 +1,85 @@
+// A directory of small files that outlive the process: each is there whole or not at all, whenever the power goes. It belongs
+// to the daemon alone, and is worked on by descriptor, so that no link and no swapped directory leads a write elsewhere.
+
+import CLinux
+import Glibc
+
+/// Small files by name, in a directory that only their owner may look into.
+public final class SpoolDirectory {
+    public let path: String
+    private let directory: SharedDescriptor
+
+    /// What a file is called while it is written. One that a crash left is nobody's.
+    public static let temporarySuffix = ".new"
+
+    /// Opens the directory at `path`, made where it is missing. A link is refused, and so is another user's directory.
+    public init(path: String) throws(SystemError) {
+        if mkdir(path, 0o700) != 0 && errno != EEXIST { throw .last("mkdir", path) }
+        let opened = try OwnedDescriptor.open(path, [.readOnly, .directory, .doNotFollow])
+        var status = stat()
+        guard fstat(opened.raw, &status) == 0 else { throw .last("fstat", path) }
+        guard status.st_uid == geteuid() else { throw SystemError(call: "owner of", subject: path, code: EPERM) }
+        guard fchmod(opened.raw, 0o700) == 0 else { throw .last("chmod", path) }
+        self.path = path
+        directory = SharedDescriptor(opened)
+    }
+
+    /// Every name in it, in their order, with the size of the file; 0 where that cannot be told.
+    public func files() throws(SystemError) -> [(name: String, sizeBytes: Int)] {
+        try FileSystem.entries(of: path).sorted().map { name in
+            var status = stat()
+            let isThere = fstatat(directory.raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0
+            return (name, isThere ? max(0, Int(status.st_size)) : 0)
+        }
+    }
+
+    /// Writes a new file, and returns once it is on the disk under its name. Nothing of it is left when that fails.
+    public func write(_ name: String, _ bytes: [UInt8]) throws(SystemError) {
+        let temporary = name + Self.temporarySuffix
+        var written = temporary
+        do throws(SystemError) {
+            try writeFile(temporary, bytes)
+            guard renameat(directory.raw, temporary, directory.raw, name) == 0 else {
+                throw .last("rename", "\(path)/\(name)")
+            }
+            written = name
+            guard fsync(directory.raw) == 0 else { throw .last("fsync", path) }
+        } catch {
+            unlinkat(directory.raw, written, 0)  // Half a file would only take more of the room that was missing.
+            throw error
+        }
+    }
+
+    private func writeFile(_ name: String, _ bytes: [UInt8]) throws(SystemError) {
+        let subject = "\(path)/\(name)"
+        let flags: OpenFlags = [.writeOnly, .create, .exclusive, .doNotFollow]
+        let file = try OwnedDescriptor.open(name, flags, mode: 0o600, below: directory)
+        try file.writeAll(bytes, subject: subject)
+        guard fsync(file.raw) == 0 else { throw .last("fsync", subject) }
+    }
+
+    /// The bytes of a file, at most `bytesMax`. Only of a plain file: what else lies there has not come from ``write(_:_:)``.
+    public func read(_ name: String, bytesMax: Int) throws(SystemError) -> [UInt8] {
+        let subject = "\(path)/\(name)"
+        // Without waiting: opening a FIFO would wait for a writer.
+        let file = try OwnedDescriptor.open(name, [.readOnly, .doNotFollow, .nonBlocking], below: directory)
+        var status = stat()
+        guard fstat(file.raw, &status) == 0 else { throw .last("fstat", subject) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw SystemError(call: "read", subject: subject, code: EINVAL)
+        }
+        return try file.readToEnd(subject: subject, bytesMax: bytesMax)
+    }
+
+    /// Gives an entry, whatever it is, another name.
+    public func rename(_ name: String, to newName: String) throws(SystemError) {
+        guard renameat(directory.raw, name, directory.raw, newName) == 0 else {
+            throw .last("rename", "\(path)/\(name)")
+        }
+    }
+
+    /// Removes a file. After a loss of power it may be there again.
+    public func remove(_ name: String) throws(SystemError) {
+        guard unlinkat(directory.raw, name, 0) == 0 else { throw .last("unlink", "\(path)/\(name)") }
+    }
+}

@@ -1,0 +1,97 @@
+// A report as the text of a file, for a node that cannot deliver it now: one JSON object that holds all the queue must be told,
+// so that a later life of the node, or a later version of it, says it in the name of the life that ran the task.
+
+import TaskModel
+
+/// Why a file holds no report.
+public struct StoredReportError: Error, Equatable, CustomStringConvertible {
+    public let description: String
+}
+
+extension ReportTask {
+    /// Counts the forms of the file. One of a form we do not know is not guessed at.
+    private static let storedVersion: Int64 = 1
+
+    /// The report as JSON.
+    public var stored: [UInt8] {
+        var writer = JSONObjectWriter()
+        writer.field("version", Self.storedVersion)
+        writer.field("key_prefix", keys.prefix)
+        writer.field("incarnation", incarnation.text)
+        writer.field("line", line)
+        writer.field("token", token)
+        switch result {
+        case .finished(let value, let record):
+            writer.field("result", "finished")
+            writer.field("record", record)
+            writer.field("value", String(decoding: value, as: UTF8.self))
+        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds):
+            writer.field("result", "failed")
+            writer.field("record", record)
+            writer.field("reason", reason)
+            writer.field("attempts_max", attemptsMax)
+            writer.field("retry_milliseconds", retryMilliseconds)
+        case .returned:
+            writer.field("result", "returned")
+        }
+        return writer.bytes
+    }
+
+    /// Reads back ``stored``. Everything must be there: half a report could only do harm.
+    public init(stored bytes: [UInt8]) throws(StoredReportError) {
+        let fields = try StoredFields(bytes)
+        let version = try fields.integer("version")
+        guard version == Self.storedVersion else {
+            throw StoredReportError(
+                description: "its version is \(version), this distcompd knows \(Self.storedVersion)")
+        }
+        let text = try fields.text("incarnation")
+        guard let incarnation = Incarnation(text: text) else {
+            throw StoredReportError(description: "\(JSONText.quoted(text)) is no incarnation")
+        }
+        self.init(
+            keys: QueueKeys(prefix: try fields.text("key_prefix")), incarnation: incarnation,
+            line: try fields.text("line"), token: try fields.text("token"), result: try fields.result())
+    }
+}
+
+/// The fields of the file by name.
+private struct StoredFields {
+    private let fields: [String: JSONValue.Content]
+
+    init(_ bytes: [UInt8]) throws(StoredReportError) {
+        let value: JSONValue
+        do throws(JSONError) {
+            value = try JSONReader.read(bytes)
+        } catch {
+            throw StoredReportError(description: "\(error)")
+        }
+        guard case .object(let members) = value.content else { throw StoredReportError(description: "no JSON object") }
+        fields = Dictionary(members.map { ($0.name, $0.value.content) }, uniquingKeysWith: { $1 })
+    }
+
+    func text(_ name: String) throws(StoredReportError) -> String {
+        guard case .string(let text) = fields[name] else { throw StoredReportError(description: "no text \(name)") }
+        return text
+    }
+
+    func integer(_ name: String) throws(StoredReportError) -> Int64 {
+        guard case .integer(let number) = fields[name], number >= 0 else {
+            throw StoredReportError(description: "no number \(name)")
+        }
+        return number
+    }
+
+    func result() throws(StoredReportError) -> ReportTask.Result {
+        switch try text("result") {
+        case "finished": .finished(value: Array(try text("value").utf8), record: try text("record"))
+        case "failed":
+            .failed(
+                reason: try text("reason"), record: try text("record"),
+                attemptsMax: Int(clamping: try integer("attempts_max")),
+                retryMilliseconds: Int(clamping: try integer("retry_milliseconds")))
+        case "returned": .returned
+        case let word: throw StoredReportError(description: "the result \(JSONText.quoted(word)) is not known")
+        }
+    }
+}

@@ -6,50 +6,39 @@ import TaskModel
 /// Adds lines to the index that are in todo. Harmless when repeated, and for lines that are in the index already.
 public struct AdoptLines: Sendable {
     private let keys: QueueKeys
-    private let lines: [TaskLine]
+    private let entries: [(field: [UInt8], line: TaskLine)]
 
     /// - Parameter lines: at most `SubmitTasks.linesMax`.
     public init(_ lines: [TaskLine], keys: QueueKeys) {
+        self.init(lines.map { (Array($0.text.utf8), $0) }, keys: keys)
+    }
+
+    /// - Parameter entries: at most `SubmitTasks.linesMax`. A field that is its line with white space around it is replaced by
+    ///   the line.
+    init(_ entries: [(field: [UInt8], line: TaskLine)], keys: QueueKeys) {
         self.keys = keys
-        self.lines = Array(lines.prefix(SubmitTasks.linesMax))
+        self.entries = Array(entries.prefix(SubmitTasks.linesMax))
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(Self.script, keys: [keys.todo], arguments: [keys.prefix])
-        for line in lines {
-            call.append(line.text)
-            call.append(line.memoryBytes)
-            call.append(line.millicores)
-            call.append(line.priority)
+        var call = RedisScriptCall(ScriptsCare.adopt, keys)
+        for (field, line) in entries {
+            call.append(bytes: field)
+            call.append(line)
         }
         return .script(call)
     }
 
-    public static func parse(_ value: RESPValue) throws(QueueError) {
+    /// How many of the lines were in todo and may be taken.
+    @discardableResult
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Int {
         if let error = value.error { throw QueueError(error) }
+        guard let count = value.int else { throw .unexpectedReply("adopt") }
+        return count
     }
-
-    // A line waiting for its retry is in todo and must not be taken before its time, so it is left alone.
-    static let script = ScriptPrelude.script(
-        "adopt",
-        #"""
-        local added = 0
-        for i = 2, #ARGV, 4 do
-          local line, memory, millicores, priority = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
-          if redis.call('HEXISTS', TODO, line) == 1 and
-            not redis.call('ZSCORE', DELAYED, memory .. ' ' .. millicores .. ' ' .. priority .. '\n' .. line) then
-            local failed_on = redis.call('HGET', FAILED, line) or ''
-            if failed_on ~= '' then redis.call('SADD', RETRYING, line) end
-            index(line, memory, millicores, priority, failed_on, redis.call('INCR', SEQUENCE))
-            added = added + 1
-          end
-        end
-        if added > 0 then wake() end
-        return added
-        """#)
 }
 
-/// A line in todo that is no task: it fails with its reason rather than wait for ever.
+/// A field of todo that is no task: it fails with its reason rather than wait for ever. Harmless when repeated.
 public struct RejectLine: Sendable {
     private let keys: QueueKeys
     private let line: [UInt8]
@@ -62,21 +51,60 @@ public struct RejectLine: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(Self.script, keys: [keys.todo], arguments: [keys.prefix])
+        var call = RedisScriptCall(ScriptsCare.reject, keys)
         call.append(bytes: line)
         call.append(reason)
         return .script(call)
     }
 
-    static let script = ScriptPrelude.script(
-        "reject",
-        #"""
-        local line, reason = ARGV[2], ARGV[3]
-        if redis.call('HEXISTS', TODO, line) == 0 then return 0 end
-        redis.call('HSET', REASON, line, reason)
-        redis.call('HSET', OUTCOMES, line, '0 {"state":"failed","cause":"launch","attempts":0,"launch_step":"read the line","launch_error":' .. cjson.encode(reason) .. '}')
-        redis.call('HSET', FAILED, line, '')
-        redis.call('HDEL', TODO, line)
-        return 1
-        """#)
+    /// Whether it was in todo.
+    @discardableResult
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Bool {
+        if let error = value.error { throw QueueError(error) }
+        guard let count = value.int else { throw .unexpectedReply("reject") }
+        return count == 1
+    }
+}
+
+/// One look through todo for lines without an index: the lock, then page after page of `ScanHash`, each page's requests with it.
+///
+/// Meant for when `ClaimTasks.Reply.needsSweep` says so.
+public enum TodoSweep {
+    /// Asks for the right to sweep. One node at a time does; the right ends by itself some seconds after the last page.
+    public static func begin(keys: QueueKeys, incarnation: Incarnation) -> RedisRequest {
+        .command(RedisCommand("SET", keys.sweeper, incarnation.text, "NX", "PX", "5000"))
+    }
+
+    /// Whether the right was given.
+    public static func parseBegin(_ value: RESPValue) throws(QueueError) -> Bool {
+        if let error = value.error { throw QueueError(error) }
+        return !value.isNull
+    }
+
+    /// What is to be done about a page of todo, and which fields of it were no task lines, with the reason.
+    public static func requests(
+        for page: ScanHash.Page, keys: QueueKeys
+    ) -> (requests: [RedisRequest], rejected: [String]) {
+        var lines: [(field: [UInt8], line: TaskLine)] = []
+        var rejections: [RedisRequest] = []
+        var rejected: [String] = []
+        for (field, _) in page.entries where field != Array(TaskLine.closeCommand.utf8) {
+            let reason: String
+            do throws(TaskLineError) {
+                lines.append((field, try TaskLine(parsing: field)))
+                continue
+            } catch {
+                reason = "not a task line: \(error)"
+            }
+            rejections.append(RejectLine(field, reason: reason, keys: keys).request)
+            rejected.append(reason)
+        }
+        var requests: [RedisRequest] = []
+        // An empty one as well: it keeps the right to sweep while pages come.
+        repeat {
+            requests.append(AdoptLines(Array(lines.prefix(SubmitTasks.linesMax)), keys: keys).request)
+            lines.removeFirst(min(lines.count, SubmitTasks.linesMax))
+        } while !lines.isEmpty
+        return (requests + rejections, rejected)
+    }
 }

@@ -8,7 +8,7 @@ public struct CancelTask: Sendable {
     public enum Reply: Equatable, Sendable {
         /// It waited, and has now failed as cancelled.
         case cancelled
-        /// Its node has been told.
+        /// Its node has been told. Should the node die or return it instead, it fails as cancelled all the same.
         case stopping
         /// It neither waits nor runs on a node of ours.
         case notFound
@@ -23,7 +23,13 @@ public struct CancelTask: Sendable {
     }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(Self.script, keys: [keys.todo], arguments: [keys.prefix, line]))
+        var call = RedisScriptCall(ScriptsOrders.cancel, keys)
+        if let task = try? TaskLine(parsing: line), task.text == line {
+            call.append(task)
+        } else {
+            call.append(line)  // What is no task line has no place in the index.
+        }
+        return .script(call)
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
@@ -35,35 +41,10 @@ public struct CancelTask: Sendable {
         default: throw .unexpectedReply("cancel")
         }
     }
-
-    static let script = ScriptPrelude.script(
-        "cancel",
-        #"""
-        local line = ARGV[2]
-        if line ~= CLOSE and redis.call('HEXISTS', TODO, line) == 1 then
-          redis.call('HSET', REASON, line, 'cancelled')
-          redis.call('HSET', OUTCOMES, line, '0 {"state":"failed","cause":"cancelled","attempts":0,"reason":"cancelled"}')
-          redis.call('HSETNX', FAILED, line, '')
-          for _, key in ipairs({ATTEMPTS, LOST}) do redis.call('HDEL', key, line) end
-          redis.call('SREM', RETRYING, line)
-          redis.call('HDEL', TODO, line)
-          return 'cancelled'
-        end
-        local name = redis.call('HGET', DOING, line)
-        if name then
-          for _, incarnation in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
-            if node_name(incarnation) == name and redis.call('HEXISTS', held_key(incarnation), line) == 1 then
-              redis.call('SADD', D .. 'cancel:' .. incarnation, line)
-              redis.call('PUBLISH', D .. 'wake', 'cancel')
-              return 'stopping'
-            end
-          end
-        end
-        return 'not found'
-        """#)
 }
 
-/// The lines this incarnation holds that somebody has cancelled; each is told once.
+/// The lines this incarnation runs and is to stop: those that somebody has cancelled, told until their report is in, and those
+/// that were requeued, told once; the report of the latter will be stale.
 public struct TakeCancellations: Sendable {
     private let keys: QueueKeys
     private let incarnation: Incarnation
@@ -74,7 +55,7 @@ public struct TakeCancellations: Sendable {
     }
 
     public var request: RedisRequest {
-        .command(RedisCommand("SPOP", keys.prefix + "distcomp:cancel:" + incarnation.text, "100"))
+        .script(RedisScriptCall(ScriptsOrders.takeCancellations, keys, incarnation))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> [String] {

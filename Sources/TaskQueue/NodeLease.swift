@@ -9,9 +9,6 @@ public struct Incarnation: Hashable, Sendable {
     /// `name/machine/life`.
     public let text: String
 
-    /// The same life, as another program of it knows it.
-    public init(inheriting text: String) { self.text = text }
-
     /// - Parameters:
     ///   - name: the node's name, without a slash.
     ///   - machine: tells two machines apart that were given one name.
@@ -22,6 +19,9 @@ public struct Incarnation: Hashable, Sendable {
         text = "\(name)/\(machine)/\(String(repeating: "0", count: 16 - digits.count))\(digits)"
     }
 
+    /// The same life, as another program of it knows it.
+    public init(inheriting text: String) { self.text = text }
+
     /// Reads back ``text``; nil when it is none.
     init?(text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
@@ -30,6 +30,9 @@ public struct Incarnation: Hashable, Sendable {
         else { return nil }
         self.text = text
     }
+
+    /// The node's name.
+    public var name: String { String(text.prefix { $0 != "/" }) }
 }
 
 /// Announces a new life of a node. Tasks of its earlier lives on the same machine go back to todo at once: it has ended them.
@@ -55,7 +58,7 @@ public struct RegisterNode: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(Self.script, keys: [keys.todo], arguments: [keys.prefix, incarnation.text])
+        var call = RedisScriptCall(ScriptsLease.register, keys, incarnation)
         call.append(leaseMilliseconds)
         call.append(memoryBytes)
         call.append(millicores)
@@ -67,28 +70,6 @@ public struct RegisterNode: Sendable {
     public static func parse(_ value: RESPValue) throws(QueueError) {
         if let error = value.error { throw QueueError(error) }
     }
-
-    static let script = ScriptPrelude.script(
-        "register",
-        ReapScript.source + #"""
-            local me, lease, now = ARGV[2], tonumber(ARGV[3]), milliseconds()
-            local name, machine = string.match(me, '^([^/]*)/([^/]*)/')
-            for _, other in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
-              local other_name, other_machine = string.match(other, '^([^/]*)/([^/]*)/')
-              if other_name == name and other ~= me then
-                if other_machine ~= machine and lease_is_live(other, now) then return redis.error_reply('NAMETAKEN ' .. name) end
-                -- Names differ in their lives alone, of equal length: the later one compares as greater.
-                if other_machine == machine and lease_is_live(other, now) and other > me then
-                  return redis.error_reply('OUTDATED a later life of this node has registered')
-                end
-                if other_machine == machine then reap(other, 1000) end
-              end
-            end
-            redis.call('HSET', NODES, me, ARGV[4] .. ' ' .. ARGV[5])
-            redis.call('ZADD', LEASES, now + lease, me)
-            redis.call('HSET', STATUS, name, ARGV[6])
-            return 'OK'
-            """#)
 }
 
 /// Renews the lease, writes `worker_status`, and looks after what belongs to nobody: tasks of dead nodes, retries that are due.
@@ -98,54 +79,68 @@ public struct Heartbeat: Sendable {
     private let leaseMilliseconds: Int
     private let status: String
     private let mayReap: Bool
+    private let graceMilliseconds: Int
+    private let size: Size?
+
+    /// What a node has for tasks altogether.
+    public struct Size: Equatable, Sendable {
+        public let memoryBytes: UInt64
+        public let millicores: Int
+
+        public init(memoryBytes: UInt64, millicores: Int) {
+            self.memoryBytes = memoryBytes
+            self.millicores = millicores
+        }
+    }
 
     /// - Parameters:
     ///   - status: the value of `worker_status`.
     ///   - mayReap: false while this node has been connected for less than a lease: after an outage every lease looks over.
-    public init(keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, mayReap: Bool) {
+    ///   - graceMilliseconds: how long a line that an old worker seems to have dropped is waited for.
+    ///   - size: what the node has, when that has changed since it registered. 0 and 0 for a node that takes nothing new: what
+    ///     failed on the others is then not kept for it.
+    public init(
+        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, mayReap: Bool,
+        graceMilliseconds: Int = 60_000, size: Size? = nil
+    ) {
         self.keys = keys
         self.incarnation = incarnation
         self.leaseMilliseconds = leaseMilliseconds
         self.status = status
         self.mayReap = mayReap
+        self.graceMilliseconds = graceMilliseconds
+        self.size = size
     }
 
     public struct Reply: Equatable, Sendable {
         public let closeRequested: Bool
         /// How many tasks of dead nodes were put back.
         public let reapedCount: Int
+        /// How many lines that old workers dropped were put back.
+        public let recoveredCount: Int
+        public let isPaused: Bool
+        /// `TakeCancellations` has something to say.
+        public let hasCancellations: Bool
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(Self.script, keys: [keys.todo], arguments: [keys.prefix, incarnation.text])
+        var call = RedisScriptCall(ScriptsLease.heartbeat, keys, incarnation)
         call.append(leaseMilliseconds)
         call.append(status)
         call.append(mayReap ? 1 : 0)
+        call.append(graceMilliseconds)
+        call.append(size.map { String($0.memoryBytes) } ?? "")
+        call.append(size.map { String($0.millicores) } ?? "")
         return .script(call)
     }
 
     /// - Throws: `QueueError.fenced` when others have begun to take over what this incarnation held.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        let counts = try integers(value, count: 2)
-        return Reply(closeRequested: counts[0] == 1, reapedCount: counts[1])
+        let counts = try integers(value, count: 5)
+        return Reply(
+            closeRequested: counts[0] == 1, reapedCount: counts[1], recoveredCount: counts[2], isPaused: counts[3] == 1,
+            hasCancellations: counts[4] == 1)
     }
-
-    static let script = ScriptPrelude.script(
-        "heartbeat",
-        ReapScript.source + #"""
-            local me, lease, now = ARGV[2], tonumber(ARGV[3]), milliseconds()
-            if is_fenced(me) then return redis.error_reply('FENCED the lease is over') end
-            redis.call('ZADD', LEASES, 'XX', now + lease, me)
-            redis.call('HSET', STATUS, node_name(me), ARGV[4])
-            promote_delayed(now)
-            local reaped = 0
-            if ARGV[5] == '1' then
-              for _, dead in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. now, 'LIMIT', 0, 10)) do
-                reaped = reaped + reap(dead, 200)
-              end
-            end
-            return {redis.call('HEXISTS', TODO, CLOSE), reaped}
-            """#)
 }
 
 /// Takes this life of the node out of the queue; what it still held goes back to todo without a mark.
@@ -159,12 +154,15 @@ public struct LeaveQueue: Sendable {
     }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(Self.script, keys: [keys.todo], arguments: [keys.prefix, incarnation.text]))
+        .script(RedisScriptCall(ScriptsLease.leave, keys, incarnation))
     }
 
-    static let script = ScriptPrelude.script(
-        "leave",
-        ReapScript.source + "return reap(ARGV[2], 1000, true)")
+    /// How many tasks it still holds: a call puts back a thousand, and what remains is reaped as of a dead node.
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Int {
+        if let error = value.error { throw QueueError(error) }
+        guard let count = value.int else { throw .unexpectedReply("leave") }
+        return count
+    }
 }
 
 /// What the queue thinks an incarnation holds: the answer to a claim may have been lost on its way.
@@ -178,7 +176,7 @@ public struct HeldTasks: Sendable {
     }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(Self.script, keys: [keys.todo], arguments: [keys.prefix, incarnation.text]))
+        .script(RedisScriptCall(ScriptsLease.held, keys, incarnation))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> [ClaimTasks.Claimed] {
@@ -193,57 +191,4 @@ public struct HeldTasks: Sendable {
         }
         return tasks
     }
-
-    // HGETALL is fine here: a node holds no more than its slots.
-    static let script = ScriptPrelude.script("held", #"return redis.call('HGETALL', held_key(ARGV[2]))"#)
-}
-
-/// Putting back what a dead node held, for the scripts that do.
-enum ReapScript {
-    static let source = #"""
-        -- Ends an incarnation, which can renew its lease no more, and puts back up to `limit` of its tasks; it is forgotten
-        -- with the last. Unless it left in order (`unmarked`), the attempt counts, and a line that has taken three nodes with
-        -- it stays failed.
-        local function reap(incarnation, limit, unmarked)
-          redis.call('ZADD', LEASES, 'XX', 0, incarnation)
-          local held, count = held_key(incarnation), 0
-          local rows = redis.call('HSCAN', held, 0, 'COUNT', limit)[2]
-          for i = 1, #rows, 2 do
-            local line = rows[i]
-            local memory, millicores, priority, attempt =
-              string.match(rows[i + 1], '^%d+ (%d+) (%d+) (-?%d+) (%d+)$')
-            local lost = 0
-            if not unmarked then
-              lost = redis.call('HINCRBY', LOST, line, 1)
-              redis.call('HINCRBY', ATTEMPTS, line, 1)
-            end
-            if lost >= 3 then
-              -- Under no token: a report that still comes is stale, not a repetition of this.
-              redis.call('HSET', OUTCOMES, line, '0 {"state":"failed","cause":"node-lost","worker":' ..
-                cjson.encode(node_name(incarnation)) .. ',"attempts":' .. attempt .. ',"reason":"node lost 3 times"}')
-              redis.call('HSET', REASON, line, 'node lost 3 times while it ran: it is not tried again')
-              redis.call('HSET', FAILED, line, (redis.call('HGET', FAILED, line) or '') .. node_name(incarnation) .. ',')
-              redis.call('SREM', RETRYING, line)
-              redis.call('HDEL', ATTEMPTS, line)
-              redis.call('HDEL', LOST, line)
-            elseif redis.call('HEXISTS', DONE, line) == 0 then
-              put_back(line, memory, millicores, tonumber(priority), nil)
-            end
-            redis.call('HDEL', DOING, line)
-            redis.call('HDEL', held, line)
-            count = count + 1
-          end
-          if redis.call('EXISTS', held) == 0 then
-            redis.call('ZREM', LEASES, incarnation)
-            redis.call('HDEL', NODES, incarnation)
-            redis.call('DEL', D .. 'cancel:' .. incarnation)
-            local name, live = node_name(incarnation), false
-            for _, other in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do live = live or node_name(other) == name end
-            if not live then redis.call('HDEL', STATUS, name) end
-          end
-          if count > 0 then wake() end
-          return count
-        end
-
-        """#
 }

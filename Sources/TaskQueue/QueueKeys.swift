@@ -1,6 +1,10 @@
 // Every key name of the queue. Nothing outside this room knows one.
 
 /// The Redis keys of one queue. Several queues share a Redis by different prefixes.
+///
+/// Scripts are given the prefix alone and make the other names of it, those of classes and incarnations among them, so they
+/// need a Redis that keeps all of a queue in one place: standalone, under Sentinel, or a cluster with a `{tag}` in the
+/// prefix.
 public struct QueueKeys: Hashable, Sendable {
     /// What stands before every key, `key_prefix` of the settings.
     public let prefix: String
@@ -16,15 +20,18 @@ public struct QueueKeys: Hashable, Sendable {
     public var workerStatus: String { prefix + "worker_status" }
 
     /// line -> `token {record}`: how the last attempt ended.
-    public var outcomes: String { prefix + "distcomp:outcomes" }
-    /// Lines in `failed` that wait for another try.
-    public var retrying: String { prefix + "distcomp:retrying" }
+    public var outcomes: String { own("outcomes") }
+    /// Lines in `failed` that wait for another try, or are having it.
+    public var retrying: String { own("retrying") }
     /// incarnation -> when its lease is over, in server milliseconds.
-    public var leases: String { prefix + "distcomp:leases" }
+    public var leases: String { own("leases") }
     /// Who looks through todo for lines without an index, for as long as the key lives.
-    public var sweeper: String { prefix + "distcomp:sweeper" }
+    public var sweeper: String { own("sweeper") }
     /// incarnation -> `memory_bytes millicores`: what a node has for all its tasks together.
-    public var nodes: String { prefix + "distcomp:nodes" }
+    public var nodes: String { own("nodes") }
     /// The channel that wakes idle nodes.
-    public var wakeChannel: String { prefix + "distcomp:wake" }
+    public var wakeChannel: String { own("wake") }
+
+    /// A key, or the beginning of some, that the old system does not have.
+    func own(_ name: String) -> String { prefix + "distcomp:" + name }
 }

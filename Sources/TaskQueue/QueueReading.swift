@@ -13,6 +13,9 @@ public struct QueueCounts: Equatable, Sendable {
     public var failed = 0
     public var workers = 0
     public var closeRequested = false
+    public var isPaused = false
+    /// How many of todo wait for their retry; one that was cancelled since counts until its time.
+    public var delayed = 0
 
     public init() {}
 }
@@ -24,11 +27,11 @@ public struct ReadCounts: Sendable {
     public init(keys: QueueKeys) { self.keys = keys }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(Self.script, keys: [keys.todo], arguments: [keys.prefix]))
+        .script(RedisScriptCall(ScriptsReading.counts, keys))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> QueueCounts {
-        let numbers = try integers(value, count: 6)
+        let numbers = try integers(value, count: 8)
         var counts = QueueCounts()
         counts.todo = numbers[0]
         counts.inProgress = numbers[1]
@@ -36,16 +39,10 @@ public struct ReadCounts: Sendable {
         counts.failed = numbers[3]
         counts.workers = numbers[4]
         counts.closeRequested = numbers[5] == 1
+        counts.isPaused = numbers[6] == 1
+        counts.delayed = numbers[7]
         return counts
     }
-
-    static let script = ScriptPrelude.script(
-        "counts",
-        #"""
-        local closing = redis.call('HEXISTS', TODO, CLOSE)
-        return {redis.call('HLEN', TODO) - closing, redis.call('HLEN', DOING), redis.call('HLEN', DONE),
-          math.max(0, redis.call('HLEN', FAILED) - redis.call('SCARD', RETRYING)), redis.call('HLEN', STATUS), closing}
-        """#)
 }
 
 /// One page of a hash: HSCAN from `cursor`, which begins and ends at "0".
@@ -101,12 +98,85 @@ public struct ReadFields: Sendable {
     }
 }
 
-/// Every script, for a connection to load when it is made.
-public enum QueueScripts {
-    public static let forNodes: [RedisScript] = [
-        ClaimTasks.script, ReportTask.script, RegisterNode.script, Heartbeat.script, LeaveQueue.script,
-        HeldTasks.script,
-        AdoptLines.script, RejectLine.script,
-    ]
-    public static let forCommandLine: [RedisScript] = [SubmitTasks.script, ReadCounts.script, CancelTask.script]
+/// A value of `outcomes`: the token of the attempt that ended, and its record.
+public struct OutcomeEntry: Equatable, Sendable {
+    /// "0" for an ending that no node reported: cancelled while it waited, or its nodes were lost.
+    public let token: String
+    /// One line of JSON, for `TaskOutcome(record:)`.
+    public let record: [UInt8]
+
+    /// Nil when there is no token.
+    public init?(parsing value: [UInt8]) {
+        guard let space = value.firstIndex(of: UInt8(ascii: " ")) else { return nil }
+        token = String(decoding: value[..<space], as: UTF8.self)
+        record = Array(value[(space + 1)...])
+    }
+}
+
+/// Which of some failed lines wait for another try, or are having it; the others have failed for good.
+public struct ReadRetrying: Sendable {
+    private let keys: QueueKeys
+    private let lines: [[UInt8]]
+
+    /// - Parameter lines: at least one.
+    public init(_ lines: [[UInt8]], keys: QueueKeys) {
+        self.keys = keys
+        self.lines = lines
+    }
+
+    public var request: RedisRequest {
+        .command(RedisCommand(bytes: [Array("SMISMEMBER".utf8), Array(keys.retrying.utf8)] + lines))
+    }
+
+    /// In the order of the lines.
+    public static func parse(_ value: RESPValue) throws(QueueError) -> [Bool] {
+        guard let parts = try elements(value) else { throw .unexpectedReply("SMISMEMBER") }
+        return parts.map { $0.int == 1 }
+    }
+}
+
+/// One page of the nodes that have a lease, or had one and are not yet reaped.
+public struct ReadNodes: Sendable {
+    public struct Node: Equatable, Sendable {
+        public let incarnation: Incarnation
+        /// Until its lease is over; negative when it is.
+        public let leaseMilliseconds: Int
+        public let heldCount: Int
+        public let memoryBytes: UInt64
+        public let millicores: Int
+    }
+
+    /// The most nodes one page has. A page with fewer is the last.
+    public static let pageSize = 200
+
+    private let keys: QueueKeys
+    private let offset: Int
+
+    /// - Parameter offset: how many nodes are on the pages before.
+    public init(keys: QueueKeys, offset: Int = 0) {
+        self.keys = keys
+        self.offset = offset
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(ScriptsReading.nodes, keys)
+        call.append(offset)
+        return .script(call)
+    }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> [Node] {
+        guard let rows = try elements(value) else { throw .unexpectedReply("nodes") }
+        var nodes: [Node] = []
+        for row in rows {
+            guard let parts = row.elements, parts.count == 5, let text = parts[0].string, let lease = parts[1].int,
+                let held = parts[2].int, let memory = parts[3].string.flatMap({ UInt64($0) }),
+                let millicores = parts[4].string.flatMap({ Int($0) })
+            else { throw .unexpectedReply("nodes") }
+            nodes.append(
+                Node(
+                    incarnation: Incarnation(inheriting: text), leaseMilliseconds: lease, heldCount: held,
+                    memoryBytes: memory, millicores: millicores))
+        }
+        return nodes
+    }
 }

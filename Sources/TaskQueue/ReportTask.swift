@@ -9,9 +9,11 @@ public struct ReportTask: Equatable, Sendable {
     public enum Result: Equatable, Sendable {
         /// Exit 0. `value` is what finished_tasks holds: `worker: <JSON string of stdout>`.
         case finished(value: [UInt8], record: String)
-        /// Anything else. It goes back to todo while it has failed on fewer than `attemptsMax` workers.
+        /// Anything else. It goes back to todo while it has failed on fewer than `attemptsMax` workers, after
+        /// `retryMilliseconds`, which double each time up to an hour. With 0 for `attemptsMax`, as for what was cancelled, it
+        /// stays failed.
         case failed(reason: String, record: String, attemptsMax: Int, retryMilliseconds: Int)
-        /// Back to todo without a mark, as if it had not been taken.
+        /// Back to todo without a mark, to its old place, as if it had not been taken.
         case returned
     }
 
@@ -38,8 +40,9 @@ public struct ReportTask: Equatable, Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(
-            Self.script, keys: [keys.todo], arguments: [keys.prefix, incarnation.text, line, token])
+        var call = RedisScriptCall(ScriptsReport.report, keys, incarnation)
+        call.append(line)
+        call.append(token)
         switch result {
         case .finished(let value, let record):
             call.append("finished")
@@ -66,53 +69,4 @@ public struct ReportTask: Equatable, Sendable {
         default: throw .unexpectedReply("report")
         }
     }
-
-    static let script = ScriptPrelude.script(
-        "report",
-        #"""
-        local me, line, token, kind, record = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-        local held = held_key(me)
-        local entry = redis.call('HGET', held, line)
-        local own, memory, millicores, priority = string.match(entry or '', '^(%d+) (%d+) (%d+) (-?%d+)')
-        if own ~= token then
-          local before = redis.call('HGET', OUTCOMES, line)
-          if before and string.sub(before, 1, #token + 1) == token .. ' ' then return 'duplicate' end
-          return 'stale'
-        end
-        priority = tonumber(priority)
-        if kind == 'finished' then
-          redis.call('HSET', DONE, line, ARGV[7])
-          redis.call('HSET', OUTCOMES, line, token .. ' ' .. record)
-          if redis.call('HDEL', FAILED, line) == 1 then
-            redis.call('HDEL', REASON, line)
-            redis.call('SREM', RETRYING, line)
-          end
-          for _, key in ipairs({ATTEMPTS, LOST}) do redis.call('HDEL', key, line) end
-        elseif kind == 'failed' then
-          local workers = (redis.call('HGET', FAILED, line) or '') .. node_name(me) .. ','
-          local _, count = string.gsub(workers, ',', '')
-          redis.call('HSET', REASON, line, ARGV[7])
-          redis.call('HSET', OUTCOMES, line, token .. ' ' .. record)
-          if count < tonumber(ARGV[8]) then
-            redis.call('SADD', RETRYING, line)
-            redis.call('HSET', FAILED, line, workers)
-            redis.call('HINCRBY', ATTEMPTS, line, 1)
-            -- Twice as long each time, an hour at most.
-            local pause = math.min(3600000, tonumber(ARGV[9]) * 2 ^ math.min(20, count - 1))
-            put_back(line, memory, millicores, priority, pause > 0 and milliseconds() + pause or nil)
-            wake()
-          else
-            redis.call('HSET', FAILED, line, workers)
-            redis.call('SREM', RETRYING, line)
-            redis.call('HDEL', ATTEMPTS, line)
-            redis.call('HDEL', LOST, line)
-          end
-        else
-          put_back(line, memory, millicores, priority, nil)
-          wake()
-        end
-        redis.call('HDEL', DOING, line)
-        redis.call('HDEL', held, line)
-        return 'accepted'
-        """#)
 }

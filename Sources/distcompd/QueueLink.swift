@@ -18,7 +18,8 @@ final class QueueLink {
         case claim(NodeSupervisor.RequestNumber)
         case report(TaskNumber)
         case earlierReport(ReportStore.Earlier)
-        case cancellations
+        /// `thenClaim`: the claim before it was refused until we had asked.
+        case cancellations(thenClaim: Bool)
         case policy
         case sweep
         case sweepPage
@@ -90,7 +91,7 @@ final class QueueLink {
         case .register:
             incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
             return send(register.request, for: .register(at: now))
-        case .heartbeat: return send(heartbeat(now).request, for: .heartbeat(at: now)) + askForCancellations()
+        case .heartbeat: return send(heartbeat(now).request, for: .heartbeat(at: now))
         case .reconcile(let number):
             return send(HeldTasks(keys: keys, incarnation: incarnation).request, for: .reconcile(number))
         case .claim(let claim): return send(claimRequest(claim), for: .claim(claim.number))
@@ -119,8 +120,9 @@ final class QueueLink {
         _ = connection.close()
     }
 
-    private func askForCancellations() -> [Event] {
-        send(TakeCancellations(keys: keys, incarnation: incarnation).request, for: .cancellations)
+    private func askForCancellations(thenClaim: Bool = false) -> [Event] {
+        let request = TakeCancellations(keys: keys, incarnation: incarnation).request
+        return send(request, for: .cancellations(thenClaim: thenClaim))
     }
 
     func send(_ request: RedisRequest, for purpose: Purpose) -> [Event] {
@@ -195,17 +197,23 @@ final class QueueLink {
             case .heartbeat(let sentAt):
                 let reply = try Heartbeat.parse(value)
                 if reply.reapedCount > 0 { log.warning("put back \(reply.reapedCount) tasks of nodes that are gone") }
+                if reply.recoveredCount > 0 {
+                    log.warning("put back \(reply.recoveredCount) tasks that old workers dropped")
+                }
                 return [.leaseRenewed(sentAt: sentAt)] + (reply.closeRequested ? [.closeRequested] : [])
+                    + (reply.hasCancellations ? askForCancellations() : [])
             case .claim(let number): return try claimed(value, number)
             case .reconcile(let number):
                 return [.held(number, try HeldTasks.parse(value).compactMap { claimedTask($0) })]
             case .report(let number): return [reported(try ReportTask.parse(value), number)]
             case .earlierReport(let earlier): return delivered(earlier, try ReportTask.parse(value))
-            case .cancellations: return try TakeCancellations.parse(value).map { .cancelRequested(line: $0) }
+            case .cancellations(let thenClaim):
+                return try TakeCancellations.parse(value).map { .cancelRequested(line: $0) }
+                    + (thenClaim ? [.wake] : [])
             case .policy:
                 guard let failure = evictionFailure(value, at: address) else { return [] }
                 return giveUp(because: "\(failure)")
-            case .sweep: return value.isNull ? [] : sweep(from: "0")
+            case .sweep: return try TodoSweep.parseBegin(value) ? sweep(from: "0") : []
             case .sweepPage: return try adopt(value)
             case .nothing: return []
             }
@@ -252,9 +260,10 @@ final class QueueLink {
     private func claimed(_ value: RESPValue, _ number: NodeSupervisor.RequestNumber) throws(QueueError) -> [Event] {
         let reply = try ClaimTasks.parse(value)
         if reply.needsSweep { beginSweep() }
+        let orders = reply.isHeldBack ? askForCancellations(thenClaim: true) : []
         let due = reply.dueMilliseconds.map { Double($0) / 1000 }
         let tasks = reply.tasks.compactMap { claimedTask($0) }
-        return [.claimed(number, tasks, dueSeconds: due)] + (reply.closeRequested ? [.closeRequested] : [])
+        return [.claimed(number, tasks, dueSeconds: due)] + (reply.closeRequested ? [.closeRequested] : []) + orders
     }
 
     /// A line that cannot be read got into the index by no hand of ours. It fails, with the reason, and goes to no one.
@@ -275,10 +284,7 @@ final class QueueLink {
     // MARK: Lines without an index
 
     /// One node at a time looks through todo for lines that an old manager put there.
-    private func beginSweep() {
-        let lock = RedisCommand("SET", keys.sweeper, incarnation.text, "NX", "PX", "5000")
-        _ = send(.command(lock), for: .sweep)
-    }
+    private func beginSweep() { _ = send(TodoSweep.begin(keys: keys, incarnation: incarnation), for: .sweep) }
 
     private func sweep(from cursor: String) -> [Event] {
         send(ScanHash(keys.todo, cursor: cursor).request, for: .sweepPage)
@@ -286,29 +292,9 @@ final class QueueLink {
 
     private func adopt(_ value: RESPValue) throws(QueueError) -> [Event] {
         let page = try ScanHash.parse(value)
-        var lines: [TaskLine] = []
-        for (field, _) in page.entries where field != Array(TaskLine.closeCommand.utf8) {
-            do throws(TaskLineError) {
-                let line = try TaskLine(parsing: field)
-                // The field is the task's name everywhere; one that is not exactly the line could not be found again.
-                if Array(line.text.utf8) == field {
-                    lines.append(line)
-                } else {
-                    reject(field, "there is white space around it")
-                }
-            } catch {
-                reject(field, "\(error)")
-            }
-        }
-        while !lines.isEmpty {
-            _ = send(AdoptLines(Array(lines.prefix(SubmitTasks.linesMax)), keys: keys).request, for: .nothing)
-            lines.removeFirst(min(lines.count, SubmitTasks.linesMax))
-        }
+        let (requests, rejected) = TodoSweep.requests(for: page, keys: keys)
+        for reason in rejected { log.warning("a line in todo is no task: \(reason)") }
+        for request in requests { _ = send(request, for: .nothing) }
         return page.cursor == "0" ? [.wake] : sweep(from: page.cursor)
-    }
-
-    private func reject(_ field: [UInt8], _ reason: String) {
-        log.warning("a line in todo is no task: \(reason)")
-        _ = send(RejectLine(field, reason: "not a task line: \(reason)", keys: keys).request, for: .nothing)
     }
 }

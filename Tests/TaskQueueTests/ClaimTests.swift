@@ -1,3 +1,4 @@
+import RedisClient
 import TaskModel
 import TaskQueue
 import Testing
@@ -39,23 +40,6 @@ struct ClaimTests {
         #expect(try bench.command("HGET", bench.keys.inProgress, task.line).string == "a")
         #expect(try node.held == [task.line])
         #expect(task.attempt == 1)
-    }
-
-    @Test("two claimers of 20,000 tasks never get the same one")
-    func twoClaimers() throws {
-        let bench = try QueueBench()
-        let nodes = [try bench.node("a"), try bench.node("b")]
-        try bench.submit((0..<20_000).map { line("task \($0)") })
-        var seen: Set<String> = []
-        var count = 0
-        while true {
-            let batch = try nodes[count % 2].claim(count % 7 == 0 ? 128 : 16)
-            if batch.isEmpty { break }
-            count += 1
-            for task in batch { #expect(seen.insert(task.line).inserted, "given twice: \(task.line)") }
-        }
-        #expect(seen.count == 20_000)
-        #expect(try bench.counts.todo == 0)
     }
 
     @Test("what failed on a node goes to another, and 5,000 failures do not hide the node's other work")
@@ -146,5 +130,113 @@ struct ClaimTests {
         try bench.submit((0..<50).map { line("gone \($0)") } + [line("here")])
         for number in 0..<50 { try bench.command("HDEL", bench.keys.todo, line("gone \(number)")) }
         #expect(try node.claim(100).map(\.line) == [line("here")])
+    }
+
+    @Test("sizes that take turns come in the order they were submitted")
+    func interleaved() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let lines = (0..<120).map { line("t\($0)", memory: "\(1 + $0 % 40)M") }
+        try bench.submit(lines)
+        var order: [String] = []
+        while case let batch = try node.claim(50), !batch.isEmpty { order += batch.map(\.line) }
+        #expect(order == lines)
+    }
+
+    @Test("a small task behind 700 sizes of large ones, of higher priority, still gets to a small node")
+    func smallNode() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("small", gigabytes: 4)
+        try bench.submit((0..<700).map { line("big \($0)", priority: 9, memory: "\(8192 + $0)M") })
+        try bench.submit(line("wide", memory: "1", cores: "16"), line("later", memory: "2"), line("first", memory: "3"))
+        #expect(try node.claim(5, gigabytes: 4, cores: 4).map(\.line) == [line("later", memory: "2")])
+        #expect(try node.claim(5, gigabytes: 4, cores: 4).map(\.line) == [line("first", memory: "3")])
+    }
+
+    @Test("what failed here is not kept for a node that is leaving, or is too small, or is dead")
+    func noOtherNode() throws {
+        let bench = try QueueBench()
+        let (a, b) = (try bench.node("a"), try bench.node("b"))
+        _ = try bench.node("few cores", cores: 1)
+        try bench.submit(line("x", memory: "8", cores: "2"))
+        try a.fail(try #require(try a.claim().first), attemptsMax: 9)
+        #expect(try a.claim().isEmpty)
+        try b.beat(size: .init(memoryBytes: 0, millicores: 0))
+        try a.fail(try #require(try a.claim().first), attemptsMax: 9)
+        try b.beat(size: .init(memoryBytes: 64 << 30, millicores: 64_000))
+        #expect(try a.claim().isEmpty)
+        try b.loseLease()
+        #expect(try a.claim().count == 1)
+    }
+
+    @Test("a line that comes back without a mark comes before those that were submitted after it")
+    func oldPlace() throws {
+        let bench = try QueueBench()
+        let (a, b) = (try bench.node("a"), try bench.node("b"))
+        try bench.submit((0..<4).map { line("t\($0)") })
+        try a.report(try #require(try a.claim().first), .returned)
+        _ = try a.claim(2)
+        try a.loseLease()
+        try b.beat()
+        #expect(try b.claim(10).map(\.line) == (0..<4).map { line("t\($0)") })
+    }
+
+    @Test("tokens are never used twice, though Redis forget the last one")
+    func tokens() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        try bench.submit((0..<300).map { line("t\($0)") })
+        var tokens: Set<String> = []
+        for round in 0..<30 {
+            if round % 3 == 0 { try bench.command("DEL", "distcomp:tokens") }
+            for task in try node.claim(10) { #expect(tokens.insert(task.token).inserted) }
+        }
+        #expect(tokens.count == 300)
+    }
+
+    @Test("two nodes that claim and report at once from 100,000 tasks never get the same one")
+    func concurrentClaimers() async throws {
+        let bench = try QueueBench()
+        let count = 100_000
+        let socket = bench.server.socketPath
+        try bench.submit((0..<count).map { line("task \($0)") })
+        _ = [try bench.node("a"), try bench.node("b")]
+        let seen = try await withThrowingTaskGroup(of: [String].self) { group in
+            for name in ["a", "b"] { group.addTask { try drain(socket, name) } }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+        #expect(seen.count == count)
+        #expect(Set(seen).count == count)
+        let counts = try bench.counts
+        #expect(counts.todo == 0 && counts.inProgress + counts.finished == count)
+    }
+}
+
+/// Claims and reports in one round trip each, over a connection of its own, until there is nothing left.
+private func drain(_ socketPath: String, _ name: String) throws -> [String] {
+    let keys = QueueKeys()
+    var options = RedisConnectionOptions()
+    options.session.scripts = QueueScripts.forNodes
+    let client = try BlockingRedisClient(RedisEndpoint(unixPath: socketPath), options: options)
+    let incarnation = Incarnation(name: name, machine: "m" + name, life: 1)
+    let claim = ClaimTasks(
+        keys: keys, incarnation: incarnation, leaseMilliseconds: 60_000, count: 250, freeMemoryBytes: 0,
+        freeMillicores: 0
+    ).request
+    var seen: [String] = []
+    var reports: [RedisRequest] = []
+    while true {
+        let replies = try client.pipeline(reports + [claim])
+        for reply in replies.dropLast() where try ReportTask.parse(reply) != .accepted { return seen }
+        let tasks = try ClaimTasks.parse(replies.last ?? .null).tasks
+        if tasks.isEmpty { return seen }
+        seen += tasks.map(\.line)
+        // A report more in five batches: most of the time is ours, not Redis's.
+        reports = tasks.prefix(seen.count % 1250 == 0 ? 250 : 0).map { task in
+            ReportTask(
+                keys: keys, incarnation: incarnation, line: task.line, token: task.token,
+                result: .finished(value: Array("\(name): \"\"".utf8), record: "{}")
+            ).request
+        }
     }
 }

@@ -5,16 +5,21 @@ import RedisServerFixture
 import TaskModel
 import TaskQueue
 
-/// One queue to test.
+/// One queue to test. Whatever a node, a submitter or a watcher does goes over a connection of a user that may do just that.
 final class QueueBench {
     let server: RedisServerFixture
+    /// May do everything.
     let client: BlockingRedisClient
     let keys: QueueKeys
+    private var clients: [QueueAccess: BlockingRedisClient] = [:]
+    private static let nodeScripts = Set(QueueScripts.forNodes.map(\.name))
+    private static let watcherScripts: Set = ["counts", "nodes"]
 
     init(prefix: String = "", configuration: [String] = []) throws {
         server = try RedisServerFixture(configuration: configuration)
-        client = try server.client { $0.session.scripts = QueueScripts.forNodes + QueueScripts.forCommandLine }
+        client = try server.client()
         keys = QueueKeys(prefix: prefix)
+        try connect()
     }
 
     /// Another queue on the same server.
@@ -22,9 +27,43 @@ final class QueueBench {
         server = other.server
         client = other.client
         keys = QueueKeys(prefix: prefix)
+        try connect()
     }
 
-    func call(_ request: RedisRequest) throws -> RESPValue { try client.call(request) }
+    /// The same queue, over connections of its own.
+    init(reconnectingTo server: RedisServerFixture, prefix: String = "") throws {
+        self.server = server
+        client = try server.client()
+        keys = QueueKeys(prefix: prefix)
+        try connect()
+    }
+
+    private func connect() throws {
+        for access in QueueAccess.allCases {
+            let name = access.rawValue + keys.prefix
+            let words = ["ACL", "SETUSER", name, "reset", "on", ">secret"] + access.rules(keys: keys)
+            let reply = try client.call(.command(RedisCommand(bytes: words.map { Array($0.utf8) })))
+            if let error = reply.error { throw error }
+            var options = RedisConnectionOptions()
+            options.session.scripts = access == .node ? QueueScripts.forNodes : QueueScripts.forCommandLine
+            let endpoint = RedisEndpoint(
+                unixPath: server.socketPath, credentials: RedisCredentials(user: name, password: "secret"))
+            clients[access] = try BlockingRedisClient(endpoint, options: options)
+        }
+    }
+
+    func client(for request: RedisRequest) -> BlockingRedisClient {
+        let access: QueueAccess
+        switch request {
+        case .script(let call) where Self.watcherScripts.contains(call.script.name): access = .watcher
+        case .script(let call) where Self.nodeScripts.contains(call.script.name): access = .node
+        case .script: access = .submitter
+        case .command: access = .node
+        }
+        return clients[access] ?? client
+    }
+
+    func call(_ request: RedisRequest) throws -> RESPValue { try client(for: request).call(request) }
 
     @discardableResult
     func command(_ words: String...) throws -> RESPValue {
@@ -87,10 +126,14 @@ struct BenchNode {
     }
 
     func claimReply(_ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64) throws -> ClaimTasks.Reply {
-        let claim = ClaimTasks(
+        try ClaimTasks.parse(try bench.call(claimRequest(count, gigabytes: gigabytes, cores: cores)))
+    }
+
+    func claimRequest(_ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64) -> RedisRequest {
+        ClaimTasks(
             keys: bench.keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, count: count,
-            freeMemoryBytes: gigabytes << 30, freeMillicores: cores * 1000)
-        return try ClaimTasks.parse(try bench.call(claim.request))
+            freeMemoryBytes: gigabytes << 30, freeMillicores: cores * 1000
+        ).request
     }
 
     @discardableResult
@@ -117,10 +160,12 @@ struct BenchNode {
     }
 
     @discardableResult
-    func beat(mayReap: Bool = true) throws -> Heartbeat.Reply {
+    func beat(
+        mayReap: Bool = true, graceMilliseconds: Int = 60_000, size: Heartbeat.Size? = nil
+    ) throws -> Heartbeat.Reply {
         let heartbeat = Heartbeat(
             keys: bench.keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1",
-            mayReap: mayReap)
+            mayReap: mayReap, graceMilliseconds: graceMilliseconds, size: size)
         return try Heartbeat.parse(try bench.call(heartbeat.request))
     }
 
@@ -137,4 +182,34 @@ struct BenchNode {
 
 func line(_ command: String, priority: Int = 1, memory: String = "0", cores: String = "0") -> String {
     "shell:\(priority):\(memory):\(cores):\(command)"
+}
+
+/// What the hashes hold. Tests look at all of it at once; nothing else may.
+struct QueueState: Equatable {
+    var todo: Set<String> = []
+    var inProgress: [String: String] = [:]
+    var finished: [String: String] = [:]
+    var failed: [String: String] = [:]
+    var reasons: [String: String] = [:]
+    var outcomes: [String: String] = [:]
+    var retrying: Set<String> = []
+}
+
+extension QueueBench {
+    func state() throws -> QueueState {
+        let hashes = [keys.todo, keys.inProgress, keys.finished, keys.failed, keys.failReason, keys.outcomes]
+        var requests = hashes.map { RedisRequest.command(RedisCommand("HGETALL", $0)) }
+        requests.append(.command(RedisCommand("SMEMBERS", keys.retrying)))
+        let values = try client.pipeline(requests)
+        func hash(_ index: Int) -> [String: String] {
+            var fields: [String: String] = [:]
+            for entry in values[index].entries ?? [] {
+                if let key = entry.key.string, let value = entry.value.string { fields[key] = value }
+            }
+            return fields
+        }
+        return QueueState(
+            todo: Set(hash(0).keys), inProgress: hash(1), finished: hash(2), failed: hash(3), reasons: hash(4),
+            outcomes: hash(5), retrying: Set((values[6].elements ?? []).compactMap(\.string)))
+    }
 }

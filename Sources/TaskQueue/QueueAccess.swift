@@ -1,0 +1,55 @@
+// What each kind of user may do in Redis, and nothing else. Whoever may write todo_tasks runs commands on every node, so those who
+// only look should not be able to.
+
+/// A user of the queue, for Redis's ACL.
+public enum QueueAccess: String, CaseIterable, Sendable {
+    /// A node: takes tasks and reports them.
+    case node
+    /// Somebody who adds tasks and gives orders.
+    case submitter
+    /// Somebody who only looks.
+    case watcher
+
+    /// The rules for `ACL SETUSER name reset on >password`, in its words.
+    public func rules(keys: QueueKeys) -> [String] {
+        let pattern = Self.escaped(keys.prefix)
+        let channels = self == .watcher ? [] : ["&\(pattern)distcomp:wake"]
+        let oldKeys = [keys.todo, keys.inProgress, keys.finished, keys.failed, keys.failReason, keys.workerStatus]
+        return ["resetchannels"] + channels + oldKeys.map { "~" + Self.escaped($0) } + [
+            "~\(pattern)distcomp:*", "-@all",
+        ]
+            + commands.map { "+" + $0 }
+    }
+
+    /// In lower case, as Redis names them. What scripts call is checked against their caller too.
+    var commands: [String] {
+        let greeting = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
+        let looking = [
+            "exists", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "smismember", "time", "zcard", "zrange",
+            "zscore",
+        ]
+        let changing = [
+            "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "set", "sismember",
+            "srem", "zadd", "zrangebyscore", "zrem",
+        ]
+        // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
+        let working = [
+            "get", "hincrby", "info", "pexpire", "sadd", "subscribe", "unsubscribe", "zmscore", "zremrangebyrank",
+            "zrevrange",
+            "zrevrangebyscore",
+        ]
+        switch self {
+        case .node: return (greeting + looking + changing + working).filter { $0 != "scard" && $0 != "smismember" }
+        case .submitter: return greeting + looking + changing
+        case .watcher: return greeting + looking
+        }
+    }
+
+    /// A key pattern that means `text` and nothing more.
+    private static func escaped(_ text: String) -> String {
+        text.reduce(into: "") { pattern, character in
+            if "*?[]\\".contains(character) { pattern.append("\\") }
+            pattern.append(character)
+        }
+    }
+}

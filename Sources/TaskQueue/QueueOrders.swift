@@ -1,0 +1,121 @@
+// What people order besides submitting and cancelling: try again, take away from a node, forget, pause.
+
+import RedisClient
+import TaskModel
+
+/// Queues lines again that have failed for good, with a clean slate, and hastens those that wait for their retry. At most
+/// `SubmitTasks.linesMax`; harmless when repeated. Refused when Redis is out of memory.
+public struct RetryTasks: Sendable {
+    public struct Reply: Equatable, Sendable {
+        /// How many had failed for good, and are in todo now.
+        public let queued: Int
+        /// How many waited for their time, and wait no longer.
+        public let hastened: Int
+    }
+
+    private let keys: QueueKeys
+    private let lines: ArraySlice<TaskLine>
+
+    /// - Parameter lines: only the first `SubmitTasks.linesMax` are looked at.
+    public init(_ lines: ArraySlice<TaskLine>, keys: QueueKeys) {
+        self.keys = keys
+        self.lines = lines.prefix(SubmitTasks.linesMax)
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(ScriptsSubmit.retry, keys)
+        for line in lines { call.append(line) }
+        return .script(call)
+    }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
+        let counts = try integers(value, count: 2)
+        return Reply(queued: counts[0], hastened: counts[1])
+    }
+}
+
+/// Puts lines that are in progress back into todo, whoever runs them: a node of ours is told to stop and its report will be stale;
+/// an old worker cannot be told. At most `SubmitTasks.linesMax`; harmless when repeated.
+public struct RequeueTasks: Sendable {
+    private let keys: QueueKeys
+    private let lines: ArraySlice<TaskLine>
+
+    /// - Parameter lines: only the first `SubmitTasks.linesMax` are looked at.
+    public init(_ lines: ArraySlice<TaskLine>, keys: QueueKeys) {
+        self.keys = keys
+        self.lines = lines.prefix(SubmitTasks.linesMax)
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(ScriptsOrders.requeue, keys)
+        for line in lines { call.append(line) }
+        return .script(call)
+    }
+
+    /// How many were in progress.
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Int {
+        if let error = value.error { throw QueueError(error) }
+        guard let count = value.int else { throw .unexpectedReply("requeue") }
+        return count
+    }
+}
+
+/// Forgets how lines ended, as if they had never been submitted. At most `SubmitTasks.linesMax`; harmless when repeated.
+public struct ForgetTasks: Sendable {
+    public enum State: String, Sendable {
+        case finished
+        /// For good; what waits for another try is left alone.
+        case failed
+    }
+
+    private let keys: QueueKeys
+    private let state: State
+    private let lines: ArraySlice<[UInt8]>
+
+    /// - Parameter lines: as they are in the hash; only the first `SubmitTasks.linesMax` are looked at.
+    public init(_ state: State, _ lines: ArraySlice<[UInt8]>, keys: QueueKeys) {
+        self.keys = keys
+        self.state = state
+        self.lines = lines.prefix(SubmitTasks.linesMax)
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(ScriptsOrders.forget, keys)
+        call.append(state.rawValue)
+        for line in lines {
+            call.append(bytes: line)
+            let task = try? TaskLine(parsing: line)
+            call.append(task.map { String($0.memoryBytes) } ?? "")
+            call.append(task.map { String($0.millicores) } ?? "")
+        }
+        return .script(call)
+    }
+
+    /// How many there were.
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Int {
+        if let error = value.error { throw QueueError(error) }
+        guard let count = value.int else { throw .unexpectedReply("forget") }
+        return count
+    }
+}
+
+/// Stops the giving of tasks, or lets it go on. What runs is not touched; old workers do not know of it.
+public struct PauseQueue: Sendable {
+    private let keys: QueueKeys
+    private let isPaused: Bool
+
+    public init(_ isPaused: Bool, keys: QueueKeys) {
+        self.keys = keys
+        self.isPaused = isPaused
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(ScriptsOrders.pause, keys)
+        call.append(isPaused ? 1 : 0)
+        return .script(call)
+    }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) {
+        if let error = value.error { throw QueueError(error) }
+    }
+}

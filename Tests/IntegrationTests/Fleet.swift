@@ -128,12 +128,12 @@ final class Node {
     var log: String { program?.errors ?? "" }
     var process: pid_t { program?.process ?? 0 }
 
-    /// Starts it without waiting for anything.
+    /// Starts it without waiting for anything. `place` tells it where the queue is, if not as the fleet does.
     @discardableResult
-    func launch() throws -> RunningProgram {
+    func launch(_ place: [String]? = nil) throws -> RunningProgram {
         fleet.scratch.expectGroups(ofNode: name, stateDirectory: stateDirectory)
         let arguments =
-            ["--config", configurationPath, "--state", stateDirectory, "--node", name] + fleet.place
+            ["--config", configurationPath, "--state", stateDirectory, "--node", name] + (place ?? fleet.place)
         let program = try RunningProgram(Products.distcompd, arguments, in: fleet.scratch)
         self.program = program
         return program

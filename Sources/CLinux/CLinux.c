@@ -36,6 +36,17 @@ const char *clinux_error_text(int code) {
 
 char **clinux_environment(void) { return environ; }
 
+// glibc hands main's arguments to constructors too; Swift has but a copy of them.
+static int argument_count;
+static char **argument_values;
+
+__attribute__((constructor)) static void note_arguments(int count, char **values) {
+    argument_count = count;
+    argument_values = values;
+}
+
+char *clinux_argument(int index) { return index < argument_count ? argument_values[index] : NULL; }
+
 int clinux_allowed_processors(void) {
     // A set of 8192 processors; the kernel refuses a smaller set than it has, and no machine has more.
     cpu_set_t *set = CPU_ALLOC(8192);

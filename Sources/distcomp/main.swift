@@ -24,8 +24,10 @@ struct Distcomp: ParsableCommand {
 }
 
 Host.ignoreBrokenPipes()
+let words = Array(CommandLine.arguments.dropFirst())
+Host.hidePasswordsInArguments()
 do {
-    var command = try Distcomp.parseAsRoot()
+    var command = try Distcomp.parseAsRoot(words)
     try command.run()
 } catch let error as CommandError {
     if let message = error.message { standardError.write("distcomp: \(message)\n") }

@@ -12,6 +12,7 @@ case .wrong(let problem):
     standardError.write("distcompd: \(problem)\n\(Arguments.usage)\n")
     exitProcess(2)
 }
+Host.hidePasswordsInArguments()
 
 if arguments.checksOnly { exitProcess(checkUp(arguments) ? 0 : 2) }
 

@@ -8,11 +8,14 @@ import Testing
 
 final class Fleet {
     let scratch: Scratch
+    /// The server; under Sentinel the one that was the master at first.
     let redis: RedisServerFixture
+    let sentinels: SentinelFixture?
 
-    init(scratch: Scratch, redis: RedisServerFixture) {
+    init(scratch: Scratch, redis: RedisServerFixture, sentinels: SentinelFixture? = nil) {
         self.scratch = scratch
         self.redis = redis
+        self.sentinels = sentinels
     }
 
     var redisURL: String { "unix://" + redis.socketPath }
@@ -25,6 +28,7 @@ final class Fleet {
             "log_level": "\"debug\"", "result_dir": "\"\(scratch.path)/result-\(name)\"",
             "min_dram_gb_accept_new_task": "0.02", "min_dram_gb_trigger_return": "0.01",
         ]
+        all.merge(sentinelSettings) { $1 }
         all.merge(settings) { $1 }
         let text = all.map { "\"\($0.key)\": \($0.value)" }.sorted().joined(separator: ",\n  ")
         let path = try scratch.write("\(name).json", "{\n  \(text)\n}\n")
@@ -38,12 +42,26 @@ final class Fleet {
         return node
     }
 
+    /// What tells a program where the queue is, unless its settings do.
+    fileprivate var place: [String] { sentinels == nil ? ["--redis", redisURL] : [] }
+
+    private var sentinelSettings: [String: String] {
+        guard let group = sentinels?.group else { return [:] }
+        let addresses = group.sentinels.map { "\"\($0)\"" }.joined(separator: ", ")
+        return ["redis_sentinels": "[\(addresses)]", "redis_master_name": "\"\(group.masterName)\""]
+    }
+
     // MARK: The queue
 
     /// `distcomp` with these words, on this queue.
     @discardableResult
     func distcomp(_ words: String...) async throws -> ProgramResult {
-        try await RunningProgram(Products.distcomp, words + ["--redis", redisURL], in: scratch).result()
+        var words = words + place
+        if sentinels != nil {
+            let settings = sentinelSettings.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ")
+            words += ["--config", try scratch.write("distcomp.json", "{\(settings)}\n")]
+        }
+        return try await RunningProgram(Products.distcomp, words, in: scratch).result()
     }
 
     /// Submits lines as a user does.
@@ -54,7 +72,8 @@ final class Fleet {
     }
 
     func call(_ words: String...) throws -> RESPValue {
-        try redis.client().call(.command(RedisCommand(words[0], Array(words.dropFirst()))))
+        let client = try sentinels.map { try BlockingRedisClient(.master($0.group)) } ?? redis.client()
+        return try client.call(.command(RedisCommand(words[0], Array(words.dropFirst()))))
     }
 
     /// The fields of one of the six hashes.
@@ -111,13 +130,12 @@ final class Node {
     var log: String { program?.errors ?? "" }
     var process: pid_t { program?.process ?? 0 }
 
-    /// Starts it without waiting for anything.
+    /// Starts it without waiting for anything. `place` tells it where the queue is, if not as the fleet does.
     @discardableResult
-    func launch() throws -> RunningProgram {
+    func launch(_ place: [String]? = nil) throws -> RunningProgram {
         fleet.scratch.expectGroups(ofNode: name, stateDirectory: stateDirectory)
-        let arguments = [
-            "--config", configurationPath, "--redis", fleet.redisURL, "--state", stateDirectory, "--node", name,
-        ]
+        let arguments =
+            ["--config", configurationPath, "--state", stateDirectory, "--node", name] + (place ?? fleet.place)
         let program = try RunningProgram(Products.distcompd, arguments, in: fleet.scratch)
         self.program = program
         return program
@@ -158,8 +176,19 @@ func withFleet(
     let redis = try RedisServerFixture(configuration: configuration)
     defer { redis.stop() }
     try await withScratch(sourceLocation: sourceLocation) { scratch in
-        let fleet = Fleet(scratch: scratch, redis: redis)
-        try await body(fleet)
+        try await body(Fleet(scratch: scratch, redis: redis))
+        for process in scratch.processes(with: "--node") { kill(process, SIGTERM) }
+    }
+}
+
+/// The same with a master, a replica and sentinels in place of the one Redis.
+func withSentinelFleet(
+    sourceLocation: SourceLocation = #_sourceLocation, _ body: (Fleet) async throws -> Void
+) async throws {
+    let sentinels = try SentinelFixture()
+    defer { sentinels.stop() }
+    try await withScratch(sourceLocation: sourceLocation) { scratch in
+        try await body(Fleet(scratch: scratch, redis: sentinels.servers[0], sentinels: sentinels))
         for process in scratch.processes(with: "--node") { kill(process, SIGTERM) }
     }
 }

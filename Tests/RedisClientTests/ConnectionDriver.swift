@@ -65,3 +65,25 @@ final class ConnectionDriver {
         }
     }
 }
+
+/// Drives a connector to its outcome, as a loop would.
+func outcome(of connector: RedisConnector) throws -> Result<RedisConnection, RedisFailure> {
+    var outcome = connector.begin(now: SystemClock.bootNanoseconds())
+    let end = SystemClock.bootNanoseconds() + 60_000_000_000
+    while true {
+        switch outcome {
+        case .connected(let connection, let events):
+            #expect(events.first == .ready)
+            return .success(connection)
+        case .failed(let failure): return .failure(failure)
+        case nil: break
+        }
+        try #require(SystemClock.bootNanoseconds() < end, "neither connected nor refused")
+        let deadline = try #require(connector.nextDeadlineNanoseconds, "nothing is waited for without a bound")
+        let milliseconds = max(0, min(1000, (deadline - SystemClock.bootNanoseconds()) / 1_000_000 + 1))
+        _ = try DescriptorWait.until(
+            try #require(connector.descriptor), readable: true, writable: connector.wantsWrite,
+            atMostMilliseconds: Int32(milliseconds))
+        outcome = connector.advance(now: SystemClock.bootNanoseconds())
+    }
+}

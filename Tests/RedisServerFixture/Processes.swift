@@ -34,6 +34,9 @@ func spawn(_ arguments: [String], standardInput: Int32?) throws -> pid_t {
     return child
 }
 
+/// Between two looks at something that is to change.
+func pauseBriefly() { usleep(20_000) }
+
 func reap(_ child: pid_t) {
     while waitpid(child, nil, 0) == -1 && errno == EINTR {}
 }

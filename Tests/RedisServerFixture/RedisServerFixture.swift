@@ -31,8 +31,10 @@ public final class RedisServerFixture {
     /// Starts a server and waits until it answers.
     ///
     /// - Parameter configuration: further lines of redis.conf, such as `maxmemory 10mb`.
+    /// - Parameter options: words for the command line, such as `--sentinel`.
     public init(
-        listening: Listening = .unixSocket, password: String? = nil, configuration: [String] = []
+        listening: Listening = .unixSocket, password: String? = nil, configuration: [String] = [],
+        options: [String] = []
     ) throws {
         let directory = try Self.makeDirectory()
         self.directory = directory
@@ -47,7 +49,7 @@ public final class RedisServerFixture {
         lines += configuration
         let path = directory + "/redis.conf"
         try FileSystem.replace(path, with: Array((lines.joined(separator: "\n") + "\n").utf8), mode: 0o600)
-        arguments = ["redis-server", path]
+        arguments = ["redis-server", path] + options
         try start()
     }
 
@@ -69,11 +71,16 @@ public final class RedisServerFixture {
 
     /// Starts the server again after `kill9()` or `terminate()`, in the same directory.
     public func start() throws {
+        try launch()
+        try waitUntilServing()
+    }
+
+    /// The same without waiting until it answers.
+    public func launch() throws {
         guard processIdentifier == nil else { return }
         let child = try spawn(arguments, standardInput: nil)
         processIdentifier = child
         watchdog = try Watchdog(endingProcess: child, removing: directory)
-        try waitUntilServing()
     }
 
     /// Ends the server in an orderly way and starts it again.
@@ -124,6 +131,8 @@ public final class RedisServerFixture {
                 _ = try BlockingRedisClient(endpoint)
                 return
             } catch {
+                // A sentinel or a node of a cluster refuses to be used as a Redis: it serves.
+                if error.kind == .unsupported { return }
                 guard error.isRetryable, SystemClock.bootNanoseconds() < deadline, !hasExited() else {
                     throw RedisServerFixtureError(description: "redis-server does not serve: \(error)\n\(log)")
                 }

@@ -65,6 +65,9 @@ const char *clinux_error_text(int code);
 /// The environment of this process, see environ(7).
 char **clinux_environment(void);
 
+/// The argument of this process with that index, where ps(1) sees it; NULL behind the last.
+char *clinux_argument(int index);
+
 /// How many processors this process may run on, see sched_getaffinity(2); 0 when that cannot be told.
 int clinux_allowed_processors(void);
 

@@ -1,0 +1,20 @@
+// What of a command line is hidden, and what is left for ps(1) to show.
+
+import Testing
+
+@testable import LinuxSystem
+
+@Test(
+    "user and password of a URL are hidden, nothing else is",
+    arguments: [
+        ("redis://u:s3cret@host:1/2", "redis://********@host:1/2"),
+        ("--redis=redis://:s@h", "--redis=redis://**@h"),
+        ("unix://u:p@/run/a@b.sock", "unix://**********@b.sock"),
+        ("redis://host:1", "redis://host:1"),
+        ("mail@example", "mail@example"), ("a@b://c", "a@b://c"), ("", ""), ("://", "://"), ("://@", "://@"),
+    ])
+func hiddenUserInformation(word: String, hidden: String) {
+    var characters = word.utf8.map { CChar(bitPattern: $0) }
+    characters.withUnsafeMutableBufferPointer { Host.hideUserInformation(in: $0) }
+    #expect(String(decoding: characters.map { UInt8(bitPattern: $0) }, as: UTF8.self) == hidden)
+}

@@ -12,8 +12,9 @@ CC ?= cc
 
 RELEASE := .build/release
 DEBUG := .build/debug
-# lld: the default linker warns of a C function in the static Foundation that nothing here calls.
-RELEASE_FLAGS := -c release --static-swift-stdlib -Xswiftc -use-ld=lld
+# lld: the default linker warns of a C function in the static Foundation that nothing here calls. now: no writable table of
+# functions is left in a daemon that is root.
+RELEASE_FLAGS := -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker now
 # What is installed and packaged. The system tests package the debug build, which is there already.
 PRODUCTS ?= $(RELEASE)
 PACKAGE_DIRECTORY ?= .build/package
@@ -76,7 +77,7 @@ install: $(if $(filter $(RELEASE),$(PRODUCTS)),build)
 	  gzip -9n < $$page > $(DESTDIR)$(PREFIX)/share/man/man$$section/$${page##*/}.gz || exit; done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(ZSH_COMPLETIONS) \
 	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	$(PRODUCTS)/distcomp --generate-completion-script bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/distcomp
+	$(PRODUCTS)/distcomp --generate-completion-script bash | sed '1{/^#!/d}' > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/distcomp
 	$(PRODUCTS)/distcomp --generate-completion-script zsh > $(DESTDIR)$(ZSH_COMPLETIONS)/_distcomp
 	$(PRODUCTS)/distcomp --generate-completion-script fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/distcomp.fish
 

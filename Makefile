@@ -2,7 +2,8 @@
 #
 #   make build     release binaries in .build/release      make lint      formatting and warnings
 #   make bench     the performance suite                   make format    rewrite the sources in the house style
-#   make install   into DESTDIR/PREFIX (default /usr)      make clean     remove what was built
+#   make install   into DESTDIR/PREFIX (default /usr)      make deb       a Debian package in .build/package
+#   make clean     remove what was built
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -11,17 +12,23 @@ CC ?= cc
 
 RELEASE := .build/release
 DEBUG := .build/debug
-# lld: the default linker warns of a C function in the static Foundation that nothing here calls.
-RELEASE_FLAGS := -c release --static-swift-stdlib -Xswiftc -use-ld=lld
+# lld: the default linker warns of a C function in the static Foundation that nothing here calls. now: no writable table of
+# functions is left in a daemon that is root.
+RELEASE_FLAGS := -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker now
+# What is installed and packaged. The system tests package the debug build, which is there already.
+PRODUCTS ?= $(RELEASE)
+PACKAGE_DIRECTORY ?= .build/package
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 LAUNCHER_FLAGS := -std=c11 -O2 -Wall -Wextra -static
 
 # What each job needs, by the names of the Debian family.
 BUILD_PACKAGES := libcap-dev gcc libc6-dev
 RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
-TEST_PACKAGES := $(RUN_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
+PACKAGE_PACKAGES := dpkg-dev python3
+TEST_PACKAGES := $(RUN_PACKAGES) $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
   procps systemd dbus
 
-.PHONY: run test build bench install format lint clean check-swift build-needs run-needs test-needs debug unit-tests system-tests
+.PHONY: run test build bench install deb format lint clean check-swift build-needs run-needs test-needs package-needs debug unit-tests system-tests
 
 run: run-needs build
 	@echo
@@ -54,14 +61,31 @@ format: check-swift
 bench: run-needs build
 	@$(RELEASE)/distcomp-bench all
 
-install: build
+install: $(if $(filter $(RELEASE),$(PRODUCTS)),build)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/distcomp
-	install -s -m 755 $(RELEASE)/distcomp $(DESTDIR)$(PREFIX)/bin/
-	install -s -m 755 $(RELEASE)/distcompd $(DESTDIR)$(PREFIX)/sbin/
-	install -s -m 755 $(RELEASE)/distcomp-launch $(DESTDIR)$(PREFIX)/lib/distcomp/
-	install -d $(DESTDIR)/etc/distcomp $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -s -m 755 $(PRODUCTS)/distcomp $(DESTDIR)$(PREFIX)/bin/
+	install -s -m 755 $(PRODUCTS)/distcompd $(DESTDIR)$(PREFIX)/sbin/
+	install -s -m 755 $(PRODUCTS)/distcomp-launch $(DESTDIR)$(PREFIX)/lib/distcomp/
+	install -d $(DESTDIR)/etc/distcomp
 	test -e $(DESTDIR)/etc/distcomp/conf.json || install -m 640 conf.json $(DESTDIR)/etc/distcomp/
-	install -m 644 systemd/distcompd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' systemd/distcompd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/distcompd.service
+	install -D -m 644 systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/distcomp.conf
+	install -D -m 644 systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/distcomp.conf
+	packaging/manual $(PRODUCTS) .build/manual
+	for page in .build/manual/*; do section=$${page##*.}; install -d $(DESTDIR)$(PREFIX)/share/man/man$$section && \
+	  gzip -9n < $$page > $(DESTDIR)$(PREFIX)/share/man/man$$section/$${page##*/}.gz || exit; done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(ZSH_COMPLETIONS) \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(PRODUCTS)/distcomp --generate-completion-script bash | sed '1{/^#!/d}' > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/distcomp
+	$(PRODUCTS)/distcomp --generate-completion-script zsh > $(DESTDIR)$(ZSH_COMPLETIONS)/_distcomp
+	$(PRODUCTS)/distcomp --generate-completion-script fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/distcomp.fish
+
+deb: package-needs
+	@rm -rf $(PACKAGE_DIRECTORY)/root
+	@umask 022; $(MAKE) --no-print-directory install DESTDIR=$(PACKAGE_DIRECTORY)/root PREFIX=/usr \
+	  ZSH_COMPLETIONS=/usr/share/zsh/vendor-completions
+	@packaging/build-deb $(PACKAGE_DIRECTORY)
 
 clean:
 	rm -rf .build .distcomp
@@ -78,6 +102,9 @@ run-needs: check-swift
 
 test-needs: check-swift
 	@$(call need,$(TEST_PACKAGES))
+
+package-needs: check-swift
+	@$(call need,$(PACKAGE_PACKAGES))
 
 # Installs the packages that are missing when root on a Debian family system; otherwise names them and stops.
 define need

@@ -27,24 +27,7 @@ public struct ServiceManager: Sendable {
 
     /// Sends `lines` such as `READY=1`. Best effort: a manager that does not listen changes nothing for the tasks.
     public func notify(_ lines: String...) {
-        guard let socketPath, !socketPath.isEmpty else { return }
-        let raw = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard raw >= 0 else { return }
-        let descriptor = OwnedDescriptor(adopting: raw)
-
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        var path = Array(socketPath.utf8)
-        guard path.count < MemoryLayout.size(ofValue: address.sun_path) else { return }
-        if path[0] == UInt8(ascii: "@") { path[0] = 0 }  // A name in the abstract namespace, see unix(7).
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
-        let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count)
-
-        let text = Array(lines.joined(separator: "\n").utf8)
-        withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = sendto(descriptor.raw, text, text.count, Int32(MSG_NOSIGNAL), $0, length)
-            }
-        }
+        guard let socketPath else { return }
+        try? LocalDatagram.send(Array(lines.joined(separator: "\n").utf8), to: socketPath)
     }
 }

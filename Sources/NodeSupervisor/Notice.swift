@@ -33,6 +33,18 @@ extension NodeSupervisor {
             }
         }
 
+        /// The task line it is about, where it is about one; not part of the description, so that a log can keep it as a field.
+        public var line: String? {
+            switch self {
+            case .willNotDie(_, let line), .dropped(_, let line), .noLongerHeld(_, let line),
+                .givenBack(_, let line, _):
+                line
+            case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outOfTouch, .reportRefused, .memoryShort,
+                .nodeCannotLaunch, .leftWithout:
+                nil
+            }
+        }
+
         /// One line: what happened, and what happens next.
         public var description: String {
             switch self {
@@ -41,17 +53,17 @@ extension NodeSupervisor {
                     + "what it requested stays taken"
             case .groupEmptiedLate(let number, let seconds):
                 "\(number): its last process is gone \(Int(seconds)) s after it ended; what it requested is free again"
-            case .willNotDie(let number, let line):
-                "\(number) does not die though killed: \(line): killing it again every second"
+            case .willNotDie(let number, _):
+                "\(number) does not die though killed: killing it again every second"
             case .leaseLost(let taskCount):
                 "the lease is lost, others run what this node held: killing \(taskCount) tasks and registering anew"
             case .outOfTouch(let taskCount, let seconds):
                 "the queue has not answered for \(AmountText.seconds(seconds)): \(taskCount) tasks go on, and those that "
                     + "others took over meanwhile are killed when it answers"
-            case .dropped(let number, let line):
-                "\(number) ended unreported, another node runs it: \(line)"
-            case .noLongerHeld(let number, let line):
-                "\(number) is no longer held by this node, killing it: \(line)"
+            case .dropped(let number, _):
+                "\(number) ended unreported, another node runs it"
+            case .noLongerHeld(let number, _):
+                "\(number) is no longer held by this node, killing it"
             case .reportRefused(let number, .duplicate):
                 "\(number): its report had been accepted before"
             case .reportRefused(let number, .stale):
@@ -59,8 +71,8 @@ extension NodeSupervisor {
             case .memoryShort(let number, let availableBytes, let isAlone):
                 "memory is short (\(availableBytes / 1_000_000) MB available): killing \(number), the newest, "
                     + (isAlone ? "which fails, for nothing else runs here" : "which goes back to the queue")
-            case .givenBack(let number, let line, let reason):
-                "\(number) goes back to the queue, \(reason): \(line)"
+            case .givenBack(let number, _, let reason):
+                "\(number) goes back to the queue, \(reason)"
             case .nodeCannotLaunch(let failure, let retrySeconds):
                 "no task can be started here (\(failure.step): \(failure.message)): "
                     + "taking none for \(Int(retrySeconds)) s"

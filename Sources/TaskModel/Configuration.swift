@@ -39,7 +39,7 @@ public struct Configuration: Hashable, Sendable {
     public enum LogLevel: String, CaseIterable, Sendable { case debug, info, warning, error }
 
     public enum LogFormat: String, CaseIterable, Sendable {
-        /// `journal` under systemd, else `text`.
+        /// `journal` where the journal reads standard error, else `text`.
         case auto
         case text, json, journal
     }
@@ -126,9 +126,10 @@ public struct Configuration: Hashable, Sendable {
     /// `restart_mode`: with `keep`, SIGHUP (`systemctl reload`) also replaces the program by the one installed now, in
     /// place, while tasks go on.
     public var restartMode = RestartMode.drain
-    /// `log_level`
+    /// `log_level`: the least serious of what is logged.
     public var logLevel = LogLevel.info
-    /// `log_format`
+    /// `log_format`: fields in the journal, or lines on standard error, readable or JSON; `auto` is the journal where that
+    /// reads standard error, else readable lines.
     public var logFormat = LogFormat.auto
 
     // MARK: Running a task
@@ -136,9 +137,10 @@ public struct Configuration: Hashable, Sendable {
     /// `task_user`: the user tasks run as; nil: `distcomp` where that user exists, else the daemon's own, without
     /// capabilities. Only the word `root` makes a task run as root.
     public var taskUser: String?
-    /// `memory_caps`
+    /// `memory_caps`: whether a node that cannot cap the memory of its tasks refuses to start, or says so and goes on.
     public var memoryCaps = MemoryCaps.required
-    /// `cpu_limit`
+    /// `cpu_limit`: cores are shares, so that a task may use what others leave (`weight`), or a task never gets more than
+    /// its own (`hard`).
     public var cpuLimit = CPULimit.weight
     /// `max_processes_per_task`: processes and threads at once (pids.max).
     public var maxProcessesPerTask = 4096

@@ -18,6 +18,8 @@ public struct EffectiveSetting: Hashable, Sendable {
     public let origin: String
     /// Whether a running daemon takes a new value from its file.
     public let appliesLive: Bool
+    /// What it may be, in words.
+    public let allowed: String
 }
 
 extension Configuration {

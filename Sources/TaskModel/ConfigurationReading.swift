@@ -18,7 +18,7 @@ extension Configuration {
         let settings = Setting.all.map { setting in
             EffectiveSetting(
                 key: setting.key, text: setting.shownText(configuration), origin: reader.origin(of: setting),
-                appliesLive: setting.appliesLive)
+                appliesLive: setting.appliesLive, allowed: setting.allowed)
         }
         return LoadedConfiguration(configuration: configuration, warnings: reader.warnings, settings: settings)
     }

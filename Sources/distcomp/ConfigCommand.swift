@@ -61,6 +61,7 @@ struct ConfigShowCommand: ParsableCommand {
             writer.field("value", json: Array(setting.text.utf8))
             writer.field("from", setting.origin)
             writer.field("live", setting.appliesLive)
+            writer.field("allowed", setting.allowed)
             try show(writer.text + "\n")
         }
         if !json { try show(table.rendered(columns: standardOutput.terminalColumns)) }

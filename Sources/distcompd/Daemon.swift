@@ -18,6 +18,8 @@ final class Daemon {
     }
 
     private static let launchesPerRound = 4
+    /// For the last word to Redis, and for machines that are slow just now.
+    private static let secondsToSpareAtStop = 20.0
 
     var node: NodeIdentity
     let runner: TaskRunner
@@ -123,7 +125,9 @@ final class Daemon {
         while let signal = signals.next() {
             switch signal {
             case .child: events += runner.reapEnded()
-            case .terminate, .interrupt: events.append(.stopRequested)
+            case .terminate, .interrupt:
+                tellStopping()
+                events.append(.stopRequested)
             case .hangup: events += hangup()
             case .user1, .windowChange: break  // Not blocked, so never queued here.
             }
@@ -173,7 +177,8 @@ final class Daemon {
             return []
         case .measureMemory: return measuredMemory()
         case .log(let notice):
-            log.log(level: notice.isWarning ? .warning : .info, "\(notice)")
+            let fields: Logger.Metadata = notice.line.map { ["task": "\($0)"] } ?? [:]
+            log.log(level: notice.isWarning ? .warning : .info, "\(notice)", metadata: fields)
             if case .dropped(let number, _) = notice { runner.forget(number) }  // No report will ever be answered.
             return []
         }
@@ -210,9 +215,12 @@ final class Daemon {
 
     private func note(_ report: NodeSupervisor.Report) {
         guard case .ended(let outcome) = report.result else { return }
-        let fields: Logger.Metadata = [
+        var fields: Logger.Metadata = [
             "task": "\(report.task.line.text)", "cause": "\(outcome.cause.word)", "attempt": "\(report.task.attempt)",
+            "worker": "\(node.name)",
         ]
+        if case .exit(let code) = outcome.cause { fields["exit_code"] = "\(code)" }
+        if case .signal(let number) = outcome.cause { fields["signal"] = "\(number)" }
         if outcome.succeeded {
             done += 1
             log.debug("finished", metadata: fields)
@@ -269,6 +277,15 @@ final class Daemon {
         } catch {
             log.info("no memory pressure events here (\(error)); memory is measured with each heartbeat")
         }
+    }
+
+    /// Asks for the time that a stop may take by the settings, which may be more than the unit allows by itself.
+    private func tellStopping() {
+        let settings = NodeSupervisor.Settings(node)
+        let seconds =
+            settings.stopGraceSeconds + settings.killGraceSeconds + settings.leaveWithinSeconds
+            + Self.secondsToSpareAtStop
+        services.notify("STOPPING=1", "EXTEND_TIMEOUT_USEC=\(Int64(seconds * 1e6))")
     }
 
     private func keepAlive() {

@@ -1,17 +1,17 @@
-// Where the daemon's log goes: readable lines, JSON lines, or the journal's priorities, all on standard error. systemd and
-// terminals both read from there, and nothing here can block on a log service that hangs.
+// Where the daemon's log goes: readable or JSON lines on standard error, or entries with fields in the journal.
 
 import LinuxSystem
 import Logging
 import TaskModel
 
-/// Writes each event as one line to standard error.
+/// Writes each event as one line, or one entry.
 struct LogLines: LogHandler {
     enum Format: Sendable {
         /// `2026-11-23T13:05:09Z warning  lease lost  tasks=3`
         case text
-        /// The same with the journal's `<4>` priority instead of time and level, which the journal adds by itself.
-        case journal
+        /// An entry with a field for each piece of metadata: `journalctl TASK=...` finds all that was said of a task. Where the
+        /// journal does not take it, a line on standard error, with `<4>` for the priority as systemd reads it there.
+        case journal(Journal)
         /// One JSON object a line.
         case json
     }
@@ -27,13 +27,18 @@ struct LogLines: LogHandler {
 
     func log(event: LogEvent) {
         let fields = metadata.merging(event.metadata ?? [:]) { _, new in new }.sorted { $0.key < $1.key }
-        let line =
-            switch format {
-            case .text: "\(utcTime(SystemClock.wallSeconds())) \(padded(event.level)) \(message(event, fields))\n"
-            case .journal: "<\(journalPriority(event.level))>\(message(event, fields))\n"
-            case .json: jsonLine(event, fields)
-            }
-        standardError.write(line)
+        switch format {
+        case .text:
+            let time = utcTime(SystemClock.wallSeconds())
+            standardError.write("\(time) \(padded(event.level)) \(message(event, fields))\n")
+        case .json: standardError.write(jsonLine(event, fields))
+        case .journal(let journal):
+            let message = message(event, fields)
+            let priority = "\(journalPriority(event.level))"
+            let own = [("MESSAGE", message), ("PRIORITY", priority), ("SYSLOG_IDENTIFIER", "distcompd")]
+            if journal.write(own + fields.map { ($0.key, "\($0.value)") }) { return }
+            standardError.write("<\(priority)>\(message)\n")
+        }
     }
 
     private func message(_ event: LogEvent, _ fields: [(key: String, value: Logger.MetadataValue)]) -> String {

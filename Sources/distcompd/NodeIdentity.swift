@@ -116,9 +116,9 @@ private func makeLog(_ configuration: Configuration) -> Logger {
     let format: LogLines.Format =
         switch configuration.logFormat {
         case .json: .json
-        case .journal: .journal
+        case .journal: .journal(Journal())
         case .text: .text
-        case .auto: Host.environment("JOURNAL_STREAM") == nil ? .text : .journal
+        case .auto: Journal.readsStandardError ? .journal(Journal()) : .text
         }
     return Logger(label: "distcompd") { _ in LogLines(format: format, logLevel: logLevel(configuration)) }
 }

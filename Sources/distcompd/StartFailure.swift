@@ -25,3 +25,11 @@ func required<Result>(_ step: () throws(SystemError) -> Result) throws(StartFail
         throw .system(error)
     }
 }
+
+/// Tells why the daemon ends: it may have no log yet, but always has standard error.
+func tellEnd(_ failure: StartFailure) {
+    // The journal gives a line the priority it begins with; `journalctl -p err` must find this one.
+    let mark = Journal.readsStandardError ? "<3>" : ""
+    let lines = failure.message.split(separator: "\n").enumerated()
+    for (index, line) in lines { standardError.write(mark + (index == 0 ? "distcompd: " : "") + line + "\n") }
+}

@@ -19,7 +19,7 @@ if arguments.checksOnly { exitProcess(checkUp(arguments) ? 0 : 2) }
 do {
     try serve(arguments)
 } catch {
-    standardError.write("distcompd: \(error.message)\n")
+    tellEnd(error)
     exitProcess(error.exitStatus)
 }
 

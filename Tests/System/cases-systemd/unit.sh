@@ -1,37 +1,66 @@
-# The unit as it is shipped, under real systemd, and `distcomp run` from a group that is shared with its shell.
-source "$(dirname "$0")/../lib.sh"
-redis=redis://127.0.0.1:6379
-useradd --system distcomp 2>/dev/null
-mkdir -p /etc/distcomp /etc/systemd/system/distcompd.service.d
-cp "$(dirname "$0")/../../../conf.json" /etc/distcomp/
-cp "$(dirname "$0")/../../../systemd/distcompd.service" /etc/systemd/system/
-printf '[Service]\nExecStart=\nExecStart=%s --config /etc/distcomp/conf.json\n' "$PRODUCTS/distcompd" \
-  > /etc/systemd/system/distcompd.service.d/products.conf
-redis-server --port 6379 --save "" --dir "$CASE" > "$CASE/redis.log" 2>&1 &
-started+=($!)
-wait_until 30 redis-cli ping > /dev/null 2>&1
-systemctl daemon-reload
-
-expect "the unit starts, and says when it is ready" systemctl start distcompd
+# A node's life under systemd: told what it does, restarted, killed, hung, stopped, with tasks that run meanwhile.
+source "$(dirname "$0")/../lib-systemd.sh"
+start_redis
+install "$package"
+set_up '"log_level": "debug", "stop_grace_seconds": 0'
+expect "the unit starts, and says when it is ready" systemctl restart distcompd
 expect_match "it nests below the unit's own group" 'distcompd.service/distcomp\.[^/]*/supervisor' \
-  "$(cat "/proc/$(systemctl show -P MainPID distcompd)/cgroup")"
-submit 'shell:5:40M:0:60:tail /dev/zero' 'shell:4:0:0:60:id -un'
-wait_until 120 all_ended
-expect_equal "a cap holds there" oom "$(field cause tail)"
-expect_equal "tasks run as the system user distcomp" distcomp "$(field stdout 'id -un')"
-
+  "$(cat "/proc/$(main_process)/cgroup")"
 submit 'shell:5:0:0:0:sleep 6001'
-wait_until 30 running 'sleep 6001'
-says_what_it_does() { [[ $(systemctl show -P StatusText distcompd) == "1 running, 1 done, "* ]]; }
-expect "systemctl status tells what it does" wait_until 60 says_what_it_does
-kill -9 "$(systemctl show -P MainPID distcompd)"
-restarted() { [[ $(systemctl show -P NRestarts distcompd) == 1 && $(systemctl is-active distcompd) == active ]]; }
-expect "killed, it is started again" wait_until 60 restarted
-expect "and its task runs again" wait_until 60 running 'sleep 6001'
-expect_equal "once" 1 "$(pgrep -fc 'sleep 6001')"
-expect "it stops within its bound" systemctl stop distcompd
-expect_equal "the task is back in todo" "1 0" "$(count todo) $(count in_progress)"
-expect_equal "the unit ended well" success "$(systemctl show -P Result distcompd)"
+expect "systemctl status tells what it does" wait_until 60 says '1 running, 0 done, '
+
+# --- restarted ------------------------------------------------------------------------------------------------------------------
+# A task that should ever run twice at once finds its lock taken.
+for round in {1..20}; do
+  submit "shell:5:0:0:60:flock --nonblock $CASE/lock.$round sleep 4 || echo $round >> $CASE/doubled" \
+    "shell:5:0:0:60:echo short $round"
+  systemctl restart distcompd || not_ok "restart $round"
+done
+submit 'shell:9:0:0:60:echo last'
+only_the_sleeper() { "$PRODUCTS/distcomp" status --json --redis "$redis" | grep -q '"todo":0,"in_progress":1,"finished":41,"failed":0'; }
+expect "after 20 restarts every task has finished" wait_until 180 only_the_sleeper
+expect_equal "none ran twice at once" no "$([[ -e $CASE/doubled ]] && cat "$CASE/doubled" || echo no)"
+journal CAUSE=exit EXIT_CODE=0 | python3 -c '
+import collections, json, sys
+ends = collections.Counter(json.loads(line)["TASK"] for line in sys.stdin)
+print(len(ends), max(ends.values()))' > "$CASE/ends"
+expect_equal "each ended once" "41 1" "$(cat "$CASE/ends")"
+
+# --- killed, and hung -----------------------------------------------------------------------------------------------------------
+expect "a task runs" wait_until 60 running '^sleep 6001'
+restarts=$(property NRestarts)
+kill -9 "$(main_process)"
+restarted() { [[ $(property NRestarts) -gt $restarts ]] && is_active; }
+expect "killed, the node is started again" wait_until 90 restarted
+expect "and its task runs again" wait_until 60 running '^sleep 6001'
+expect_equal "once" 1 "$(pgrep -fc '^sleep 6001')"
+
+drop_in WatchdogSec=20
+systemctl restart distcompd
+restarts=$(property NRestarts)
+seen=$(property WatchdogTimestampMonotonic)
+gave_another_sign() { [[ $(property WatchdogTimestampMonotonic) != "$seen" ]]; }
+expect "a node with nothing to do gives a sign of life within the watchdog's time" wait_until 20 gave_another_sign
+seen=$(property WatchdogTimestampMonotonic)
+expect "and again" wait_until 20 gave_another_sign
+expect "a task runs" wait_until 60 running '^sleep 6001'
+kill -STOP "$(main_process)"
+expect "hung, it is ended and started again" wait_until 120 restarted
+expect "for the watchdog's sake" logged 'Watchdog timeout'
+expect "its task runs again" wait_until 60 running '^sleep 6001'
+expect_equal "once" 1 "$(pgrep -fc '^sleep 6001')"
+
+# --- stopped ----------------------------------------------------------------------------------------------------------------------
+drop_in TimeoutStopSec=2
+set_up '"stop_grace_seconds": 6'
+systemctl restart distcompd
+submit "shell:5:0:0:0:sleep 4; echo in time"
+expect "a task runs that ends within the grace" wait_until 60 running '^sleep 4$'
+expect "the node stops" systemctl stop distcompd
+expect_equal "in order, though its settings ask for more time than the unit allows" success "$(property Result)"
+expect_equal "a task that ended within the grace has finished" "in time" "$(field stdout 'in time')"
+expect_equal "the other is back in todo" "1 0" "$(count todo) $(count in_progress)"
+expect_equal "and no process of it is left" 0 "$(pgrep -fc '^sleep 6001')"
 
 cd "$CASE" || exit
 "$PRODUCTS/distcomp" run "$(dirname "$0")/../../../example/task_with_timeout" --state run --quiet > "$CASE/run.log" 2>&1

@@ -24,7 +24,7 @@ struct Distcomp: ParsableCommand {
 
 Host.ignoreBrokenPipes()
 do {
-    var command = try Distcomp.parseAsRoot()
+    var command = try Distcomp.parseAsRoot(TaskArguments.wordsAsOptions(Array(CommandLine.arguments.dropFirst())))
     try command.run()
 } catch let error as CommandError {
     if let message = error.message { standardError.write("distcomp: \(message)\n") }

@@ -36,7 +36,9 @@ struct ServerOptions: ParsableArguments {
         } catch {
             throw CommandError.usage(error.description)
         }
-        return try body(try QueueClient(endpoint, prefix: configuration.keyPrefix))
+        let queue = try QueueClient(endpoint, prefix: configuration.keyPrefix)
+        queue.settings = configuration
+        return try body(queue)
     }
 
     private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {
@@ -54,7 +56,7 @@ struct ServerOptions: ParsableArguments {
     }
 
     /// The settings of --config, else of the usual places, else the defaults.
-    func loadConfiguration() throws -> Configuration {
+    private func loadConfiguration() throws -> Configuration {
         let usual = ["conf.json", "/etc/distcomp/conf.json"].first { FileSystem.exists($0) }
         guard let path = config ?? usual else { return Configuration() }
         let bytes: [UInt8]

@@ -25,11 +25,11 @@ public enum QueueAccess: String, CaseIterable, Sendable {
     var commands: [String] {
         let greeting = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
         let looking = [
-            "exists", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "smismember", "time", "zcard", "zrange",
-            "zscore",
+            "exists", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smismember", "time", "zcard",
+            "zcount", "zrange", "zscore",
         ]
         let changing = [
-            "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "set", "sismember",
+            "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "set",
             "srem", "zadd", "zrangebyscore", "zrem",
         ]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.

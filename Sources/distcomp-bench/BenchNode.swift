@@ -99,7 +99,7 @@ final class BenchNode {
         return 0
     }
 
-    private static func waited<Result>(_ what: String, _ attempt: () throws -> Result?) throws -> Result {
+    static func waited<Result>(_ what: String, _ attempt: () throws -> Result?) throws -> Result {
         let deadline = SystemClock.bootNanoseconds() + 300_000_000_000
         while SystemClock.bootNanoseconds() < deadline {
             if let result = try attempt() { return result }

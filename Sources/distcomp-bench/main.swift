@@ -5,7 +5,9 @@ import ArgumentParser
 import LinuxSystem
 
 struct DistcompBench: ParsableCommand {
-    enum Measurement: String, ExpressibleByArgument, CaseIterable { case throughput, running, timeouts, tree, all }
+    enum Measurement: String, ExpressibleByArgument, CaseIterable {
+        case throughput, running, timeouts, tree, queue, all
+    }
 
     static let configuration = CommandConfiguration(
         commandName: "distcomp-bench",
@@ -15,6 +17,7 @@ struct DistcompBench: ParsableCommand {
             running      1,000 sleeping tasks at once: the daemon's memory, idle and with them
             timeouts     how late 1,000 deadlines are
             tree         how long a tree of 500 processes takes to die
+            queue        the queue by itself: a million tasks, a thousand nodes that are nothing but their requests
             """)
 
     @Argument(help: "What to measure.")
@@ -22,6 +25,9 @@ struct DistcompBench: ParsableCommand {
 
     @Option(help: "How many tasks, where that can be chosen.")
     var tasks = 2000
+
+    @Option(help: "How many tasks are queued, in `queue`.")
+    var queued = 1_000_000
 
     @Flag(help: "Print one JSON object a figure.")
     var json = false
@@ -37,6 +43,7 @@ struct DistcompBench: ParsableCommand {
             case .running: try measureRunning(taskCount: 1000, in: place, report)
             case .timeouts: try measureTimeouts(taskCount: 1000, in: place, report)
             case .tree: try measureTree(processCount: 500, in: place, report)
+            case .queue: try measureQueue(taskCount: queued, nodeCount: 1000, in: place, report)
             case .all: break  // Stands for the others, and is replaced by them above.
             }
         }

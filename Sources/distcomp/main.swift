@@ -17,9 +17,10 @@ struct Distcomp: ParsableCommand {
             """,
         version: "distcomp 1.0.0",
         subcommands: [
-            RunCommand.self, SubmitCommand.self, StatusCommand.self, WorkersCommand.self, ResultsCommand.self,
-            CancelCommand.self, DoctorCommand.self,
-            ConfigCommand.self,
+            RunCommand.self, SubmitCommand.self, StatusCommand.self, TasksCommand.self, ShowCommand.self,
+            WhyCommand.self, LogsCommand.self, ResultsCommand.self, WorkersCommand.self, CancelCommand.self,
+            RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
+            PauseCommand.self, ResumeCommand.self, ConfigCommand.self, AccessCommand.self, DoctorCommand.self,
         ])
 }
 
@@ -27,7 +28,7 @@ Host.ignoreBrokenPipes()
 let words = Array(CommandLine.arguments.dropFirst())
 Host.hidePasswordsInArguments()
 do {
-    var command = try Distcomp.parseAsRoot(words)
+    var command = try Distcomp.parseAsRoot(TaskArguments.wordsAsOptions(words))
     try command.run()
 } catch let error as CommandError {
     if let message = error.message { standardError.write("distcomp: \(message)\n") }

@@ -87,7 +87,7 @@ struct SettingsTests {
                 Products.distcomp, ["config", "show", "--json", "--config", path], in: scratch
             ).result()
             #expect(shown.status == 0)
-            #expect(shown.output.contains(#"{"setting":"redis_port","value":6400,"from":"\#(path):1","live":false}"#))
+            #expect(shown.output.contains(#"{"setting":"redis_port","value":6400,"from":"\#(path):1","live":false"#))
             #expect(shown.output.contains(#""setting":"kill_grace_seconds","value":5,"from":"default","live":true"#))
             #expect(!(shown.output + shown.errors).contains("s3cret"))
         }

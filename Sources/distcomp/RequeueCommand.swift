@@ -1,0 +1,64 @@
+import ArgumentParser
+import LinuxSystem
+import TaskModel
+
+/// `distcomp requeue`: takes running tasks away from their nodes.
+struct RequeueCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "requeue",
+        abstract: "Put tasks that are in progress back into todo; their nodes stop them.",
+        discussion: """
+            A worker of the old system cannot be told to stop: what it runs may then run twice.
+
+            Examples:
+              distcomp requeue --node node17
+              distcomp requeue 4f2a
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: .init("The task's line, the first digits of its id, or a glob.", valueName: "task"))
+    var tasks: [String] = []
+
+    @Option(help: .init("Everything that this node runs.", valueName: "name"))
+    var node: String?
+
+    @Flag(help: "Everything that runs.")
+    var all = false
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        if tasks.isEmpty && node == nil && !all { throw ValidationError("name tasks, or say --node NAME or --all") }
+    }
+
+    func run() throws {
+        var count = 0
+        try connection.withQueue { queue in
+            var batch = LineBatch { lines throws(CommandError) in count += try queue.requeue(lines) }
+            for task in tasks {
+                try queue.forEachLine(named: task, in: [.inProgress]) { line throws(CommandError) in
+                    try batch.add(line)
+                    return true
+                }
+            }
+            if node != nil || all {
+                var filter = TaskFilter()
+                filter.states = [.inProgress]
+                filter.node = node
+                try queue.forEachTask(filter) { task throws(CommandError) in
+                    try batch.add(task.line)
+                    return true
+                }
+            }
+            try batch.flush()
+        }
+        if json {
+            var writer = JSONObjectWriter()
+            writer.field("requeued", count)
+            return try show(writer.text + "\n")
+        }
+        try show("\(grouped(count)) back in todo\n")
+    }
+}

@@ -115,9 +115,10 @@ public final class RedisConnection {
             }
             try write()
             return []
+        } catch  where isConnected {
+            return named(lastWords(now) + session.end(RedisFailure(.connectionLost, errorText(error.code))))
         } catch {
-            let kind: RedisFailure.Kind = isConnected ? .connectionLost : .unreachable
-            return named(session.end(RedisFailure(kind, errorText(error.code))))
+            return named(session.end(RedisFailure(.unreachable, errorText(error.code))))
         }
     }
 
@@ -188,6 +189,17 @@ extension RedisConnection {
                 return
             }
         }
+    }
+
+    /// A server that closes the connection may have said why (too many clients), which is worth more than our broken pipe.
+    private func lastWords(_ now: Int64) -> [Event] {
+        var events: [Event] = []
+        do throws(SystemError) {
+            try read(&events, now)
+        } catch {
+            // The failed write is what is told then.
+        }
+        return events
     }
 
     /// A reply, or more of one, restarts the reply timeout for the request whose turn it is next; a push does not.

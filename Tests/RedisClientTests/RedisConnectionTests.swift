@@ -123,6 +123,19 @@ struct RedisConnectionTests {
         #expect(driver.failure?.kind == .notMaster)
     }
 
+    @Test("a server that says why and hangs up before we have said anything is heard all the same")
+    func hungUp() throws {
+        let server = try RedisServerFixture()
+        let only = try server.client()
+        #expect(try only.call(.command(RedisCommand("CONFIG", "SET", "maxclients", "1"))) == .simpleString("OK"))
+        let driver = try ConnectionDriver(server.endpoint)
+        let descriptor = driver.connection.descriptor
+        #expect(try DescriptorWait.until(descriptor, readable: true, writable: false, atMostMilliseconds: 20_000))
+        try driver.run { $0.failure != nil }
+        #expect(driver.failure?.kind == .notReady)
+        #expect(driver.failure?.detail == "not ready: ERR max number of clients reached")
+    }
+
     @Test("a server busy with a script sends newcomers away for a while")
     func busy() throws {
         let server = try RedisServerFixture(configuration: ["lua-time-limit 5"])

@@ -101,7 +101,7 @@ struct RedisConnectorTests {
 
     @Test("a Redis Cluster is refused in one line, before anything is asked of it")
     func cluster() throws {
-        let server = try RedisServerFixture(configuration: ["cluster-enabled yes"], options: [])
+        let server = try RedisServerFixture.clusterNode()
         let failure = try #require(throws: RedisFailure.self) {
             try server.client { $0.session.scripts = [RedisScript(name: "claim", source: "return 1")] }
         }

@@ -53,6 +53,12 @@ public final class RedisServerFixture {
         try start()
     }
 
+    /// A node of a cluster that has no other.
+    public static func clusterNode() throws -> RedisServerFixture {
+        // Of its own, or it would listen for other nodes where every cluster node without a port does.
+        try RedisServerFixture(configuration: ["cluster-enabled yes", "cluster-port \(try freePort())"])
+    }
+
     deinit { stop() }
 
     public var socketPath: String { directory + "/redis.sock" }

@@ -84,6 +84,8 @@ public enum FileSystem {
 
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    public static func isReadable(_ path: String) -> Bool { access(path, R_OK) == 0 }
+
     public static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
 
     public static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }

@@ -57,7 +57,10 @@ struct ServerOptions: ParsableArguments {
 
     /// The settings of --config or of the usual files, and of the environment.
     func loadConfiguration() throws -> Configuration {
-        let loaded = try loadSettings(config ?? usualConfigurationPath())
+        var path = config ?? usualConfigurationPath()
+        // A node's settings are root's alone. Whoever says where the Redis is can do without them.
+        if config == nil, redis != nil, let usual = path, !FileSystem.isReadable(usual) { path = nil }
+        let loaded = try loadSettings(path)
         for warning in loaded.warnings { standardError.write("distcomp: \(warning)\n") }
         return loaded.configuration
     }

@@ -9,6 +9,7 @@ later_package=$(printf '%s\n' "${packages[@]}" | grep _99)
 
 # A container's image may forbid packages to start services; this machine is none.
 rm -f /usr/sbin/policy-rc.d
+cd "$CASE" || exit  # The command line would take a conf.json where it is for its own.
 
 start_redis() {
   redis-server --port 6379 --bind 127.0.0.1 --requirepass hidden-word --save "" --appendonly no --dir "$CASE" > "$CASE/redis.log" 2>&1 &
@@ -37,6 +38,9 @@ property() { systemctl show --property="$1" --value distcompd; }
 main_process() { property MainPID; }
 is_active() { [[ $(property ActiveState) == active ]]; }
 says() { [[ $(property StatusText) == "$1"* ]]; }
+
+# Nothing waits, and one task, which sleeps, runs.
+only_the_sleeper() { "$PRODUCTS/distcomp" status --json --redis "$redis" | grep -q '"todo":0,"in_progress":1,'; }
 
 # journal FIELD=VALUE...: the entries of the node with that field, an object each.
 journal() { journalctl --unit distcompd --output json --no-pager "$@" 2> /dev/null; }

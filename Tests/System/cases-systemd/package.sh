@@ -61,6 +61,9 @@ expect_equal "no task can read the daemon's secrets, nor send it signals" looked
 expect_equal "what protects the daemon does not hamper tasks" "distcomp 1024 0 1" "$(field stdout work)"
 expect_equal "a cap holds" oom "$(field cause tail)"
 
+expect "a user who may not read the settings can still say which queue" \
+  runuser -u nobody -- distcomp status --redis "$redis"
+
 entry=$(journal 'TASK=shell:2:0:0:60:exit 3' CAUSE=exit | tail -1)
 for part in '"EXIT_CODE":"3"' '"PRIORITY":"6"' '"SYSLOG_IDENTIFIER":"distcompd"' "\"WORKER\":\"$(hostname)\"" '"ATTEMPT":"3"'; do
   expect_match "the journal has $part" "$part" "${entry// : /:}"
@@ -72,7 +75,7 @@ expect_equal "and forges no field" "" "$(journal FORGED=yes)"
 # --- changes ------------------------------------------------------------------------------------------------------------------
 process=$(main_process)
 submit 'shell:5:0:0:0:sleep 6003'
-expect "a task runs" wait_until 60 running 'sleep 6003'
+expect "a task runs" wait_until 60 running '^sleep 6003'
 set_up '"max_task_per_worker": 7, "log_level": "debug"'
 expect "a good file is taken by systemctl reload" systemctl reload distcompd
 expect "which the journal tells" wait_until 30 logged 'new settings: .*max_task_per_worker'
@@ -82,12 +85,26 @@ expect "a bad one is told" wait_until 30 logged 'the new settings are not used'
 expect "and the node goes on" is_active
 expect_equal "as the same process, its task undisturbed" "$process 1" "$(main_process) $(pgrep -fc '^sleep 6003')"
 
-set_up '"stop_grace_seconds": 0'
+set_up '"restart_mode": "keep"'
+systemctl restart distcompd
+expect "its task runs again" wait_until 60 running '^sleep 6003'
+process=$(main_process)
+task=$(pgrep -f '^sleep 6003')
 expect "an upgrade installs" install "$later_package"
-expect "the node is started anew" wait_until 90 is_active
+replaced() { [[ $(readlink "/proc/$process/exe") == /usr/sbin/distcompd ]]; }
+expect "with restart_mode keep the node becomes the new program" wait_until 90 replaced
+expect_equal "in place, its task undisturbed" "$process $task" "$(main_process) $(pgrep -f '^sleep 6003')"
+expect "it goes on taking tasks" submit 'shell:9:0:0:60:echo after the upgrade'
+expect "which end" wait_until 60 only_the_sleeper
+
+set_up '"stop_grace_seconds": 0'
+systemctl restart distcompd
+process=$(main_process)
+expect "another installs" install "$package"
+expect "without it the node is started anew" wait_until 90 is_active
 expect_equal "as another process" yes "$([[ $(main_process) != "$process" ]] && echo yes)"
 expect_match "the administrator's settings are kept" hidden-word "$(cat /etc/distcomp/conf.json)"
-expect "and its task runs again" wait_until 60 running 'sleep 6003'
+expect "and its task runs again" wait_until 60 running '^sleep 6003'
 expect_equal "once" 1 "$(pgrep -fc '^sleep 6003')"
 
 # --- the end --------------------------------------------------------------------------------------------------------------------

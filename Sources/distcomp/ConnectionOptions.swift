@@ -7,13 +7,13 @@ import TaskModel
 import TaskQueue
 
 struct ConnectionOptions: ParsableArguments {
-    @Option(help: "Settings (default: ./conf.json, then /etc/distcomp/conf.json, where they exist).")
+    @Option(help: .init("Settings (default: ./conf.json, then /etc/distcomp/conf.json).", valueName: "file"))
     var config: String?
 
-    @Option(help: "redis://[user[:password]@]host[:port][/db] or unix:///path, instead of the settings' Redis.")
+    @Option(help: .init("redis://[user[:password]@]host[:port][/db] or unix:///path.", valueName: "url"))
     var redis: String?
 
-    @Option(help: "Look at the `distcomp run` that keeps its state there.")
+    @Option(help: .init("Look at the `distcomp run` that keeps its state there.", valueName: "directory"))
     var state: String?
 
     /// Opens the queue for `body`; one of a run that is over is brought up for as long.

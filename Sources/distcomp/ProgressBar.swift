@@ -36,17 +36,7 @@ struct ProgressBar {
             parts.append(rate < 10 ? "\(oneDecimal(rate))/s" : "\(grouped(Int(rate)))/s")
         }
 
-        var text = ""
-        for part in parts {
-            let longer = text.isEmpty ? part : text + "  " + part
-            if longer.count > columns { break }
-            text = longer
-        }
-        let barWidth = min(30, columns - text.count - 4)
-        guard barWidth >= 8 else { return text }
-        let filled = min(barWidth, Int(Double(barWidth) * share))
-        return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: barWidth - filled) + "]  "
-            + text
+        return barLine(share: share, parts: parts, columns: columns)
     }
 
     /// Tasks ended per second since the start, nil before the first.
@@ -55,6 +45,20 @@ struct ProgressBar {
         let ended = progress.ended - endedAtStart
         return elapsed > 0 && ended > 0 ? Double(ended) / elapsed : nil
     }
+}
+
+/// `[####....]  part  part`, at most `columns` wide: the parts that fit, from the first on, and a bar where there is room for one.
+func barLine(share: Double?, parts: [String], columns: Int) -> String {
+    var text = ""
+    for part in parts {
+        let longer = text.isEmpty ? part : text + "  " + part
+        if longer.count > columns { break }
+        text = longer
+    }
+    let barWidth = min(30, columns - text.count - 4)
+    guard let share, barWidth >= 8 else { return text }
+    let filled = max(0, min(barWidth, Int(Double(barWidth) * share)))
+    return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: barWidth - filled) + "]  " + text
 }
 
 /// `12,345`.

@@ -10,20 +10,23 @@ import TaskQueue
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
-        abstract: "Run the tasks of a file on this machine, and wait for them.",
+        abstract: "Run tasks on this machine, and wait for them.",
+        usage: TaskArguments.usage("run"),
         discussion: """
-            Needs no Redis and no daemon: a private one of each serves this run and ends with it. Their state is kept in
-            --state, so a run that was interrupted is resumed by giving the same command again: tasks that finished are not
+            Needs no Redis and no daemon: a private one of each serves this run and ends with it. Their state is kept in \
+            --state, so a run that was interrupted is resumed by giving the same command again: tasks that finished are not \
             run again, those that failed are.
+
+            \(TaskArguments.commandHelp)
 
             Examples:
               distcomp run sweep.txt
               distcomp run sweep.txt --slots 4 --attempts 3
+              distcomp run \(TaskArguments.sweepExample)
               distcomp status --state .distcomp          afterwards, from any terminal
             """)
 
-    @Argument(help: "The file of task lines; - is standard input.")
-    var file: String
+    @OptionGroup var tasks: TaskArguments
 
     @Option(help: "The directory that keeps the run's queue, log and output.")
     var state = ".distcomp"
@@ -40,7 +43,7 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "End with one JSON object instead of a summary.")
     var json = false
 
-    @Flag(help: "No progress, only the summary.")
+    @Flag(name: .shortAndLong, help: "No progress, only the summary.")
     var quiet = false
 
     func validate() throws {
@@ -49,6 +52,7 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
+        if tasks.dryRun { return try tasks.printLines() }
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         guard let directory = try StateDirectory.tryOpen(state, create: true) else {
             throw CommandError.usage(
@@ -57,8 +61,8 @@ struct RunCommand: ParsableCommand {
         let redis = try PrivateRedis(in: directory)
         defer { redis.stop() }
         let queue = try QueueClient(.server(redis.endpoint))
-        let submission = try Submission.submit([file], to: queue)
-        if !json { standardError.write(submission.summary + "\n") }
+        let submission = try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
+        if !json && !quiet { standardError.write(submission.summary + "\n") }
 
         let start = SystemClock.bootNanoseconds()
         let node = try EmbeddedNode(

@@ -9,9 +9,8 @@ final class RunWatch {
     private let node: EmbeddedNode
     private let signals: SignalQueue
     private let showsProgress: Bool
-    private let isTerminal = standardError.isTerminal
+    private let line: TransientLine
     private var stopRequests = 0
-    private var lastLine = ""
     private var nextReportSeconds = 0.0
     private var idleSinceSeconds: Double?
 
@@ -20,6 +19,7 @@ final class RunWatch {
         self.node = node
         self.signals = signals
         self.showsProgress = showsProgress
+        line = TransientLine(isQuiet: !showsProgress)
     }
 
     enum Ending {
@@ -32,7 +32,7 @@ final class RunWatch {
         let start = seconds()
         let before = try queue.progress()
         let bar = ProgressBar(startedSeconds: start, endedAtStart: before.ended)
-        defer { clearLine() }
+        defer { line.clear() }
         while true {
             let progress = try queue.progress()
             if progress.isOver { return .over }
@@ -41,7 +41,7 @@ final class RunWatch {
             try takeSignals()
             if let ending = node.endingIfEnded() {
                 if stopRequests > 0 { return .interrupted }
-                clearLine()
+                line.clear()
                 node.clearLeftovers()
                 throw ending == .exit(code: 2) ? .usage(node.lastWords) : .failed("the node ended: \(node.lastWords)")
             }
@@ -67,7 +67,7 @@ final class RunWatch {
         while signals.next() != nil {
             stopRequests += 1
             node.askToStop()
-            clearLine()
+            line.clear()
             standardError.write(
                 stopRequests == 1
                     ? "stopping: running tasks go back to todo (again to hurry)\n" : "hurrying\n")
@@ -86,23 +86,13 @@ final class RunWatch {
     private func show(_ progress: Progress, _ bar: ProgressBar) {
         guard showsProgress else { return }
         let now = seconds()
-        if isTerminal {
-            let columns = standardError.terminalColumns ?? 80
-            let line = bar.line(progress, nowSeconds: now, columns: columns - 1)
-            guard line != lastLine else { return }
-            lastLine = line
-            standardError.write("\r\u{1b}[K" + line)
+        if line.isShown {
+            line.show(bar.line(progress, nowSeconds: now, columns: line.columns))
         } else if now >= nextReportSeconds {
             // A file or a pipe gets a line now and then, not a thousand redrawn ones.
             if nextReportSeconds > 0 { standardError.write(bar.line(progress, nowSeconds: now, columns: 120) + "\n") }
             nextReportSeconds = now + 10
         }
-    }
-
-    private func clearLine() {
-        guard showsProgress, isTerminal, !lastLine.isEmpty else { return }
-        lastLine = ""
-        standardError.write("\r\u{1b}[K")
     }
 
     private func seconds() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }

@@ -1,18 +1,18 @@
 // Task files on their way into the queue: read in pieces, sent in batches, so that ten million lines need no more memory than
 // ten thousand. What is not a task is reported with its place, and the rest is loaded.
 
-import LinuxSystem
-import RedisClient
 import TaskModel
 import TaskQueue
 
-/// What came of submitting one or more files.
+/// What came of submitting tasks.
 struct Submission {
-    /// How many problems are printed one by one; beyond that they are only counted.
-    private static let problemsShownMax = 50
+    /// How many lines are on their way at once: enough to keep Redis busy, few enough to see how it goes.
+    private static let batchLines = 10_000
 
     private(set) var reply = SubmitReply()
-    private(set) var errorCount = 0
+    private var problems = ProblemList()
+
+    var errorCount: Int { problems.count }
 
     var hasErrors: Bool { errorCount > 0 }
 
@@ -26,54 +26,33 @@ struct Submission {
         return parts.joined(separator: ", ")
     }
 
-    /// Loads `paths` (`-` is standard input) into the queue.
-    static func submit(_ paths: [String], to queue: QueueClient) throws(CommandError) -> Submission {
+    /// Loads the tasks into the queue.
+    static func submit(
+        _ tasks: TaskArguments, to queue: QueueClient, isQuiet: Bool = false
+    ) throws(CommandError) -> Submission {
         var submission = Submission()
-        for path in paths { try submission.load(path, into: queue) }
+        var lines: [TaskLine] = []
+        let display = LoadingDisplay(isQuiet: isQuiet)
+        defer { display.clear() }
+        try tasks.forEach(progress: display) { entry throws(CommandError) in
+            switch entry {
+            case .task(let line, _):
+                lines.append(line)
+                if lines.count >= Self.batchLines { try submission.send(&lines, to: queue, display) }
+            case .problem(let problem):
+                display.clear()
+                submission.problems.add(problem)
+            }
+        }
+        try submission.send(&lines, to: queue, display)
         return submission
     }
 
-    private mutating func load(_ path: String, into queue: QueueClient) throws(CommandError) {
-        let descriptor: SharedDescriptor
-        do throws(SystemError) {
-            descriptor = SharedDescriptor(
-                path == "-" ? try OwnedDescriptor.duplicate(of: 0) : try OwnedDescriptor.open(path, [.readOnly]))
-        } catch {
-            throw .usage("\(error)")
-        }
-        var file = TaskFile(named: path == "-" ? "standard input" : path)
-        var lines: [TaskLine] = []
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
-        defer { buffer.deallocate() }
-        while true {
-            let count: Int
-            do throws(SystemError) {
-                count = try descriptor.readNext(into: buffer, subject: path)
-            } catch {
-                throw .usage("\(error)")
-            }
-            if count == 0 { break }
-            file.read(UnsafeRawBufferPointer(rebasing: buffer[..<count])) { take($0, &lines) }
-            if lines.count >= 20_000 { try send(&lines, to: queue) }
-        }
-        file.finish { take($0, &lines) }
-        try send(&lines, to: queue)
-    }
-
-    private mutating func take(_ entry: TaskFile.Entry, _ lines: inout [TaskLine]) {
-        switch entry {
-        case .task(let line, _): lines.append(line)
-        case .problem(let problem):
-            errorCount += 1
-            if errorCount <= Self.problemsShownMax { standardError.write("\(problem)\n") }
-            if errorCount == Self.problemsShownMax {
-                standardError.write("(further lines like these are only counted)\n")
-            }
-        }
-    }
-
-    private mutating func send(_ lines: inout [TaskLine], to queue: QueueClient) throws(CommandError) {
+    private mutating func send(
+        _ lines: inout [TaskLine], to queue: QueueClient, _ display: LoadingDisplay
+    ) throws(CommandError) {
         reply.add(try queue.submit(lines))
+        display.sent(lines.count)
         lines.removeAll(keepingCapacity: true)
     }
 }

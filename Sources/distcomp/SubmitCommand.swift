@@ -2,30 +2,40 @@ import ArgumentParser
 import LinuxSystem
 import TaskModel
 
-/// `distcomp submit FILE...`: puts the tasks of files into the queue.
+/// `distcomp submit`: puts tasks into the queue.
 struct SubmitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "submit",
-        abstract: "Put the tasks of files into the queue.",
+        abstract: "Put tasks into the queue: those of files, a command, or a sweep.",
+        usage: TaskArguments.usage("submit"),
         discussion: """
-            A line is a task: type:priority:min_dram:min_cpu[:timeout]:command. The line is the task's identity: what is
-            waiting, running or finished already is not added again; what has failed is tried anew.
+            A line of a file is a task: type:priority:min_dram:min_cpu[:timeout]:command. The line is the task's identity: \
+            what is waiting, running or finished already is not added again; what has failed is tried anew.
+
+            \(TaskArguments.commandHelp)
 
             Examples:
-              distcomp submit sweep.txt
+              distcomp submit sweep.txt more.txt
               seq 1 100 | sed 's/.*/shell:5:1:1:.\\/simulate &/' | distcomp submit -
+              distcomp submit -- ./simulate --seed 7
+              distcomp submit \(TaskArguments.sweepExample)
+              distcomp submit --dry-run -- 'gzip -d < {} | ./count' ::: *.gz
             """)
 
     @OptionGroup var connection: ConnectionOptions
-
-    @Argument(help: "Files of task lines; - is standard input.")
-    var files: [String]
+    @OptionGroup var tasks: TaskArguments
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    @Flag(name: .shortAndLong, help: "Say nothing when all goes well.")
+    var quiet = false
+
     func run() throws {
-        let submission = try connection.withQueue { try Submission.submit(files, to: $0) }
+        if tasks.dryRun { return try tasks.printLines() }
+        let submission = try connection.withQueue {
+            try Submission.submit(tasks, to: $0, isQuiet: quiet || json)
+        }
         if json {
             var writer = JSONObjectWriter()
             writer.field("added", submission.reply.added)
@@ -34,7 +44,7 @@ struct SubmitCommand: ParsableCommand {
             writer.field("finished", submission.reply.finished)
             writer.field("errors", submission.errorCount)
             try show(writer.text + "\n")
-        } else {
+        } else if !quiet {
             try show(submission.summary + "\n")
         }
         if submission.hasErrors { throw CommandError.reported }

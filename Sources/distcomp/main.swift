@@ -27,7 +27,7 @@ Host.ignoreBrokenPipes()
 let words = Array(CommandLine.arguments.dropFirst())
 Host.hidePasswordsInArguments()
 do {
-    var command = try Distcomp.parseAsRoot(words)
+    var command = try Distcomp.parseAsRoot(TaskArguments.wordsAsOptions(words))
     try command.run()
 } catch let error as CommandError {
     if let message = error.message { standardError.write("distcomp: \(message)\n") }

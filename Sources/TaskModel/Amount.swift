@@ -91,6 +91,16 @@ enum Amount {
     }
 }
 
+extension TimeoutRequest {
+    /// Reads `300`, `90s`, `5m`, `2h` or `1d`; nil for anything else.
+    public init?(parsing text: String) {
+        var text = text
+        text.makeContiguousUTF8()
+        guard let request = Amount.timeout(text.utf8.span) else { return nil }
+        self = request
+    }
+}
+
 /// A non-negative decimal number: its whole part and its billionths, what lies below them rounded up.
 struct Decimal {
     let whole: UInt64

@@ -17,6 +17,11 @@ public enum AmountText {
     /// Seconds as `300 s`, `0.5 s`: to three decimals.
     public static func seconds(_ seconds: Double) -> String { "\(decimal(seconds, places: 3)) s" }
 
+    /// Seconds for a glance: `0.042 s`, `3.2 s`, `318 s`.
+    public static func roundedSeconds(_ seconds: Double) -> String {
+        "\(decimal(seconds, places: seconds < 1 ? 3 : seconds < 100 ? 1 : 0)) s"
+    }
+
     /// A number with at most `places` decimals (at most 6) and no zeros at its end; far from zero, as Swift writes it.
     static func decimal(_ number: Double, places: Int) -> String {
         var scale: Int64 = 1

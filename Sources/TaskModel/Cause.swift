@@ -19,6 +19,11 @@ public enum Cause: Hashable, Sendable {
     /// It never ran: `step` (as `execve ./x`) failed with `errno`, whose text is `message`.
     case launch(step: String, errno: Int32, message: String)
 
+    /// The word of every cause.
+    public static let words = [
+        "exit", "signal", "oom", "timeout", "cancelled", "memory-pressure", "node-lost", "launch",
+    ]
+
     /// The word for it in records and results: `exit`, `signal`, `oom`, `timeout`, `cancelled`, `memory-pressure`,
     /// `node-lost`, `launch`.
     public var word: String {

@@ -20,6 +20,12 @@ public enum JSONText {
         return String(decoding: json, as: UTF8.self)
     }
 
+    /// The text a JSON string stands for; nil when `json` is none.
+    public static func unquoted(_ json: [UInt8]) -> String? {
+        guard let value = try? JSONReader.read(json), case .string(let text) = value.content else { return nil }
+        return text
+    }
+
     /// Appends a JSON string of `text`: quote, backslash and control characters escaped. Those include DEL and the C1
     /// controls, which JSON would allow but a terminal obeys.
     public static func appendQuoted(_ text: String, to json: inout [UInt8]) {

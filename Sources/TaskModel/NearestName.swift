@@ -1,9 +1,9 @@
 // Guesses what someone meant to type: the known name nearest to an unknown one.
 
-enum NearestName {
+public enum NearestName {
     /// The name among `names` fewest edits away from `typed`, if it is near enough to be worth suggesting: at most a
     /// third of the letters of the longer one. Upper and lower case count as the same.
-    static func find(_ typed: String, among names: [String]) -> String? {
+    public static func find(_ typed: String, among names: [String]) -> String? {
         // Longer than any name we know; also what bounds the work for a hostile one.
         guard typed.utf8.count <= 64 else { return nil }
         let typed = Array(typed.lowercased().utf8)

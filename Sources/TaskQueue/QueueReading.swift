@@ -50,11 +50,16 @@ public struct ScanHash: Sendable {
     private let key: String
     private let cursor: String
     private let countHint: Int
+    private let pattern: String?
 
-    public init(_ key: String, cursor: String, countHint: Int = 1000) {
+    /// - Parameters:
+    ///   - countHint: how many entries Redis looks at for a page, about.
+    ///   - pattern: only fields that match it, as KEYS matches names: `*`, `?`, `[a-z]`, and a backslash before these.
+    public init(_ key: String, cursor: String, countHint: Int = 1000, pattern: String? = nil) {
         self.key = key
         self.cursor = cursor
         self.countHint = countHint
+        self.pattern = pattern
     }
 
     public struct Page: Sendable {
@@ -63,7 +68,10 @@ public struct ScanHash: Sendable {
         public let entries: [(field: [UInt8], value: [UInt8])]
     }
 
-    public var request: RedisRequest { .command(RedisCommand("HSCAN", key, cursor, "COUNT", String(countHint))) }
+    public var request: RedisRequest {
+        let filter = pattern.map { ["MATCH", $0] } ?? []
+        return .command(RedisCommand("HSCAN", [key, cursor, "COUNT", String(countHint)] + filter))
+    }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Page {
         guard let parts = try elements(value), parts.count == 2, let cursor = parts[0].string,

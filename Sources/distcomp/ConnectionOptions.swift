@@ -7,18 +7,28 @@ import TaskModel
 import TaskQueue
 
 struct ConnectionOptions: ParsableArguments {
-    @Option(help: .init("Settings (default: ./conf.json, then /etc/distcomp/conf.json).", valueName: "file"))
-    var config: String?
-
-    @Option(help: .init("redis://[user[:password]@]host[:port][/db] or unix:///path.", valueName: "url"))
-    var redis: String?
+    @OptionGroup var server: ServerOptions
 
     @Option(help: .init("Look at the `distcomp run` that keeps its state there.", valueName: "directory"))
     var state: String?
 
     /// Opens the queue for `body`; one of a run that is over is brought up for as long.
     func withQueue<Result>(_ body: (QueueClient) throws -> Result) throws -> Result {
-        if let state { return try withQueue(ofRun: state, body) }
+        try server.withQueue(stateDirectory: state, body)
+    }
+}
+
+/// Where the Redis of a fleet is.
+struct ServerOptions: ParsableArguments {
+    @Option(help: .init("Settings (default: ./conf.json, then /etc/distcomp/conf.json).", valueName: "file"))
+    var config: String?
+
+    @Option(help: .init("redis://[user[:password]@]host[:port][/db] or unix:///path.", valueName: "url"))
+    var redis: String?
+
+    /// Opens the queue for `body`: that of the run in `stateDirectory`, where one is given.
+    func withQueue<Result>(stateDirectory: String?, _ body: (QueueClient) throws -> Result) throws -> Result {
+        if let stateDirectory { return try withQueue(ofRun: stateDirectory, body) }
         let configuration = try loadConfiguration()
         let target: RedisTarget
         do {

@@ -6,6 +6,8 @@ import TaskQueue
 
 final class QueueClient {
     let keys: QueueKeys
+    /// Called before each wait for Redis: what has been collected to be printed is not held up by it.
+    var beforeWaiting: () throws(CommandError) -> Void = {}
     private let client: BlockingRedisClient
 
     init(_ target: RedisTarget, prefix: String = "") throws(CommandError) {
@@ -54,13 +56,29 @@ final class QueueClient {
     func scan(
         _ key: String, _ use: ([(field: [UInt8], value: [UInt8])]) throws(CommandError) -> Void
     ) throws(CommandError) {
+        _ = try scanWhile(key) { page throws(CommandError) in
+            try use(page)
+            return true
+        }
+    }
+
+    /// The entries of a hash whose field matches `pattern`, a page at a time, for as long as `use` wants more; whether it did
+    /// to the end. A page is small where values are large: what is held here is bounded.
+    func scanWhile(
+        _ key: String, pattern: String? = nil, _ use: ([(field: [UInt8], value: [UInt8])]) throws(CommandError) -> Bool
+    ) throws(CommandError) -> Bool {
         var cursor = "0"
+        var countHint = 100
         repeat {
-            let value = try call(ScanHash(key, cursor: cursor).request)
+            let value = try call(ScanHash(key, cursor: cursor, countHint: countHint, pattern: pattern).request)
             let page = try parsed { () throws(QueueError) in try ScanHash.parse(value) }
             cursor = page.cursor
-            try use(page.entries)
+            let bytes = page.entries.reduce(0) { $0 + $1.field.count + $1.value.count }
+            if bytes > 4 << 20 { countHint = max(10, countHint / 4) }
+            if bytes < 256 << 10 { countHint = min(2000, countHint * 2) }
+            guard try use(page.entries) else { return false }
         } while cursor != "0"
+        return true
     }
 
     /// The values of `fields` in a hash, nil where there is none.
@@ -78,11 +96,12 @@ final class QueueClient {
         return fields.indices.map { $0 < members.count && members[$0].int == 1 }
     }
 
-    private func call(_ request: RedisRequest) throws(CommandError) -> RESPValue {
+    func call(_ request: RedisRequest) throws(CommandError) -> RESPValue {
         try pipeline([request]).first ?? .null
     }
 
-    private func pipeline(_ requests: [RedisRequest]) throws(CommandError) -> [RESPValue] {
+    func pipeline(_ requests: [RedisRequest]) throws(CommandError) -> [RESPValue] {
+        try beforeWaiting()
         do {
             return try client.pipeline(requests)
         } catch {
@@ -90,7 +109,7 @@ final class QueueClient {
         }
     }
 
-    private func parsed<Result>(_ parse: () throws(QueueError) -> Result) throws(CommandError) -> Result {
+    func parsed<Result>(_ parse: () throws(QueueError) -> Result) throws(CommandError) -> Result {
         do {
             return try parse()
         } catch {

@@ -19,8 +19,9 @@ struct RunSummary {
         var shown: [TaskResult] = []
         if counts.failed > 0 {
             try queue.forEachFailure { result in
-                byCause[result.outcome?.cause.word ?? "unknown", default: 0] += 1
+                byCause[result.causeWord, default: 0] += 1
                 if shown.count < Self.failuresShownMax { shown.append(result) }
+                return true
             }
         }
         failuresByCause = byCause
@@ -53,7 +54,7 @@ struct RunSummary {
             var why = failure.reason
             if let last = failure.outcome?.stderrTail.split(whereSeparator: \.isNewline).last { why += ": \(last)" }
             table.append([
-                failure.outcome?.cause.word ?? "unknown", TerminalText.shortened(TerminalText.escaped(why), to: 60),
+                failure.causeWord, TerminalText.shortened(TerminalText.escaped(why), to: 60),
                 failure.line,
             ])
         }

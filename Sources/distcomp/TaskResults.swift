@@ -15,15 +15,19 @@ struct TaskResult {
     /// A JSON string; nil where nothing was kept.
     let standardOutputJSON: [UInt8]?
 
+    var state: TaskState { succeeded ? .finished : .failed }
+
+    /// `unknown` where no record says.
+    var causeWord: String { outcome?.cause.word ?? "unknown" }
+
     /// One object with the names the design promises.
     var json: String {
         var writer = JSONObjectWriter()
         writer.field("task", line)
+        writer.field("state", state.rawValue)
         if let outcome {
-            writer.field("state", succeeded ? "finished" : "failed")
             outcome.writeFields(to: &writer)
         } else {
-            writer.field("state", succeeded ? "finished" : "failed")
             for name in ["cause", "exit_code", "signal"] { writer.field(name, String?.none) }
             writer.field("worker", worker)
             for name in ["attempts", "wall_seconds", "cpu_seconds", "memory_peak_bytes", "stdout_path", "stderr_path"] {
@@ -41,47 +45,65 @@ struct TaskResult {
 }
 
 extension QueueClient {
-    /// Every finished task, then every one that failed for good.
-    func forEachResult(_ use: (TaskResult) throws(CommandError) -> Void) throws(CommandError) {
-        try scan(keys.finished) { entries throws(CommandError) in
-            let records = try values(keys.outcomes, of: entries.map(\.field))
-            for (entry, record) in zip(entries, records) {
-                let value = FinishedValue(parsing: entry.value)
-                let outcome = parseOutcome(record)
-                try use(
-                    TaskResult(
-                        line: text(entry.field), outcome: outcome, succeeded: true, worker: value.worker,
-                        reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON))
+    /// Every finished task, then every one that failed for good, as far as `filter` wants them and for as long as `use` does.
+    func forEachResult(
+        _ filter: TaskFilter = TaskFilter(), _ use: (TaskResult) throws(CommandError) -> Bool
+    ) throws(CommandError) {
+        if filter.wants(.finished), filter.causes.isEmpty {
+            let isComplete = try scanWhile(keys.finished, pattern: filter.pattern) { entries throws(CommandError) in
+                let records = try values(keys.outcomes, of: entries.map(\.field))
+                for (entry, record) in zip(entries, records) {
+                    let result = finishedResult(line: entry.field, value: entry.value, record: record)
+                    if filter.includes(result), !(try use(result)) { return false }
+                }
+                return true
             }
+            guard isComplete else { return }
         }
-        try forEachFailure(use)
+        if filter.wants(.failed) { try forEachFailure(filter, use) }
     }
 
-    /// Every task that failed for good.
-    func forEachFailure(_ use: (TaskResult) throws(CommandError) -> Void) throws(CommandError) {
-        try scan(keys.failed) { entries throws(CommandError) in
+    /// Every task that failed for good, as far as `filter` wants it and for as long as `use` does.
+    func forEachFailure(
+        _ filter: TaskFilter = TaskFilter(), _ use: (TaskResult) throws(CommandError) -> Bool
+    ) throws(CommandError) {
+        _ = try scanWhile(keys.failed, pattern: filter.pattern) { entries throws(CommandError) in
             let fields = entries.map(\.field)
             let waiting = try areMembers(fields, of: keys.retrying)
             let records = try values(keys.outcomes, of: fields)
             let reasons = try values(keys.failReason, of: fields)
             for (index, entry) in entries.enumerated() where !waiting[index] {
-                let outcome = parseOutcome(records[index])
-                let workers = text(entry.value).split(separator: ",")
-                try use(
-                    TaskResult(
-                        line: text(entry.field), outcome: outcome, succeeded: false,
-                        worker: outcome?.worker ?? workers.last.map { String($0) } ?? "",
-                        reason: reasons[index].map { text($0) } ?? outcome?.reason ?? "unknown", standardOutputJSON: nil
-                    ))
+                let result = failedResult(
+                    line: entry.field, workers: entry.value, record: records[index], reason: reasons[index])
+                if filter.includes(result), !(try use(result)) { return false }
             }
+            return true
         }
     }
 
+    /// What is known of a finished task from the three places that know of it.
+    func finishedResult(line: [UInt8], value: [UInt8], record: [UInt8]?) -> TaskResult {
+        let value = FinishedValue(parsing: value)
+        let outcome = parseOutcome(record)
+        return TaskResult(
+            line: text(line), outcome: outcome, succeeded: true, worker: value.worker,
+            reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
+    }
+
+    /// What is known of a failed task; `workers` is its value in failed_tasks.
+    func failedResult(line: [UInt8], workers: [UInt8], record: [UInt8]?, reason: [UInt8]?) -> TaskResult {
+        let outcome = parseOutcome(record)
+        let last = text(workers).split(separator: ",").last.map { String($0) }
+        return TaskResult(
+            line: text(line), outcome: outcome, succeeded: false, worker: outcome?.worker ?? last ?? "",
+            reason: reason.map { text($0) } ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
+    }
+
     /// `token {record}`.
-    private func parseOutcome(_ value: [UInt8]?) -> TaskOutcome? {
+    func parseOutcome(_ value: [UInt8]?) -> TaskOutcome? {
         guard let value, let space = value.firstIndex(of: UInt8(ascii: " ")) else { return nil }
         return try? TaskOutcome(record: Array(value[(space + 1)...]))
     }
 
-    private func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+    func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 }

@@ -1,0 +1,67 @@
+// What many commands have in common: `./cachesim lru 1G` and `./cachesim fifo 4G` are both `./cachesim * *`. Summaries are made
+// by that, since nobody names the commands of a sweep.
+
+/// Commands of one type, with the same program and as many words, and which of their words they share.
+public struct CommandShape: Sendable {
+    /// What commands of one shape have in common.
+    public struct Key: Hashable, Sendable {
+        let type: TaskType
+        let program: String
+        let wordCount: Int
+    }
+
+    private static let wordsMax = 64
+    private static let wordBytesMax = 256
+
+    public let key: Key
+    /// nil where the word varies.
+    private var words: [String?]
+
+    /// The shape of one command: itself.
+    public init(_ line: TaskLine) {
+        let all = Self.words(of: line)
+        key = Key(type: line.type, program: all.first ?? "", wordCount: all.count)
+        // A program given as text has thousands of words; its first are enough to know it by.
+        words = all.prefix(Self.wordsMax).map { String($0.prefix(Self.wordBytesMax)) }
+    }
+
+    /// Takes in another command with the same key.
+    public mutating func add(_ other: CommandShape) {
+        for index in words.indices where index < other.words.count && words[index] != other.words[index] {
+            words[index] = nil
+        }
+    }
+
+    /// The command with `*` for each word that varies.
+    public var text: String {
+        let text = words.map { $0 ?? "*" }.joined(separator: " ")
+        let kind = key.type == .shell ? "" : "\(key.type.rawValue): "
+        return kind + text + (key.wordCount > words.count ? " …" : "")
+    }
+
+    /// The words as they are written, quotes included: what stands between quotes is not divided.
+    private static func words(of line: TaskLine) -> [String] {
+        var words: [String] = []
+        var word = ""
+        var quote: Character?
+        var isEscaped = false
+        for character in line.command {
+            if quote == nil, !isEscaped, character.isWhitespace {
+                if !word.isEmpty { words.append(word) }
+                word = ""
+                continue
+            }
+            word.append(character)
+            if isEscaped {
+                isEscaped = false
+            } else if character == "\\", quote != "'" {
+                isEscaped = true
+            } else if quote == character {
+                quote = nil
+            } else if quote == nil, character == "'" || character == "\"" {
+                quote = character
+            }
+        }
+        return word.isEmpty ? words : words + [word]
+    }
+}

@@ -1,0 +1,131 @@
+// What a sweep took: the spread of time and memory of commands that are alike, and the memory to ask for the next time.
+
+import TaskModel
+
+/// Results by the shape of their command.
+struct ResultSummary {
+    /// What is known of all commands of one shape.
+    struct Group {
+        fileprivate(set) var shape: CommandShape
+        fileprivate(set) var taskCount = 0
+        fileprivate(set) var failuresByCause: [String: Int] = [:]
+        fileprivate(set) var wallSeconds = Distribution()
+        fileprivate(set) var memoryPeakBytes = Distribution()
+        /// The largest cap of any of them.
+        fileprivate(set) var memoryCapBytes: UInt64?
+        /// The largest cap that was met.
+        fileprivate(set) var memoryCapBytesMet: UInt64?
+        fileprivate(set) var isRest = false
+
+        var failureCount: Int { failuresByCause.values.reduce(0, +) }
+        var text: String { isRest ? "(other commands)" : shape.text }
+    }
+
+    /// More shapes than anybody reads are counted together: what is kept here is bounded.
+    private static let groupsMax = 1000
+
+    private var groupsByKey: [CommandShape.Key: Group] = [:]
+    private var rest: Group?
+
+    /// Those with the most tasks first.
+    var groups: [Group] {
+        (groupsByKey.values + [rest].compactMap(\.self)).sorted { ($1.taskCount, $0.text) < ($0.taskCount, $1.text) }
+    }
+
+    /// Lines that are no tasks are left out.
+    mutating func add(_ result: TaskResult) {
+        guard let line = try? TaskLine(parsing: result.line) else { return }
+        let shape = CommandShape(line)
+        if groupsByKey[shape.key] != nil || groupsByKey.count < Self.groupsMax {
+            groupsByKey[shape.key, default: Group(shape: shape)].add(result, line, shape)
+        } else {
+            if rest == nil { rest = Group(shape: shape, isRest: true) }
+            rest?.add(result, line, shape)
+        }
+    }
+}
+
+extension ResultSummary.Group {
+    fileprivate mutating func add(_ result: TaskResult, _ line: TaskLine, _ other: CommandShape) {
+        shape.add(other)
+        taskCount += 1
+        if !result.succeeded { failuresByCause[result.causeWord, default: 0] += 1 }
+        if line.memoryBytes > 0 { memoryCapBytes = max(memoryCapBytes ?? 0, line.memoryBytes) }
+        if result.causeWord == "oom", line.memoryBytes > 0 {
+            memoryCapBytesMet = max(memoryCapBytesMet ?? 0, line.memoryBytes)
+        }
+        // What never ran took no time and no memory: it would only make the others look small.
+        switch result.outcome?.cause {
+        case .launch, .cancelled, .nodeLost, nil: return
+        case .exit, .signal, .oom, .timeout, .memoryPressure: break
+        }
+        if let usage = result.outcome?.usage {
+            wallSeconds.add(usage.wallSeconds)
+            if let bytes = usage.memoryPeakBytes { memoryPeakBytes.add(Double(bytes)) }
+        }
+    }
+
+    /// A fifth more than the most that was used, or twice the cap where that was too little, rounded up to what is easily
+    /// written; nil where no peak is known.
+    var memoryBytesToAskFor: UInt64? {
+        guard memoryPeakBytes.count > 0 else { return nil }
+        let wanted = max(memoryPeakBytes.maximum * 1.2, Double(memoryCapBytesMet ?? 0) * 2)
+        let megabyte = Double(1 << 20)
+        let step =
+            wanted <= 128 * megabyte ? 8 : wanted <= 1024 * megabyte ? 32 : wanted <= 8192 * megabyte ? 256 : 1024
+        return UInt64((wanted / megabyte / Double(step)).rounded(.up)) * UInt64(step) << 20
+    }
+
+    /// As a task line takes it: `96M`, `2.25G`.
+    var memoryToAskFor: String? {
+        guard let bytes = memoryBytesToAskFor else { return nil }
+        if bytes < 1 << 30 { return "\(bytes >> 20)M" }
+        let quarters = (bytes >> 20) * 4 / 1024
+        let fraction = ["", ".25", ".5", ".75"][Int(quarters % 4)]
+        return "\(quarters / 4)\(fraction)G"
+    }
+
+    /// Four lines for people.
+    var paragraph: String {
+        var lines = [TerminalText.escaped(text)]
+        let causes = failuresByCause.sorted { $0.key < $1.key }.map { "\(grouped($0.value)) \($0.key)" }
+        let failures = failureCount == 0 ? "" : ", \(grouped(failureCount)) failed (\(causes.joined(separator: ", ")))"
+        lines.append("  tasks   \(grouped(taskCount))\(failures)")
+        if let spread = spread(wallSeconds, AmountText.roundedSeconds) { lines.append("  wall    \(spread)") }
+        if let spread = spread(memoryPeakBytes, { AmountText.memory(UInt64($0)) }) {
+            let cap = memoryCapBytes.map { "cap \(AmountText.memory($0))" } ?? "no cap"
+            let advice = memoryToAskFor.map { ", ask for \($0)" } ?? ""
+            lines.append("  memory  \(spread), \(cap)\(advice)")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private func spread(_ values: Distribution, _ text: (Double) -> String) -> String? {
+        guard let median = values.percentile(0.5), let late = values.percentile(0.95) else { return nil }
+        return "p50 \(text(median)), p95 \(text(late)), max \(text(values.maximum))"
+    }
+
+    var json: String {
+        var causes = JSONObjectWriter()
+        for (cause, count) in failuresByCause.sorted(by: { $0.key < $1.key }) { causes.field(cause, count) }
+        var writer = JSONObjectWriter()
+        writer.field("command", text)
+        writer.field("tasks", taskCount)
+        writer.field("failed", failureCount)
+        writer.field("failed_by_cause", json: causes.bytes)
+        for (name, share) in [("p50", 0.5), ("p95", 0.95), ("max", 1.0)] {
+            writer.field("wall_seconds_\(name)", value(wallSeconds, share))
+        }
+        for (name, share) in [("p50", 0.5), ("p95", 0.95), ("max", 1.0)] {
+            writer.field("memory_peak_bytes_\(name)", value(memoryPeakBytes, share).map { UInt64($0) })
+        }
+        writer.field("memory_cap_bytes", memoryCapBytes)
+        writer.field("memory_bytes_to_ask_for", memoryBytesToAskFor)
+        writer.field("memory_to_ask_for", memoryToAskFor)
+        return writer.text
+    }
+
+    private func value(_ values: Distribution, _ share: Double) -> Double? {
+        share == 1 ? (values.count > 0 ? values.maximum : nil) : values.percentile(share)
+    }
+}

@@ -10,6 +10,10 @@ public struct FileStatus: Sendable {
     public let ownerIdentifier: UInt32
     public let permissions: UInt32
     public let sizeBytes: Int64
+    /// When its content last changed, in seconds since 1970.
+    public let modifiedUnixSeconds: Double
+    /// Tells it from every other file of its file system, a later one of the same name included.
+    public let inode: UInt64
 
     init(_ status: stat) {
         isDirectory = status.st_mode & S_IFMT == S_IFDIR
@@ -17,6 +21,8 @@ public struct FileStatus: Sendable {
         ownerIdentifier = status.st_uid
         permissions = status.st_mode & 0o7777
         sizeBytes = Int64(status.st_size)
+        modifiedUnixSeconds = Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9
+        inode = UInt64(status.st_ino)
     }
 }
 

@@ -8,8 +8,10 @@ public struct StandardStream: Sendable {
     public let descriptor: Int32
 
     /// Writes all of `text`, or says why not: EPIPE when its reader is gone, ENOSPC when its disk is full.
-    public func writeAll(_ text: String) throws(SystemError) {
-        let bytes = Array(text.utf8)
+    public func writeAll(_ text: String) throws(SystemError) { try writeAll(bytes: Array(text.utf8)) }
+
+    /// Writes all of `bytes`, or says why not.
+    public func writeAll(bytes: [UInt8]) throws(SystemError) {
         var done = 0
         while done < bytes.count {
             let step = bytes.withUnsafeBytes { buffer in

@@ -57,7 +57,10 @@ public struct TaskLine: Hashable, Sendable {
     }
 
     /// A short name for the task, good as a file name: 16 hex digits, the FNV-1a hash of its line.
-    public var identifier: String {
+    public var identifier: String { Self.identifier(of: text) }
+
+    /// The short name of a line, also of one that is no task.
+    public static func identifier(of text: String) -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
         let digits = String(hash, radix: 16)

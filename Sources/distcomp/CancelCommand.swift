@@ -10,28 +10,48 @@ struct CancelCommand: ParsableCommand {
         abstract: "Take tasks back: one that waits fails as cancelled, one that runs is stopped.",
         discussion: """
             Examples:
+              distcomp cancel 4f2a
               distcomp cancel 'shell:5:8:2:300:./cachesim trace.bin lru'
+              distcomp cancel '*cachesim * lru*'
             """)
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "The lines of the tasks.")
-    var lines: [String]
+    @OptionGroup var selection: TaskSelection
+
+    @Flag(name: .shortAndLong, help: "Say nothing of what was cancelled.")
+    var quiet = false
 
     func run() throws {
         var missed = false
         try connection.withQueue { queue in
-            for line in lines {
-                let shown = TerminalText.escaped(line)
-                switch try queue.cancel(line) {
-                case .cancelled: try show("cancelled: \(shown)\n")
-                case .stopping: try show("stopping: \(shown)\n")
-                case .notFound:
+            for task in selection.tasks {
+                var count = 0
+                do {
+                    try queue.forEachLine(named: task, in: [.todo, .inProgress]) { line throws(CommandError) in
+                        let isCancelled = try cancel(line, queue)
+                        count += isCancelled ? 1 : 0
+                        return true
+                    }
+                } catch CommandError.noSuchTask {
+                }
+                if count == 0 {
                     missed = true
-                    standardError.write("distcomp: neither waiting nor running: \(shown)\n")
+                    standardError.write("distcomp: neither waiting nor running: \(TerminalText.escaped(task))\n")
                 }
             }
         }
         if missed { throw CommandError.reported }
+    }
+
+    /// Whether it was still there to be cancelled.
+    private func cancel(_ line: String, _ queue: QueueClient) throws(CommandError) -> Bool {
+        let shown = TerminalText.escaped(line)
+        switch try queue.cancel(line) {
+        case .cancelled: if !quiet { try show("cancelled: \(shown)\n") }
+        case .stopping: if !quiet { try show("stopping: \(shown)\n") }
+        case .notFound: return false
+        }
+        return true
     }
 }

@@ -9,6 +9,8 @@ enum CommandError: Error {
     case usage(String)
     /// Redis cannot be reached or does not let us in.
     case unreachable(String)
+    /// What the person named is not in the queue.
+    case noSuchTask(String)
     /// Something else failed.
     case failed(String)
     /// Some task failed; all has been said already.
@@ -24,7 +26,7 @@ enum CommandError: Error {
 
     var message: String? {
         switch self {
-        case .usage(let text), .unreachable(let text), .failed(let text): text
+        case .usage(let text), .noSuchTask(let text), .unreachable(let text), .failed(let text): text
         case .tasksFailed, .reported, .readerGone, .interrupted: nil
         }
     }
@@ -33,7 +35,7 @@ enum CommandError: Error {
         switch self {
         case .readerGone: 0
         case .tasksFailed, .failed: 1
-        case .usage, .reported: 2
+        case .usage, .noSuchTask, .reported: 2
         case .unreachable: 3
         case .interrupted: 130  // What shells report for SIGINT.
         }
@@ -41,9 +43,12 @@ enum CommandError: Error {
 }
 
 /// Prints what was asked for. A listing that could not be written is no success.
-func show(_ text: String) throws(CommandError) {
+func show(_ text: String) throws(CommandError) { try show(bytes: Array(text.utf8)) }
+
+/// Prints bytes as they are, such as the output of a task.
+func show(bytes: [UInt8]) throws(CommandError) {
     do {
-        try standardOutput.writeAll(text)
+        try standardOutput.writeAll(bytes: bytes)
     } catch  where error.code == ErrorCode.brokenPipe {
         throw .readerGone
     } catch {

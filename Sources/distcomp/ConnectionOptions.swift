@@ -36,7 +36,9 @@ struct ServerOptions: ParsableArguments {
         } catch {
             throw CommandError.usage(error.description)
         }
-        return try body(try QueueClient(target, prefix: configuration.keyPrefix))
+        let queue = try QueueClient(target, prefix: configuration.keyPrefix)
+        queue.settings = configuration
+        return try body(queue)
     }
 
     private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {

@@ -6,6 +6,8 @@ import TaskQueue
 
 final class QueueClient {
     let keys: QueueKeys
+    /// What conf.json says, where the queue is a fleet's.
+    var settings = Configuration()
     /// Called before each wait for Redis: what has been collected to be printed is not held up by it.
     var beforeWaiting: () throws(CommandError) -> Void = {}
     private let client: BlockingRedisClient

@@ -1,0 +1,144 @@
+// Everything the queue knows about one task, and what its waiting depends on: read without changing anything, and without
+// going through more than the task's own entries and the heads of the index.
+
+import RedisClient
+import TaskModel
+
+/// What the queue knows of one line.
+public struct TaskStanding: Sendable {
+    public var isWaiting = false
+    /// Who runs it.
+    public var worker: String?
+    /// Its value in finished_tasks.
+    public var finishedValue: [UInt8]?
+    /// Its value in failed_tasks: the workers it failed on, each followed by a comma.
+    public var failedValue: [UInt8]?
+    public var reason: [UInt8]?
+    /// `token {record}` of its last attempt.
+    public var outcome: [UInt8]?
+    /// It failed and has another try to come.
+    public var isRetrying = false
+    /// How often it was tried, where it is not done with.
+    public var attempts = 0
+    /// When its next try is due, by the server's clock in milliseconds.
+    public var dueMilliseconds: Int?
+    /// How many waiting tasks go before it; nil where the index does not know it.
+    public var aheadCount: Int?
+    /// The server's clock when this was read, in milliseconds since 1970.
+    public var serverMilliseconds = 0
+
+    public init() {}
+
+    /// The workers it failed on.
+    public var failedOn: [String] {
+        failedValue.map { String(decoding: $0, as: UTF8.self).split(separator: ",").map(String.init) } ?? []
+    }
+
+    public var isKnown: Bool { isWaiting || worker != nil || finishedValue != nil || failedValue != nil }
+}
+
+/// Reads what the queue knows of one line: ask `requests` in one pipeline and give the answers to `parse`.
+public struct ReadStanding: Sendable {
+    private let keys: QueueKeys
+    private let line: [UInt8]
+    private let task: TaskLine?
+
+    public init(_ line: String, keys: QueueKeys) {
+        self.keys = keys
+        self.line = Array(line.utf8)
+        task = try? TaskLine(parsing: line)
+    }
+
+    public var requests: [RedisRequest] {
+        let fields: [(String, String)] = [
+            ("HEXISTS", keys.todo), ("HGET", keys.inProgress), ("HGET", keys.finished), ("HGET", keys.failed),
+            ("HGET", keys.failReason), ("HGET", keys.outcomes), ("SISMEMBER", keys.retrying),
+            ("HGET", keys.prefix + "distcomp:attempts"),
+        ]
+        return fields.map { .command(RedisCommand(bytes: [Array($0.utf8), Array($1.utf8), line])) } + [
+            .command(
+                RedisCommand(bytes: [Array("ZSCORE".utf8), Array((keys.prefix + "distcomp:delayed").utf8), delayed])),
+            .command(RedisCommand("TIME")),
+        ]
+    }
+
+    /// How a line that waits for its retry is noted.
+    private var delayed: [UInt8] {
+        guard let task else { return line }
+        return Array("\(task.memoryBytes) \(task.millicores) \(task.priority)\n".utf8) + line
+    }
+
+    public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
+        guard values.count == 10, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+            let microseconds = time[1].int
+        else { throw .unexpectedReply("a look at one task") }
+        for value in values { if let error = value.error { throw QueueError(error) } }
+        var standing = TaskStanding()
+        standing.isWaiting = values[0].int == 1
+        standing.worker = values[1].string
+        standing.finishedValue = values[2].bytes
+        standing.failedValue = values[3].bytes
+        standing.reason = values[4].bytes
+        standing.outcome = values[5].bytes
+        standing.isRetrying = values[6].int == 1
+        standing.attempts = values[7].int ?? 0
+        standing.dueMilliseconds = milliseconds(values[8])
+        standing.serverMilliseconds = seconds &* 1000 &+ microseconds / 1000
+        return standing
+    }
+}
+
+/// The classes of the index with how many wait in each: what nobody is large enough for is known from these few names.
+public struct ReadClasses: Sendable {
+    /// More than this many classes of memory and cores are not looked at.
+    public static let classesMax = 5000
+
+    /// Lines that ask for the same.
+    public struct Class: Equatable, Sendable {
+        public let memoryBytes: UInt64
+        public let millicores: Int
+        /// The workers its lines failed on, each followed by a comma.
+        public let exclusion: String
+        let name: String
+    }
+
+    private let keys: QueueKeys
+
+    public init(keys: QueueKeys) { self.keys = keys }
+
+    public var request: RedisRequest {
+        .command(RedisCommand("ZRANGE", keys.prefix + "distcomp:classes", "0", String(Self.classesMax - 1)))
+    }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> [Class] {
+        guard let names = try elements(value) else { throw .unexpectedReply("ZRANGE") }
+        return names.compactMap { name in
+            guard let name = name.string else { return nil }
+            let fields = name.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard fields.count == 3, let memory = UInt64(fields[0]), let millicores = Int(fields[1]) else { return nil }
+            return Class(memoryBytes: memory, millicores: millicores, exclusion: String(fields[2]), name: name)
+        }
+    }
+
+    /// How many lines wait in the class.
+    public func count(of members: Class) -> RedisRequest { .command(RedisCommand("ZCARD", key(members))) }
+
+    /// How many lines of the class come before a place in the order; see `place(of:)`.
+    public func count(of members: Class, before score: Double) -> RedisRequest {
+        .command(RedisCommand("ZCOUNT", key(members), "-inf", "(\(score)"))
+    }
+
+    /// The place of a waiting line in the order of all; its answer is nil where the index does not know it.
+    public func place(of line: TaskLine, failedOn: String) -> RedisRequest {
+        let key = keys.prefix + "distcomp:class:\(line.memoryBytes):\(line.millicores):\(failedOn)"
+        return .command(RedisCommand("ZSCORE", key, line.text))
+    }
+
+    private func key(_ members: Class) -> String { keys.prefix + "distcomp:class:" + members.name }
+}
+
+/// A score that is a time; nil where there is none.
+func milliseconds(_ value: RESPValue) -> Int? {
+    if case .double(let number) = value { return Int(exactly: number.rounded()) }
+    return value.int ?? value.string.flatMap { Double($0) }.flatMap { Int(exactly: $0.rounded()) }
+}

@@ -1,0 +1,105 @@
+// The nodes of a queue, ours and old workers alike, with what each has, what it was given, and when it was last heard of.
+
+import LinuxSystem
+import TaskModel
+import TaskQueue
+
+/// One node.
+struct FleetNode {
+    let name: String
+    /// Its line of worker_status; nil where there is none we can read.
+    var report: NodeReport?
+    /// Whether its lease holds; nil for an old worker, which has none.
+    var leaseSecondsLeft: Double?
+    /// What it has for all tasks together, where it said so.
+    var memoryBytes: UInt64?
+    var millicores: Int?
+    /// What it runs, and what those tasks ask for together.
+    var runningCount = 0
+    var memoryBytesAsked: UInt64 = 0
+    var millicoresAsked = 0
+
+    /// How long ago it reported, by this machine's clock.
+    func heardSecondsAgo(nowUnixSeconds: Int64) -> Double? {
+        report.map { Double(max(0, nowUnixSeconds - $0.unixSeconds)) }
+    }
+
+    /// An old worker reports every few seconds; this long without a word is what the old cleanup takes for dead.
+    static let oldWorkerSilenceSecondsMax = 200.0
+
+    func isAlive(nowUnixSeconds: Int64) -> Bool {
+        if let left = leaseSecondsLeft { return left > 0 }
+        return heardSecondsAgo(nowUnixSeconds: nowUnixSeconds).map { $0 <= Self.oldWorkerSilenceSecondsMax } ?? false
+    }
+
+    /// What a task can have here at most.
+    var memoryBytesTotal: UInt64 {
+        memoryBytes ?? UInt64(clamping: Int64(exactly: ((report?.totalMemoryGB ?? 0) * 1_073_741_824).rounded()) ?? 0)
+    }
+
+    var millicoresTotal: Int { millicores ?? Int(((report?.totalCores ?? 0) * 1000).rounded()) }
+
+    /// Whether a task of this size can ever run here.
+    func isLargeEnough(memoryBytes: UInt64, millicores: Int) -> Bool {
+        memoryBytes <= memoryBytesTotal && millicores <= millicoresTotal
+    }
+}
+
+/// All nodes at one moment.
+struct Fleet {
+    var nodes: [FleetNode] = []
+    var isPaused = false
+    var isClosing = false
+    var nowUnixSeconds: Int64 = 0
+
+    var alive: [FleetNode] { nodes.filter { $0.isAlive(nowUnixSeconds: nowUnixSeconds) } }
+}
+
+extension QueueClient {
+    /// Every node in the order of names. What they run is read from in_progress_tasks, which is as long as all that runs;
+    /// - Parameter countingTasks: false where nobody asks for that.
+    func fleet(countingTasks: Bool = true) throws(CommandError) -> Fleet {
+        let values = try pipeline(ReadLeases(keys: keys).requests)
+        let leases = try parsed { () throws(QueueError) in try ReadLeases.parse(values) }
+        var nodes: [String: FleetNode] = [:]
+        for (incarnation, expiry) in leases.expiries {
+            let name = ReadLeases.nodeName(ofIncarnation: incarnation)
+            let left = Double(expiry - leases.serverMilliseconds) / 1000
+            // Of several lives the last counts.
+            nodes[name, default: FleetNode(name: name)].leaseSecondsLeft = max(
+                nodes[name]?.leaseSecondsLeft ?? left, left)
+        }
+        try scan(keys.nodes) { entries in
+            for (field, value) in entries {
+                let name = ReadLeases.nodeName(ofIncarnation: text(field))
+                let numbers = text(value).split(separator: " ")
+                guard numbers.count >= 2, nodes[name] != nil else { continue }
+                nodes[name]?.memoryBytes = UInt64(numbers[0])
+                nodes[name]?.millicores = Int(numbers[1])
+            }
+        }
+        try scan(keys.workerStatus) { entries in
+            for (field, value) in entries {
+                nodes[text(field), default: FleetNode(name: text(field))].report = NodeReport(parsing: text(value))
+            }
+        }
+        if countingTasks { try countTasks(of: &nodes) }
+        return Fleet(
+            nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: leases.isPaused, isClosing: leases.isClosing,
+            nowUnixSeconds: SystemClock.wallSeconds())
+    }
+
+    private func countTasks(of nodes: inout [String: FleetNode]) throws(CommandError) {
+        var counted = nodes
+        try scan(keys.inProgress) { entries in
+            for (field, value) in entries {
+                let line = try? TaskLine(parsing: field)
+                let name = text(value)
+                counted[name, default: FleetNode(name: name)].runningCount += 1
+                counted[name]?.memoryBytesAsked += line?.memoryBytes ?? 0
+                counted[name]?.millicoresAsked += line?.millicores ?? 0
+            }
+        }
+        nodes = counted
+    }
+}

@@ -1,0 +1,223 @@
+// Finding tasks: by their line, by the beginning of their short id, or by a glob; and listing all there are.
+
+import RedisClient
+import TaskModel
+import TaskQueue
+
+/// A task in a listing.
+struct ListedTask {
+    let line: String
+    let state: TaskState
+    let worker: String
+    /// Of its last attempt.
+    let outcome: TaskOutcome?
+    /// Why it failed, or how it ended.
+    let reason: String
+
+    var identifier: String { TaskLine.identifier(of: line) }
+}
+
+extension QueueClient {
+    /// Every task that `filter` wants: what runs, what waits, what has finished, what failed. Ends when `use` wants no more.
+    func forEachTask(
+        _ filter: TaskFilter, _ use: (ListedTask) throws(CommandError) -> Bool
+    ) throws(CommandError) {
+        if filter.wants(.inProgress), filter.causes.isEmpty, filter.sinceUnixSeconds == nil {
+            let isComplete = try scanWhile(keys.inProgress, pattern: filter.pattern) { entries throws(CommandError) in
+                for (field, value) in entries {
+                    let task = ListedTask(
+                        line: text(field), state: .inProgress, worker: text(value), outcome: nil, reason: "")
+                    if filter.includes(node: task.worker, endedAt: nil), !(try use(task)) { return false }
+                }
+                return true
+            }
+            guard isComplete else { return }
+        }
+        if filter.wants(.todo), !(try forEachWaiting(filter, use)) { return }
+        try forEachResult(filter) { result throws(CommandError) in
+            try use(
+                ListedTask(
+                    line: result.line, state: result.state, worker: result.worker, outcome: result.outcome,
+                    reason: result.reason))
+        }
+    }
+
+    /// Whether `use` wanted more to the end. Where a cause, a node or a time is asked for, only what waits for another try is
+    /// meant: nothing else has failed, been anywhere or ended.
+    private func forEachWaiting(
+        _ filter: TaskFilter, _ use: (ListedTask) throws(CommandError) -> Bool
+    ) throws(CommandError) -> Bool {
+        let hasFailed = !filter.causes.isEmpty || filter.node != nil || filter.sinceUnixSeconds != nil
+        return try scanWhile(keys.todo, pattern: filter.pattern) { entries throws(CommandError) in
+            let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
+            let retrying = try areMembers(fields, of: keys.retrying)
+            let retries = zip(fields, retrying).filter(\.1).map(\.0)
+            let records = Dictionary(zip(retries, try values(keys.outcomes, of: retries)), uniquingKeysWith: { $1 })
+            for field in fields {
+                let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
+                let task = ListedTask(
+                    line: text(field), state: .todo, worker: outcome?.worker ?? "", outcome: outcome,
+                    reason: outcome?.reason ?? "")
+                if hasFailed {
+                    guard let outcome, filter.causes.isEmpty || filter.causes.contains(outcome.cause.word),
+                        filter.includes(node: outcome.worker, endedAt: outcome.finishedAtUnixSeconds)
+                    else { continue }
+                }
+                if !(try use(task)) { return false }
+            }
+            return true
+        }
+    }
+}
+
+/// How a person named tasks.
+enum TaskSelector: Equatable {
+    case line(String)
+    /// The first digits of a short id.
+    case identifier(String)
+    case glob(String)
+
+    /// A line is told by its form; what is neither a line nor digits is a glob when it holds what makes one.
+    static func candidates(_ text: String) -> [TaskSelector] {
+        let trimmed = text.trimmingBlanks()
+        var candidates = [TaskSelector.line(trimmed)]
+        let digits = trimmed.lowercased()
+        if (4...16).contains(digits.utf8.count), digits.utf8.allSatisfy({ hexadecimalDigits.contains($0) }) {
+            candidates.append(.identifier(digits))
+        }
+        if trimmed.utf8.contains(where: {
+            $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "[")
+        }) {
+            candidates.append(.glob(trimmed))
+        }
+        return candidates
+    }
+
+    private static let hexadecimalDigits = Set("0123456789abcdef".utf8)
+}
+
+extension QueueClient {
+    /// The line of the only task that `text` names.
+    func line(named text: String) throws(CommandError) -> String {
+        var found: [String] = []
+        _ = try forEachLine(named: text) { line in
+            found.append(line)
+            return found.count < 2
+        }
+        guard found.count == 1 else {
+            throw .usage("\(TerminalText.escaped(text)) names several tasks; give one of them (distcomp tasks --match)")
+        }
+        return found[0]
+    }
+
+    /// Every line that `text` names: itself, or that of the short id it begins, or those it matches as a glob; each once. Ends
+    /// when `use` wants no more. None at all is an error.
+    ///
+    /// - Parameter states: only tasks there.
+    func forEachLine(
+        named text: String, in states: Set<TaskState> = Set(TaskState.allCases),
+        _ use: (String) throws(CommandError) -> Bool
+    ) throws(CommandError) {
+        for candidate in TaskSelector.candidates(text) {
+            switch candidate {
+            case .line(let line):
+                guard try exists(line, in: states) else { continue }
+                _ = try use(line)
+                return
+            case .identifier(let digits):
+                guard let line = try line(identifier: digits, in: states) else { continue }
+                _ = try use(line)
+                return
+            case .glob(let pattern):
+                var count = 0
+                try forEachName(pattern: pattern, in: states) { line throws(CommandError) in
+                    count += 1
+                    return try use(line)
+                }
+                if count > 0 { return }
+            }
+        }
+        throw .noSuchTask(
+            "no such task: \(TerminalText.shortened(TerminalText.escaped(text), to: 200)): "
+                + "give its line, the first digits of its id, or a glob (see distcomp tasks)")
+    }
+
+    private func key(of state: TaskState) -> String {
+        switch state {
+        case .todo: keys.todo
+        case .inProgress: keys.inProgress
+        case .finished: keys.finished
+        case .failed: keys.failed
+        }
+    }
+
+    private func exists(_ line: String, in states: Set<TaskState>) throws(CommandError) -> Bool {
+        let requests = states.map { RedisRequest.command(RedisCommand("HEXISTS", key(of: $0), line)) }
+        return try pipeline(requests).contains { $0.int == 1 }
+    }
+
+    /// The line whose short id begins so. All lines are looked at: that there is only one, nothing else tells.
+    private func line(identifier digits: String, in states: Set<TaskState>) throws(CommandError) -> String? {
+        var found: [String] = []
+        try forEachName(pattern: nil, in: states) { line in
+            if TaskLine.identifier(of: line).hasPrefix(digits), !found.contains(line) { found.append(line) }
+            return found.count < 4
+        }
+        guard found.count > 1 else { return found.first }
+        let identifiers = found.map { TaskLine.identifier(of: $0) }.joined(separator: ", ")
+        throw .usage(
+            "\(digits) begins the ids of several tasks (\(identifiers)\(found.count > 3 ? ", ..." : "")): give more")
+    }
+
+    /// The lines in these states, each once.
+    private func forEachName(
+        pattern: String?, in states: Set<TaskState>, _ use: (String) throws(CommandError) -> Bool
+    ) throws(CommandError) {
+        for state in TaskState.allCases where states.contains(state) {
+            let isComplete = try scanWhile(key(of: state), pattern: pattern) { entries throws(CommandError) in
+                let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
+                // What failed and waits for another try is in todo as well.
+                let isListed =
+                    state == .failed && states.contains(.todo) ? try areMembers(fields, of: keys.retrying) : []
+                for (index, field) in fields.enumerated() where isListed.isEmpty || !isListed[index] {
+                    if !(try use(text(field))) { return false }
+                }
+                return true
+            }
+            guard isComplete else { return }
+        }
+    }
+
+    /// What the queue knows of a line.
+    func standing(of line: String) throws(CommandError) -> TaskStanding {
+        let values = try pipeline(ReadStanding(line, keys: keys).requests)
+        return try parsed { () throws(QueueError) in try ReadStanding.parse(values) }
+    }
+
+    /// How many waiting tasks go before this one; nil where the index does not know it.
+    func countAhead(of line: TaskLine, _ standing: TaskStanding) throws(CommandError) -> Int? {
+        let reading = ReadClasses(keys: keys)
+        let failedOn = standing.failedValue.map { text($0) } ?? ""
+        let values = try pipeline([reading.place(of: line, failedOn: failedOn), reading.request])
+        guard values.count == 2, let score = values[0].number else { return nil }
+        let classes = try parsed { () throws(QueueError) in try ReadClasses.parse(values[1]) }
+        return try pipeline(classes.map { reading.count(of: $0, before: score) }).reduce(0) { $0 + ($1.int ?? 0) }
+    }
+}
+
+extension RESPValue {
+    /// A score, as either version of the protocol spells it.
+    fileprivate var number: Double? {
+        if case .double(let number) = self { return number }
+        return int.map(Double.init) ?? string.flatMap { Double($0) }
+    }
+}
+
+extension String {
+    fileprivate func trimmingBlanks() -> String {
+        var rest = self[...]
+        while rest.first?.isWhitespace == true { rest.removeFirst() }
+        while rest.last?.isWhitespace == true { rest.removeLast() }
+        return String(rest)
+    }
+}

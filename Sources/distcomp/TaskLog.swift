@@ -1,0 +1,171 @@
+// The output of a task, from the nearest place that has it: its file on this machine, or what its node reported.
+
+import LinuxSystem
+import TaskModel
+import TaskQueue
+
+/// Reads and follows one of the two streams of tasks.
+struct TaskLog {
+    let queue: QueueClient
+    /// Where the node keeps the output of tasks, a folder each.
+    let resultDirectory: String
+    /// The name of the node on this machine; nil when all tasks of the queue run here.
+    let ownName: String?
+    /// `stdout` or `stderr`.
+    let stream: String
+    let printer: LogPrinter
+
+    private static let chunkBytes = 64 << 10
+
+    /// Prints what there is.
+    func print(_ line: String) throws(CommandError) {
+        let details = try queue.details(of: line)
+        if let path = localPath(details), let file = LogFile(path) {
+            try copy(file)
+            return try printer.finish()
+        }
+        try printReported(details)
+    }
+
+    /// Prints what there is and what comes, until the task has ended.
+    func follow(_ line: String) throws(CommandError) {
+        var file: LogFile?
+        var isTold = false
+        while true {
+            // Looked at before reading: what was written up to the end is then read after it.
+            let details = try queue.details(of: line)
+            if details.state == .inProgress, let path = localPath(details) {
+                if file.map({ !$0.isCurrent }) ?? true { file = LogFile(path) ?? file }
+                if let file { try copy(file) }
+            } else if details.state == .inProgress {
+                throw .usage(
+                    "it runs on \(details.standing.worker ?? ""): follow it there, or see what was reported once it has ended"
+                )
+            } else if details.state == .todo {
+                if !isTold { standardError.write("distcomp: it waits; see distcomp why\n") }
+                isTold = true
+            } else {
+                guard let last = file ?? localPath(details).flatMap({ LogFile($0) }) else {
+                    return try printReported(details)
+                }
+                try copy(last)
+                return try printer.finish()
+            }
+            pause(milliseconds: 200)
+        }
+    }
+
+    private func copy(_ file: LogFile) throws(CommandError) {
+        while true {
+            let bytes: [UInt8]
+            do {
+                bytes = try file.next(Self.chunkBytes)
+            } catch {
+                throw .failed("\(error)")
+            }
+            if bytes.isEmpty { return }
+            try printer.print(bytes)
+        }
+    }
+
+    /// The file on this machine; nil when it is another machine's.
+    private func localPath(_ details: TaskDetails) -> String? {
+        if details.state == .inProgress, let worker = details.standing.worker {
+            guard ownName.map({ $0 == worker }) ?? true else { return nil }
+            return "\(resultDirectory)/\(TaskLine.identifier(of: details.line))/\(stream)"
+        }
+        guard let outcome = details.result?.outcome else { return nil }
+        let path = stream == "stdout" ? outcome.stdoutPath : outcome.stderrPath
+        guard !path.isEmpty, let status = try? FileSystem.status(of: path), status.isRegular else { return nil }
+        // A file of that name may be left of an earlier attempt here: this one was written while the task ran.
+        guard let ended = outcome.finishedAtUnixSeconds else { return path }
+        let written = status.modifiedUnixSeconds
+        return written >= ended - outcome.usage.wallSeconds - 2 && written <= ended + 2 ? path : nil
+    }
+
+    private func printReported(_ details: TaskDetails) throws(CommandError) {
+        guard let result = details.result else {
+            let place = details.standing.worker.map { "it runs on \($0), which has its output" } ?? "it has not run yet"
+            throw .usage("nothing was reported: \(place)")
+        }
+        let path = stream == "stdout" ? result.outcome?.stdoutPath : result.outcome?.stderrPath
+        let file = path.map { $0.isEmpty ? "" : " (\(result.worker): \($0))" } ?? ""
+        if stream == "stderr" {
+            standardError.write("distcomp: the end of it, as \(result.worker) reported\(file)\n")
+            try printer.print(Array((result.outcome?.stderrTail ?? "").utf8))
+        } else if let output = result.standardOutputJSON {
+            try printer.print(Array((JSONText.unquoted(output) ?? "").utf8))
+        } else {
+            throw .failed("the standard output of a task that failed stays on its node\(file)")
+        }
+        try printer.finish()
+    }
+}
+
+/// A file that may still grow, and the place up to which it was read.
+final class LogFile {
+    private let path: String
+    private let descriptor: SharedDescriptor
+    private let inode: UInt64
+    private var offset: Int64 = 0
+
+    init?(_ path: String) {
+        guard let status = try? FileSystem.status(of: path), status.isRegular,
+            let file = try? OwnedDescriptor.open(path, [.readOnly])
+        else { return nil }
+        self.path = path
+        descriptor = SharedDescriptor(file)
+        inode = status.inode
+    }
+
+    /// Whether the name still means this file: another attempt has a new one.
+    var isCurrent: Bool { (try? FileSystem.status(of: path))?.inode == inode }
+
+    func next(_ bytesMax: Int) throws(SystemError) -> [UInt8] {
+        let bytes = try descriptor.read(at: offset, count: bytesMax, subject: path)
+        offset += Int64(bytes.count)
+        return bytes
+    }
+}
+
+/// Prints what a task wrote: as it is, or so that a terminal is not disturbed by it.
+final class LogPrinter {
+    private let isRaw: Bool
+    /// The beginning of a character whose rest is still to come.
+    private var rest: [UInt8] = []
+
+    init(isRaw: Bool) { self.isRaw = isRaw }
+
+    func print(_ bytes: [UInt8]) throws(CommandError) {
+        if isRaw { return try show(bytes: bytes) }
+        let all = rest + bytes
+        let end = Self.endOfWholeCharacters(all)
+        rest = Array(all[end...])
+        try show(Self.escaped(String(decoding: all[..<end], as: UTF8.self)))
+    }
+
+    /// What is left of a character that never became whole.
+    func finish() throws(CommandError) {
+        if !rest.isEmpty { try show(Self.escaped(String(decoding: rest, as: UTF8.self))) }
+        rest = []
+    }
+
+    /// Lines and tabs stay.
+    static func escaped(_ text: String) -> String {
+        text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            line.split(separator: "\t", omittingEmptySubsequences: false)
+                .map { TerminalText.escaped(String($0)) }.joined(separator: "\t")
+        }.joined(separator: "\n")
+    }
+
+    private static func endOfWholeCharacters(_ bytes: [UInt8]) -> Int {
+        // A lead byte among the last three that announces more than there is.
+        for back in 1...3 where back <= bytes.count {
+            let byte = bytes[bytes.count - back]
+            if byte & 0xC0 == 0x80 { continue }
+            let length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
+            return length > back ? bytes.count - back : bytes.count
+        }
+        return bytes.count
+    }
+}

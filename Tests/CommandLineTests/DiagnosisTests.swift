@@ -1,0 +1,197 @@
+import TaskModel
+import TaskQueue
+import Testing
+
+@testable import distcomp
+
+@Suite("why a task is where it is")
+struct DiagnosisTests {
+    private let now: Int64 = 1_700_000_000
+
+    /// A live node of ours with 8 GB and 4 cores.
+    private func node(
+        _ name: String, gigabytes: UInt64 = 8, cores: Int = 4, running: Int = 0, askedGigabytes: UInt64 = 0,
+        leaseSecondsLeft: Double? = 20, heardSecondsAgo: Int64 = 3, usedGigabytes: Double = 1
+    ) -> FleetNode {
+        var node = FleetNode(name: name)
+        node.report = NodeReport(
+            unixSeconds: now - heardSecondsAgo, usedCores: 0, totalCores: Double(cores), usedMemoryGB: usedGigabytes,
+            totalMemoryGB: Double(gigabytes))
+        node.leaseSecondsLeft = leaseSecondsLeft
+        node.memoryBytes = gigabytes << 30
+        node.millicores = cores * 1000
+        node.runningCount = running
+        node.memoryBytesAsked = askedGigabytes << 30
+        node.millicoresAsked = running * 1000
+        return node
+    }
+
+    private func fleet(_ nodes: FleetNode...) -> Fleet { Fleet(nodes: nodes, nowUnixSeconds: now) }
+
+    private func waiting(_ change: (inout TaskStanding) -> Void = { _ in }) -> TaskStanding {
+        var standing = TaskStanding()
+        standing.isWaiting = true
+        standing.aheadCount = 0
+        standing.serverMilliseconds = Int(now) * 1000
+        change(&standing)
+        return standing
+    }
+
+    private func explain(
+        _ standing: TaskStanding, _ fleet: Fleet, line: String = "shell:5:2:1:./simulate", _ result: TaskResult? = nil
+    ) -> Diagnosis {
+        Diagnosis(try? TaskLine(parsing: line), standing, result: result, fleet)
+    }
+
+    @Test("with room and a turn, nothing hinders it")
+    func ready() {
+        let diagnosis = explain(waiting(), fleet(node("a")))
+        #expect(diagnosis.because == "ready")
+        #expect(diagnosis.sentence == "Nothing hinders it: a has room, and no task is before it.")
+    }
+
+    @Test("no node is alive: none at all, one whose lease is over, an old worker that is silent")
+    func noNode() {
+        #expect(explain(waiting(), fleet()).sentence.hasPrefix("No node is alive: start distcompd"))
+        let dead = explain(waiting(), fleet(node("a", leaseSecondsLeft: -5, heardSecondsAgo: 65)))
+        #expect(dead.because == "no-node")
+        #expect(dead.sentence.contains("(a was last heard of 1:05 min ago)"), "\(dead.sentence)")
+        #expect(
+            explain(waiting(), fleet(node("old", leaseSecondsLeft: nil, heardSecondsAgo: 500))).because == "no-node")
+        #expect(explain(waiting(), fleet(node("old", leaseSecondsLeft: nil, heardSecondsAgo: 100))).because == "ready")
+    }
+
+    @Test("no live node is large enough, by memory or by cores")
+    func tooLarge() {
+        let memory = explain(waiting(), fleet(node("a"), node("b", gigabytes: 16)), line: "shell:5:64:1:x")
+        #expect(memory.because == "too-large")
+        #expect(
+            memory.sentence == "No live node is large enough: it asks for 64 GB and 1 core; the largest, b, has 16 GB "
+                + "and 4 cores. Submit it with less, or start a larger node.")
+        let cores = explain(
+            waiting(), fleet(node("a"), node("b", cores: 64, leaseSecondsLeft: -1)), line: "shell:5:1:8:x")
+        #expect(cores.because == "too-large", "a dead node helps nobody")
+    }
+
+    @Test("all that could run it are busy: with memory, with cores, with as many tasks as cores")
+    func busy() {
+        let standing = waiting { $0.aheadCount = 340 }
+        let full = explain(
+            standing, fleet(node("a", running: 2, askedGigabytes: 7), node("b", running: 4), node("c", gigabytes: 1)))
+        #expect(full.because == "busy")
+        #expect(
+            full.sentence
+                == "It waits for its turn: all 2 nodes it could run on are busy with 6 tasks, and 340 tasks before it.")
+        let one = explain(waiting(), fleet(node("a", running: 4)), line: "shell:5:0:0:x")
+        #expect(one.sentence == "It waits for its turn: a is busy with 4 tasks, and no task is before it.")
+    }
+
+    @Test("where it failed it waits for the others, and is taken there again when there are none")
+    func excluded() {
+        let standing = waiting {
+            $0.failedValue = Array("a,a,".utf8)
+            $0.isRetrying = true
+        }
+        let failed = result("shell:5:2:1:./simulate", .exit(code: 3))
+        let other = explain(standing, fleet(node("a"), node("b", running: 4)), failed)
+        #expect(other.because == "busy")
+        #expect(
+            other.sentence.hasSuffix("b is busy with 4 tasks, and no task is before it. It failed on a (exit 3)."),
+            "\(other.sentence)")
+        #expect(explain(standing, fleet(node("a")), failed).because == "ready")
+    }
+
+    @Test("it waits for its retry until a time")
+    func retry() {
+        let standing = waiting {
+            $0.failedValue = Array("a,".utf8)
+            $0.dueMilliseconds = Int(now) * 1000 + 12_000
+        }
+        let diagnosis = explain(standing, fleet(node("a")), result("shell:5:2:1:./simulate", .exit(code: 3)))
+        #expect(diagnosis.because == "retry")
+        #expect(diagnosis.sentence.contains("(in 12 s): it failed on a (exit 3)."), "\(diagnosis.sentence)")
+        let due = waiting { $0.dueMilliseconds = Int(now) * 1000 - 1 }
+        #expect(explain(due, fleet(node("a"))).because == "ready")
+    }
+
+    @Test("the whole queue stands: paused, or closing")
+    func stopped() {
+        var paused = fleet(node("a"))
+        paused.isPaused = true
+        #expect(explain(waiting(), paused).sentence == "The queue is paused: distcomp resume lets it go on.")
+        var closing = paused
+        closing.isClosing = true
+        #expect(explain(waiting(), closing).because == "closing")
+    }
+
+    @Test("memory that others use is named, and a line the index does not know")
+    func others() {
+        let short = explain(waiting(), fleet(node("a", usedGigabytes: 7.5)))
+        #expect(short.because == "memory-short")
+        #expect(short.sentence.contains("a has only 512 MB left"), "\(short.sentence)")
+        #expect(explain(waiting { $0.aheadCount = nil }, fleet(node("a"))).because == "not-indexed")
+        #expect(explain(waiting(), fleet(node("a")), line: "nonsense").because == "not-a-task")
+    }
+
+    @Test("it runs, or its node has gone")
+    func running() {
+        var standing = TaskStanding()
+        standing.worker = "a"
+        #expect(explain(standing, fleet(node("a"))).sentence == "It runs on a.")
+        standing.attempts = 2
+        #expect(explain(standing, fleet(node("a"))).sentence == "It runs on a, for the 3rd time.")
+        let gone = explain(standing, fleet(node("a", leaseSecondsLeft: -1, heardSecondsAgo: 40), node("b")))
+        #expect(gone.because == "node-lost")
+        #expect(
+            gone.sentence.contains("a, which has not been heard of for 40 s: another node puts it back"),
+            "\(gone.sentence)")
+        #expect(explain(standing, fleet()).sentence.contains("distcomp cleanup"))
+    }
+
+    @Test("it has ended, with what to do about it")
+    func ended() {
+        var standing = TaskStanding()
+        standing.finishedValue = Array("a: \"\"".utf8)
+        let finished = explain(standing, fleet(), result("x", wallSeconds: 3.21))
+        #expect(finished.because == "finished")
+        #expect(
+            finished.sentence.hasPrefix("It has finished on node1 at ") && finished.sentence.hasSuffix(" after 3.2 s."))
+        standing = TaskStanding()
+        standing.failedValue = Array("a,b,a,".utf8)
+        let causes: [(Cause, String)] = [
+            (.oom, "more memory"), (.timeout, "more time"),
+            (.launch(step: "execve", errno: 2, message: ""), "has to be there"),
+            (.exit(code: 1), "tried anew"), (.nodeLost, "Look at what it does"), (.memoryPressure, "more memory free"),
+        ]
+        for (cause, remedy) in causes {
+            let failed = explain(standing, fleet(), result("x", cause))
+            #expect(failed.because == "failed")
+            #expect(failed.sentence.hasPrefix("It has failed for good on a, b at "), "\(failed.sentence)")
+            #expect(failed.sentence.contains(remedy), "\(failed.sentence)")
+        }
+        #expect(explain(TaskStanding(), fleet()).because == "unknown")
+    }
+}
+
+@Suite("naming tasks")
+struct TaskSelectorTests {
+    @Test("a line is tried first, then the digits of an id, then a glob")
+    func candidates() {
+        #expect(TaskSelector.candidates("shell:1:0:0:a") == [.line("shell:1:0:0:a")])
+        #expect(TaskSelector.candidates(" 4F2a ") == [.line("4F2a"), .identifier("4f2a")])
+        #expect(TaskSelector.candidates("4f2") == [.line("4f2")])
+        #expect(TaskSelector.candidates("0123456789abcdef0") == [.line("0123456789abcdef0")])
+        for glob in ["*lru*", "a?b", "[ab]"] { #expect(TaskSelector.candidates(glob) == [.line(glob), .glob(glob)]) }
+    }
+}
+
+@Suite("output of tasks on a terminal")
+struct LogPrinterTests {
+    @Test("what a terminal would obey is written out; lines and tabs stay")
+    func escaped() {
+        #expect(LogPrinter.escaped("a\tb\n\u{1b}[2J\rc\n") == "a\tb\n\\x1b[2J\\rc\n")
+        #expect(LogPrinter.escaped("\r\n") == "\\r\n")
+        #expect(LogPrinter.escaped("äöü 漢字") == "äöü 漢字")
+        #expect(LogPrinter.escaped("") == "")
+    }
+}

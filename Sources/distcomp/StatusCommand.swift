@@ -5,7 +5,15 @@ import TaskModel
 /// `distcomp status`: how the queue stands.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show how many tasks wait, run, have finished, have failed.")
+        commandName: "status",
+        abstract: "Show how many tasks wait, run, have finished, have failed, and how fast it goes.",
+        discussion: """
+            The counts are exact. The rate, and the causes of more than a thousand failures, are estimated from a sample.
+
+            Examples:
+              distcomp status
+              distcomp status --json | jq .todo
+            """)
 
     @OptionGroup var connection: ConnectionOptions
 
@@ -13,22 +21,58 @@ struct StatusCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let counts = try connection.withQueue { try $0.counts() }
-        if json {
-            var writer = JSONObjectWriter()
-            counts.write(to: &writer)
-            try show(writer.text + "\n")
-            return
-        }
+        let overview = try connection.withQueue { try $0.overview() }
+        try show(json ? overview.json + "\n" : overview.text(columns: standardOutput.terminalColumns))
+    }
+}
+
+extension QueueOverview {
+    fileprivate var json: String {
+        var causes = JSONObjectWriter()
+        for (cause, count) in failuresByCause.sorted(by: { $0.key < $1.key }) { causes.field(cause, count) }
+        var writer = JSONObjectWriter()
+        counts.write(to: &writer)
+        writer.field("live_workers", fleet.alive.count)
+        writer.field("rate_per_second", ratePerSecond)
+        writer.field("eta_seconds", etaSeconds)
+        writer.field("failed_by_cause", json: causes.bytes)
+        writer.field("too_large", tooLargeCount)
+        writer.field("paused", fleet.isPaused)
+        writer.field("closing", fleet.isClosing)
+        return writer.text
+    }
+
+    fileprivate func text(columns: Int?) -> String {
         var table = TextTable([("STATE", .left), ("TASKS", .right)])
         table.append(["todo", grouped(counts.todo)])
         table.append(["in progress", grouped(counts.inProgress)])
         table.append(["finished", grouped(counts.finished)])
         table.append(["failed", grouped(counts.failed)])
-        try show(table.rendered(columns: standardOutput.terminalColumns))
-        try show("\(counts.workers) worker\(counts.workers == 1 ? "" : "s")\n")
-        if counts.closeRequested {
-            try show("WORKER_COMMAND_CLOSE is set: workers finish what they run and stop\n")
-        }
+        let lines = remarks.map { line in columns.map { TerminalText.shortened(line, to: $0) } ?? line }
+        return table.rendered(columns: columns) + lines.joined(separator: "\n") + "\n"
     }
+
+    private var remarks: [String] {
+        let silent = counts.workers - fleet.nodes.filter { $0.report != nil && isAlive($0) }.count
+        var lines = [
+            "\(counts.workers) worker\(counts.workers == 1 ? "" : "s")" + (silent > 0 ? ", \(silent) not heard of" : "")
+        ]
+        if let rate = ratePerSecond {
+            let speed = rate < 10 ? oneDecimal(rate) : grouped(Int(rate))
+            lines.append("\(speed) tasks/s" + (etaSeconds.map { ", all over in about \(duration($0))" } ?? ""))
+        }
+        if !failuresByCause.isEmpty {
+            let causes = failuresByCause.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+                .map { "\(grouped($0.value)) \($0.key)" }
+            lines.append("failed by \(isFailuresSampled ? "about " : "")\(causes.joined(separator: ", "))")
+        }
+        if tooLargeCount > 0 {
+            lines.append("\(grouped(tooLargeCount)) waiting ask for more than any live node has: distcomp why")
+        }
+        if fleet.isPaused { lines.append("the queue is paused: distcomp resume lets it go on") }
+        if counts.closeRequested { lines.append("WORKER_COMMAND_CLOSE is set: workers finish what they run and stop") }
+        return lines
+    }
+
+    private func isAlive(_ node: FleetNode) -> Bool { node.isAlive(nowUnixSeconds: fleet.nowUnixSeconds) }
 }

@@ -24,17 +24,16 @@ struct TextTable {
     /// The table, each line ended by a newline; lines longer than `columns` are cut with an ellipsis.
     func rendered(columns: Int?) -> String {
         let all = [headings] + rows
-        let widths = headings.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+        let widths = headings.indices.map { column in all.map { TerminalText.columnCount($0[column]) }.max() ?? 0 }
         return all.map { row in
             var line = ""
             for (column, cell) in row.enumerated() {
                 if column > 0 { line += "  " }
-                let padding = String(repeating: " ", count: widths[column] - cell.count)
+                let padding = String(repeating: " ", count: widths[column] - TerminalText.columnCount(cell))
                 line += alignments[column] == .right ? padding + cell : cell + padding
             }
             while line.last == " " { line.removeLast() }
-            if let columns, line.count > columns { line = String(line.prefix(max(1, columns - 1))) + "…" }
-            return line + "\n"
+            return (columns.map { TerminalText.shortened(line, to: $0) } ?? line) + "\n"
         }.joined()
     }
 }

@@ -5,7 +5,15 @@ import TaskModel
 /// `distcomp workers`: the nodes and what they have.
 struct WorkersCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "workers", abstract: "Show the nodes, what they have, and when they were last heard of.")
+        commandName: "workers",
+        abstract: "Show the nodes: what they have, what their tasks ask for, when they were last heard of.",
+        discussion: """
+            ASKED is what the running tasks of a node ask for together, USED what the whole machine uses.
+
+            Examples:
+              distcomp workers
+              distcomp workers --json
+            """)
 
     @OptionGroup var connection: ConnectionOptions
 
@@ -13,45 +21,61 @@ struct WorkersCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        var rows: [(name: String, report: NodeReport?)] = []
-        try connection.withQueue { queue in
-            try queue.scan(queue.keys.workerStatus) { entries in
-                for (field, value) in entries {
-                    let text = String(decoding: value, as: UTF8.self)
-                    rows.append((String(decoding: field, as: UTF8.self), NodeReport(parsing: text)))
-                }
-            }
+        let fleet = try connection.withQueue { try $0.fleet() }
+        if json {
+            for node in fleet.nodes { try show(object(node, fleet) + "\n") }
+            return
         }
-        rows.sort { $0.name < $1.name }
-        if json { return try printJSON(rows) }
-        var table = TextTable([
-            ("WORKER", .left), ("CORES USED", .right), ("CORES", .right), ("GB USED", .right), ("GB", .right),
-            ("HEARD", .left),
-        ])
-        for (name, report) in rows {
-            guard let report else {
-                table.append([name, "?", "?", "?", "?", "in a form we cannot read"])
-                continue
-            }
-            table.append([
-                name, oneDecimal(report.usedCores), oneDecimal(report.totalCores), oneDecimal(report.usedMemoryGB),
-                oneDecimal(report.totalMemoryGB),
-                "\(duration(Double(max(0, SystemClock.wallSeconds() - report.unixSeconds)))) ago",
-            ])
-        }
-        try show(table.rendered(columns: standardOutput.terminalColumns))
+        try show(fleet.table.rendered(columns: standardOutput.terminalColumns))
     }
 
-    private func printJSON(_ rows: [(name: String, report: NodeReport?)]) throws(CommandError) {
-        for (name, report) in rows {
-            var writer = JSONObjectWriter()
-            writer.field("worker", name)
-            writer.field("unix_seconds", report?.unixSeconds)
-            writer.field("used_cores", report?.usedCores)
-            writer.field("total_cores", report?.totalCores)
-            writer.field("used_memory_gb", report?.usedMemoryGB)
-            writer.field("total_memory_gb", report?.totalMemoryGB)
-            try show(writer.text + "\n")
+    private func object(_ node: FleetNode, _ fleet: Fleet) -> String {
+        var writer = JSONObjectWriter()
+        writer.field("worker", node.name)
+        writer.field("unix_seconds", node.report?.unixSeconds)
+        writer.field("used_cores", node.report?.usedCores)
+        writer.field("total_cores", node.report?.totalCores)
+        writer.field("used_memory_gb", node.report?.usedMemoryGB)
+        writer.field("total_memory_gb", node.report?.totalMemoryGB)
+        writer.field("alive", node.isAlive(nowUnixSeconds: fleet.nowUnixSeconds))
+        writer.field("lease_seconds_left", node.leaseSecondsLeft)
+        writer.field("heard_seconds_ago", node.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds))
+        writer.field("running", node.runningCount)
+        writer.field("asked_cores", Double(node.millicoresAsked) / 1000)
+        writer.field("asked_memory_bytes", node.memoryBytesAsked)
+        writer.field("memory_bytes_for_tasks", node.memoryBytes)
+        return writer.text
+    }
+}
+
+extension Fleet {
+    /// A row a node.
+    var table: TextTable {
+        var table = TextTable([
+            ("WORKER", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
+            ("GB", .right),
+            ("ASKED", .right), ("USED", .right), ("HEARD", .left),
+        ])
+        for node in nodes {
+            let asked = (
+                oneDecimal(Double(node.millicoresAsked) / 1000),
+                oneDecimal(Double(node.memoryBytesAsked) / 1_073_741_824)
+            )
+            let report = node.report
+            table.append([
+                node.name, grouped(node.runningCount), report.map { oneDecimal($0.totalCores) } ?? "?", asked.0,
+                report.map { oneDecimal($0.usedCores) } ?? "?", report.map { oneDecimal($0.totalMemoryGB) } ?? "?",
+                asked.1,
+                report.map { oneDecimal($0.usedMemoryGB) } ?? "?", heard(node),
+            ])
         }
+        return table
+    }
+
+    private func heard(_ node: FleetNode) -> String {
+        guard let seconds = node.heardSecondsAgo(nowUnixSeconds: nowUnixSeconds) else {
+            return node.leaseSecondsLeft == nil ? "in a form we cannot read" : "never"
+        }
+        return "\(duration(seconds)) ago" + (node.isAlive(nowUnixSeconds: nowUnixSeconds) ? "" : ", gone")
     }
 }

@@ -53,11 +53,13 @@ struct CommandLineTests {
 
     @Test("status --json is one object with five integers, before, between and after")
     func status() async throws {
+        let integers: Set = ["todo", "in_progress", "finished", "failed", "workers"]
         try await withFleet { fleet in
             func counts() async throws -> [String: Int] {
                 let result = try await fleet.distcomp("status", "--json")
                 #expect(result.status == 0 && result.outputLines.count == 1)
-                return try #require(try jsonObject(result.output) as? [String: Int])
+                let object = try jsonObject(result.output)
+                return object.compactMapValues { $0 as? Int }.filter { integers.contains($0.key) }
             }
             #expect(try await counts() == ["todo": 0, "in_progress": 0, "finished": 0, "failed": 0, "workers": 0])
             try await fleet.submit(["shell:1:0:0:true", "shell:1:0:0:false"])
@@ -66,7 +68,7 @@ struct CommandLineTests {
             try await fleet.untilIdle()
             #expect(try await counts() == ["todo": 0, "in_progress": 0, "finished": 1, "failed": 1, "workers": 1])
             let text = try await fleet.distcomp("status").output
-            #expect(text.contains("1 worker\n"), "\(text)")
+            #expect(text.contains("1 worker\n") && text.contains("failed by 1 exit\n"), "\(text)")
             try await node.stop()
         }
     }
@@ -82,9 +84,42 @@ struct CommandLineTests {
             let keys: Set = [
                 "worker", "unix_seconds", "used_cores", "total_cores", "used_memory_gb", "total_memory_gb",
             ]
-            #expect(objects.allSatisfy { Set($0.keys) == keys })
+            #expect(objects.allSatisfy { keys.isSubset(of: $0.keys) })
+            #expect(objects[0]["alive"] as? Bool == true && objects[1]["alive"] as? Bool == false)
             #expect(objects[0]["total_cores"] as? Double == Double(Host.coreCount))
             #expect(try await fleet.distcomp("workers").output.contains("strange"))
+            try await node.stop()
+        }
+    }
+
+    @Test("status tells the rate, why tasks failed, and what is too large; workers tell what is asked of them")
+    func statusInFull() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit([
+                "shell:9:0:0:exit 1", "shell:9:0:0:exit 2", "shell:9:0:0:kill -9 $$", "shell:9:0:0:true",
+            ])
+            let node = try await fleet.startedNode("a", ["max_retry_per_task": "1"])
+            try await fleet.untilIdle()
+            try await fleet.submit(["shell:9:0.25:0.5:sleep 1000", "shell:9:9999:0:large 1", "shell:9:0:4000:large 2"])
+            try await eventually("one running") { try fleet.count("in_progress_tasks") == 1 }
+            let status = try jsonObject(try await fleet.distcomp("status", "--json").output)
+            #expect(status["failed_by_cause"] as? [String: Int] == ["exit": 2, "signal": 1])
+            #expect(status.integer("too_large") == 2 && status.integer("live_workers") == 1)
+            #expect(try #require(status["rate_per_second"] as? Double) > 0)
+            #expect(try #require(status["eta_seconds"] as? Double) > 0)
+            #expect(status["paused"] as? Bool == false && status["closing"] as? Bool == false)
+            _ = try fleet.call("SET", "distcomp:paused", "1")
+            let text = try await fleet.distcomp("status").output
+            for part in [
+                "failed by 2 exit, 1 signal\n", "2 waiting ask for more than any live node has",
+                "tasks/s, all over in about",
+                "the queue is paused",
+            ] {
+                #expect(text.contains(part), "\(part) in \(text)")
+            }
+            let worker = try jsonObject(try await fleet.distcomp("workers", "--json").output)
+            #expect(worker.integer("running") == 1 && worker.integer("asked_memory_bytes") == 1 << 28)
+            #expect(worker["asked_cores"] as? Double == 0.5)
             try await node.stop()
         }
     }

@@ -59,6 +59,31 @@ int clinux_allowed_processors(void) {
 
 int clinux_window_size(int terminal, struct winsize *size) { return ioctl(terminal, TIOCGWINSZ, size); }
 
+// Read by a signal handler, so kept apart from all that may be half changed when a crash comes.
+static struct {
+    int terminal;
+    struct termios settings;
+    char text[64];
+    size_t length;
+} crash;
+
+static void restore_terminal(int signal_number) {
+    // Both calls are safe in a signal handler. The handler has been reset: the default action follows.
+    tcsetattr(crash.terminal, TCSANOW, &crash.settings);
+    if (write(crash.terminal, crash.text, crash.length) < 0) _exit(128 + signal_number);
+    raise(signal_number);
+}
+
+void clinux_restore_terminal_at_crash(int terminal, const struct termios *settings, const char *text) {
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGABRT, SIGFPE};
+    crash.terminal = terminal;
+    crash.settings = *settings;
+    crash.length = strnlen(text, sizeof crash.text);
+    memcpy(crash.text, text, crash.length);
+    struct sigaction action = {.sa_handler = restore_terminal, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    for (size_t index = 0; index < sizeof signals / sizeof *signals; index++) sigaction(signals[index], &action, NULL);
+}
+
 int clinux_rlimit_nofile(void) { return RLIMIT_NOFILE; }
 
 bool clinux_exited(int status) { return WIFEXITED(status); }

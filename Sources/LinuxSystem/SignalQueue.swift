@@ -3,7 +3,7 @@
 import CLinux
 import Glibc
 
-/// The signals the daemon answers to.
+/// The signals our programs answer to.
 public enum Signal: Int32, CaseIterable, Sendable {
     case child = 17
     case terminate = 15
@@ -11,6 +11,10 @@ public enum Signal: Int32, CaseIterable, Sendable {
     case hangup = 1
     case user1 = 10
     case windowChange = 28
+    /// Ctrl-\\ at a terminal.
+    case quit = 3
+    /// Ctrl-Z at a terminal.
+    case terminalStop = 20
 }
 
 /// A signalfd(2). Block signals before anything else: one that comes earlier meets its default action.

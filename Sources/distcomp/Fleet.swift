@@ -56,9 +56,14 @@ struct Fleet {
 }
 
 extension QueueClient {
-    /// Every node in the order of names. What they run is read from in_progress_tasks, which is as long as all that runs;
-    /// - Parameter countingTasks: false where nobody asks for that.
-    func fleet(countingTasks: Bool = true) throws(CommandError) -> Fleet {
+    /// Every node in the order of names. What they run is read from in_progress_tasks, which is as long as all that runs.
+    ///
+    /// - Parameters:
+    ///   - countingTasks: false where nobody asks for that.
+    ///   - use: gets each running task, with its node.
+    func fleet(
+        countingTasks: Bool = true, eachTask use: (_ line: String, _ worker: String) -> Void = { _, _ in }
+    ) throws(CommandError) -> Fleet {
         let values = try pipeline(ReadLeases(keys: keys).requests)
         let leases = try parsed { () throws(QueueError) in try ReadLeases.parse(values) }
         var nodes: [String: FleetNode] = [:]
@@ -83,13 +88,15 @@ extension QueueClient {
                 nodes[text(field), default: FleetNode(name: text(field))].report = NodeReport(parsing: text(value))
             }
         }
-        if countingTasks { try countTasks(of: &nodes) }
+        if countingTasks { try countTasks(of: &nodes, use) }
         return Fleet(
             nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: leases.isPaused, isClosing: leases.isClosing,
             nowUnixSeconds: SystemClock.wallSeconds())
     }
 
-    private func countTasks(of nodes: inout [String: FleetNode]) throws(CommandError) {
+    private func countTasks(
+        of nodes: inout [String: FleetNode], _ use: (_ line: String, _ worker: String) -> Void
+    ) throws(CommandError) {
         var counted = nodes
         try scan(keys.inProgress) { entries in
             for (field, value) in entries {
@@ -98,6 +105,7 @@ extension QueueClient {
                 counted[name, default: FleetNode(name: name)].runningCount += 1
                 counted[name]?.memoryBytesAsked += line?.memoryBytes ?? 0
                 counted[name]?.millicoresAsked += line?.millicores ?? 0
+                use(text(field), name)
             }
         }
         nodes = counted

@@ -123,6 +123,7 @@ private struct ResultPrinter {
         let line =
             "\(state)  \(padded(seconds, 9))  \(padded(peak, 9))  \(TerminalText.escaped(result.line))"
             + (result.succeeded ? "" : "  (\(TerminalText.escaped(result.reason)))")
-        return columns.map { TerminalText.shortened(line, to: $0) } ?? line
+        let row = columns.map { TerminalText.shortened(line, to: $0) } ?? line
+        return result.succeeded ? row : Style.standardOutput.red(row)
     }
 }

@@ -28,6 +28,13 @@ struct RunSummary {
         failures = shown
     }
 
+    /// For a queue somebody watched: the failures are counted, not named.
+    init(_ overview: QueueOverview, seconds: Double) {
+        counts = overview.counts
+        failuresByCause = overview.failuresByCause
+        self.seconds = seconds
+    }
+
     /// One object with the integers of `distcomp status --json`, and the failures by their cause.
     var json: String {
         var causes = JSONObjectWriter()
@@ -62,7 +69,7 @@ struct RunSummary {
     }
 
     /// `12 tasks: 9 finished, 3 failed (1 exit, 1 oom, 1 timeout), 4.2 s`.
-    private var sentence: String {
+    var sentence: String {
         let total = counts.finished + counts.failed + counts.todo + counts.inProgress
         var parts = ["\(grouped(counts.finished)) finished"]
         if counts.failed > 0 {

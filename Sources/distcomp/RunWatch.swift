@@ -9,9 +9,7 @@ final class RunWatch {
     private let node: EmbeddedNode
     private let signals: SignalQueue
     private let showsProgress: Bool
-    private let line: TransientLine
     private var stopRequests = 0
-    private var nextReportSeconds = 0.0
     private var idleSinceSeconds: Double?
 
     init(queue: QueueClient, node: EmbeddedNode, signals: consuming SignalQueue, showsProgress: Bool) {
@@ -31,17 +29,18 @@ final class RunWatch {
     func untilOver() throws(CommandError) -> Ending {
         let start = seconds()
         let before = try queue.progress()
-        let bar = ProgressBar(startedSeconds: start, endedAtStart: before.ended)
-        defer { line.clear() }
+        let display = ProgressDisplay(
+            isQuiet: !showsProgress, bar: ProgressBar(startedSeconds: start, endedAtStart: before.ended))
+        defer { display.clear() }
         while true {
             let progress = try queue.progress()
             if progress.isOver { return .over }
             if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
-            show(progress, bar)
-            try takeSignals()
+            display.show(progress, nowSeconds: seconds())
+            try takeSignals(display)
             if let ending = node.endingIfEnded() {
                 if stopRequests > 0 { return .interrupted }
-                line.clear()
+                display.clear()
                 node.clearLeftovers()
                 throw ending == .exit(code: 2) ? .usage(node.lastWords) : .failed("the node ended: \(node.lastWords)")
             }
@@ -63,11 +62,11 @@ final class RunWatch {
         return true
     }
 
-    private func takeSignals() throws(CommandError) {
+    private func takeSignals(_ display: ProgressDisplay) throws(CommandError) {
         while signals.next() != nil {
             stopRequests += 1
             node.askToStop()
-            line.clear()
+            display.clear()
             standardError.write(
                 stopRequests == 1
                     ? "stopping: running tasks go back to todo (again to hurry)\n" : "hurrying\n")
@@ -80,18 +79,6 @@ final class RunWatch {
                 signals.descriptor, readable: true, writable: false, atMostMilliseconds: milliseconds)
         } catch {
             throw .failed("\(error)")
-        }
-    }
-
-    private func show(_ progress: Progress, _ bar: ProgressBar) {
-        guard showsProgress else { return }
-        let now = seconds()
-        if line.isShown {
-            line.show(bar.line(progress, nowSeconds: now, columns: line.columns))
-        } else if now >= nextReportSeconds {
-            // A file or a pipe gets a line now and then, not a thousand redrawn ones.
-            if nextReportSeconds > 0 { standardError.write(bar.line(progress, nowSeconds: now, columns: 120) + "\n") }
-            nextReportSeconds = now + 10
         }
     }
 

@@ -61,7 +61,12 @@ private struct TaskPrinter {
             + TerminalText.escaped(task.line)
         if task.state == .failed { line += "  (\(TerminalText.escaped(task.reason)))" }
         if task.state == .todo, !task.reason.isEmpty { line += "  (again after \(TerminalText.escaped(task.reason)))" }
-        return columns.map { TerminalText.shortened(line, to: $0) } ?? line
+        let row = columns.map { TerminalText.shortened(line, to: $0) } ?? line
+        switch task.state {
+        case .failed: return Style.standardOutput.red(row)
+        case .inProgress: return Style.standardOutput.cyan(row)
+        case .todo, .finished: return row
+        }
     }
 
     private func json(_ task: ListedTask) -> String {

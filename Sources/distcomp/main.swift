@@ -17,9 +17,9 @@ struct Distcomp: ParsableCommand {
             """,
         version: "distcomp 1.0.0",
         subcommands: [
-            RunCommand.self, SubmitCommand.self, StatusCommand.self, TasksCommand.self, ShowCommand.self,
-            WhyCommand.self, LogsCommand.self, ResultsCommand.self, WorkersCommand.self, CancelCommand.self,
-            RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
+            RunCommand.self, SubmitCommand.self, WatchCommand.self, StatusCommand.self, TopCommand.self,
+            TasksCommand.self, ShowCommand.self, WhyCommand.self, LogsCommand.self, ResultsCommand.self,
+            WorkersCommand.self, CancelCommand.self, RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
             PauseCommand.self, ResumeCommand.self, ConfigCommand.self, AccessCommand.self, DoctorCommand.self,
         ])
 }

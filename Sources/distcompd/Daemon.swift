@@ -129,7 +129,7 @@ final class Daemon {
                 tellStopping()
                 events.append(.stopRequested)
             case .hangup: events += hangup()
-            case .user1, .windowChange: break  // Not blocked, so never queued here.
+            case .user1, .windowChange, .quit, .terminalStop: break  // Not blocked, so never queued here.
             }
         }
         return events

@@ -31,6 +31,7 @@
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 /// openat(2) with its mode; -1 and errno on failure.
 int clinux_openat(int directory, const char *path, int flags, mode_t mode);
@@ -73,6 +74,9 @@ int clinux_allowed_processors(void);
 
 /// ioctl(2) TIOCGWINSZ; -1 and errno on failure.
 int clinux_window_size(int terminal, struct winsize *size);
+
+/// From now on a crash of this process gives the terminal `settings` and writes `text` to it (at most 64 bytes) before it ends.
+void clinux_restore_terminal_at_crash(int terminal, const struct termios *settings, const char *text);
 
 /// RLIMIT_NOFILE, whose C type differs between the places it is used in.
 int clinux_rlimit_nofile(void);

@@ -1,0 +1,61 @@
+// Where `distcomp top` gets its snapshots from, and how it knows what has ended: what ran at the last look and runs no more.
+
+import LinuxSystem
+import TaskModel
+import TaskQueue
+
+final class TopSource {
+    /// How many running tasks can be looked at in full, and how many endings are kept.
+    private static let runningMax = 5000
+    private static let endingsMax = 100
+
+    private let queue: QueueClient
+    private var seenSince: [String: Double] = [:]
+    private var endings: [TaskResult] = []
+    private var hasLooked = false
+
+    init(_ queue: QueueClient) { self.queue = queue }
+
+    func snapshot(nowSeconds: Double) throws(CommandError) -> TopSnapshot {
+        var running: [RunningTask] = []
+        let fleet = try queue.fleet { line, worker in
+            guard running.count < Self.runningMax else { return }
+            let since = self.seenSince[line] ?? nowSeconds
+            running.append(
+                RunningTask(line: line, task: try? TaskLine(parsing: line), worker: worker, seenSinceSeconds: since))
+        }
+        let now = Dictionary(running.map { ($0.line, $0.seenSinceSeconds) }, uniquingKeysWith: { min($0, $1) })
+        try note(ended: hasLooked ? seenSince.keys.filter { now[$0] == nil } : try recentLines())
+        seenSince = now
+        hasLooked = true
+        return TopSnapshot(progress: try queue.progress(), fleet: fleet, running: running, endings: endings)
+    }
+
+    /// Before the first look nothing is known to have ended of late; among some records the newest are near enough.
+    private func recentLines() throws(CommandError) -> [String] {
+        var ends: [(line: String, end: Double)] = []
+        _ = try queue.scanWhile(queue.keys.outcomes) { entries in
+            for (field, value) in entries {
+                guard let end = queue.parseOutcome(value)?.finishedAtUnixSeconds else { continue }
+                ends.append((queue.text(field), end))
+            }
+            return ends.count < 1000
+        }
+        return ends.sorted { $0.end > $1.end }.prefix(Self.endingsMax).map(\.line)
+    }
+
+    private func note(ended lines: [String]) throws(CommandError) {
+        let fields = lines.prefix(1000).map { Array($0.utf8) }
+        let records = try queue.values(queue.keys.outcomes, of: fields)
+        for (line, record) in zip(lines, records) {
+            // Without a record it went back to todo, or an old worker ran it.
+            guard let outcome = queue.parseOutcome(record) else { continue }
+            endings.append(
+                TaskResult(
+                    line: line, outcome: outcome, succeeded: outcome.succeeded, worker: outcome.worker,
+                    reason: outcome.reason, standardOutputJSON: nil))
+        }
+        endings.sort { ($0.outcome?.finishedAtUnixSeconds ?? 0) > ($1.outcome?.finishedAtUnixSeconds ?? 0) }
+        endings.removeLast(max(0, endings.count - Self.endingsMax))
+    }
+}

@@ -1,0 +1,120 @@
+import TaskModel
+import Testing
+
+@testable import distcomp
+
+@Suite("the screen of top")
+struct TopTests {
+    private func model(running: Int = 3, nodes: Int = 2, endings: Int = 2) -> TopModel {
+        var model = TopModel()
+        model.nowSeconds = 1000
+        model.snapshot.fleet = Fleet(
+            nodes: (0..<nodes).map { number in
+                var node = FleetNode(name: "node\(number)")
+                node.leaseSecondsLeft = number == 1 ? -1 : 10
+                node.report = NodeReport(
+                    unixSeconds: 1_700_000_000, usedCores: 1, totalCores: 8, usedMemoryGB: 2, totalMemoryGB: 16)
+                node.runningCount = running
+                return node
+            }, nowUnixSeconds: 1_700_000_005)
+        model.snapshot.progress = Progress(waiting: 10, running: running, finished: 5, failed: 2)
+        model.snapshot.running = (0..<running).map { number in
+            let line = "shell:1:\(number + 1):\(running - number):sim --seed \(number) \u{1b}[2J"
+            return RunningTask(
+                line: line, task: try? TaskLine(parsing: line), worker: number == 0 ? "node1" : "node0",
+                seenSinceSeconds: 990 - Double(number) * 100)
+        }
+        model.snapshot.endings = (0..<endings).map {
+            result(
+                "shell:1:0:0:done \($0)", $0 == 0 ? .oom : .exit(code: 0), peakBytes: 1 << 30, finishedAt: 1_700_000_001
+            )
+        }
+        return model
+    }
+
+    private func lines(_ model: TopModel, rows: Int = 24, columns: Int = 80, color: Bool = false) -> [String] {
+        let bar = ProgressBar(startedSeconds: 990, endedAtStart: 5)
+        return TopView(rows: rows, columns: columns, style: Style(isOn: color)).render(model, bar: bar)
+    }
+
+    @Test(
+        "every size of screen is filled and nowhere overrun",
+        arguments: [(24, 80), (16, 40), (1, 10), (3, 20), (60, 200)])
+    func sizes(rows: Int, columns: Int) {
+        for (running, nodes, endings) in [(0, 0, 0), (3, 2, 2), (500, 300, 100)] {
+            let all = lines(model(running: running, nodes: nodes, endings: endings), rows: rows, columns: columns)
+            #expect(all.count == rows)
+            #expect(all.allSatisfy { TerminalText.columnCount($0) <= columns })
+            #expect(all.last?.hasPrefix("q quit".prefix(columns - 1)) == true)
+            #expect(all.allSatisfy { !$0.contains("\u{1b}") }, "text of tasks may not act on the terminal")
+        }
+    }
+
+    @Test("nodes, running tasks and endings are there, also on 40 columns")
+    func parts() {
+        for columns in [80, 40] {
+            let text = lines(model(), columns: columns).joined(separator: "\n")
+            for part in [
+                "1 node", "node0", "gone, ", "sim --seed 2", "oom", "done 1", "s sort: time", "7/20", "2 failed",
+            ] {
+                #expect(text.contains(part.replacing("7/20", with: "7/20")), "\(part) in \(columns) columns:\n\(text)")
+            }
+        }
+    }
+
+    @Test("s goes through the columns to sort by")
+    func sorting() {
+        var model = model()
+        func seeds() -> [Character] { model.running.compactMap { $0.line.dropLast(5).last } }
+        var orders: [[Character]] = [seeds()]
+        for _ in 0..<4 {
+            #expect(model.handle(.character("s")) == .goOn)
+            orders.append(seeds())
+        }
+        // The longest first; by node; the largest first; the most cores first; by text.
+        #expect(orders == [["2", "1", "0"], ["1", "2", "0"], ["2", "1", "0"], ["0", "1", "2"], ["0", "1", "2"]])
+    }
+
+    @Test("what is typed after / filters; enter keeps it, escape drops it, and its q does not quit")
+    func filtering() {
+        var model = model()
+        for key in TopKey.parse(Array("/SEED 1qx".utf8)) { #expect(model.handle(key) == .goOn) }
+        #expect(model.running.isEmpty && model.isTyping)
+        _ = model.handle(.backspace)
+        _ = model.handle(.backspace)
+        #expect(model.running.count == 1)
+        _ = model.handle(.enter)
+        #expect(!model.isTyping && model.filter == "SEED 1" && model.running.count == 1)
+        #expect(lines(model).last?.contains("filter: SEED 1") == true)
+        _ = model.handle(.escape)
+        #expect(model.running.count == 3)
+        #expect(model.handle(.character("q")) == .quit)
+    }
+
+    @Test("the arrows scroll, no further than there is something")
+    func scrolling() {
+        var model = model(running: 100)
+        for _ in 0..<200 { _ = model.handle(.down) }
+        #expect(model.offset == 99)
+        #expect(lines(model).contains { $0.contains("sim --seed 0 ") }, "the last page is a full one")
+        for _ in 0..<200 { _ = model.handle(.up) }
+        #expect(model.offset == 0)
+    }
+
+    @Test("keys are told from the sequences a terminal sends")
+    func keys() {
+        #expect(
+            TopKey.parse(Array("s\u{1b}[A\u{1b}[B\u{1b}OA\r\u{7f}".utf8)) == [
+                .character("s"), .up, .down, .up, .enter, .backspace,
+            ])
+        #expect(TopKey.parse(Array("\u{1b}".utf8)) == [.escape])
+        #expect(TopKey.parse(Array("\u{1b}[1;5A\u{1b}[15~ä\u{1}".utf8)) == [.up, .character("ä")])
+        #expect(TopKey.parse([0xFF, 0x1B]).last == .escape)
+    }
+
+    @Test("colour comes from the style alone")
+    func color() {
+        #expect(lines(model(), color: true).contains { $0.contains("\u{1b}[31m") })
+        #expect(!lines(model()).joined().contains("\u{1b}"))
+    }
+}

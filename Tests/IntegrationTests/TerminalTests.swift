@@ -1,0 +1,220 @@
+// What a person sees at a terminal, and that the terminal is theirs again afterwards: a real one, kept by tmux.
+
+import Glibc
+import LinuxSystem
+import Testing
+
+/// A terminal with a shell in it.
+private final class Terminal {
+    private let scratch: Scratch
+    private let socket: String
+
+    init(_ scratch: Scratch, columns: Int, rows: Int) async throws {
+        self.scratch = scratch
+        socket = scratch.path + "/tmux.sock"
+        // The shell's own prompt and history would only be in the way.
+        let shell = "env -u NO_COLOR PS1='$ ' sh"
+        try await tmux("-f", "/dev/null", "new-session", "-d", "-x", "\(columns)", "-y", "\(rows)", shell)
+    }
+
+    @discardableResult
+    func tmux(_ words: String...) async throws -> String {
+        let program = try RunningProgram(
+            "/usr/bin/env", ["LC_ALL=C.UTF-8", "tmux", "-u", "-S", socket] + words, in: scratch)
+        let result = try await program.result()
+        try #require(result.status == 0, "tmux \(words): \(result.errors)")
+        return result.output
+    }
+
+    /// What is on the screen.
+    func screen() async throws -> String { try await tmux("capture-pane", "-p") }
+
+    /// Types a line and Enter.
+    func enter(_ text: String) async throws { try await tmux("send-keys", text, "Enter") }
+
+    func press(_ keys: String...) async throws { for key in keys { try await tmux("send-keys", key) } }
+
+    /// Waits until the screen is as wanted, and returns it.
+    @discardableResult
+    func until(_ what: String, _ condition: (String) -> Bool) async throws -> String {
+        var last = ""
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            last = try await screen()
+            if condition(last) { return last }
+        }
+        throw NeverHappened(description: "waited in vain: \(what)\n\(last)")
+    }
+
+    /// The shell has the terminal as it gave it: the first screen, a cursor, echo, whole lines.
+    func expectRestored(sourceLocation: SourceLocation = #_sourceLocation) async throws {
+        try await enter("clear; stty -a > \(scratch.path)/stty; echo settled")
+        try await until("the shell's answer") { $0.contains("settled\n") && !$0.contains("echo settled") }
+        let flags = try await tmux("display-message", "-p", "#{alternate_on} #{cursor_flag}")
+        #expect(flags == "0 1\n", sourceLocation: sourceLocation)
+        let settings = Set(text(of: scratch.path + "/stty").split { " ;\n".contains($0) })
+        for setting in ["icanon", "echo", "iexten", "ixon", "icrnl"] {
+            #expect(settings.contains(Substring(setting)), "\(setting)", sourceLocation: sourceLocation)
+        }
+    }
+
+    func close() async throws { try await tmux("kill-server") }
+}
+
+/// Gives `body` a queue and a terminal.
+private func withTerminal(
+    columns: Int = 80, rows: Int = 24, _ body: (Fleet, Terminal) async throws -> Void
+) async throws {
+    try await withFleet { fleet in
+        let terminal = try await Terminal(fleet.scratch, columns: columns, rows: rows)
+        do {
+            try await body(fleet, terminal)
+        } catch {
+            try? await terminal.close()
+            throw error
+        }
+        try await terminal.close()
+    }
+}
+
+@Suite("at a terminal", .aFewAtATime)
+struct TerminalTests {
+    /// `distcomp` with these words on this queue, for a shell. What it ends with is shown behind it.
+    private func command(_ words: String, _ fleet: Fleet) -> String {
+        "clear; \(Products.distcomp) \(words) --redis \(fleet.redisURL); echo status $?"
+    }
+
+    @Test("top shows nodes, what runs and what has ended, live, and gives the terminal back", arguments: [80, 40])
+    func top(columns: Int) async throws {
+        try await withTerminal(columns: columns, rows: 20) { fleet, terminal in
+            try await fleet.submit(["shell:5:0.1:0.1:sleep 1000", "shell:4:0:0:echo \u{1b}[2J; exit 3"])
+            let node = try await fleet.startedNode("nodeA", ["max_retry_per_task": "1"])
+            try await terminal.enter(command("top --interval 0.1", fleet))
+            let screen = try await terminal.until("the task and the failure") {
+                $0.contains("sleep 1000") && $0.contains("exit ") && $0.contains("1 failed")
+            }
+            #expect(screen.contains("nodeA") && screen.contains("q quit"), "\(screen)")
+            try await fleet.submit(["shell:9:0:0:sleep 2000"])
+            try await terminal.until("a task that came later") { $0.contains("sleep 2000") }
+
+            try await terminal.press("/", "2", "0", "0", "0", "Enter")
+            try await terminal.until("the filter") { $0.contains("filter: 2000") && !$0.contains("sleep 1000") }
+            try await terminal.press("Escape", "s")
+            try await terminal.until("another order") { $0.contains("sort: node") && $0.contains("sleep 1000") }
+            try await terminal.tmux("resize-window", "-x", "\(columns + 10)", "-y", "10")
+            try await terminal.until("the smaller screen") {
+                $0.split(separator: "\n").last?.hasPrefix("q quit") == true
+            }
+            try await terminal.press("q")
+            try await terminal.until("its end") { $0.contains("status 0") }
+            try await terminal.expectRestored()
+            try await node.stop()
+        }
+    }
+
+    @Test(
+        "however top ends, the terminal is as it was",
+        arguments: [SIGTERM, SIGHUP, SIGQUIT, SIGINT, SIGSEGV, SIGTRAP, SIGABRT])
+    func endOfTop(_ signal: Int32) async throws {
+        try await withTerminal { fleet, terminal in
+            try await terminal.enter(command("top", fleet))
+            try await terminal.until("top") { $0.contains("q quit") }
+            let process = try #require(fleet.scratch.processes(with: "distcomp top").first)
+            kill(process, signal)
+            try await terminal.until("its end") { $0.contains("status 1") }
+            try await terminal.expectRestored()
+        }
+    }
+
+    @Test("top ends with its reason when Redis goes away, and the terminal is as it was")
+    func redisGone() async throws {
+        try await withTerminal { fleet, terminal in
+            try await terminal.enter(command("top --interval 0.1", fleet))
+            try await terminal.until("top") { $0.contains("q quit") }
+            fleet.redis.kill9()
+            let screen = try await terminal.until("its end") { $0.contains("status 3") }
+            #expect(screen.contains("distcomp: "), "\(screen)")
+            try await terminal.expectRestored()
+        }
+    }
+
+    @Test("Ctrl-C ends top; Ctrl-Z stops it with the terminal given back, and fg takes it again")
+    func stopAndGo() async throws {
+        try await withTerminal { fleet, terminal in
+            try await terminal.enter("set -m; " + command("top", fleet))
+            try await terminal.until("top") { $0.contains("q quit") }
+            try await terminal.press("C-z")
+            try await terminal.until("the shell") { $0.contains("status ") && !$0.contains("q quit") }
+            try await terminal.expectRestored()
+            try await terminal.enter("fg")
+            try await terminal.until("top again") { $0.contains("q quit") }
+            try await terminal.press("C-c")
+            try await terminal.until("the shell") { !$0.contains("q quit") }
+            try await terminal.expectRestored()
+        }
+    }
+
+    @Test("top without a terminal says what to use instead")
+    func noTerminal() async throws {
+        try await withFleet { fleet in
+            let result = try await fleet.distcomp("top")
+            #expect(result.status == 2 && result.output.isEmpty)
+            #expect(result.errors == "distcomp: top needs a terminal; status, workers and tasks print the same once\n")
+        }
+    }
+
+    @Test("watch draws one line that fits, then says what came of it, and its status tells too", arguments: [80, 40])
+    func watch(columns: Int) async throws {
+        try await withTerminal(columns: columns) { fleet, terminal in
+            let go = fleet.scratch.path + "/go"
+            try await fleet.submit((1...9).map { "shell:\($0 == 9 ? 9 : 1):0:0:test -e \(go) || sleep 1000 # \($0)" })
+            try await terminal.enter(command("watch", fleet))
+            try await terminal.until("why nothing runs") { $0.contains("no node is alive") }
+            try fleet.scratch.write("go", "")
+            let node = try await fleet.startedNode("a", ["max_task_per_worker": "1", "max_retry_per_task": "1"])
+            try await terminal.until("the end") { $0.contains("9 tasks: 9 finished") && $0.contains("status 0") }
+            #expect(unlink(go) == 0)
+            try await fleet.submit(["shell:9:0:0:exit 4", "shell:8:0:0:sleep 1000"])
+            try await terminal.enter(command("watch", fleet))
+            let bar = try await terminal.until("the bar") { $0.contains("1 failed") && $0.contains("1 running") }
+            let line = try #require(bar.split(separator: "\n").first { $0.contains("1 running") })
+            #expect(line.count < columns && line.contains("90%") && line.contains("10/11"), "\(line)")
+            #expect(line.hasPrefix("[") == (columns == 80), "\(line)")
+            try await terminal.press("C-c")
+            try await terminal.until("its end") { $0.contains("status 130") && !$0.contains("running") }
+            #expect(try fleet.count("in_progress_tasks") == 1, "Ctrl-C ends the watching, not the task")
+            try await fleet.distcomp("cancel", "*sleep 1000")
+            try await terminal.enter(command("watch", fleet))
+            let end = try await terminal.until("the end") { $0.contains("status 1\n") }
+            #expect(end.contains("11 tasks: 9 finished, 2 failed"), "\(end)")
+            try await node.stop()
+        }
+    }
+
+    @Test("many lines load under a bar that fits and is gone when they are loaded", arguments: [80, 40])
+    func loading(columns: Int) async throws {
+        try await withTerminal(columns: columns) { fleet, terminal in
+            let path = try fleet.scratch.write("many", (1...200_000).map { "shell:1:0:0:true \($0)\n" }.joined())
+            try await terminal.enter(command("submit \(path)", fleet))
+            let bar = try await terminal.until("the bar") { $0.contains("%") && $0.contains("lines") }
+            let line = try #require(bar.split(separator: "\n").first { $0.contains("lines") })
+            #expect(line.count < columns, "\(line)")
+            let end = try await terminal.until("the end") { $0.contains("status 0") }
+            #expect(end.contains("200,000 tasks added\n") && !end.contains("%"), "\(end)")
+        }
+    }
+
+    @Test("colour is for terminals, and not under NO_COLOR")
+    func color() async throws {
+        try await withTerminal { fleet, terminal in
+            _ = try fleet.call("HSET", "failed_tasks", "shell:1:0:0:x", "a,")
+            try await terminal.enter(command("results", fleet))
+            try await terminal.until("the result") { $0.contains("failed") && $0.contains("status 0") }
+            #expect(try await terminal.tmux("capture-pane", "-p", "-e").contains("\u{1b}[31m"))
+            try await terminal.enter("clear; export NO_COLOR=1; " + command("results", fleet))
+            try await terminal.until("the result") { $0.contains("failed") && $0.contains("status 0") }
+            #expect(try await !terminal.tmux("capture-pane", "-p", "-e").contains("\u{1b}[31m"))
+            #expect(try await !fleet.distcomp("results").output.contains("\u{1b}"))
+        }
+    }
+}

@@ -26,6 +26,7 @@ final class Campaign {
         self.fleet = fleet
         self.troubleSeconds = troubleSeconds
         self.signals = signals
+        if troubleSeconds <= 0 { fleet.proxy.calm() }
         submitter = Submitter(fleet, files: try tasks.writeFiles(linesPerFile: max(500, tasks.count / 20)))
         trouble = try TroubleMaker(fleet, seed: tasks.seed)
     }

@@ -48,9 +48,14 @@ final class Fleet {
     func startSubmitting(_ path: String) throws -> Int32 {
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let log = try OwnedDescriptor.open(place + "/submit.log", [.writeOnly, .create, .append], mode: 0o644)
-        return try ChildProcesses.start(
-            programs + "/distcomp", ["submit", path, "--redis", proxiedURL], descriptors: [null.raw, log.raw, log.raw])
+        return try SpawnLock.shared.withLock { _ in
+            try ChildProcesses.start(
+                programs + "/distcomp", ["submit", path, "--redis", proxiedURL],
+                descriptors: [null.raw, log.raw, log.raw])
+        }
     }
+
+    func startRedis() throws { try SpawnLock.shared.withLock { _ in try redis.start() } }
 
     /// Asks Redis itself, past the proxy; nil while it is away.
     func ask(_ request: RedisRequest) -> RESPValue? {
@@ -111,8 +116,10 @@ final class Node {
     func start() throws {
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let log = try OwnedDescriptor.open(logPath, [.writeOnly, .create, .append], mode: 0o644)
-        process = try ChildProcesses.start(
-            program, ["--config", configurationPath], descriptors: [null.raw, null.raw, log.raw])
+        process = try SpawnLock.shared.withLock { _ in
+            try ChildProcesses.start(
+                program, ["--config", configurationPath], descriptors: [null.raw, null.raw, log.raw])
+        }
     }
 
     /// SIGKILL, as a crash would be; its tasks go on without it. Returns once it is gone.

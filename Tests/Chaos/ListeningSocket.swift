@@ -2,6 +2,7 @@
 
 import Glibc
 import LinuxSystem
+import Synchronization
 
 /// A TCP socket that listens on a free port of the loopback device.
 struct ListeningSocket: ~Copyable {
@@ -31,14 +32,25 @@ struct ListeningSocket: ~Copyable {
 
     /// The next connection that waits to be accepted, or nil.
     func accept() -> OwnedDescriptor? {
-        let raw = accept4(owned.raw, nil, nil, Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue))
+        let raw = SpawnLock.shared.withLock { _ in
+            let raw = Glibc.accept(owned.raw, nil, nil)
+            if raw >= 0 { _ = fcntl(raw, F_SETFD, FD_CLOEXEC) }
+            return raw
+        }
         // A peer that has gone already (ECONNABORTED) is none; what else can fail is reported again by the loop.
         guard raw >= 0 else { return nil }
+        _ = fcntl(raw, F_SETFL, O_NONBLOCK)
         var enabled: Int32 = 1
         // Pieces of a reply must travel apart; failure would only join them.
         setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &enabled, socklen_t(MemoryLayout<Int32>.size))
         return OwnedDescriptor(adopting: raw)
     }
+}
+
+/// Held while a connection is accepted and while a process is started. accept4(2), which makes a descriptor close-on-exec at
+/// once, is not in Swift's Glibc; and a node that inherited a connection would keep it open when the proxy cuts it.
+enum SpawnLock {
+    static let shared = Mutex(())
 }
 
 /// One end of a proxied connection.

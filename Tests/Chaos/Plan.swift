@@ -45,7 +45,7 @@ struct NodePlan {
 
     /// How long the node is left in peace, and what comes then.
     mutating func next() -> (peaceSeconds: Double, blow: NodeBlow) {
-        let peace = random.seconds(2...12)
+        let peace = random.seconds(1...9)
         // A node that is away for longer than its lease is given up by the others; a shorter absence is its own affair.
         let isLong = random.percent(40)
         let away =
@@ -65,7 +65,7 @@ struct RedisPlan {
     init(seed: UInt64) { random = SeededGenerator(seed: seed, stream: 0) }
 
     mutating func next() -> (peaceSeconds: Double, downSeconds: Double) {
-        let peace = random.seconds(6...20)
+        let peace = random.seconds(4...16)
         // One outage in four outlasts every lease.
         let isLong = random.percent(25)
         return (
@@ -102,7 +102,7 @@ struct ConnectionPlan {
         random = SeededGenerator(seed: seed, stream: 1 << 32 + UInt64(connection))
         fault = ConnectionFault.allCases.randomElement(using: &random) ?? .dropReply
         // Some do not live to see their greeting answered.
-        faultAfterSeconds = random.percent(10) ? 0 : random.seconds(0.2...16)
+        faultAfterSeconds = random.percent(10) ? 0 : random.seconds(0.2...12)
         endsWithReset = random.percent(50)
     }
 

@@ -40,7 +40,7 @@ final class ProxiedConnection {
     private static let lingerNanoseconds: Int64 = 200_000_000
 
     init(accepted: consuming OwnedDescriptor, redis: consuming StreamSocket, plan: ConnectionPlan, now: Int64) {
-        node = accepted
+        node = consume accepted
         self.redis = consume redis
         self.plan = plan
         faultAtNanoseconds = now + Int64(plan.faultAfterSeconds * 1e9)
@@ -63,10 +63,11 @@ final class ProxiedConnection {
     }
 
     func interest(in peer: Peer) -> EventLoop.Interest {
-        switch peer {
-        case .node: (requests.hasRoom ? .readable : []).union(replies.isBlocked ? .writable : [])
-        case .redis: (replies.hasRoom ? .readable : []).union(requests.isBlocked ? .writable : [])
-        }
+        let (received, passedOn) = peer == .node ? (requests, replies) : (replies, requests)
+        var interest: EventLoop.Interest = []
+        if received.hasRoom { interest.insert(.readable) }
+        if passedOn.isBlocked { interest.insert(.writable) }
+        return interest
     }
 
     /// Takes what `peer` has sent.

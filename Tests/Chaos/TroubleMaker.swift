@@ -65,7 +65,7 @@ final class TroubleMaker {
             redisCondition = .down(untilNanoseconds: Self.moment(down, after: now))
         case .down(let until):
             guard now >= until else { return }
-            try fleet.redis.start()
+            try fleet.startRedis()
             let (peace, down) = redisPlan.next()
             redisCondition = .up(
                 downSeconds: down, untilNanoseconds: Self.moment(peace, after: SystemClock.bootNanoseconds()))

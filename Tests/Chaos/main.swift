@@ -28,6 +28,9 @@ struct DistcompChaos: ParsableCommand {
     @Flag(help: "Print the counts as one JSON object.")
     var json = false
 
+    @Flag(help: "Keep traces, logs and Redis's files even when all is well.")
+    var keep = false
+
     func validate() throws {
         guard (1...64).contains(nodes) else { throw ValidationError("--nodes: 1 to 64") }
         guard (1...10_000_000).contains(tasks) else { throw ValidationError("--tasks: 1 to 10,000,000") }
@@ -41,7 +44,11 @@ struct DistcompChaos: ParsableCommand {
         var isSound = false
         defer {
             // What went wrong can be looked at; what went well need not be kept.
-            if isSound { try? FileSystem.removeTree(place) } else { standardError.write("all of it is in \(place)\n") }
+            if isSound, !keep {
+                try? FileSystem.removeTree(place)
+            } else {
+                standardError.write("all of it is in \(place)\n")
+            }
         }
         let set = TaskSet(count: tasks, seed: seed, place: place)
         try set.prepare()

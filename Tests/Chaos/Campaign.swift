@@ -42,7 +42,7 @@ final class Campaign {
         trouble.rest()
         fleet.proxy.calm()
         // Whoever comes back may still bring something to do: the tasks of its last life.
-        while !(trouble.isWhole && isSettled), !isStuck { try step() }
+        while !(trouble.isWhole && isSettled && fleet.isServing), !isStuck { try step() }
     }
 
     /// Ends the nodes as an operator would.

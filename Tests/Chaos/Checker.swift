@@ -154,12 +154,18 @@ struct Checker {
         let runs = traces.runs[number]
         findings.executions += runs.count
         var retries = tasks.kind(number).fails ? max(0, failures - 1) : 0
-        for (earlier, later) in zip(runs, runs.dropFirst()) {
+        let pairs = zip(runs, runs.dropFirst()).map { earlier, later in
+            (earlier, later, reason: explanation.reason(number, earlier, before: later))
+        }
+        // Which of them were those retries cannot be told; first of all those with no other reason.
+        for (earlier, later, reason) in pairs.filter({ $0.reason == .unknown })
+            + pairs.filter({ $0.reason != .unknown })
+        {
             if retries > 0, earlier.hasEnded {
                 retries -= 1
-                continue
+            } else {
+                findings.repeated.add(reason, number, earlier, later)
             }
-            findings.repeated.add(explanation.reason(number, earlier, before: later), number, earlier, later)
         }
         for (index, later) in runs.enumerated() {
             // Lines of one task stand in its file in the order in which they were written.

@@ -19,6 +19,7 @@ final class Fleet {
     let redis: RedisServerFixture
     let proxy: Proxy
     private(set) var nodes: [Node] = []
+    private let keys = QueueKeys()
     private let programs: String
     private var client: BlockingRedisClient?
 
@@ -74,7 +75,19 @@ final class Fleet {
     }
 
     func counts() -> QueueCounts? {
-        ask(ReadCounts(keys: QueueKeys()).request).flatMap { try? ReadCounts.parse($0) }
+        ask(ReadCounts(keys: keys).request).flatMap { try? ReadCounts.parse($0) }
+    }
+
+    /// Whether every node has reported in this life of it: then it has also ended what its last life left behind.
+    var isServing: Bool {
+        guard let reply = ask(ReadFields(keys.workerStatus, fields: nodes.map { Array($0.name.utf8) }).request),
+            let values = try? ReadFields.parse(reply)
+        else { return false }
+        return zip(nodes, values).allSatisfy { node, value in
+            // The old system's `unix:used_core:...`.
+            let second = value.flatMap { Int64(String(decoding: $0.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)) }
+            return second.map { $0 > node.startedSecond } ?? false
+        }
     }
 
     /// Ends whatever still runs, at once.
@@ -95,6 +108,8 @@ final class Node {
     private let configurationPath: String
     /// nil while it is dead.
     private(set) var process: Int32?
+    /// When this life began, in whole seconds since 1970.
+    private(set) var startedSecond: Int64 = 0
 
     init(name: String, place: String, redisURL: String, program: String) throws {
         self.name = name
@@ -114,6 +129,7 @@ final class Node {
     }
 
     func start() throws {
+        startedSecond = SystemClock.wallSeconds()
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let log = try OwnedDescriptor.open(logPath, [.writeOnly, .create, .append], mode: 0o644)
         process = try SpawnLock.shared.withLock { _ in

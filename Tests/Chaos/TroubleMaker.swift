@@ -89,7 +89,10 @@ final class TroubleMaker {
             victim.condition = Self.upCondition(&victim.plan, now)
         case .leaving(let down, let since):
             if let ending = try node.ending() {
-                if ending != .exit(code: 0) { journal.crashes.append("\(node.name) left with \(ending)") }
+                // A node that is told to leave before it has begun to listen ends by the signal itself.
+                if ending != .exit(code: 0), ending != .signal(Signal.terminate.rawValue) {
+                    journal.crashes.append("\(node.name) left with \(ending)")
+                }
                 victim.condition = .dead(untilNanoseconds: Self.moment(down, after: now))
             } else if now > since + Self.leaveBoundNanoseconds {
                 journal.crashes.append("\(node.name) did not leave and was killed")

@@ -38,6 +38,13 @@ let package = Package(
 
         .target(
             name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture"),
+        // `make chaos`: a test tool, never installed.
+        .executableTarget(
+            name: "distcomp-chaos",
+            dependencies: [
+                "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Tests/Chaos"),
         .testTarget(name: "LayeringTests", dependencies: ["LinuxSystem"]),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
         .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),

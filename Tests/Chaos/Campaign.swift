@@ -1,0 +1,102 @@
+// One run from the first node's start to the last one's end.
+
+import LinuxSystem
+import TaskQueue
+
+final class Campaign {
+    private let tasks: TaskSet
+    private let fleet: Fleet
+    private let trouble: TroubleMaker
+    private let troubleSeconds: Double
+    private let signals: SignalQueue
+    private var submitter: Submitter
+    private let begunNanoseconds = SystemClock.bootNanoseconds()
+    private var counts = QueueCounts()
+    private var countsChangedNanoseconds = SystemClock.bootNanoseconds()
+    private var shownNanoseconds = SystemClock.bootNanoseconds()
+
+    /// Nothing has happened for so long: nothing will. The longest task takes five seconds.
+    private static let hangBoundNanoseconds: Int64 = 180_000_000_000
+    private static let stepMilliseconds: UInt32 = 10
+
+    init(
+        _ tasks: TaskSet, _ fleet: Fleet, troubleSeconds: Double, signals: consuming SignalQueue
+    ) throws {
+        self.tasks = tasks
+        self.fleet = fleet
+        self.troubleSeconds = troubleSeconds
+        self.signals = signals
+        if troubleSeconds <= 0 { fleet.proxy.calm() }
+        submitter = Submitter(fleet, files: try tasks.writeFiles(linesPerFile: max(500, tasks.count / 20)))
+        trouble = try TroubleMaker(fleet, seed: tasks.seed)
+    }
+
+    var journal: Journal { trouble.journal }
+    var submissions: Int { submitter.callCount }
+    var seconds: Double { Double(SystemClock.bootNanoseconds() - begunNanoseconds) / 1e9 }
+
+    /// Makes trouble until every task is settled, or nothing goes on any more.
+    func run() throws {
+        defer { submitter.end() }
+        while !isSettled, !isStuck { try step() }
+        trouble.rest()
+        fleet.proxy.calm()
+        // Whoever comes back may still bring something to do: the tasks of its last life.
+        while !(trouble.isWhole && isSettled && fleet.isServing), !isStuck { try step() }
+    }
+
+    /// Ends the nodes as an operator would.
+    func endNodes() throws {
+        for node in fleet.nodes { node.leave() }
+        let bound = SystemClock.bootNanoseconds() + Self.hangBoundNanoseconds
+        while fleet.nodes.contains(where: { $0.process != nil }) {
+            for node in fleet.nodes {
+                if let ending = try node.ending(), ending != .exit(code: 0) {
+                    throw ChaosError(description: "\(node.name) left at the end with \(ending), see \(node.logPath)")
+                }
+            }
+            guard SystemClock.bootNanoseconds() < bound else {
+                throw ChaosError(description: "nodes do not leave; see their logs in \(fleet.place)")
+            }
+            try lookForSignals()
+            pause(milliseconds: Self.stepMilliseconds)
+        }
+    }
+
+    private var isSettled: Bool { submitter.isDone && counts.todo == 0 && counts.inProgress == 0 }
+
+    private var isStuck: Bool {
+        SystemClock.bootNanoseconds() - countsChangedNanoseconds > Self.hangBoundNanoseconds
+    }
+
+    private func step() throws {
+        try lookForSignals()
+        if let failure = fleet.proxy.failure { throw ChaosError(description: "the proxy failed: \(failure)") }
+        if seconds > troubleSeconds {
+            trouble.rest()
+            fleet.proxy.calm()
+        }
+        try trouble.act()
+        try submitter.act()
+        lookAtQueue()
+        pause(milliseconds: Self.stepMilliseconds)
+    }
+
+    private func lookAtQueue() {
+        guard let now = fleet.counts() else { return }
+        let time = SystemClock.bootNanoseconds()
+        if now != counts {
+            counts = now
+            countsChangedNanoseconds = time
+        }
+        guard time - shownNanoseconds > 10_000_000_000 else { return }
+        shownNanoseconds = time
+        standardError.write(
+            "\(Int(seconds)) s: \(counts.finished + counts.failed) of \(tasks.count) settled, \(journal.absences.count) "
+                + "blows to nodes, \(journal.redisKills) to Redis\n")
+    }
+
+    private func lookForSignals() throws {
+        if let signal = signals.next() { throw ChaosError(description: "ended by \(signal)") }
+    }
+}

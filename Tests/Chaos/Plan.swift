@@ -1,0 +1,126 @@
+// Who is hurt when, and how: drawn from one seed, so that a run can be made again. What the processes make of it differs from
+// run to run, for the kernel schedules them, but the same blows fall on the same nodes at the same times.
+
+/// Random numbers that are the same for the same seed (SplitMix64).
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    /// A stream of its own for one of many that share a seed, so that what one draws does not shift the others.
+    init(seed: UInt64, stream: UInt64) {
+        var mixer = SeededGenerator(seed: seed ^ (stream &* 0xD6E8_FEB8_6659_FD93))
+        state = mixer.next()
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// True so many times in a hundred.
+    mutating func percent(_ share: Int) -> Bool { Int.random(in: 0..<100, using: &self) < share }
+
+    mutating func seconds(_ range: ClosedRange<Double>) -> Double { Double.random(in: range, using: &self) }
+}
+
+/// What is done to a node.
+enum NodeBlow: Equatable {
+    /// kill -9, and a new life after a pause.
+    case kill(downSeconds: Double)
+    /// SIGSTOP, and SIGCONT after a pause: it may be longer than the lease.
+    case freeze(seconds: Double)
+    /// SIGTERM, as an operator restarts a node, and a new life after a pause.
+    case leave(downSeconds: Double)
+}
+
+/// The blows that fall on one node, one after the other without end.
+struct NodePlan {
+    private var random: SeededGenerator
+
+    init(seed: UInt64, node: Int) { random = SeededGenerator(seed: seed, stream: UInt64(node) + 1) }
+
+    /// How long the node is left in peace, and what comes then.
+    mutating func next() -> (peaceSeconds: Double, blow: NodeBlow) {
+        let peace = random.seconds(1...9)
+        // A node that is away for longer than its lease is given up by the others; a shorter absence is its own affair.
+        let isLong = random.percent(40)
+        let away =
+            isLong ? random.seconds((Fleet.leaseSeconds * 1.2)...(Fleet.leaseSeconds * 3)) : random.seconds(0.05...1.5)
+        switch Int.random(in: 0..<100, using: &random) {
+        case ..<50: return (peace, .kill(downSeconds: away))
+        case ..<88: return (peace, .freeze(seconds: away))
+        default: return (peace, .leave(downSeconds: away))
+        }
+    }
+}
+
+/// When Redis dies, and for how long.
+struct RedisPlan {
+    private var random: SeededGenerator
+
+    init(seed: UInt64) { random = SeededGenerator(seed: seed, stream: 0) }
+
+    mutating func next() -> (peaceSeconds: Double, downSeconds: Double) {
+        let peace = random.seconds(4...16)
+        // One outage in four outlasts every lease.
+        let isLong = random.percent(25)
+        return (
+            peace,
+            isLong ? random.seconds((Fleet.leaseSeconds * 1.1)...(Fleet.leaseSeconds * 2)) : random.seconds(0...1)
+        )
+    }
+}
+
+/// What befalls one connection through the proxy.
+enum ConnectionFault: CaseIterable {
+    /// Closed after part of a reply has passed.
+    case cutInsideReply
+    /// A request reaches Redis, the connection closes, and the reply is never seen.
+    case dropReply
+    /// Replies vanish while the connection looks alive, until it closes.
+    case silence
+    /// Closed before a request reaches Redis.
+    case loseRequest
+    /// Closed for the node, while its request is still on its way and reaches Redis later.
+    case delayRequest
+}
+
+/// What the proxy does to one connection. Small things may befall every chunk; one fault ends it.
+struct ConnectionPlan {
+    private(set) var random: SeededGenerator
+    let fault: ConnectionFault
+    /// When, after it was accepted; the first chunk from then on meets it.
+    let faultAfterSeconds: Double
+    /// Whether it ends with a reset rather than in an orderly way.
+    let endsWithReset: Bool
+
+    init(seed: UInt64, connection: Int) {
+        random = SeededGenerator(seed: seed, stream: 1 << 32 + UInt64(connection))
+        fault = ConnectionFault.allCases.randomElement(using: &random) ?? .dropReply
+        // Some do not live to see their greeting answered.
+        faultAfterSeconds = random.percent(10) ? 0 : random.seconds(0.2...12)
+        endsWithReset = random.percent(50)
+    }
+
+    /// How long one chunk is held up; nil for most.
+    mutating func delaySeconds() -> Double? {
+        guard random.percent(3) else { return nil }
+        return random.percent(10) ? random.seconds(0.2...1.5) : random.seconds(0.002...0.08)
+    }
+
+    /// Where one chunk of so many bytes is split into pieces that travel apart; empty for most.
+    mutating func cuts(ofBytes count: Int) -> [Int] {
+        guard count > 1, random.percent(5) else { return [] }
+        return (0..<Int.random(in: 1...5, using: &random)).map { _ in Int.random(in: 1..<count, using: &random) }
+            .sorted()
+    }
+
+    mutating func pieceGapSeconds() -> Double { random.seconds(0.0005...0.01) }
+    mutating func silenceSeconds() -> Double { random.seconds(0.3...6) }
+    mutating func lateRequestSeconds() -> Double { random.seconds(0.05...4) }
+    mutating func position(in count: Int) -> Int { Int.random(in: 0...max(0, count), using: &random) }
+}

@@ -1,0 +1,92 @@
+// The counts of a run, as a table for people or one object for programs.
+
+import LinuxSystem
+import TaskModel
+
+struct Report {
+    let tasks: TaskSet
+    let nodeCount: Int
+    let seconds: Double
+    let journal: Journal
+    let proxy: ProxyCounts
+    let logs: NodeLogs
+    let submissions: Int
+    let findings: Findings
+
+    /// Name for programs, words for people, and the count.
+    private var rows: [(name: String, words: String, count: Int)] {
+        [
+            ("tasks", "tasks", tasks.count),
+            ("nodes", "nodes", nodeCount),
+            ("submit_calls", "calls of distcomp submit", submissions),
+            ("node_kills", "nodes killed (kill -9)", journal.count(.killed)),
+            ("node_kills_beyond_lease", "  and away for longer than a lease", journal.countBeyondLease(.killed)),
+            ("node_freezes", "nodes frozen (SIGSTOP)", journal.count(.frozen)),
+            ("node_freezes_beyond_lease", "  for longer than a lease", journal.countBeyondLease(.frozen)),
+            ("node_leaves", "nodes restarted (SIGTERM)", journal.count(.left)),
+            ("redis_kills", "Redis killed (kill -9) and restarted", journal.redisKills),
+            ("connections", "connections through the proxy", proxy.connections),
+            ("cuts", "  cut", proxy.cuts),
+            ("cuts_inside_reply", "    inside a reply", proxy.cutsInsideReply),
+            ("dropped_replies", "    with the reply dropped", proxy.droppedReplies),
+            ("silences", "    after silence, all replies dropped", proxy.silences),
+            ("lost_requests", "    with the request lost", proxy.lostRequests),
+            ("late_requests", "    and the request delivered later", proxy.lateRequests),
+            ("refused_connections", "  refused, Redis being dead", proxy.refusedConnections),
+            ("delays", "chunks delayed", proxy.delays),
+            ("splits", "replies split", proxy.splits),
+            ("leases_lost", "leases nodes found lost", logs.leasesLost),
+            ("finished", "finished", findings.finished),
+            ("failed_as_meant", "failed, as they were meant to", findings.failedAsMeant),
+            ("failed_for_lost_nodes", "failed, three nodes lost with them", findings.failedForLostNodes),
+            ("executions", "executions", findings.executions),
+            ("repeated", "repeated executions", findings.repeated.total),
+        ] + rows(of: findings.repeated, "repeated")
+            + [("overlapping", "overlapping executions", findings.overlapping.total)]
+            + rows(of: findings.overlapping, "overlapping")
+            + [
+                ("stale_reports", "reports refused as stale", logs.staleReports),
+                ("duplicate_reports", "reports answered as duplicates", logs.duplicateReports),
+                ("lost", "lost", findings.lost),
+                ("finished_twice", "finished twice", findings.finishedTwice),
+                ("failed_unmeant", "failed though they should not", findings.failedUnmeant),
+                ("wrong_results", "results no execution wrote", findings.wrongResults),
+                ("strange_traces", "traces that make no sense", findings.strangeTraces),
+                ("crashes", "nodes that ended by themselves", findings.crashes),
+                ("leftovers", "processes and control groups left", findings.leftovers),
+            ]
+    }
+
+    private func rows(of reasons: Reasons, _ name: String) -> [(name: String, words: String, count: Int)] {
+        Reason.allCases.compactMap { reason in
+            reasons.counts[reason].map { ("\(name)_\(reason.word)", "  \(reason.text)", $0) }
+        }
+    }
+
+    var table: String {
+        var lines = rows.map { row in
+            let words = row.words.padded(to: 50)
+            return "\(words) \(String(repeating: " ", count: max(0, 8 - "\(row.count)".count)))\(row.count)"
+        }
+        lines.append("duration \(Int(seconds.rounded())) s, seed \(tasks.seed)")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    var json: String {
+        var writer = JSONObjectWriter()
+        for row in rows { writer.field(row.name, row.count) }
+        writer.field("seconds", seconds)
+        writer.field("seed", tasks.seed)
+        writer.field("sound", findings.isSound)
+        return writer.text + "\n"
+    }
+
+    /// What is wrong, in words; empty when nothing is.
+    var complaints: [String] {
+        findings.examples + (findings.repeated.unknown + findings.overlapping.unknown).map { "no reason found: \($0)" }
+    }
+}
+
+extension String {
+    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+}

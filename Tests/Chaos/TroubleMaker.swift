@@ -1,0 +1,142 @@
+// Carries out the plan: kills, freezes and restarts nodes and Redis when their time has come, and brings them back.
+
+import LinuxSystem
+
+final class TroubleMaker {
+    private enum Condition {
+        case up(blow: NodeBlow, atNanoseconds: Int64)
+        case frozen(untilNanoseconds: Int64)
+        case leaving(downSeconds: Double, sinceNanoseconds: Int64)
+        case dead(untilNanoseconds: Int64)
+    }
+
+    private struct Victim {
+        let node: Node
+        var plan: NodePlan
+        var condition: Condition
+    }
+
+    private enum RedisCondition {
+        case up(downSeconds: Double, untilNanoseconds: Int64)
+        case down(untilNanoseconds: Int64)
+    }
+
+    private(set) var journal = Journal()
+    private let fleet: Fleet
+    private var victims: [Victim]
+    private var redisPlan: RedisPlan
+    private var redisCondition: RedisCondition
+    private var isResting = false
+
+    /// A node told to leave that is still there after so long is stuck: nothing it waits for takes a tenth of it.
+    private static let leaveBoundNanoseconds: Int64 = 60_000_000_000
+
+    init(_ fleet: Fleet, seed: UInt64) throws {
+        self.fleet = fleet
+        redisPlan = RedisPlan(seed: seed)
+        let now = SystemClock.bootNanoseconds()
+        let (peace, down) = redisPlan.next()
+        redisCondition = .up(downSeconds: down, untilNanoseconds: Self.moment(peace, after: now))
+        victims = try fleet.nodes.enumerated().map { index, node in
+            var plan = NodePlan(seed: seed, node: index)
+            try node.start()
+            return Victim(node: node, plan: plan, condition: Self.upCondition(&plan, now))
+        }
+    }
+
+    /// From now on nobody is hurt; who is away comes back.
+    func rest() { isResting = true }
+
+    /// Whether Redis and every node are up.
+    var isWhole: Bool {
+        guard case .up = redisCondition else { return false }
+        return victims.allSatisfy { if case .up = $0.condition { true } else { false } }
+    }
+
+    /// Does what is due.
+    func act() throws {
+        let now = SystemClock.bootNanoseconds()
+        for index in victims.indices { try act(on: &victims[index], now) }
+        switch redisCondition {
+        case .up(let down, let until):
+            guard !isResting, now >= until else { return }
+            fleet.redis.kill9()
+            journal.redisKills += 1
+            redisCondition = .down(untilNanoseconds: Self.moment(down, after: now))
+        case .down(let until):
+            guard now >= until else { return }
+            try fleet.startRedis()
+            let (peace, down) = redisPlan.next()
+            redisCondition = .up(
+                downSeconds: down, untilNanoseconds: Self.moment(peace, after: SystemClock.bootNanoseconds()))
+        }
+    }
+
+    private func act(on victim: inout Victim, _ now: Int64) throws {
+        let node = victim.node
+        switch victim.condition {
+        case .up(let blow, let due):
+            if let ending = try node.ending() {
+                note(ending, of: node)
+                victim.condition = .dead(untilNanoseconds: Self.moment(0.3, after: now))
+            } else if !isResting, now >= due {
+                strike(&victim, blow, now)
+            }
+        case .frozen(let until):
+            guard now >= until else { return }
+            node.thaw()
+            journal.end(node.name)
+            victim.condition = Self.upCondition(&victim.plan, now)
+        case .leaving(let down, let since):
+            if let ending = try node.ending() {
+                // A node that is told to leave before it has begun to listen ends by the signal itself.
+                if ending != .exit(code: 0), ending != .signal(Signal.terminate.rawValue) {
+                    journal.crashes.append("\(node.name) left with \(ending)")
+                }
+                victim.condition = .dead(untilNanoseconds: Self.moment(down, after: now))
+            } else if now > since + Self.leaveBoundNanoseconds {
+                journal.crashes.append("\(node.name) did not leave and was killed")
+                node.kill9()
+                victim.condition = .dead(untilNanoseconds: now)
+            }
+        case .dead(let until):
+            guard now >= until else { return }
+            try node.start()
+            journal.end(node.name)
+            victim.condition = Self.upCondition(&victim.plan, now)
+        }
+    }
+
+    private func strike(_ victim: inout Victim, _ blow: NodeBlow, _ now: Int64) {
+        switch blow {
+        case .kill(let down):
+            journal.begin(.killed, victim.node.name)
+            victim.node.kill9()
+            victim.condition = .dead(untilNanoseconds: Self.moment(down, after: now))
+        case .freeze(let seconds):
+            journal.begin(.frozen, victim.node.name)
+            victim.node.freeze()
+            victim.condition = .frozen(untilNanoseconds: Self.moment(seconds, after: now))
+        case .leave(let down):
+            journal.begin(.left, victim.node.name)
+            victim.node.leave()
+            victim.condition = .leaving(downSeconds: down, sinceNanoseconds: now)
+        }
+    }
+
+    /// It ended though nobody told it to. That is in order only at its start, when there is no Redis: it says so by its status.
+    private func note(_ ending: ProcessEnding, of node: Node) {
+        if ending == .exit(code: 3) {
+            journal.refusedStarts += 1
+        } else {
+            journal.crashes.append("\(node.name) ended by itself with \(ending)")
+        }
+    }
+
+    private static func upCondition(_ plan: inout NodePlan, _ now: Int64) -> Condition {
+        let (peace, blow) = plan.next()
+        return .up(blow: blow, atNanoseconds: moment(peace, after: now))
+    }
+
+    private static func moment(_ seconds: Double, after now: Int64) -> Int64 { now + Int64(seconds * 1e9) }
+}

@@ -17,7 +17,6 @@ final class RunWatch {
         self.node = node
         self.signals = signals
         self.showsProgress = showsProgress
-        line = TransientLine(isQuiet: !showsProgress)
     }
 
     enum Ending {

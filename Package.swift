@@ -56,7 +56,9 @@ let package = Package(
         .testTarget(
             name: "distcompdTests",
             dependencies: ["distcompd", "LinuxSystem", "TaskQueue", .product(name: "Logging", package: "swift-log")]),
-        .testTarget(name: "TaskQueueTests", dependencies: ["TaskQueue", "RedisServerFixture"]),
+        .testTarget(
+            name: "TaskQueueTests",
+            dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
         .testTarget(
             name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"],
             // Ten million simulated events: optimised even in a debug build, they take half a minute.

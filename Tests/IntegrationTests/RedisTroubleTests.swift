@@ -155,6 +155,18 @@ struct RedisTroubleTests {
         }
     }
 
+    @Test("a Redis that falls silent is given up while the lease still holds, and the task goes on")
+    func silent() async throws {
+        try await withFleet { fleet in
+            let node = try await busyNode(fleet, ["lease_seconds": "12"])
+            fleet.redis.pause()
+            try await eventually("the node gives it up", node.log) { node.log.contains("no reply for 4 s") }
+            fleet.redis.resume()
+            try await expectItFinishes(node, fleet)
+            #expect(!node.log.contains("the lease is lost"))
+        }
+    }
+
     @Test("a password that is changed does not stop what runs; when it is right again the node is back")
     func passwordChanged() async throws {
         try await withFleet { fleet in

@@ -43,6 +43,9 @@ struct SentinelFleetTests {
             let node = try await fleet.startedNode("a", ["max_task_per_worker": "4"])
             try await submit(held: 3, short: 60, fleet)
             try await eventually("tasks run", node.log) { started(fleet).count >= 5 }
+            let doctor = ["doctor", "--config", node.configurationPath]
+            let found = try await RunningProgram(Products.distcomp, doctor, in: fleet.scratch).result()
+            #expect(found.output.contains("\(fleet.redis.internetEndpoint) (mymaster)"), "\(found.output)")
             let running = Set(fleet.scratch.tasks(with: "log.go"))
             #expect(running.count == 3)
             try sentinels.failOver()

@@ -3,7 +3,7 @@
 #   make build     release binaries in .build/release      make lint      formatting and warnings
 #   make bench     the performance suite                   make format    rewrite the sources in the house style
 #   make install   into DESTDIR/PREFIX (default /usr)      make deb       a Debian package in .build/package
-#   make clean     remove what was built
+#   make clean     remove what was built chaos chaos-short
 
 PREFIX ?= /usr
 DESTDIR ?=
@@ -28,7 +28,7 @@ PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
   procps systemd dbus tmux
 
-.PHONY: run test build bench install deb format lint clean check-swift build-needs run-needs test-needs package-needs debug unit-tests system-tests
+.PHONY: run test build bench install deb format lint clean check-swift build-needs run-needs test-needs package-needs debug unit-tests system-tests chaos chaos-short
 
 run: run-needs build
 	@echo
@@ -44,13 +44,20 @@ debug: build-needs
 	@$(SWIFT) build --build-tests
 	@$(CC) $(LAUNCHER_FLAGS) -Werror Sources/distcomp-launch/main.c -lcap -o $(DEBUG)/distcomp-launch
 
-test: test-needs lint unit-tests system-tests
+test: test-needs lint unit-tests chaos-short system-tests
 
 unit-tests: debug
 	@$(SWIFT) test --skip-build
 
 system-tests: debug
 	@Tests/System/run --products $(DEBUG)
+
+# Kills nodes, Redis and connections while tasks run, and looks for what was lost; see "Fault injection" in docs/REDIS.md.
+chaos: run-needs build
+	@$(RELEASE)/distcomp-chaos $(CHAOS_OPTIONS)
+
+chaos-short: debug
+	@$(DEBUG)/distcomp-chaos --nodes 3 --tasks 3000
 
 lint: check-swift
 	@$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift

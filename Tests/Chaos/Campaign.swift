@@ -12,10 +12,11 @@ final class Campaign {
     private var submitter: Submitter
     private let begunNanoseconds = SystemClock.bootNanoseconds()
     private var counts = QueueCounts()
-    private var countsChangedNanoseconds = SystemClock.bootNanoseconds()
+    /// When last a task was settled.
+    private var settledNanoseconds = SystemClock.bootNanoseconds()
     private var shownNanoseconds = SystemClock.bootNanoseconds()
 
-    /// Nothing has happened for so long: nothing will. The longest task takes five seconds.
+    /// No task was settled for so long: none will be. The longest takes five seconds.
     private static let hangBoundNanoseconds: Int64 = 180_000_000_000
     private static let stepMilliseconds: UInt32 = 10
 
@@ -35,38 +36,24 @@ final class Campaign {
     var submissions: Int { submitter.callCount }
     var seconds: Double { Double(SystemClock.bootNanoseconds() - begunNanoseconds) / 1e9 }
 
-    /// Makes trouble until every task is settled, or nothing goes on any more.
+    /// Makes trouble until every task is settled, or nothing goes on any more; then ends the nodes.
     func run() throws {
         defer { submitter.end() }
         while !isSettled, !isStuck { try step() }
         trouble.rest()
         fleet.proxy.calm()
-        // Whoever comes back may still bring something to do: the tasks of its last life.
-        while !(trouble.isWhole && isSettled && fleet.isServing), !isStuck { try step() }
-    }
-
-    /// Ends the nodes as an operator would.
-    func endNodes() throws {
-        for node in fleet.nodes { node.leave() }
-        let bound = SystemClock.bootNanoseconds() + Self.hangBoundNanoseconds
-        while fleet.nodes.contains(where: { $0.process != nil }) {
-            for node in fleet.nodes {
-                if let ending = try node.ending(), ending != .exit(code: 0) {
-                    throw ChaosError(description: "\(node.name) left at the end with \(ending), see \(node.logPath)")
-                }
-            }
-            guard SystemClock.bootNanoseconds() < bound else {
-                throw ChaosError(description: "nodes do not leave; see their logs in \(fleet.place)")
-            }
-            try lookForSignals()
-            pause(milliseconds: Self.stepMilliseconds)
-        }
+        settledNanoseconds = SystemClock.bootNanoseconds()
+        while !trouble.isWhole { try step() }
+        // Whoever has come back may still bring something to do: the tasks of its last life.
+        while !(isSettled && fleet.isServing), !isStuck { try step() }
+        trouble.dismiss()
+        while !trouble.isDeserted { try step() }
     }
 
     private var isSettled: Bool { submitter.isDone && counts.todo == 0 && counts.inProgress == 0 }
 
     private var isStuck: Bool {
-        SystemClock.bootNanoseconds() - countsChangedNanoseconds > Self.hangBoundNanoseconds
+        SystemClock.bootNanoseconds() - settledNanoseconds > Self.hangBoundNanoseconds
     }
 
     private func step() throws {
@@ -85,10 +72,8 @@ final class Campaign {
     private func lookAtQueue() {
         guard let now = fleet.counts() else { return }
         let time = SystemClock.bootNanoseconds()
-        if now != counts {
-            counts = now
-            countsChangedNanoseconds = time
-        }
+        if now.finished + now.failed != counts.finished + counts.failed { settledNanoseconds = time }
+        counts = now
         guard time - shownNanoseconds > 10_000_000_000 else { return }
         shownNanoseconds = time
         standardError.write(

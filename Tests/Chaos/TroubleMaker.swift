@@ -6,8 +6,10 @@ final class TroubleMaker {
     private enum Condition {
         case up(blow: NodeBlow, atNanoseconds: Int64)
         case frozen(untilNanoseconds: Int64)
-        case leaving(downSeconds: Double, sinceNanoseconds: Int64)
+        /// Told to leave; without `downSeconds` for good.
+        case leaving(downSeconds: Double?, sinceNanoseconds: Int64)
         case dead(untilNanoseconds: Int64)
+        case gone
     }
 
     private struct Victim {
@@ -53,6 +55,18 @@ final class TroubleMaker {
         return victims.allSatisfy { if case .up = $0.condition { true } else { false } }
     }
 
+    /// Tells every node to leave for good, as an operator would.
+    func dismiss() {
+        let now = SystemClock.bootNanoseconds()
+        for index in victims.indices {
+            victims[index].node.leave()
+            victims[index].condition = .leaving(downSeconds: nil, sinceNanoseconds: now)
+        }
+    }
+
+    /// Whether every node has left for good.
+    var isDeserted: Bool { victims.allSatisfy { if case .gone = $0.condition { true } else { false } } }
+
     /// Does what is due.
     func act() throws {
         let now = SystemClock.bootNanoseconds()
@@ -93,17 +107,18 @@ final class TroubleMaker {
                 if ending != .exit(code: 0), ending != .signal(Signal.terminate.rawValue) {
                     journal.crashes.append("\(node.name) left with \(ending)")
                 }
-                victim.condition = .dead(untilNanoseconds: Self.moment(down, after: now))
-            } else if now > since + Self.leaveBoundNanoseconds {
+            } else {
+                guard now > since + Self.leaveBoundNanoseconds else { return }
                 journal.crashes.append("\(node.name) did not leave and was killed")
                 node.kill9()
-                victim.condition = .dead(untilNanoseconds: now)
             }
+            victim.condition = down.map { .dead(untilNanoseconds: Self.moment($0, after: now)) } ?? .gone
         case .dead(let until):
             guard now >= until else { return }
             try node.start()
             journal.end(node.name)
             victim.condition = Self.upCondition(&victim.plan, now)
+        case .gone: return
         }
     }
 

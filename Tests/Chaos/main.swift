@@ -57,7 +57,6 @@ struct DistcompChaos: ParsableCommand {
 
         let campaign = try Campaign(set, fleet, troubleSeconds: seconds, signals: signals)
         try campaign.run()
-        try campaign.endNodes()
         let duration = campaign.seconds
         fleet.proxy.stop()  // Requests that were still on their way have arrived now.
 

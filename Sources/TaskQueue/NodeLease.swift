@@ -9,6 +9,9 @@ public struct Incarnation: Hashable, Sendable {
     /// `name/machine/life`.
     public let text: String
 
+    /// The node's name, as worker_status and the hashes of tasks have it.
+    public var nodeName: String { String(text.prefix { $0 != "/" }) }
+
     /// - Parameters:
     ///   - name: the node's name, without a slash.
     ///   - machine: tells two machines apart that were given one name.

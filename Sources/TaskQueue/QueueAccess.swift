@@ -25,11 +25,11 @@ public enum QueueAccess: String, CaseIterable, Sendable {
     var commands: [String] {
         let greeting = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
         let looking = [
-            "exists", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smismember", "time", "zcard",
-            "zcount", "zrange", "zscore",
+            "exists", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "smismember", "time", "zcard", "zcount",
+            "zrange", "zscore",
         ]
         let changing = [
-            "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "set",
+            "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "set", "sismember",
             "srem", "zadd", "zrangebyscore", "zrem",
         ]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
@@ -39,7 +39,8 @@ public enum QueueAccess: String, CaseIterable, Sendable {
             "zrevrangebyscore",
         ]
         switch self {
-        case .node: return (greeting + looking + changing + working).filter { $0 != "scard" && $0 != "smismember" }
+        case .node:
+            return (greeting + looking + changing + working).filter { !["scard", "smismember", "zcount"].contains($0) }
         case .submitter: return greeting + looking + changing
         case .watcher: return greeting + looking
         }

@@ -52,12 +52,12 @@ public struct ReadStanding: Sendable {
     public var requests: [RedisRequest] {
         let fields: [(String, String)] = [
             ("HEXISTS", keys.todo), ("HGET", keys.inProgress), ("HGET", keys.finished), ("HGET", keys.failed),
-            ("HGET", keys.failReason), ("HGET", keys.outcomes), ("SISMEMBER", keys.retrying),
-            ("HGET", keys.prefix + "distcomp:attempts"),
+            ("HGET", keys.failReason), ("HGET", keys.outcomes), ("SMISMEMBER", keys.retrying),
+            ("HGET", keys.own("attempts")),
         ]
         return fields.map { .command(RedisCommand(bytes: [Array($0.utf8), Array($1.utf8), line])) } + [
             .command(
-                RedisCommand(bytes: [Array("ZSCORE".utf8), Array((keys.prefix + "distcomp:delayed").utf8), delayed])),
+                RedisCommand(bytes: [Array("ZSCORE".utf8), Array((keys.own("delayed")).utf8), delayed])),
             .command(RedisCommand("TIME")),
         ]
     }
@@ -82,7 +82,7 @@ public struct ReadStanding: Sendable {
         standing.failedValue = values[3].bytes
         standing.reason = values[4].bytes
         standing.outcome = values[5].bytes
-        standing.isRetrying = values[6].int == 1
+        standing.isRetrying = values[6].elements?.first?.int == 1
         standing.attempts = values[7].int ?? 0
         standing.dueMilliseconds = milliseconds(values[8])
         standing.serverMilliseconds = seconds &* 1000 &+ microseconds / 1000
@@ -109,7 +109,7 @@ public struct ReadClasses: Sendable {
     public init(keys: QueueKeys) { self.keys = keys }
 
     public var request: RedisRequest {
-        .command(RedisCommand("ZRANGE", keys.prefix + "distcomp:classes", "0", String(Self.classesMax - 1)))
+        .command(RedisCommand("ZRANGE", keys.own("classes"), "0", String(Self.classesMax - 1)))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> [Class] {
@@ -132,15 +132,15 @@ public struct ReadClasses: Sendable {
 
     /// The place of a waiting line in the order of all; its answer is nil where the index does not know it.
     public func place(of line: TaskLine, failedOn: String) -> RedisRequest {
-        let key = keys.prefix + "distcomp:class:\(line.memoryBytes):\(line.millicores):\(failedOn)"
+        let key = keys.own("class:\(line.memoryBytes):\(line.millicores):\(failedOn)")
         return .command(RedisCommand("ZSCORE", key, line.text))
     }
 
-    private func key(_ members: Class) -> String { keys.prefix + "distcomp:class:" + members.name }
+    private func key(_ members: Class) -> String { keys.own("class:" + members.name) }
 }
 
 /// A score that is a time; nil where there is none.
-func milliseconds(_ value: RESPValue) -> Int? {
+private func milliseconds(_ value: RESPValue) -> Int? {
     if case .double(let number) = value { return Int(exactly: number.rounded()) }
     return value.int ?? value.string.flatMap { Double($0) }.flatMap { Int(exactly: $0.rounded()) }
 }

@@ -64,24 +64,17 @@ extension QueueClient {
     func fleet(
         countingTasks: Bool = true, eachTask use: (_ line: String, _ worker: String) -> Void = { _, _ in }
     ) throws(CommandError) -> Fleet {
-        let values = try pipeline(ReadLeases(keys: keys).requests)
-        let leases = try parsed { () throws(QueueError) in try ReadLeases.parse(values) }
+        let counts = try counts()
         var nodes: [String: FleetNode] = [:]
-        for (incarnation, expiry) in leases.expiries {
-            let name = ReadLeases.nodeName(ofIncarnation: incarnation)
-            let left = Double(expiry - leases.serverMilliseconds) / 1000
-            // Of several lives the last counts.
-            nodes[name, default: FleetNode(name: name)].leaseSecondsLeft = max(
-                nodes[name]?.leaseSecondsLeft ?? left, left)
-        }
-        try scan(keys.nodes) { entries in
-            for (field, value) in entries {
-                let name = ReadLeases.nodeName(ofIncarnation: text(field))
-                let numbers = text(value).split(separator: " ")
-                guard numbers.count >= 2, nodes[name] != nil else { continue }
-                nodes[name]?.memoryBytes = UInt64(numbers[0])
-                nodes[name]?.millicores = Int(numbers[1])
-            }
+        for lease in try leases() {
+            let left = Double(lease.leaseMilliseconds) / 1000
+            // Of several lives of a node the one that lasts longest counts.
+            if let other = nodes[lease.incarnation.nodeName]?.leaseSecondsLeft, other >= left { continue }
+            var node = FleetNode(name: lease.incarnation.nodeName)
+            node.leaseSecondsLeft = left
+            node.memoryBytes = lease.memoryBytes
+            node.millicores = lease.millicores
+            nodes[node.name] = node
         }
         try scan(keys.workerStatus) { entries in
             for (field, value) in entries {
@@ -90,8 +83,18 @@ extension QueueClient {
         }
         if countingTasks { try countTasks(of: &nodes, use) }
         return Fleet(
-            nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: leases.isPaused, isClosing: leases.isClosing,
+            nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: counts.isPaused, isClosing: counts.closeRequested,
             nowUnixSeconds: SystemClock.wallSeconds())
+    }
+
+    private func leases() throws(CommandError) -> [ReadNodes.Node] {
+        var all: [ReadNodes.Node] = []
+        while true {
+            let value = try call(ReadNodes(keys: keys, offset: all.count).request)
+            let page = try parsed { () throws(QueueError) in try ReadNodes.parse(value) }
+            all += page
+            if page.count < ReadNodes.pageSize { return all }
+        }
     }
 
     private func countTasks(

@@ -176,10 +176,9 @@ extension QueueClient {
         for state in TaskState.allCases where states.contains(state) {
             let isComplete = try scanWhile(key(of: state), pattern: pattern) { entries throws(CommandError) in
                 let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
-                // What failed and waits for another try is in todo as well.
-                let isListed =
-                    state == .failed && states.contains(.todo) ? try areMembers(fields, of: keys.retrying) : []
-                for (index, field) in fields.enumerated() where isListed.isEmpty || !isListed[index] {
+                // What failed and has another try to come is in todo or in progress as well.
+                let isElsewhere = state == .failed ? try areMembers(fields, of: keys.retrying) : []
+                for (index, field) in fields.enumerated() where isElsewhere.isEmpty || !isElsewhere[index] {
                     if !(try use(text(field))) { return false }
                 }
                 return true

@@ -99,10 +99,8 @@ extension QueueClient {
             reason: reason.map { text($0) } ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
     }
 
-    /// `token {record}`.
     func parseOutcome(_ value: [UInt8]?) -> TaskOutcome? {
-        guard let value, let space = value.firstIndex(of: UInt8(ascii: " ")) else { return nil }
-        return try? TaskOutcome(record: Array(value[(space + 1)...]))
+        value.flatMap { OutcomeEntry(parsing: $0) }.flatMap { try? TaskOutcome(record: $0.record) }
     }
 
     func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -4,6 +4,7 @@ import Glibc
 import LinuxSystem
 import RedisClient
 import TaskModel
+import TaskQueue
 import Testing
 
 @Suite("finding and explaining tasks", .aFewAtATime)
@@ -184,6 +185,48 @@ struct TaskLookupTests {
             let result = try await fleet.distcomp("logs", "-f", "*sleep*")
             #expect(result.status == 2)
             #expect(result.errors.contains("it runs on elsewhere: follow it there"), "\(result.errors)")
+            try await node.stop()
+        }
+    }
+
+    @Test("who may only look can use every command that only looks, and none that changes anything")
+    func watcher() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit([
+                "shell:1:0:0:exit 1", "shell:1:0:0:echo true", "shell:1:0:0:sleep 1000", "shell:0:9999:0:x",
+            ])
+            let node = try await fleet.startedNode("a", ["max_retry_per_task": "1", "max_task_per_worker": "4"])
+            try await eventually("an ending of each kind") {
+                try fleet.count("finished_tasks") == 1 && fleet.count("failed_tasks") == 1
+                    && fleet.count("in_progress_tasks") == 1
+            }
+            let rules =
+                ["ACL", "SETUSER", "looker", "reset", "on", ">secret"] + QueueAccess.watcher.rules(keys: QueueKeys())
+            let client = try fleet.redis.client()
+            #expect(try client.call(.command(RedisCommand(rules[0], Array(rules.dropFirst())))).string == "OK")
+            let settings = """
+                {"redis_url": "\(fleet.redisURL)", "redis_user": "looker", "redis_pass": "secret"}
+                """
+            let path = try fleet.scratch.write("looker.json", settings)
+            func run(_ words: String) async throws -> ProgramResult {
+                try await RunningProgram(
+                    Products.distcomp, words.split(separator: " ").map(String.init) + ["--config", path],
+                    in: fleet.scratch
+                ).result()
+            }
+            for words in [
+                "status", "workers", "tasks", "tasks --match *true*", "show *", "why *", "logs *true", "results",
+                "results --summary", "results --format csv",
+            ] {
+                let result = try await run(words)
+                #expect(result.status == 0 && !result.output.isEmpty, "\(words): \(result.errors)")
+            }
+            #expect(try await run("cancel *sleep*").status != 0)
+            #expect(try fleet.count("in_progress_tasks") == 1)
+            try await fleet.distcomp("cancel", "*sleep*")
+            try await fleet.distcomp("cancel", "shell:0:9999:0:x")
+            try await fleet.untilIdle()
+            #expect(try await run("watch").status == 1)
             try await node.stop()
         }
     }

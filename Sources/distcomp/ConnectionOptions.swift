@@ -36,6 +36,10 @@ struct ServerOptions: ParsableArguments {
         } catch {
             throw CommandError.usage(error.description)
         }
+        // Nodes refuse such a Redis. A command runs nothing, and may be needed to find out what goes on.
+        if let problem = OpenRedis.problem(with: target, configuration) {
+            standardError.write("distcomp: warning: \(problem)\n")
+        }
         let queue = try QueueClient(target, prefix: configuration.keyPrefix)
         queue.settings = configuration
         return try body(queue)

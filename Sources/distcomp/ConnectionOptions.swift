@@ -76,9 +76,11 @@ func usualConfigurationPath() -> String? {
 }
 
 /// Reads settings; all that is wrong with them is one error.
-func loadSettings(_ path: String?) throws -> LoadedConfiguration {
+func loadSettings(
+    _ path: String?, environment: [[UInt8]] = Host.environment
+) throws -> LoadedConfiguration {
     do {
-        return try Configuration.load(path, environment: Host.environment) { path throws(SystemError) in
+        return try Configuration.load(path, environment: environment) { path throws(SystemError) in
             try FileSystem.contents(of: path)
         }
     } catch {

@@ -22,7 +22,7 @@ ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 LAUNCHER_FLAGS := -std=c11 -O2 -Wall -Wextra -static
 
 # What each job needs, by the names of the Debian family.
-BUILD_PACKAGES := libcap-dev gcc libc6-dev
+BUILD_PACKAGES := libcap-dev libssl-dev gcc libc6-dev
 RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
 PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \

@@ -13,9 +13,11 @@ let package = Package(
     targets: [
         .target(name: "CLinux"),
         .target(name: "LinuxSystem", dependencies: ["CLinux"]),
-        .target(name: "RedisClient", dependencies: ["LinuxSystem"]),
+        .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(name: "Cryptography", dependencies: ["COpenSSL"]),
+        .target(name: "RedisClient", dependencies: ["LinuxSystem", "Cryptography"]),
         .target(name: "TaskModel"),
-        .target(name: "TaskQueue", dependencies: ["RedisClient", "TaskModel"]),
+        .target(name: "TaskQueue", dependencies: ["Cryptography", "RedisClient", "TaskModel"]),
         .target(
             name: "NodeSupervisor",
             dependencies: ["TaskModel", .product(name: "HeapModule", package: "swift-collections")]),
@@ -47,6 +49,7 @@ let package = Package(
             ], path: "Tests/Chaos"),
         .testTarget(name: "LayeringTests", dependencies: ["LinuxSystem"]),
         .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
+        .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),
         .testTarget(name: "TaskModelTests", dependencies: ["TaskModel"]),
         .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel"]),

@@ -219,6 +219,13 @@ extension OwnedDescriptor {
         }
     }
 
+    /// What fstat(2) says of what is open here.
+    func status(subject: String) throws(SystemError) -> FileStatus {
+        var result = stat()
+        guard fstat(raw, &result) == 0 else { throw .last("fstat", subject) }
+        return FileStatus(result)
+    }
+
     /// The size in bytes, or nil where that cannot be told.
     public var sizeBytes: Int64? {
         var status = stat()

@@ -150,7 +150,7 @@ public struct Configuration: Hashable, Sendable {
     public var taskUmask: UInt32 = 0o022
     /// `kill_grace_seconds`: between TERM and KILL.
     public var killGraceSeconds = 5.0
-    /// `task_key_file`: with it, nodes run only lines signed with this key. To come with signed tasks.
+    /// `task_key_file`: with it, nodes run only lines signed with this key, and submitters sign.
     public var taskKeyFile: String?
 
     /// The defaults.

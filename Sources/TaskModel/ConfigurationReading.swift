@@ -56,7 +56,6 @@ extension ConfigurationReader {
     /// that is silently ignored (TLS above all) is worse than none. Strike a name when its function is there.
     static let keysToCome: Set<String> = [
         "redis_tls", "redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file", "redis_tls_server_name",
-        "task_key_file",
     ]
 
     /// What must hold between settings; a setting that is wrong by itself is not judged twice.

@@ -17,10 +17,12 @@ public struct ClaimTasks: Sendable {
     private let count: Int
     private let freeMemoryBytes: UInt64
     private let freeMillicores: Int
+    private let withSignatures: Bool
 
+    /// - Parameter withSignatures: whether the signatures of the lines are wanted.
     public init(
         keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, count: Int, freeMemoryBytes: UInt64,
-        freeMillicores: Int
+        freeMillicores: Int, withSignatures: Bool = false
     ) {
         self.keys = keys
         self.incarnation = incarnation
@@ -28,6 +30,7 @@ public struct ClaimTasks: Sendable {
         self.count = min(max(0, count), Self.countMax)
         self.freeMemoryBytes = freeMemoryBytes
         self.freeMillicores = freeMillicores
+        self.withSignatures = withSignatures
     }
 
     /// A task taken.
@@ -36,11 +39,14 @@ public struct ClaimTasks: Sendable {
         public let token: String
         /// 1 for the first.
         public let attempt: Int
+        /// As it stands in Redis; nil when there is none, or none was asked for.
+        public let signature: [UInt8]?
 
-        public init(line: String, token: String, attempt: Int) {
+        public init(line: String, token: String, attempt: Int, signature: [UInt8]? = nil) {
             self.line = line
             self.token = token
             self.attempt = attempt
+            self.signature = signature
         }
     }
 
@@ -67,6 +73,7 @@ public struct ClaimTasks: Sendable {
         call.append(count)
         call.append(freeMemoryBytes)
         call.append(freeMillicores)
+        call.append(withSignatures ? 1 : 0)
         return .script(call)
     }
 
@@ -77,12 +84,12 @@ public struct ClaimTasks: Sendable {
             throw .unexpectedReply("claim")
         }
         var tasks: [Claimed] = []
-        for index in stride(from: 0, to: rows.count - 2, by: 3) {
+        for index in stride(from: 0, to: rows.count - 3, by: 4) {
             guard let line = rows[index].string, let token = rows[index + 1].string, let attempt = rows[index + 2].int
             else {
                 throw .unexpectedReply("claim")
             }
-            tasks.append(Claimed(line: line, token: token, attempt: attempt))
+            tasks.append(Claimed(line: line, token: token, attempt: attempt, signature: rows[index + 3].bytes))
         }
         return Reply(
             tasks: tasks, closeRequested: parts[1].int == 1, needsSweep: parts[2].int == 1,

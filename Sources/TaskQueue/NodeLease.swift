@@ -172,25 +172,32 @@ public struct LeaveQueue: Sendable {
 public struct HeldTasks: Sendable {
     private let keys: QueueKeys
     private let incarnation: Incarnation
+    private let withSignatures: Bool
 
-    public init(keys: QueueKeys, incarnation: Incarnation) {
+    /// - Parameter withSignatures: whether the signatures of the lines are wanted.
+    public init(keys: QueueKeys, incarnation: Incarnation, withSignatures: Bool = false) {
         self.keys = keys
         self.incarnation = incarnation
+        self.withSignatures = withSignatures
     }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(ScriptsLease.held, keys, incarnation))
+        var call = RedisScriptCall(ScriptsLease.held, keys, incarnation)
+        call.append(withSignatures ? 1 : 0)
+        return .script(call)
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> [ClaimTasks.Claimed] {
         guard let rows = try elements(value) else { throw .unexpectedReply("held") }
         var tasks: [ClaimTasks.Claimed] = []
-        for index in stride(from: 0, to: rows.count - 1, by: 2) {
+        for index in stride(from: 0, to: rows.count - 2, by: 3) {
             guard let line = rows[index].string, let fields = rows[index + 1].string?.split(separator: " "),
                 fields.count == 5,
                 let attempt = Int(fields[4])
             else { throw .unexpectedReply("held") }
-            tasks.append(ClaimTasks.Claimed(line: line, token: String(fields[0]), attempt: attempt))
+            tasks.append(
+                ClaimTasks.Claimed(
+                    line: line, token: String(fields[0]), attempt: attempt, signature: rows[index + 2].bytes))
         }
         return tasks
     }

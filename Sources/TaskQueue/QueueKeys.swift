@@ -21,6 +21,8 @@ public struct QueueKeys: Hashable, Sendable {
 
     /// line -> `token {record}`: how the last attempt ended.
     public var outcomes: String { own("outcomes") }
+    /// line -> its signature, while it has not finished.
+    public var signatures: String { own("signatures") }
     /// Lines in `failed` that wait for another try, or are having it.
     public var retrying: String { own("retrying") }
     /// incarnation -> when its lease is over, in server milliseconds.

@@ -15,7 +15,9 @@ enum ScriptsClaim {
         #"""
         walk()
         local told = {}
-        for i, task in ipairs(taken) do told[i * 3 - 2], told[i * 3 - 1], told[i * 3] = task[1], task[2], task[3] end
+        for i, task in ipairs(taken) do
+          for part = 1, 4 do told[i * 4 - 4 + part] = task[part] end
+        end
 
         -- Came up short, and there is nothing to look further at: whoever adds tells us.
         local short = taking_on and want > 0 and budget > 0
@@ -126,13 +128,14 @@ enum ScriptsClaim {
         local function give(class, lines, scores)
           local holding, doing = {}, {}
           local attempts = redis.call('HMGET', ATTEMPTS, unpack(lines))
+          local signatures = ARGV[7] == '1' and redis.call('HMGET', SIGNATURES, unpack(lines)) or {}
           local token = new_tokens(#lines)
           for i, line in ipairs(lines) do
             local attempt, own = tonumber(attempts[i] or 0) + 1, string.format('%.0f', token + i - 1)
             holding[i * 2 - 1] = line
             holding[i * 2] = own .. ' ' .. class.memory_text .. ' ' .. class.millicores_text .. ' ' .. scores[i] .. ' ' .. attempt
             doing[i * 2 - 1], doing[i * 2] = line, name
-            taken[#taken + 1] = {line, own, attempt}
+            taken[#taken + 1] = {line, own, attempt, signatures[i] or false}
           end
           redis.call('HSET', held, unpack(holding))
           redis.call('HSET', DOING, unpack(doing))

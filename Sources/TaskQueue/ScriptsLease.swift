@@ -72,7 +72,11 @@ enum ScriptsLease {
         repeat
           local page = redis.call('HSCAN', held_key(ARGV[2]), cursor, 'COUNT', 500)
           cursor = page[1]
-          for _, text in ipairs(page[2]) do rows[#rows + 1] = text end
+          for i = 1, #page[2], 2 do
+            rows[#rows + 1] = page[2][i]
+            rows[#rows + 1] = page[2][i + 1]
+            rows[#rows + 1] = ARGV[3] == '1' and redis.call('HGET', SIGNATURES, page[2][i])
+          end
         until cursor == '0'
         return rows
         """#)

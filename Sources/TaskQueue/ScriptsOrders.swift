@@ -104,7 +104,7 @@ enum ScriptsOrders {
         end
         if #lines == 0 then return 0 end
         if is_failed then redis.call('HDEL', REASON, unpack(lines)) end
-        redis.call('HDEL', OUTCOMES, unpack(lines))
+        for _, key in ipairs({OUTCOMES, SIGNATURES}) do redis.call('HDEL', key, unpack(lines)) end
         return redis.call('HDEL', from, unpack(lines))
         """#)
 

@@ -39,6 +39,7 @@ enum ScriptPrelude {
         local CLASSES, FITS, INDEXED, SEQUENCE = D .. 'classes', D .. 'fits', D .. 'indexed', D .. 'sequence'
         local DELAYED, MISSING, RETRYING = D .. 'delayed', D .. 'missing', D .. 'retrying'
         local OUTCOMES, ATTEMPTS, LOST = D .. 'outcomes', D .. 'attempts', D .. 'lost'
+        local SIGNATURES = D .. 'signatures'
         local LEASES, NODES, SIZES = D .. 'leases', D .. 'nodes', D .. 'sizes'
         local FED, PAUSED = D .. 'fed', D .. 'paused'
         local CLOSE = 'WORKER_COMMAND_CLOSE'

@@ -36,6 +36,7 @@ enum ScriptsReport {
           redis.call('SREM', RETRYING, line)
           redis.call('HDEL', ATTEMPTS, line)
           redis.call('HDEL', LOST, line)
+          redis.call('HDEL', SIGNATURES, line)
           redis.call('HDEL', TODO, line)
         elseif kind == 'failed' then
           local workers = (redis.call('HGET', FAILED, line) or '') .. name .. ','

@@ -11,22 +11,31 @@ enum ScriptsSubmit {
 
         """#, addNew,
         #"""
-        local lines, rest, in_todo, in_progress, finished = {}, {}, 0, 0, 0
-        for i = 2, #ARGV, 4 do lines[#lines + 1] = ARGV[i] end
+        local lines, rest, signed, in_todo, in_progress, finished = {}, {}, {}, 0, 0, 0
+        for i = 2, #ARGV, 5 do lines[#lines + 1] = ARGV[i] end
         if #lines == 0 then return {0, 0, 0, 0} end
         local waiting = redis.call('HMGET', TODO, unpack(lines))
         local running = redis.call('HMGET', DOING, unpack(lines))
         local seen = {}
         for i, line in ipairs(lines) do
+          local at, is_done = i * 5 - 3, false
           if waiting[i] or seen[line] then in_todo = in_todo + 1
           elseif running[i] then in_progress = in_progress + 1
           -- Not HMGET: what finished_tasks holds may be a megabyte each.
-          elseif redis.call('HEXISTS', DONE, line) == 1 then finished = finished + 1
+          elseif redis.call('HEXISTS', DONE, line) == 1 then
+            finished = finished + 1
+            is_done = true
           else
             seen[line] = true
-            rest[#rest + 1] = i * 4 - 2
+            rest[#rest + 1] = at
+          end
+          -- Also of one that waits unsigned, or is running and may be tried again.
+          if ARGV[at + 4] ~= '' and not is_done then
+            signed[#signed + 1] = line
+            signed[#signed + 1] = ARGV[at + 4]
           end
         end
+        if #signed > 0 then redis.call('HSET', SIGNATURES, unpack(signed)) end
         add_new(rest)
         return {#rest, in_todo, in_progress, finished}
         """#)

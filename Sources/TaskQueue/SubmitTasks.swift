@@ -29,17 +29,24 @@ public struct SubmitTasks: Sendable {
 
     private let keys: QueueKeys
     private let lines: ArraySlice<TaskLine>
+    private let taskKey: TaskKey?
 
-    /// - Parameter lines: only the first `linesMax` are submitted.
-    public init(_ lines: ArraySlice<TaskLine>, keys: QueueKeys) {
+    /// - Parameters:
+    ///   - lines: only the first `linesMax` are submitted.
+    ///   - taskKey: what they are signed with; nil: nothing.
+    public init(_ lines: ArraySlice<TaskLine>, keys: QueueKeys, taskKey: TaskKey? = nil) {
         self.keys = keys
         self.lines = lines.prefix(Self.linesMax)
+        self.taskKey = taskKey
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(ScriptsSubmit.submit, keys)
-        call.arguments.reserveCapacity(1 + lines.count * 4)
-        for line in lines { call.append(line) }
+        call.arguments.reserveCapacity(1 + lines.count * 5)
+        for line in lines {
+            call.append(line)
+            call.append(bytes: taskKey?.signature(of: line) ?? [])
+        }
         return .script(call)
     }
 

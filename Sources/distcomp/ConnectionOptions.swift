@@ -36,6 +36,10 @@ struct ServerOptions: ParsableArguments {
         } catch {
             throw CommandError.usage(error.description)
         }
+        // Nodes refuse such a Redis. A command runs nothing, and may be needed to find out what goes on.
+        if let problem = OpenRedis.problem(with: target, configuration) {
+            standardError.write("distcomp: warning: \(problem)\n")
+        }
         let queue = try QueueClient(target, prefix: configuration.keyPrefix)
         queue.settings = configuration
         return try body(queue)
@@ -72,9 +76,11 @@ func usualConfigurationPath() -> String? {
 }
 
 /// Reads settings; all that is wrong with them is one error.
-func loadSettings(_ path: String?) throws -> LoadedConfiguration {
+func loadSettings(
+    _ path: String?, environment: [[UInt8]] = Host.environment
+) throws -> LoadedConfiguration {
     do {
-        return try Configuration.load(path, environment: Host.environment) { path throws(SystemError) in
+        return try Configuration.load(path, environment: environment) { path throws(SystemError) in
             try FileSystem.contents(of: path)
         }
     } catch {

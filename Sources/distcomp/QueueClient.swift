@@ -8,6 +8,8 @@ final class QueueClient {
     let keys: QueueKeys
     /// What conf.json says, where the queue is a fleet's.
     var settings = Configuration()
+    /// Whose key tasks are signed with, instead of the settings'. It is read when something is submitted: nobody needs it to look.
+    var keyFile: String?
     /// Called before each wait for Redis: what has been collected to be printed is not held up by it.
     var beforeWaiting: () throws(CommandError) -> Void = {}
     private let client: BlockingRedisClient
@@ -25,10 +27,11 @@ final class QueueClient {
 
     /// Adds tasks, a thousand to a call and many calls to a round trip.
     func submit(_ lines: [TaskLine]) throws(CommandError) -> SubmitReply {
+        let taskKey = try loadTaskKey(keyFile ?? settings.taskKeyFile, prefix: keys.prefix)
         var requests: [RedisRequest] = []
         var rest = lines[...]
         while !rest.isEmpty {
-            requests.append(SubmitTasks(rest, keys: keys).request)
+            requests.append(SubmitTasks(rest, keys: keys, taskKey: taskKey).request)
             rest = rest.dropFirst(SubmitTasks.linesMax)
         }
         var total = SubmitReply()

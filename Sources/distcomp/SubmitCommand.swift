@@ -25,6 +25,9 @@ struct SubmitCommand: ParsableCommand {
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var tasks: TaskArguments
 
+    @Option(help: .init("Sign with this key instead of the settings' task_key_file.", valueName: "file"))
+    var keyFile: String?
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -33,8 +36,9 @@ struct SubmitCommand: ParsableCommand {
 
     func run() throws {
         if tasks.dryRun { return try tasks.printLines() }
-        let submission = try connection.withQueue {
-            try Submission.submit(tasks, to: $0, isQuiet: quiet || json)
+        let submission = try connection.withQueue { queue in
+            queue.keyFile = keyFile
+            return try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
         }
         if json {
             var writer = JSONObjectWriter()

@@ -111,12 +111,20 @@ private func outputFinding(_ node: NodeIdentity) -> Finding {
 
 private func redisFinding(_ node: NodeIdentity) -> Finding {
     do {
+        try refuseOpenRedis(node)
         let client = try BlockingRedisClient(node.redis, options: QueueConnection.options(for: node))
         let memory = try client.call(.command(RedisCommand("INFO", "memory")))
         if let failure = evictionFailure(memory, at: client.address) {
             return Finding(verdict: .missing, subject: "redis", text: "\(failure)")
         }
-        return Finding(verdict: .ok, subject: "redis", text: "\(client.address), \(client.server?.version ?? "?")")
+        try proveRedisAsksWhoCalls(node)
+        let isOpen = try node.configuration.allowInsecureRedis && !node.redis.isOnThisMachine()
+        return Finding(
+            verdict: isOpen ? .warning : .ok, subject: "redis",
+            text: "\(client.address), \(client.server?.version ?? "?")"
+                + (isOpen ? "; allow_insecure_redis: whoever reaches it may run commands here" : ""))
+    } catch let failure as StartFailure {
+        return Finding(verdict: .missing, subject: "redis", text: failure.message)
     } catch {
         return Finding(verdict: .missing, subject: "redis", text: "\(error)")
     }

@@ -76,7 +76,9 @@ final class Daemon {
     /// Connects for the first time. Later losses are survived; a first connection that fails is a mistake to be told at once.
     func connect() throws(StartFailure) {
         // A successor has tasks to look after, whatever Redis does.
-        if isSuccessor { queue.redis.connectLater() } else { try queue.redis.connectFirst() }
+        if isSuccessor { return queue.redis.connectLater() }
+        try queue.redis.connectFirst()
+        try proveRedisAsksWhoCalls(node)
     }
 
     /// Runs until a stop was asked for and everything is reported.

@@ -4,6 +4,7 @@ import LinuxSystem
 import Logging
 import RedisClient
 import TaskModel
+import TaskQueue
 
 /// The settings a daemon runs by, with everything resolved that depends on the machine.
 struct NodeIdentity {
@@ -14,6 +15,8 @@ struct NodeIdentity {
     let redis: RedisTarget
     /// Whom tasks run as; nil is the daemon's own user.
     let account: Account?
+    /// What lines must be signed with to be run here; nil: nothing.
+    let taskKey: TaskKey?
     let memory: MemoryReading
     let coreCount: Int
     let servesParent: Bool
@@ -63,6 +66,7 @@ struct NodeIdentity {
         }
         redis = try makeTarget(arguments, configuration)
         account = try taskAccount(configuration, servesParent: arguments.servesParent, log: log)
+        taskKey = try loadTaskKey(configuration)
         memory = try required { () throws(SystemError) in try MemoryReading.current() }
         coreCount = Host.coreCount
 
@@ -169,6 +173,15 @@ private func callingAccount() throws(StartFailure) -> Account? {
         throw .usage("SUDO_UID is \"\(TerminalText.escaped(text))\", which is no user of this machine; set task_user")
     }
     return account
+}
+
+private func loadTaskKey(_ configuration: Configuration) throws(StartFailure) -> TaskKey? {
+    guard let path = configuration.taskKeyFile else { return nil }
+    do {
+        return try TaskKey(contents: try SecretFile.contents(of: path), prefix: configuration.keyPrefix)
+    } catch {
+        throw .usage("task_key_file: \(error)")
+    }
 }
 
 private func takeLock(in directory: String, nodeName: String) throws(StartFailure) -> SharedDescriptor {

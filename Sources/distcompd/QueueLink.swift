@@ -93,7 +93,8 @@ final class QueueLink {
             return send(register.request, for: .register(at: now))
         case .heartbeat: return send(heartbeat(now).request, for: .heartbeat(at: now))
         case .reconcile(let number):
-            return send(HeldTasks(keys: keys, incarnation: incarnation).request, for: .reconcile(number))
+            let held = HeldTasks(keys: keys, incarnation: incarnation, withSignatures: node.taskKey != nil)
+            return send(held.request, for: .reconcile(number))
         case .claim(let claim): return send(claimRequest(claim), for: .claim(claim.number))
         case .report(let report): return deliver(report)
         case .keep(let report):
@@ -155,7 +156,8 @@ final class QueueLink {
     private func claimRequest(_ claim: NodeSupervisor.Claim) -> RedisRequest {
         ClaimTasks(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, count: claim.count,
-            freeMemoryBytes: claim.freeMemoryBytes, freeMillicores: claim.freeMillicores
+            freeMemoryBytes: claim.freeMemoryBytes, freeMillicores: claim.freeMillicores,
+            withSignatures: node.taskKey != nil
         ).request
     }
 
@@ -266,16 +268,14 @@ final class QueueLink {
         return [.claimed(number, tasks, dueSeconds: due)] + (reply.closeRequested ? [.closeRequested] : []) + orders
     }
 
-    /// A line that cannot be read got into the index by no hand of ours. It fails, with the reason, and goes to no one.
+    /// What may not be run here fails, with the reason, and goes to NodeSupervisor at no time.
     private func claimedTask(_ claimed: ClaimTasks.Claimed) -> NodeSupervisor.ClaimedTask? {
-        do {
-            let line = try TaskLine(parsing: claimed.line)
-            return NodeSupervisor.ClaimedTask(line: line, token: claimed.token, attempt: claimed.attempt)
-        } catch {
+        switch LineInspection(node).result(of: claimed) {
+        case .task(let task): return task
+        case .refused(let refusal):
+            log.warning("not run: \(refusal.reason)", metadata: ["task": "\(claimed.line)"])
             let report = ReportTask(
-                keys: keys, incarnation: incarnation, line: claimed.line, token: claimed.token,
-                result: .failed(reason: "not a task line: \(error)", record: "{}", attemptsMax: 0, retryMilliseconds: 0)
-            )
+                keys: keys, incarnation: incarnation, line: claimed.line, token: claimed.token, result: refusal.result)
             _ = send(report.request, for: .nothing)
             return nil
         }

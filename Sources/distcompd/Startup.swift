@@ -4,6 +4,7 @@ import LinuxSystem
 import Logging
 import NodeSupervisor
 import TaskModel
+import TaskQueue
 
 /// What is true of the process as a whole.
 func prepareProcess(_ arguments: Arguments) throws(StartFailure) -> SignalQueue {
@@ -16,6 +17,16 @@ func prepareProcess(_ arguments: Arguments) throws(StartFailure) -> SignalQueue 
     } catch {
         throw .system(error)
     }
+}
+
+/// The settings must not name a Redis that anybody on the network could give tasks to.
+func refuseOpenRedis(_ node: NodeIdentity) throws(StartFailure) {
+    if let problem = OpenRedis.problem(with: node.redis, node.configuration) { throw .usage(problem) }
+}
+
+/// Nor may the Redis itself let in whoever comes, whatever the settings say. To be called once it has been reached.
+func proveRedisAsksWhoCalls(_ node: NodeIdentity) throws(StartFailure) {
+    if let problem = OpenRedis.problem(foundByKnockingAt: node.redis, node.configuration) { throw .usage(problem) }
 }
 
 /// The control groups of this daemon; nil when there are none and the settings allow to go on without.

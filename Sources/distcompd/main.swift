@@ -29,6 +29,7 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
     let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.
     let handover = try takeHandover(arguments)
     let node = try NodeIdentity(arguments, handover)
+    try refuseOpenRedis(node)
     let groups = try adoptGroups(node)
     defer { groups?.leave() }
     try clearLeftovers(groups, handover, log: node.log)

@@ -1,0 +1,93 @@
+// Signed tasks. Whoever can write to Redis can put a line into the queue; with a key that only submitters and nodes have, nodes
+// tell the lines of the one from those of the other.
+//
+// A signature is HMAC-SHA256 of the queue's prefix, a newline, and the line, in hexadecimal digits. The line alone decides what is
+// run, with how much memory and for how long, so nothing else needs to be covered; the prefix keeps a line signed for one queue
+// from being given to another. What it cannot tell is whether a line that was signed once is meant to be run again.
+
+import Cryptography
+import TaskModel
+
+/// Why a line is not to be run.
+public enum SignatureProblem: Hashable, Sendable, CustomStringConvertible {
+    /// No time and no other node will mend it.
+    case missing
+    /// The line was altered, or one of submitter and node has another key.
+    case wrong
+
+    public var description: String {
+        switch self {
+        case .missing: "the line is not signed, and this node runs signed ones only (task_key_file)"
+        case .wrong: "the signature is not that of this line: it was altered, or signed with another key or key_prefix"
+        }
+    }
+}
+
+/// A file that holds no key.
+public struct TaskKeyError: Error, Hashable, Sendable, CustomStringConvertible {
+    public let description: String
+}
+
+/// The key of `task_key_file`: submitters sign with it, nodes check by it.
+public struct TaskKey: Sendable {
+    /// As many as a code of SHA-256 has: fewer could be guessed more easily than the code itself.
+    public static let bytesMin = 32
+
+    private let key: MessageKey
+    private let prefix: [UInt8]
+
+    /// - Parameter contents: of the file. A newline at its end is no part of the key: some editors add one.
+    /// - Parameter prefix: `key_prefix` of the settings.
+    public init(contents: [UInt8], prefix: String) throws(TaskKeyError) {
+        guard contents.count >= Self.bytesMin else {
+            throw TaskKeyError(
+                description: "a key has at least \(Self.bytesMin) bytes, this has \(contents.count): "
+                    + "distcomp key new FILE makes one")
+        }
+        key = MessageKey(contents.last == UInt8(ascii: "\n") ? contents.dropLast() : contents)
+        self.prefix = Array(prefix.utf8) + [UInt8(ascii: "\n")]
+    }
+
+    /// The text of a new key file, from 32 random bytes.
+    public static func newContents(using generator: inout some RandomNumberGenerator) -> [UInt8] {
+        let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        return hexadecimal(bytes) + [UInt8(ascii: "\n")]
+    }
+
+    /// The signature of `line`; nil when there is no memory left to make one.
+    public func signature(of line: TaskLine) -> [UInt8]? {
+        key.code(for: prefix + Array(line.text.utf8)).map { Self.hexadecimal($0) }
+    }
+
+    /// Why `line` must not be run; nil when `signature` is its signature.
+    ///
+    /// - Parameter signature: as it came from Redis, where anybody may have put it; empty or nil: none.
+    public func problem(with line: TaskLine, signature: [UInt8]?) -> SignatureProblem? {
+        guard let signature, !signature.isEmpty else { return .missing }
+        guard let code = Self.bytes(ofHexadecimal: signature) else { return .wrong }
+        return key.accepts(code, for: prefix + Array(line.text.utf8)) ? nil : .wrong
+    }
+
+    private static func hexadecimal(_ bytes: [UInt8]) -> [UInt8] {
+        let digits = Array("0123456789abcdef".utf8)
+        return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+    }
+
+    private static func bytes(ofHexadecimal text: [UInt8]) -> [UInt8]? {
+        guard text.count == 64 else { return nil }
+        var bytes: [UInt8] = []
+        for place in stride(from: 0, to: text.count, by: 2) {
+            guard let high = value(of: text[place]), let low = value(of: text[place + 1]) else { return nil }
+            bytes.append(high << 4 | low)
+        }
+        return bytes
+    }
+
+    private static func value(of digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+        default: nil
+        }
+    }
+}

@@ -83,7 +83,8 @@ extension QueueClient {
         }
         if countingTasks { try countTasks(of: &nodes, use) }
         return Fleet(
-            nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: counts.isPaused, isClosing: counts.closeRequested,
+            nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: counts.isPaused,
+            isClosing: counts.closeRequested,
             nowUnixSeconds: SystemClock.wallSeconds())
     }
 

@@ -48,7 +48,10 @@ final class Fleet {
     private var sentinelSettings: [String: String] {
         guard let group = sentinels?.group else { return [:] }
         let addresses = group.sentinels.map { "\"\($0)\"" }.joined(separator: ", ")
-        return ["redis_sentinels": "[\(addresses)]", "redis_master_name": "\"\(group.masterName)\""]
+        return [
+            "redis_sentinels": "[\(addresses)]", "redis_master_name": "\"\(group.masterName)\"",
+            "allow_insecure_redis": "true",  // Where a master will be found is not known beforehand.
+        ]
     }
 
     // MARK: The queue

@@ -41,7 +41,8 @@ struct TaskKeyTests {
         let signature = try #require(key.signature(of: task))
         let forgeries: [[UInt8]] = [
             [0], Array("true".utf8), Array(signature.dropLast()), signature + [0x30], signature.map { $0 ^ 0x80 },
-            Array(repeating: 0x67, count: 64), Array(repeating: 0x30, count: 64), Array(repeating: 0x61, count: 1 << 20),
+            Array(repeating: 0x67, count: 64), Array(repeating: 0x30, count: 64),
+            Array(repeating: 0x61, count: 1 << 20),
         ]
         for forgery in forgeries {
             #expect(key.problem(with: task, signature: forgery) == .wrong)

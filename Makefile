@@ -3,7 +3,7 @@
 #   make build     release binaries in .build/release      make lint      formatting and warnings
 #   make bench     the performance suite                   make format    rewrite the sources in the house style
 #   make install   into DESTDIR/PREFIX (default /usr)      make deb       a Debian package in .build/package
-#   make chaos     the fault-injection run                 make clean     remove what was built
+#   make chaos     100,000 tasks while all is killed       make clean     remove what was built
 
 PREFIX ?= /usr
 DESTDIR ?=

@@ -64,6 +64,22 @@ public struct NodeSupervisor: Sendable {
     /// Whether it was asked to leave.
     public var isLeaving: Bool { departure.isLeaving }
 
+    /// What is to become of a launch that was asked for and has had to wait for its turn.
+    public enum LaunchTurn: Equatable, Sendable {
+        case now
+        /// The lease is over by our clock, as after a sleep: the queue's answer decides whether the task is still ours.
+        case later
+        /// The task is not wanted any more. To be answered by `launchFailed`, since nothing was begun.
+        case never
+    }
+
+    /// To be asked just before a launch is made: a task given to another meanwhile must not be begun here as well.
+    public func launchTurn(of number: TaskNumber, at now: Instant) -> LaunchTurn {
+        guard case .launching(stop: nil)? = tasks[number]?.state else { return .never }
+        guard let leaseUntil = membership.leaseUntil, now < leaseUntil else { return .later }
+        return .now
+    }
+
     /// What the node holds, for `worker_status` and for whoever looks.
     public var load: Load {
         Load(

@@ -105,7 +105,9 @@ final class Daemon {
     }
 
     /// What is done a little of in every round.
-    private var hasWorkLeft: Bool { !launches.isEmpty || queue.hasReportsToStore }
+    private var hasWorkLeft: Bool {
+        queue.hasReportsToStore || launches.first.map { launchTurn(of: $0.number) != .later } ?? false
+    }
 
     // MARK: From descriptors to events
 
@@ -190,10 +192,24 @@ final class Daemon {
     /// that no deadline waits for them.
     private func launchSome() {
         for _ in 0..<Self.launchesPerRound {
-            guard let next = launches.popFirst() else { return }
-            log.debug("launching", metadata: ["task": "\(next.task.line.text)", "attempt": "\(next.task.attempt)"])
-            decide([runner.launch(next.number, next.task)])
+            guard let next = launches.first else { return }
+            switch launchTurn(of: next.number) {
+            case .later: return
+            case .never:
+                launches.removeFirst()
+                let failure = NodeSupervisor.LaunchFailure(
+                    step: "wait for its turn", errno: 0, message: "it was stopped before it began", fault: .task)
+                decide([.launchFailed(next.number, failure)])
+            case .now:
+                launches.removeFirst()
+                log.debug("launching", metadata: ["task": "\(next.task.line.text)", "attempt": "\(next.task.attempt)"])
+                decide([runner.launch(next.number, next.task)])
+            }
         }
+    }
+
+    private func launchTurn(of number: TaskNumber) -> NodeSupervisor.LaunchTurn {
+        supervisor.launchTurn(of: number, at: Instant(nanoseconds: SystemClock.bootNanoseconds()))
     }
 
     private func collect(_ number: TaskNumber) -> [Event] {

@@ -227,4 +227,36 @@ struct MembershipTests {
         let actions = node.hear(.held(request(2), [claimed("1:0:0:a")]))
         #expect(actions.launched.count == 1)
     }
+
+    @Test("a launch still to be made when the lease runs out waits until the queue has renewed it")
+    func launchWaits() {
+        var node = Node.waitingForTasks()
+        node.hear(.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil))
+        #expect(node.launchTurn(1) == .now)
+        node.now = node.now.advanced(bySeconds: 30)
+        #expect(node.launchTurn(1) == .later, "the process slept, and no tick has told so yet")
+        node.hear(.tick)
+        #expect(node.launchTurn(1) == .later)
+        node.hear(.leaseRenewed(sentAt: node.now))
+        #expect(node.launchTurn(1) == .now)
+    }
+
+    @Test("a launch still to be made when the lease is refused is called off, and nothing is reported of it")
+    func launchCalledOff() {
+        var node = Node.waitingForTasks()
+        node.hear(.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil))
+        node.now = node.now.advanced(bySeconds: 30)
+        node.hear(.tick, .fenced)
+        #expect(node.launchTurn(1) == .never)
+        #expect(node.hear(.launchFailed(number(1), notFound)).withoutLog == [.collect(number(1))])
+        #expect(node.hear(.collected(number(1), collected(removed: true))).reports == [])
+        #expect(node.supervisor.load.taskCount == 0)
+        #expect(node.launchTurn(1) == .never)
+    }
+}
+
+extension Node {
+    fileprivate func launchTurn(_ rawValue: UInt64) -> NodeSupervisor.LaunchTurn {
+        supervisor.launchTurn(of: number(rawValue), at: now)
+    }
 }

@@ -28,7 +28,7 @@ PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
   procps systemd dbus tmux
 
-.PHONY: run test build bench install deb format lint clean check-swift build-needs run-needs test-needs package-needs debug unit-tests system-tests chaos chaos-short
+.PHONY: run test build bench install deb format lint clean check-swift build-needs run-needs test-needs package-needs debug unit-tests system-tests systemd-tests chaos chaos-short
 
 run: run-needs build
 	@echo
@@ -44,7 +44,7 @@ debug: build-needs
 	@$(SWIFT) build --build-tests
 	@$(CC) $(LAUNCHER_FLAGS) -Werror Sources/distcomp-launch/main.c -lcap -o $(DEBUG)/distcomp-launch
 
-test: test-needs lint unit-tests chaos-short system-tests
+test: test-needs lint unit-tests system-tests
 
 unit-tests: debug
 	@$(SWIFT) test --skip-build
@@ -58,6 +58,11 @@ chaos: run-needs build
 
 chaos-short: debug
 	@$(DEBUG)/distcomp-chaos --nodes 3 --tasks 3000
+
+# The package and the unit under real systemd. Apart from `make test` for as long as the second case fails to install the package
+# after the first has purged it.
+systemd-tests: test-needs debug
+	@Tests/System/run --products $(DEBUG) Tests/System/cases-systemd/*.sh
 
 lint: check-swift
 	@$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift

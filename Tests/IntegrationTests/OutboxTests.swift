@@ -1,11 +1,12 @@
-// Redis is away, and tasks end, daemons die, disks are full: what was done is told once Redis is back, and not done again.
+// Redis is away, and tasks go on, tasks end, daemons die, disks are full: what was done is told once Redis is back, and not
+// done again.
 
 import Glibc
 import LinuxSystem
 import RedisServerFixture
 import Testing
 
-@Suite("reports while Redis is away", .aFewAtATime)
+@Suite("while Redis is away", .aFewAtATime)
 struct OutboxTests {
     private static let persistent = ["appendonly yes", "appendfsync always"]
 
@@ -14,6 +15,11 @@ struct OutboxTests {
         let log = fleet.scratch.path + "/log"
         return "shell:1:0:0:echo \(name) >> \(log); while ! test -e \(log).go; do sleep 0.05; done; echo \(name) done; "
             + "exit \(code)"
+    }
+
+    private func makeLog(_ fleet: Fleet) throws {
+        try fleet.scratch.write("log", "")
+        chmod(fleet.scratch.path + "/log", 0o666)
     }
 
     private func release(_ fleet: Fleet) throws { try fleet.scratch.write("log.go", "") }
@@ -30,8 +36,7 @@ struct OutboxTests {
     private func nodeRunning(
         _ lines: [String], _ fleet: Fleet, _ settings: [String: String] = [:]
     ) async throws -> Node {
-        try fleet.scratch.write("log", "")
-        chmod(fleet.scratch.path + "/log", 0o666)
+        try makeLog(fleet)
         let node = try fleet.node("a", ["max_task_per_worker": "8"].merging(settings) { $1 })
         try await node.start()
         try await fleet.submit(lines)
@@ -134,6 +139,94 @@ struct OutboxTests {
             let records = try await fleet.distcomp("results", "--json").outputLines.map { try jsonObject(String($0)) }
             #expect(records.map { $0.integer("attempts") } == [1], "without a mark")
             try await node.stop()
+        }
+    }
+
+    @Test("Redis gone for longer than the lease: what two nodes run goes on, is reported, and runs nowhere else")
+    func longerThanTheLease() async throws {
+        try await withFleet(redis: Self.persistent) { fleet in
+            // Above the longest pause between two attempts to connect.
+            let lease = ["lease_seconds": "6"]
+            let first = try await nodeRunning([held("one", fleet), held("two", fleet)], fleet, lease)
+            let second = try await fleet.startedNode("b", lease)
+            try await fleet.submit((1...8).map { held("other \($0)", fleet) })
+            try await eventually("all run", second.log) { started(fleet).count == 10 }
+            let tasks = Set(fleet.scratch.tasks(with: "log.go"))
+            fleet.redis.kill9()
+            for node in [first, second] {
+                try await eventually("it is out of touch", node.log) { node.log.contains("has not answered for 6 s") }
+            }
+            try fleet.redis.start()
+            try await eventually("the leases are renewed") {
+                let now = SystemClock.wallNanoseconds() / 1_000_000
+                return try fleet.call("ZCOUNT", "distcomp:leases", "\(now)", "+inf").int == 2
+            }
+            #expect(Set(fleet.scratch.tasks(with: "log.go")) == tasks)
+            try release(fleet)
+            try await fleet.untilFinished(10)
+            #expect(started(fleet).count == 10)
+            for node in [first, second] {
+                #expect(!node.log.contains("the lease is lost"), "\(node.log)")
+                try await node.stop()
+            }
+        }
+    }
+
+    @Test("a Redis that answers nothing for several leases: tasks go on, and what ends meanwhile is reported")
+    func silent() async throws {
+        try await withFleet { fleet in
+            let node = try await nodeRunning([held("one", fleet), held("two", fleet)], fleet, ["lease_seconds": "0.5"])
+            fleet.redis.pause()
+            try await eventually("it is out of touch", node.log) { node.log.contains("has not answered for 0.5 s") }
+            #expect(fleet.scratch.tasks(with: "log.go").count == 2)
+            try release(fleet)
+            try await eventually("both have ended", node.log) { fleet.scratch.tasks(with: "log.go").isEmpty }
+            fleet.redis.resume()
+            try await fleet.untilFinished(2)
+            #expect(started(fleet) == ["one", "two"])
+            try await node.stop()
+        }
+    }
+
+    @Test("a node cut off alone: another takes its tasks over, and at its first answer it kills its own")
+    func cutOffAlone() async throws {
+        try await withFleet { fleet in
+            let socket = fleet.scratch.path + "/a.sock"
+            #expect(symlink(fleet.redis.socketPath, socket) == 0)
+            let lease = ["lease_seconds": "1"]
+            let first = try fleet.node("a", lease)
+            try makeLog(fleet)
+            try first.launch(["--redis", "unix://" + socket])
+            try await fleet.submit([held("one", fleet)])
+            try await eventually("it runs", first.log) { started(fleet) == ["one"] }
+            let own = fleet.scratch.tasks(with: "log.go")
+
+            try FileSystem.remove(socket)
+            try disconnect("distcompd-a", fleet)
+            let second = try await fleet.startedNode("b", lease)
+            try await eventually("it runs elsewhere too", second.log) { started(fleet).count == 2 }
+            #expect(Set(own).isSubset(of: fleet.scratch.tasks(with: "log.go")), "it goes on, for all its node knows")
+
+            #expect(symlink(fleet.redis.socketPath, socket) == 0)
+            try await eventually("its own is killed", first.log) {
+                Set(own).isDisjoint(with: fleet.scratch.tasks(with: "log.go"))
+            }
+            #expect(first.log.contains("the lease is lost"))
+            try release(fleet)
+            try await fleet.untilFinished(1)
+            #expect(try fleet.hash("finished_tasks").values.map { String($0) } == [#"b: "one done\n""#])
+            #expect(started(fleet) == ["one", "one"])
+            try await first.stop()
+            try await second.stop()
+        }
+    }
+
+    /// Ends the connections of that name, as a network that breaks does.
+    private func disconnect(_ name: String, _ fleet: Fleet) throws {
+        let clients = try fleet.call("CLIENT", "LIST").string ?? ""
+        for client in clients.split(separator: "\n") where client.contains(" name=\(name) ") {
+            let identifier = client.split(separator: " ").first?.dropFirst("id=".count) ?? ""
+            _ = try fleet.call("CLIENT", "KILL", "ID", String(identifier))
         }
     }
 

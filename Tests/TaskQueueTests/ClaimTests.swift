@@ -68,16 +68,16 @@ struct ClaimTests {
     func fenced() throws {
         let bench = try QueueBench()
         let (node, other) = (try bench.node("a"), try bench.node("b"))
-        try bench.submit((0..<300).map { line("\($0)") })
-        #expect(try node.claim(300).count == 300)
+        // Redis goes through a small hash at once, however little is asked of it.
+        try bench.submit((0..<800).map { line("\($0)") })
+        #expect(try node.claim(800).count == 800)
         try node.loseLease()
-        let reaped = try other.beat().reapedCount
-        #expect(reaped > 0)
+        #expect(try (1..<800).contains(other.beat().reapedCount))
         #expect(throws: QueueError.fenced) { try node.claim() }
         #expect(throws: QueueError.fenced) { try node.beat() }
         while try other.beat().reapedCount > 0 {}
         #expect(throws: QueueError.fenced) { try node.beat() }
-        #expect(try bench.numbers == [300, 0, 0, 0])
+        #expect(try bench.numbers == [800, 0, 0, 0])
     }
 
     @Test("a lease that is over, and that nobody has acted upon, can be renewed: what ran goes on and is reported")

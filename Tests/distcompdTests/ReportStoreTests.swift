@@ -180,6 +180,15 @@ struct ReportStoreTests {
         #expect(log.warnings.first?.contains("kept in memory alone") == true)
     }
 
+    @Test("a store that belongs to somebody else is not used", .enabled(if: Host.isRoot))
+    func foreignStore() throws {
+        try folder.makeReports()
+        try folder.write("1.report", String(decoding: report("forged").stored, as: UTF8.self))
+        #expect(chown(folder.reports, 65_534, 65_534) == 0)
+        #expect(open().nextEarlier().isEmpty)
+        #expect(log.warnings.count == 1)
+    }
+
     @Test("the store and what is in it are closed to others")
     func closed() throws {
         leave(report("one"))

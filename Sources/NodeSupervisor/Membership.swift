@@ -96,7 +96,7 @@ extension NodeSupervisor {
         admission.isWanted = true
     }
 
-    /// Requests under way have no answer any more. Tasks go on: the lease says for how long.
+    /// Requests under way have no answer any more. Tasks go on.
     mutating func disconnected(into actions: inout [Action]) {
         guard membership.isConnected else { return }  // Told twice.
         membership.isConnected = false

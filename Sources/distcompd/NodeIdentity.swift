@@ -184,12 +184,20 @@ private func loadTaskKey(_ configuration: Configuration) throws(StartFailure) ->
     }
 }
 
+/// How long a lock is waited for. A life that was killed in the middle of a launch leaves its lock to that child, which has a
+/// copy of every descriptor until its exec.
+private let lockTriesMax = 100
+private let lockPauseMilliseconds: UInt32 = 20
+
 private func takeLock(in directory: String, nodeName: String) throws(StartFailure) -> SharedDescriptor {
     let path = directory + "/lock"
     do throws(SystemError) {
         try FileSystem.createDirectories(directory, mode: 0o750)
         let lock = try OwnedDescriptor.open(path, [.readWrite, .create, .doNotFollow], mode: 0o600)
-        if lock.tryLock() { return SharedDescriptor(lock) }
+        for _ in 0..<lockTriesMax {
+            if lock.tryLock() { return SharedDescriptor(lock) }
+            pause(milliseconds: lockPauseMilliseconds)
+        }
     } catch {
         throw .usage("state_dir: \(error)")
     }

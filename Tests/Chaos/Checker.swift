@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import RedisClient
+import TaskModel
 import TaskQueue
 
 /// What is true after the run.
@@ -52,10 +53,11 @@ struct Checker {
         let finished = try hash(keys.finished)
         let failed = try hash(keys.failed)
         let reasons = try hash(keys.failReason)
+        let outcomes = try hash(keys.outcomes)
         let waiting = try Set(hash(keys.todo).keys).union(hash(keys.inProgress).keys)
         for number in 0..<tasks.count {
             let state = (finished[number], failed[number], waiting.contains(number))
-            judge(number, state, reason: reasons[number] ?? "", &findings)
+            judge(number, state, outcome: outcomes[number], reason: reasons[number] ?? "", &findings)
             judgeHistory(number, &findings)
             countExecutions(number, failures: workerCount(failed[number]), &findings)
         }
@@ -96,7 +98,7 @@ struct Checker {
     }
 
     private func judge(
-        _ number: Int, _ state: (finished: String?, failed: String?, isWaiting: Bool), reason: String,
+        _ number: Int, _ state: (finished: String?, failed: String?, isWaiting: Bool), outcome: String?, reason: String,
         _ findings: inout Findings
     ) {
         let isMeantToFail = tasks.kind(number).fails
@@ -113,7 +115,7 @@ struct Checker {
             guard isMeantToFail || !isResult(value, of: number) else { return }
             findings.wrongResults += 1
             findings.example("task \(number) has a result that no execution of it wrote: \(value)")
-        case (nil, .some, _) where reason.hasPrefix("node lost"):
+        case (nil, .some, _) where cause(outcome) == .nodeLost:
             findings.failedForLostNodes += 1
         case (nil, .some(let workers), _):
             if isMeantToFail {
@@ -123,6 +125,12 @@ struct Checker {
                 findings.example("task \(number) failed on \(workers) though it fails nowhere: \(reason)")
             }
         }
+    }
+
+    /// What an entry of the outcomes, `token {record}`, names as the cause.
+    private func cause(_ outcome: String?) -> Cause? {
+        guard let outcome, let space = outcome.firstIndex(of: " ") else { return nil }
+        return try? TaskOutcome(record: Array(outcome[space...].dropFirst().utf8)).cause
     }
 
     /// Whether an execution that came to its end on that node wrote this.

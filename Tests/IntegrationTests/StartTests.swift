@@ -189,6 +189,31 @@ struct StartTests {
         }
     }
 
+    @Test("a node whose last life's lock is let go of a moment late starts all the same")
+    func lateLock() async throws {
+        try await withFleet { fleet in
+            let node = try fleet.node("a")
+            let directory = fleet.scratch.path + "/state/a"
+            try FileSystem.createDirectories(directory, mode: 0o750)
+            let file = try OwnedDescriptor.open(directory + "/lock", [.readWrite, .create], mode: 0o600)
+            let isLocked = file.tryLock()
+            #expect(isLocked)
+            var lock: SharedDescriptor? = SharedDescriptor(file)
+            let program = try node.launch()
+            try await eventually("it has met the lock", program.errors) {
+                guard !program.hasEnded else { throw NeverHappened(description: "it ended: \(program.errors)") }
+                let descriptors = "/proc/\(program.process)/fd"
+                return try FileSystem.entries(of: descriptors).contains { number in
+                    (try? FileSystem.destination(ofLink: "\(descriptors)/\(number)"))?.hasSuffix("/a/lock") == true
+                }
+            }
+            #expect(lock != nil)
+            lock = nil
+            try await eventually("it serves", program.errors) { try fleet.hash("worker_status")["a"] != nil }
+            #expect(try await node.stop().status == 0)
+        }
+    }
+
     @Test("a name that another machine uses is refused, and the tasks of that machine stay its own")
     func nameTaken() async throws {
         try await withFleet { fleet in

@@ -46,12 +46,11 @@ only_the_sleeper() { "$PRODUCTS/distcomp" status --json --redis "$redis" | grep 
 journal() { journalctl --unit distcompd --output json --no-pager "$@" 2> /dev/null; }
 logged() { journalctl --unit distcompd --no-pager | grep -q "$1"; }
 
-# everything: what there is of us where packages and services put things. (A look at each file of /usr would take the descriptors of
-# the program that serves this machine's files.)
+# everything: what there is of us where packages and services put things.
 everything() {
-  find /etc /run /var/lib /usr/bin /usr/sbin /usr/lib/systemd /usr/lib/sysusers.d /usr/lib/tmpfiles.d /usr/share/man/man[158] \
-    /usr/share/bash-completion -path /var/lib/dpkg -prune -o -iname '*distcomp*' -print 2> /dev/null
-  dpkg --listfiles distcomp 2> /dev/null
+  find /etc /run /var/lib /usr/bin /usr/sbin /usr/lib/systemd /usr/lib/sysusers.d /usr/lib/tmpfiles.d \
+    -path /var/lib/dpkg -prune -o -iname '*distcomp*' -print 2> /dev/null
+  while read -r path; do [[ ! -f $path ]] || echo "$path"; done < "$CASE/installed"
 }
 
 end_systemd_case() {

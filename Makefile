@@ -25,7 +25,7 @@ LAUNCHER_FLAGS := -std=c11 -O2 -Wall -Wextra -static
 BUILD_PACKAGES := libcap-dev libssl-dev gcc libc6-dev
 RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
 PACKAGE_PACKAGES := dpkg-dev python3
-TEST_PACKAGES := $(RUN_PACKAGES) $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
+TEST_PACKAGES := $(RUN_PACKAGES) openssl $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
   procps systemd dbus tmux
 
 .PHONY: run test build bench install deb format lint clean check-swift build-needs run-needs test-needs package-needs debug unit-tests system-tests systemd-tests chaos chaos-short

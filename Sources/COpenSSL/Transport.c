@@ -161,6 +161,7 @@ static void note_failure(copenssl_session *session) {
     session->reason = copenssl_other_reason;
     session->error = copenssl_last_error();
     if (ERR_GET_LIB(code) != ERR_LIB_SSL) return;
+    if (ERR_GET_REASON(code) > SSL_AD_REASON_OFFSET) session->reason = copenssl_refused;  // An alert of the other side's.
     switch (ERR_GET_REASON(code)) {
     case SSL_R_CERTIFICATE_VERIFY_FAILED: {
         long result = SSL_get_verify_result(session->ssl);

@@ -11,6 +11,8 @@ public struct TLSError: Error, Hashable, Sendable, CustomStringConvertible {
         case otherName
         /// The other side wants a certificate of ours, as far as can be told.
         case certificateWanted
+        /// The other side does not like something about us.
+        case refused
         /// What the other side says is not TLS.
         case notTLS
         case other

@@ -88,6 +88,7 @@ public final class TLSSession {
             case copenssl_unknown_authority: .unknownAuthority
             case copenssl_other_name: .otherName
             case copenssl_certificate_wanted: .certificateWanted
+            case copenssl_refused: .refused
             case copenssl_not_tls: .notTLS
             default: .other
             }

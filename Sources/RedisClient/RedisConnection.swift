@@ -8,6 +8,10 @@ import LinuxSystem
 /// How a connection is made and how long it is believed in.
 public struct RedisConnectionOptions: Equatable, Sendable {
     public var session = RedisSessionOptions()
+    /// nil: no TLS.
+    public var tls: RedisTLS?
+    /// What the server is called there; its certificate must be for this name, unless `tls` says another.
+    public var serverName = ""
     /// From the start until the session is ready.
     public var connectTimeoutSeconds = 5.0
     /// How long Redis may take over the oldest outstanding request.
@@ -21,6 +25,8 @@ public struct RedisConnectionOptions: Equatable, Sendable {
     public init(_ endpoint: RedisEndpoint) {
         session.credentials = endpoint.credentials
         session.database = endpoint.database
+        tls = endpoint.tls
+        serverName = endpoint.host
     }
 }
 
@@ -30,12 +36,11 @@ public struct RedisConnectionOptions: Equatable, Sendable {
 public final class RedisConnection {
     public typealias Event = RedisSession.Event
 
-    private let socket: StreamSocket
+    private let transport: RedisTransport
     private let options: RedisConnectionOptions
     /// What error messages call the server.
     public let address: String
     private var session: RedisSession
-    private var isConnected = false
     private let connectDeadlineNanoseconds: Int64
     /// Since when the oldest outstanding request has been waiting; nil when there is none.
     private var waitingSinceNanoseconds: Int64?
@@ -55,17 +60,18 @@ public final class RedisConnection {
         self.address = name ?? "\(address)"
         session = RedisSession(options: options.session)
         connectDeadlineNanoseconds = later(now, bySeconds: options.connectTimeoutSeconds)
-        do throws(SystemError) {
-            socket = try StreamSocket(connectingTo: address)
+        do throws(RedisFailure) {
+            transport = try RedisTransport(
+                connectingTo: address, options.tls, serverName: options.serverName)
         } catch {
             buffer.deallocate()
-            throw RedisFailure(.unreachable, errorText(error.code), address: self.address)
+            throw error.at(self.address)
         }
     }
 
     deinit { buffer.deallocate() }
 
-    public var descriptor: Int32 { socket.descriptor }
+    public var descriptor: Int32 { transport.descriptor }
     public var isReady: Bool { session.isReady }
     public var failure: RedisFailure? { session.failure?.at(address) }
     /// What Redis says of itself; known once it is ready.
@@ -76,7 +82,9 @@ public final class RedisConnection {
     public var outstandingCount: Int { session.outstandingCount }
 
     /// Whether the socket is to be watched for writing: it is still connecting, or it did not take all we have.
-    public var wantsWrite: Bool { session.failure == nil && (!isConnected || !session.output.isEmpty) }
+    public var wantsWrite: Bool {
+        session.failure == nil && (transport.wantsWrite || (transport.isOpen && !session.output.isEmpty))
+    }
 
     /// Asks something. The bytes leave with the next `handleWritable`, so that many requests share one write.
     ///
@@ -94,12 +102,12 @@ public final class RedisConnection {
     /// Reads what is there. To be called when the descriptor is readable or failed.
     public func handleReadable(now: Int64) -> [Event] {
         guard session.failure == nil else { return [] }
-        guard isConnected else { return handleWritable(now: now) }
+        guard transport.isOpen else { return handleWritable(now: now) }
         var events: [Event] = []
-        do throws(SystemError) {
+        do throws(RedisFailure) {
             try read(&events, now)
         } catch {
-            events += session.end(RedisFailure(.connectionLost, errorText(error.code)))
+            events += session.end(error)
         }
         return named(events)
     }
@@ -108,17 +116,17 @@ public final class RedisConnection {
     /// sending: mostly the socket takes all, and the event loop is spared a round.
     public func handleWritable(now: Int64) -> [Event] {
         guard session.failure == nil else { return [] }
-        do throws(SystemError) {
-            if !isConnected {
-                guard try finishConnecting() else { return [] }
+        do throws(RedisFailure) {
+            if !transport.isOpen {
+                guard try transport.open() else { return [] }
                 session.begin()
             }
             try write()
             return []
-        } catch  where isConnected {
-            return named(lastWords(now) + session.end(RedisFailure(.connectionLost, errorText(error.code))))
+        } catch  where transport.isOpen {
+            return named(lastWords(now) + session.end(error))
         } catch {
-            return named(session.end(RedisFailure(.unreachable, errorText(error.code))))
+            return named(session.end(error))
         }
     }
 
@@ -141,27 +149,18 @@ public final class RedisConnection {
 
     /// Ends the connection from our side; every outstanding request is reported lost.
     public func close() -> [Event] {
-        named(session.end(RedisFailure(.connectionLost, "closed by us")))
+        transport.shutDown()
+        return named(session.end(RedisFailure(.connectionLost, "closed by us")))
     }
 }
 
 extension RedisConnection {
-    private func finishConnecting() throws(SystemError) -> Bool {
-        // A caller may come here before the descriptor is writable (after `send`, say): SO_ERROR is 0 then, as it is after
-        // success. Only poll(2) tells the two apart.
-        guard try DescriptorWait.until(descriptor, readable: false, writable: true, atMostMilliseconds: 0) else {
-            return false
-        }
-        try socket.finishConnecting()
-        isConnected = true
-        return true
-    }
-
-    private func write() throws(SystemError) {
+    private func write() throws(RedisFailure) {
+        try transport.flush()
         while !session.output.isEmpty {
             var isBlocked = false
-            try session.output.take { bytes throws(SystemError) in
-                switch try socket.write(bytes) {
+            try session.output.take { bytes throws(RedisFailure) in
+                switch try transport.write(bytes) {
                 case .transferred(let count):
                     return count
                 case .wouldBlock, .endOfStream:
@@ -173,9 +172,9 @@ extension RedisConnection {
         }
     }
 
-    private func read(_ events: inout [Event], _ now: Int64) throws(SystemError) {
+    private func read(_ events: inout [Event], _ now: Int64) throws(RedisFailure) {
         for _ in 0..<Self.readsMax {
-            switch try socket.read(into: buffer) {
+            switch try transport.read(into: buffer) {
             case .transferred(let count):
                 let new = session.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 noteProgress(new, now)
@@ -194,8 +193,10 @@ extension RedisConnection {
     /// A server that closes the connection may have said why (too many clients), which is worth more than our broken pipe.
     private func lastWords(_ now: Int64) -> [Event] {
         var events: [Event] = []
-        do throws(SystemError) {
+        do throws(RedisFailure) {
             try read(&events, now)
+        } catch  where error.kind == .untrusted {
+            events += session.end(error)
         } catch {
             // The failed write is what is told then.
         }
@@ -225,8 +226,7 @@ extension RedisConnection {
         guard !session.isReady else {
             return RedisFailure(.timeout, "no reply for \(plain(options.replyTimeoutSeconds)) s")
         }
-        let what = isConnected ? "connected, but not greeted" : "no connection"
-        return RedisFailure(.unreachable, "\(what) within \(plain(options.connectTimeoutSeconds)) s")
+        return RedisFailure(.unreachable, transport.lateness(after: "\(plain(options.connectTimeoutSeconds)) s"))
     }
 
     /// The session knows no address; whoever reads the failure wants it.

@@ -247,7 +247,7 @@ public final class RedisConnector {
         sentinels.removeAll { $0 == sentinel }
         sentinels.insert(sentinel, at: 0)
         let master = RedisEndpoint(
-            host: host, port: port, credentials: group.credentials, database: group.database)
+            host: host, port: port, credentials: group.credentials, database: group.database, tls: group.tls)
         return begin(.master(master, namedBy: sentinel), now)
     }
 
@@ -287,6 +287,8 @@ public final class RedisConnector {
         }
         options.session.credentials = visit.endpoint.credentials
         options.session.database = visit.endpoint.database
+        options.tls = visit.endpoint.tls
+        options.serverName = visit.endpoint.host
         return options
     }
 }

@@ -10,19 +10,34 @@ public struct RedisEndpoint: Equatable, Sendable, CustomStringConvertible {
     public var location: Location
     public var credentials: RedisCredentials?
     public var database: Int
+    /// nil: no TLS.
+    public var tls: RedisTLS?
 
-    public init(location: Location, credentials: RedisCredentials? = nil, database: Int = 0) {
+    public init(
+        location: Location, credentials: RedisCredentials? = nil, database: Int = 0, tls: RedisTLS? = nil
+    ) {
         self.location = location
+        self.tls = tls
         self.credentials = credentials
         self.database = database
     }
 
-    public init(host: String, port: UInt16 = 6379, credentials: RedisCredentials? = nil, database: Int = 0) {
-        self.init(location: .internet(host: host, port: port), credentials: credentials, database: database)
+    public init(
+        host: String, port: UInt16 = 6379, credentials: RedisCredentials? = nil, database: Int = 0, tls: RedisTLS? = nil
+    ) {
+        self.init(location: .internet(host: host, port: port), credentials: credentials, database: database, tls: tls)
     }
 
     public init(unixPath: String, credentials: RedisCredentials? = nil, database: Int = 0) {
         self.init(location: .unix(path: unixPath), credentials: credentials, database: database)
+    }
+
+    /// The name or address by which it is looked for; that of this machine for a Unix socket.
+    public var host: String {
+        switch location {
+        case .internet(let host, _): host
+        case .unix: "localhost"
+        }
     }
 
     /// The address alone, as error messages show it: `127.0.0.1:6379`, `[::1]:6379`, `/run/redis.sock`.

@@ -9,18 +9,20 @@ public struct RedisEndpointError: Error, Equatable, Sendable, CustomStringConver
 }
 
 extension RedisEndpoint {
-    /// Parses `redis://[user[:password]@]host[:port][/database]` or `unix:///path[?db=database]`. A user may be empty
+    /// Parses `redis://[user[:password]@]host[:port][/database]`, the same with `rediss://` for TLS, or `unix:///path[?db=database]`. A user may be empty
     /// (`redis://:secret@host`). User, password and path may be percent-encoded, and must be where they hold `@`, `/`, `?`
     /// or `%`; an IPv6 address stands in brackets.
     public init(parsing url: String) throws(RedisEndpointError) {
         guard let (scheme, rest) = url.splitOnce("://") else {
-            throw RedisEndpointError("a Redis URL starts with redis:// or unix://")
+            throw RedisEndpointError("a Redis URL starts with redis://, rediss:// or unix://")
         }
         switch scheme.lowercased() {
         case "redis": try self.init(parsingInternet: rest)
         case "unix", "redis+unix": try self.init(parsingUnix: rest)
-        case "rediss": throw RedisEndpointError("TLS (rediss://) is not supported; use redis:// through a TLS tunnel")
-        default: throw RedisEndpointError("a Redis URL starts with redis:// or unix://")
+        case "rediss":
+            try self.init(parsingInternet: rest)
+            tls = RedisTLS()
+        default: throw RedisEndpointError("a Redis URL starts with redis://, rediss:// or unix://")
         }
     }
 

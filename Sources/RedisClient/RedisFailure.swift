@@ -9,6 +9,8 @@ public struct RedisFailure: Error, Equatable, Sendable, CustomStringConvertible 
         case unreachable
         /// Redis refused the user, the password, or something we need that this user may not do.
         case authentication
+        /// We cannot be sure that this is our Redis, or it cannot that we are who may talk to it: TLS came to nothing.
+        case untrusted
         /// A Redis that cannot serve us as it is configured: older than 6, no such database, a script it cannot compile.
         case unsupported
         /// Redis is up but cannot serve yet (LOADING, MASTERDOWN, BUSY, too many clients).
@@ -42,7 +44,7 @@ public struct RedisFailure: Error, Equatable, Sendable, CustomStringConvertible 
     public var isRetryable: Bool {
         switch kind {
         case .unreachable, .notReady, .notMaster, .connectionLost, .timeout, .overloaded: true
-        case .authentication, .unsupported, .protocolViolation: false
+        case .authentication, .untrusted, .unsupported, .protocolViolation: false
         }
     }
 

@@ -26,10 +26,14 @@ public struct SentinelGroup: Equatable, Sendable {
     /// Who we are to the master.
     public var credentials: RedisCredentials?
     public var database: Int
+    /// How to talk to the master; each sentinel has its own. nil: without TLS.
+    public var tls: RedisTLS?
 
     public init(
-        sentinels: [RedisEndpoint], masterName: String, credentials: RedisCredentials? = nil, database: Int = 0
+        sentinels: [RedisEndpoint], masterName: String, credentials: RedisCredentials? = nil, database: Int = 0,
+        tls: RedisTLS? = nil
     ) {
+        self.tls = tls
         self.sentinels = sentinels
         self.masterName = masterName
         self.credentials = credentials

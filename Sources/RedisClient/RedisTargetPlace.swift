@@ -12,6 +12,26 @@ extension RedisTarget {
         }
     }
 
+    /// How to talk to the server that holds the data; nil: without TLS.
+    public var tls: RedisTLS? {
+        get {
+            switch self {
+            case .server(let endpoint): endpoint.tls
+            case .master(let group): group.tls
+            }
+        }
+        set {
+            switch self {
+            case .server(var endpoint):
+                endpoint.tls = newValue
+                self = .server(endpoint)
+            case .master(var group):
+                group.tls = newValue
+                self = .master(group)
+            }
+        }
+    }
+
     /// Who we are to the server that holds the data; nil: nobody in particular.
     public var credentials: RedisCredentials? {
         get {

@@ -78,8 +78,7 @@ public struct Configuration: Hashable, Sendable {
     public var redisPassword: String?
     /// `redis_db`: the number of the database.
     public var redisDatabase = 0
-    /// `redis_url`: `redis://` or `unix://` (`rediss://` is to come with TLS), instead of host, port and database. Who we are
-    /// may be said in it or by `redis_user` and `redis_pass` or `redis_pass_file`.
+    /// `redis_url`: `redis://`, `rediss://` (TLS) or `unix://`, instead of host, port and database. Who we are may be said in it or by `redis_user` and `redis_pass` or `redis_pass_file`.
     public var redisURL: String?
     /// `redis_user`: the ACL user; nil: `default`.
     public var redisUser: String?
@@ -94,15 +93,16 @@ public struct Configuration: Hashable, Sendable {
     public var redisSentinelUser: String?
     /// `redis_sentinel_pass_file`: a file whose first line is the sentinels' password; nil: they want none.
     public var redisSentinelPasswordFile: String?
-    /// `redis_tls`: speak TLS to Redis. To come with TLS support, as are the four after it.
+    /// `redis_tls`: speak TLS to Redis, and to sentinels, where they are reached over the network.
     public var redisTLS = false
-    /// `redis_tls_ca_file`: PEM file of the authorities trusted; nil: the system's.
+    /// `redis_tls_ca_file`: PEM file of the authorities trusted; nil: those this system trusts.
     public var redisTLSAuthorityFile: String?
-    /// `redis_tls_cert_file`: PEM file of our own certificate.
+    /// `redis_tls_cert_file`: PEM file of our own certificate, for a Redis that wants one.
     public var redisTLSCertificateFile: String?
     /// `redis_tls_key_file`: PEM file of its key.
     public var redisTLSKeyFile: String?
-    /// `redis_tls_server_name`: the name the server's certificate must have; nil: `redis_host`.
+    /// `redis_tls_server_name`: the name or address that the server's certificate must be for; nil: that by which
+    /// it is looked for.
     public var redisTLSServerName: String?
     /// `allow_insecure_redis`: use a Redis that anyone on the network could use too.
     public var allowInsecureRedis = false

@@ -63,7 +63,6 @@ struct ConfigurationReader {
     /// Reads one setting; what neither the environment nor the file names stays as it is.
     mutating func read(_ setting: Setting, into configuration: inout Configuration) {
         knownKeys.append(setting.key)
-        let before = setting.text(configuration)
         if let text = variables[setting.variable] {
             guard EnvironmentVariables.contents(text).contains(where: { setting.read($0, &configuration) }) else {
                 return report(setting.key, "allowed: \(setting.allowed)")
@@ -72,9 +71,6 @@ struct ConfigurationReader {
             guard setting.read(member.value.content, &configuration) else {
                 return report(setting.key, "allowed: \(setting.allowed)")
             }
-        }
-        if Self.keysToCome.contains(setting.key), setting.text(configuration) != before {
-            report(setting.key, "not available in this version; leave it out or at its default")
         }
     }
 

@@ -52,12 +52,6 @@ extension Configuration {
 }
 
 extension ConfigurationReader {
-    /// Settings whose function is still to come. Set to anything but their default they are refused, since a setting
-    /// that is silently ignored (TLS above all) is worse than none. Strike a name when its function is there.
-    static let keysToCome: Set<String> = [
-        "redis_tls", "redis_tls_ca_file", "redis_tls_cert_file", "redis_tls_key_file", "redis_tls_server_name",
-    ]
-
     /// What must hold between settings; a setting that is wrong by itself is not judged twice.
     fileprivate mutating func checkRelations(_ configuration: Configuration) {
         let accept = configuration.minDramAcceptNewTask
@@ -75,6 +69,7 @@ extension ConfigurationReader {
             reportUnlessRefused("redis_pass_file", with: "redis_pass", "allowed together with redis_pass: null")
         }
         if configuration.redisURL != nil { checkPlace(configuration, isSaidBy: "redis_url") }
+        checkTLS(configuration)
         guard !configuration.redisSentinels.isEmpty else {
             let needing = [
                 ("redis_master_name", configuration.redisMasterName),
@@ -96,6 +91,29 @@ extension ConfigurationReader {
                 "allowed together with redis_sentinels: null; they say where Redis is")
         } else {
             checkPlace(configuration, isSaidBy: "redis_sentinels")
+        }
+    }
+
+    /// What is said of TLS is meant to be used.
+    private mutating func checkTLS(_ configuration: Configuration) {
+        let url = configuration.redisURL ?? ""
+        if configuration.redisTLS, url.hasPrefix("unix://") {
+            reportUnlessRefused("redis_tls", with: "redis_url", "allowed for a Redis that is reached over the network")
+        }
+        let details = [
+            ("redis_tls_ca_file", configuration.redisTLSAuthorityFile),
+            ("redis_tls_cert_file", configuration.redisTLSCertificateFile),
+            ("redis_tls_key_file", configuration.redisTLSKeyFile),
+            ("redis_tls_server_name", configuration.redisTLSServerName),
+        ]
+        if !configuration.redisTLS, !url.hasPrefix("rediss://") {
+            for (key, value) in details where value != nil {
+                reportUnlessRefused(key, with: "redis_tls", "allowed together with redis_tls: true")
+            }
+        } else if (configuration.redisTLSCertificateFile == nil) != (configuration.redisTLSKeyFile == nil) {
+            let keys = ["redis_tls_cert_file", "redis_tls_key_file"]
+            let (given, missing) = configuration.redisTLSKeyFile == nil ? (keys[0], keys[1]) : (keys[1], keys[0])
+            reportUnlessRefused(given, with: missing, "allowed together with \(missing)")
         }
     }
 

@@ -85,8 +85,8 @@ extension SettingRule<String> {
     }
 
     static var redisURL: SettingRule {
-        matching("a string that begins with redis:// or unix://") { url in
-            ["redis://", "unix://"].contains { url.hasPrefix($0) && url.utf8.count > $0.utf8.count }
+        matching("a string that begins with redis://, rediss:// or unix://") { url in
+            ["redis://", "rediss://", "unix://"].contains { url.hasPrefix($0) && url.utf8.count > $0.utf8.count }
         }
     }
 

@@ -8,7 +8,10 @@ public enum OpenRedis {
     /// Why the settings name a Redis that anybody on the network could use too; nil when they do not, or when the operator
     /// allows it. Also nil when the host's name stands for no address, which connecting will tell.
     public static func problem(with target: RedisTarget, _ configuration: Configuration) -> String? {
-        guard target.credentials?.password.isEmpty ?? true, isToBeGuarded(target, configuration) else { return nil }
+        // A certificate is a proof as well; whether it is asked for shows when a stranger comes without.
+        guard target.credentials?.password.isEmpty ?? true, target.tls?.certificateFile == nil,
+            isToBeGuarded(target, configuration)
+        else { return nil }
         return """
             Redis at \(target) is used without a password, over the network: whoever reaches it runs commands on every node; \
             set redis_pass_file here and requirepass in redis.conf, or allow_insecure_redis: true where everybody is trusted
@@ -25,13 +28,15 @@ public enum OpenRedis {
         guard isToBeGuarded(target, configuration) else { return nil }
         var door = target
         door.credentials = nil
+        door.tls?.certificateFile = nil
+        door.tls?.keyFile = nil
         guard let stranger = try? BlockingRedisClient(door) else { return nil }
         // A write that changes nothing, since no task is empty. A user without rights is told so.
         let write = RedisCommand("HDEL", QueueKeys(prefix: configuration.keyPrefix).todo, "")
         guard let reply = try? stranger.call(.command(write)), reply.int != nil else { return nil }
         return """
-            Redis at \(stranger.address) lets in anybody on the network, without the password that is set here: whoever reaches \
-            it runs commands on every node; set requirepass in redis.conf, or allow_insecure_redis: true where everybody is \
+            Redis at \(stranger.address) lets in anybody on the network, without the password or certificate that is set here: \
+            whoever reaches it runs commands on every node; set requirepass in redis.conf, or allow_insecure_redis: true where everybody is \
             trusted
             """
     }

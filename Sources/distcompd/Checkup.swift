@@ -24,6 +24,10 @@ func checkUp(_ arguments: Arguments) -> Bool {
         let node = try NodeIdentity(arguments)
         findings.append(Finding(verdict: .ok, subject: "settings", text: "node \(node.name), \(node.coreCount) cores"))
         findings.append(userFinding(node))
+        findings += node.readableSecrets.map { Finding(verdict: .warning, subject: "secrets", text: $0) }
+        if node.taskKey != nil {
+            findings.append(Finding(verdict: .ok, subject: "task key", text: "only signed tasks run here"))
+        }
         findings += containmentFindings(node)
         findings.append(pressureFinding())
         findings.append(outputFinding(node))

@@ -30,6 +30,7 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
     let handover = try takeHandover(arguments)
     let node = try NodeIdentity(arguments, handover)
     try refuseOpenRedis(node)
+    for problem in node.readableSecrets { node.log.warning("\(problem)") }
     let groups = try adoptGroups(node)
     defer { groups?.leave() }
     try clearLeftovers(groups, handover, log: node.log)

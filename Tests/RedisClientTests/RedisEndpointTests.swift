@@ -26,6 +26,10 @@ struct RedisEndpointTests {
             endpoint: RedisEndpoint(host: "h", credentials: .init(user: "worker", password: ""))),
         Example(
             url: "redis://a@b:c@h", endpoint: RedisEndpoint(host: "h", credentials: .init(user: "a@b", password: "c"))),
+        Example(
+            url: "rediss://:secret@h:7000/1",
+            endpoint: RedisEndpoint(
+                host: "h", port: 7000, credentials: .init(password: "secret"), database: 1, tls: RedisTLS())),
         Example(url: "unix:///run/redis.sock", endpoint: RedisEndpoint(unixPath: "/run/redis.sock")),
         Example(url: "unix:///a%20b@c?db=5", endpoint: RedisEndpoint(unixPath: "/a b@c", database: 5)),
         Example(
@@ -41,7 +45,8 @@ struct RedisEndpointTests {
     @Test(
         "a URL that names no Redis is refused, and its refusal never shows a password",
         arguments: [
-            "", "localhost:6379", "redis:/h", "http://:secret@h", "rediss://:secret@h", "redis://", "redis://:secret@",
+            "", "localhost:6379", "redis:/h", "http://:secret@h", "rediss://:secret@h:x", "redis://",
+            "redis://:secret@",
             "redis://:secret@h:0", "redis://:secret@h:65536", "redis://:secret@h:+1", "redis://:secret@h:",
             "redis://h:6379x",
             "redis://:secret@h/one", "redis://:secret@h/-1", "redis://:secret@h/99999999999999999999",

@@ -17,6 +17,8 @@ public final class RedisServerFixture {
         case unixSocket
         /// A free port of the loopback device, in addition to the Unix socket.
         case port
+        /// The same for TLS alone.
+        case tls(CertificateAuthority, CertificateAuthority.Identity, wantsCertificates: Bool)
     }
 
     /// The directory of the socket, the log and what Redis saves; removed at the end.
@@ -39,12 +41,27 @@ public final class RedisServerFixture {
         let directory = try Self.makeDirectory()
         self.directory = directory
         self.password = password
-        port = listening == .port ? try freePort() : nil
+        var places = ["port 0"]
+        switch listening {
+        case .unixSocket: port = nil
+        case .port:
+            let port = try freePort()
+            self.port = port
+            places = ["port \(port)"]
+        case .tls(let authority, let identity, let wantsCertificates):
+            let port = try freePort()
+            self.port = port
+            places += [
+                "tls-port \(port)", "tls-cert-file \(identity.certificateFile)", "tls-key-file \(identity.keyFile)",
+                "tls-ca-cert-file \(authority.certificateFile)", "tls-auth-clients \(wantsCertificates ? "yes" : "no")",
+            ]
+        }
         let socketPath = directory + "/redis.sock"
-        var lines = [
-            "port \(port ?? 0)", "bind 127.0.0.1", "unixsocket \(socketPath)", "dir \(directory)",
-            "logfile \(directory)/redis.log", "save \"\"", "appendonly no", "daemonize no", "loglevel notice",
-        ]
+        var lines =
+            places + [
+                "bind 127.0.0.1", "unixsocket \(socketPath)", "dir \(directory)",
+                "logfile \(directory)/redis.log", "save \"\"", "appendonly no", "daemonize no", "loglevel notice",
+            ]
         if let password { lines.append("requirepass \"\(password)\"") }
         lines += configuration
         let path = directory + "/redis.conf"

@@ -42,8 +42,8 @@ struct ConfigurationSourcesTests {
         #expect(
             error.description == """
                 environment: DISTCOMP_REDIS_PORT is high; allowed: a whole number from 1 to 65535
-                environment: DISTCOMP_REDIS_URL is a value not shown here; allowed: a string that begins with redis:// or \
-                unix://, or null
+                environment: DISTCOMP_REDIS_URL is a value not shown here; allowed: a string that begins with redis://, \
+                rediss:// or unix://, or null
                 """)
     }
 

@@ -210,7 +210,7 @@ struct ConfigurationTests {
             ),
             (
                 "redis_url", ["\"redis://h\"", "\"unix:///s\"", "null"],
-                ["\"\"", "\"h:1\"", "\"redis://\"", "\"rediss://h\"", "\"http://h\""]
+                ["\"\"", "\"h:1\"", "\"redis://\"", "\"rediss://\"", "\"http://h\""]
             ),
             ("key_prefix", ["\"\"", "\"{a}:\""], ["\"a b\"", "\"é\"", "\"\\n\"", "null"]),
             (
@@ -288,19 +288,41 @@ struct ConfigurationTests {
     }
 
     @Test(
-        "settings whose function is still to come are refused unless at their default",
+        "what is said of TLS must make sense together",
         arguments: [
-            ("redis_tls", "true"), ("redis_tls_ca_file", #""/c""#), ("redis_tls_cert_file", #""/c""#),
-            ("redis_tls_key_file", #""/c""#),
-            ("redis_tls_server_name", #""s""#),
+            (#""redis_tls_ca_file": "/c""#, "redis_tls_ca_file is \"/c\"; allowed together with redis_tls: true"),
+            (#""redis_tls_server_name": "s""#, "redis_tls_server_name is \"s\"; allowed together with redis_tls: true"),
+            (
+                #""redis_tls": true, "redis_tls_cert_file": "/c""#,
+                "redis_tls_cert_file is \"/c\"; allowed together with redis_tls_key_file"
+            ),
+            (
+                #""redis_url": "rediss://h", "redis_tls_key_file": "/k""#,
+                "redis_tls_key_file is \"/k\"; allowed together with redis_tls_cert_file"
+            ),
+            (
+                #""redis_tls": true, "redis_url": "unix:///s""#,
+                "redis_tls is true; allowed for a Redis that is reached over the network"
+            ),
         ])
-    func settingsToCome(key: String, value: String) throws {
-        #expect(
-            try problems("{\"\(key)\": \(value)}") == [
-                "conf.json:1:\(key.utf8.count + 6): \(key) is \(value); not available in this version; leave it out or "
-                    + "at its default"
-            ])
-        #expect(ConfigurationReader.keysToCome.contains(key))
+    func transport(settings: String, problem: String) throws {
+        let told = try problems("{\(settings)}")
+        #expect(told.count == 1 && told.first?.hasSuffix(problem) == true, "\(told)")
+    }
+
+    @Test("TLS with all its details is taken, by its own setting or by the URL's")
+    func transportTaken() throws {
+        let details = #""redis_tls_ca_file": "/a", "redis_tls_cert_file": "/c", "redis_tls_key_file": "/k""#
+        var expected = Configuration()
+        expected.redisTLSAuthorityFile = "/a"
+        expected.redisTLSCertificateFile = "/c"
+        expected.redisTLSKeyFile = "/k"
+        expected.redisURL = "rediss://h"
+        #expect(try parse(#"{"redis_url": "rediss://h", \#(details)}"#) == expected)
+        expected.redisURL = nil
+        expected.redisTLS = true
+        expected.redisTLSServerName = "s"
+        #expect(try parse(#"{"redis_tls": true, "redis_tls_server_name": "s", \#(details)}"#) == expected)
     }
 
     @Test("secrets do not appear in messages", arguments: ["redis_pass", "redis_url"])

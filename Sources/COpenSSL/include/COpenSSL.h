@@ -63,6 +63,7 @@ typedef enum {
     copenssl_unknown_authority,
     copenssl_other_name,
     copenssl_certificate_wanted,
+    copenssl_refused,
     copenssl_not_tls,
 } copenssl_reason;
 

@@ -97,7 +97,7 @@ final class QueueClient {
     func areMembers(_ fields: [[UInt8]], of key: String) throws(CommandError) -> [Bool] {
         if fields.isEmpty { return [] }
         let command = RedisCommand(bytes: [Array("SMISMEMBER".utf8), Array(key.utf8)] + fields)
-        let members = try call(.command(command)).elements ?? []
+        let members = try answers([.command(command)]).first?.elements ?? []
         return fields.indices.map { $0 < members.count && members[$0].int == 1 }
     }
 
@@ -112,6 +112,15 @@ final class QueueClient {
         } catch {
             throw CommandError(error)
         }
+    }
+
+    /// The answers to requests whose answers may be anything but a refusal.
+    func answers(_ requests: [RedisRequest]) throws(CommandError) -> [RESPValue] {
+        let values = try pipeline(requests)
+        for value in values {
+            if let error = value.error { try parsed { () throws(QueueError) in throw QueueError.refused(error) } }
+        }
+        return values
     }
 
     func parsed<Result>(_ parse: () throws(QueueError) -> Result) throws(CommandError) -> Result {

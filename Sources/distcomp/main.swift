@@ -20,14 +20,14 @@ struct Distcomp: ParsableCommand {
             RunCommand.self, SubmitCommand.self, WatchCommand.self, StatusCommand.self, TopCommand.self,
             TasksCommand.self, ShowCommand.self, WhyCommand.self, LogsCommand.self, ResultsCommand.self,
             WorkersCommand.self, CancelCommand.self, RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
-            PauseCommand.self, ResumeCommand.self, ConfigCommand.self, AccessCommand.self, KeyCommand.self,
-            DoctorCommand.self,
+            PauseCommand.self, ResumeCommand.self, CleanupCommand.self, StopWorkersCommand.self, ResetCommand.self,
+            ManagerCommand.self, ConfigCommand.self, AccessCommand.self, KeyCommand.self, DoctorCommand.self,
         ])
 }
 
 Host.ignoreBrokenPipes()
 let words = Array(CommandLine.arguments.dropFirst())
-Host.hidePasswordsInArguments()
+Host.hidePasswordsInArguments(after: "--redis_pass")
 do {
     var command = try Distcomp.parseAsRoot(TaskArguments.wordsAsOptions(words))
     try command.run()

@@ -46,5 +46,8 @@ public struct StandardStream: Sendable {
 public let standardOutput = StandardStream(descriptor: 1)
 public let standardError = StandardStream(descriptor: 2)
 
+/// Whether somebody can be asked.
+public var standardInputIsTerminal: Bool { isatty(0) == 1 }
+
 /// Ends the process with that status, without running anything else.
 public func exitProcess(_ status: Int32) -> Never { exit(status) }

@@ -29,8 +29,8 @@ extension TaskLine {
     private static func colonLine(of parts: Parts) -> TaskLine? {
         let fields = ["shell", String(parts.priority), parts.memory, parts.cores] + [parts.timeout].compactMap(\.self)
         guard let line = try? TaskLine(parsing: (fields + [parts.command]).joined(separator: ":")),
-            line.command.utf8.elementsEqual(parts.command.utf8),
-            (line.timeout == .byDefault) == (parts.timeout == nil)
+            // The command is what is left when all fields are taken: where it is the same, so are they.
+            line.command.utf8.elementsEqual(parts.command.utf8)
         else { return nil }
         return line
     }

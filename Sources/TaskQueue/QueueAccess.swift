@@ -12,10 +12,10 @@ public enum QueueAccess: String, CaseIterable, Sendable {
 
     /// The rules for `ACL SETUSER name reset on >password`, in its words.
     public func rules(keys: QueueKeys) -> [String] {
-        let pattern = Self.escaped(keys.prefix)
+        let pattern = RedisPattern.escaped(keys.prefix)
         let channels = self == .watcher ? [] : ["&\(pattern)distcomp:wake"]
         let oldKeys = [keys.todo, keys.inProgress, keys.finished, keys.failed, keys.failReason, keys.workerStatus]
-        return ["resetchannels"] + channels + oldKeys.map { "~" + Self.escaped($0) } + [
+        return ["resetchannels"] + channels + oldKeys.map { "~" + RedisPattern.escaped($0) } + [
             "~\(pattern)distcomp:*", "-@all",
         ]
             + commands.map { "+" + $0 }
@@ -45,9 +45,12 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         case .watcher: return greeting + looking
         }
     }
+}
 
-    /// A key pattern that means `text` and nothing more.
-    private static func escaped(_ text: String) -> String {
+/// Patterns as Redis matches names with them.
+enum RedisPattern {
+    /// A pattern that means `text` and nothing more.
+    static func escaped(_ text: String) -> String {
         text.reduce(into: "") { pattern, character in
             if "*?[]\\".contains(character) { pattern.append("\\") }
             pattern.append(character)

@@ -34,6 +34,9 @@ public struct QueueKeys: Hashable, Sendable {
     /// The channel that wakes idle nodes.
     public var wakeChannel: String { own("wake") }
 
+    /// What SCAN matches the keys with that the old system does not have.
+    public var ownPattern: String { RedisPattern.escaped(own("")) + "*" }
+
     /// A key, or the beginning of some, that the old system does not have.
     func own(_ name: String) -> String { prefix + "distcomp:" + name }
 }

@@ -27,9 +27,15 @@ struct ServerOptions: ParsableArguments {
     var redis: String?
 
     /// Opens the queue for `body`: that of the run in `stateDirectory`, where one is given.
-    func withQueue<Result>(stateDirectory: String?, _ body: (QueueClient) throws -> Result) throws -> Result {
+    ///
+    /// - Parameter change: what else is to be different from the settings.
+    func withQueue<Result>(
+        stateDirectory: String?, changing change: (inout Configuration) -> Void = { _ in },
+        _ body: (QueueClient) throws -> Result
+    ) throws -> Result {
         if let stateDirectory { return try withQueue(ofRun: stateDirectory, body) }
-        let configuration = try loadConfiguration()
+        var configuration = try loadConfiguration()
+        change(&configuration)
         let target: RedisTarget
         do {
             target = try RedisTarget(configuration, urlFromCommandLine: redis)

@@ -27,9 +27,9 @@ struct FleetNode {
     /// An old worker reports every few seconds; this long without a word is what the old cleanup takes for dead.
     static let oldWorkerSilenceSecondsMax = 200.0
 
-    func isAlive(nowUnixSeconds: Int64) -> Bool {
+    func isAlive(nowUnixSeconds: Int64, silenceSecondsMax: Double = oldWorkerSilenceSecondsMax) -> Bool {
         if let left = leaseSecondsLeft { return left > 0 }
-        return heardSecondsAgo(nowUnixSeconds: nowUnixSeconds).map { $0 <= Self.oldWorkerSilenceSecondsMax } ?? false
+        return heardSecondsAgo(nowUnixSeconds: nowUnixSeconds).map { $0 <= silenceSecondsMax } ?? false
     }
 
     /// What a task can have here at most.
@@ -84,8 +84,7 @@ extension QueueClient {
         if countingTasks { try countTasks(of: &nodes, use) }
         return Fleet(
             nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: counts.isPaused,
-            isClosing: counts.closeRequested,
-            nowUnixSeconds: SystemClock.wallSeconds())
+            isClosing: counts.closeRequested, nowUnixSeconds: SystemClock.wallSeconds())
     }
 
     private func leases() throws(CommandError) -> [ReadNodes.Node] {

@@ -73,13 +73,13 @@ final class QueueClient {
         _ key: String, pattern: String? = nil, _ use: ([(field: [UInt8], value: [UInt8])]) throws(CommandError) -> Bool
     ) throws(CommandError) -> Bool {
         var cursor = "0"
-        var countHint = 100
+        var countHint = 16  // A value may be a megabyte.
         repeat {
             let value = try call(ScanHash(key, cursor: cursor, countHint: countHint, pattern: pattern).request)
             let page = try parsed { () throws(QueueError) in try ScanHash.parse(value) }
             cursor = page.cursor
             let bytes = page.entries.reduce(0) { $0 + $1.field.count + $1.value.count }
-            if bytes > 4 << 20 { countHint = max(10, countHint / 4) }
+            if bytes > 4 << 20 { countHint = max(4, countHint / 4) }
             if bytes < 256 << 10 { countHint = min(2000, countHint * 2) }
             guard try use(page.entries) else { return false }
         } while cursor != "0"
@@ -97,7 +97,7 @@ final class QueueClient {
     func areMembers(_ fields: [[UInt8]], of key: String) throws(CommandError) -> [Bool] {
         if fields.isEmpty { return [] }
         let command = RedisCommand(bytes: [Array("SMISMEMBER".utf8), Array(key.utf8)] + fields)
-        let members = try call(.command(command)).elements ?? []
+        let members = try answers([.command(command)]).first?.elements ?? []
         return fields.indices.map { $0 < members.count && members[$0].int == 1 }
     }
 
@@ -112,6 +112,15 @@ final class QueueClient {
         } catch {
             throw CommandError(error)
         }
+    }
+
+    /// The answers to requests whose answers may be anything but a refusal.
+    func answers(_ requests: [RedisRequest]) throws(CommandError) -> [RESPValue] {
+        let values = try pipeline(requests)
+        for value in values {
+            if let error = value.error { try parsed { () throws(QueueError) in throw QueueError.refused(error) } }
+        }
+        return values
     }
 
     func parsed<Result>(_ parse: () throws(QueueError) -> Result) throws(CommandError) -> Result {

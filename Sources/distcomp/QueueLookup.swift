@@ -153,7 +153,7 @@ extension QueueClient {
 
     private func exists(_ line: String, in states: Set<TaskState>) throws(CommandError) -> Bool {
         let requests = states.map { RedisRequest.command(RedisCommand("HEXISTS", key(of: $0), line)) }
-        return try pipeline(requests).contains { $0.int == 1 }
+        return try answers(requests).contains { $0.int == 1 }
     }
 
     /// The line whose short id begins so. All lines are looked at: that there is only one, nothing else tells.
@@ -197,10 +197,10 @@ extension QueueClient {
     func countAhead(of line: TaskLine, _ standing: TaskStanding) throws(CommandError) -> Int? {
         let reading = ReadClasses(keys: keys)
         let failedOn = standing.failedValue.map { text($0) } ?? ""
-        let values = try pipeline([reading.place(of: line, failedOn: failedOn), reading.request])
+        let values = try answers([reading.place(of: line, failedOn: failedOn), reading.request])
         guard values.count == 2, let score = values[0].number else { return nil }
         let classes = try parsed { () throws(QueueError) in try ReadClasses.parse(values[1]) }
-        return try pipeline(classes.map { reading.count(of: $0, before: score) }).reduce(0) { $0 + ($1.int ?? 0) }
+        return try answers(classes.map { reading.count(of: $0, before: score) }).reduce(0) { $0 + ($1.int ?? 0) }
     }
 }
 

@@ -72,7 +72,7 @@ extension QueueClient {
         let misfits = classes.filter { members in
             !alive.contains { $0.isLargeEnough(memoryBytes: members.memoryBytes, millicores: members.millicores) }
         }
-        return try pipeline(misfits.map(reading.count)).reduce(0) { $0 + ($1.int ?? 0) }
+        return try answers(misfits.map(reading.count)).reduce(0) { $0 + ($1.int ?? 0) }
     }
 }
 

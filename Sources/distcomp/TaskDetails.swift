@@ -84,7 +84,8 @@ extension TaskDetails {
             }
         let memory = task.memoryBytes == 0 ? "no memory cap of its own" : AmountText.memory(task.memoryBytes)
         let cores = fixed(Double(task.millicores) / 1000, places: task.millicores % 1000 == 0 ? 0 : 3)
-        return "\(memory), \(cores) cores, \(timeout), priority \(task.priority), type \(task.type.rawValue)"
+        let coresText = "\(cores) core\(cores == "1" ? "" : "s")"
+        return "\(memory), \(coresText), \(timeout), priority \(task.priority), type \(task.type.rawValue)"
     }
 
     private var historyRows: [(String, String)] {

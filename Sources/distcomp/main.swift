@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import LinuxSystem
+import TaskModel
 
 struct Distcomp: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,15 +21,28 @@ struct Distcomp: ParsableCommand {
             RunCommand.self, SubmitCommand.self, WatchCommand.self, StatusCommand.self, TopCommand.self,
             TasksCommand.self, ShowCommand.self, WhyCommand.self, LogsCommand.self, ResultsCommand.self,
             WorkersCommand.self, CancelCommand.self, RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
-            PauseCommand.self, ResumeCommand.self, ConfigCommand.self, AccessCommand.self, KeyCommand.self,
-            DoctorCommand.self,
+            PauseCommand.self, ResumeCommand.self, CleanupCommand.self, StopWorkersCommand.self, ResetCommand.self,
+            ManagerCommand.self, ConfigCommand.self, AccessCommand.self, KeyCommand.self, DoctorCommand.self,
         ])
+}
+
+extension Distcomp {
+    /// What to say of a first word that is no subcommand of ours; nil when it is one.
+    static func objection(to words: [String]) -> String? {
+        guard let word = words.first, !word.hasPrefix("-") else { return nil }
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
+        if names.contains(word) { return nil }
+        let shown = TerminalText.shortened(TerminalText.escaped(word), to: 60)
+        let nearest = NearestName.find(word, among: names).map { "did you mean `distcomp \($0)`?" }
+        return "there is no `distcomp \(shown)`; \(nearest ?? "distcomp --help lists what there is")"
+    }
 }
 
 Host.ignoreBrokenPipes()
 let words = Array(CommandLine.arguments.dropFirst())
-Host.hidePasswordsInArguments()
+Host.hidePasswordsInArguments(after: "--redis_pass")
 do {
+    if let objection = Distcomp.objection(to: words) { throw CommandError.usage(objection) }
     var command = try Distcomp.parseAsRoot(TaskArguments.wordsAsOptions(words))
     try command.run()
 } catch let error as CommandError {
@@ -38,6 +52,12 @@ do {
     // Help and version are errors to ArgumentParser, with a status of 0; its own 64 for bad usage is our 2.
     let status = Distcomp.exitCode(for: error).rawValue
     let text = Distcomp.fullMessage(for: error)
-    (status == 0 ? standardOutput : standardError).write(text + "\n")
-    exitProcess(status == 0 ? 0 : 2)
+    if status == 0 {
+        standardOutput.write(text + "\n")
+        exitProcess(0)
+    }
+    // What was typed is quoted in it.
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    standardError.write(lines.map { TerminalText.escaped(String($0)) }.joined(separator: "\n") + "\n")
+    exitProcess(2)
 }

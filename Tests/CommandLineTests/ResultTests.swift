@@ -30,6 +30,7 @@ struct ResultFormatTests {
         let odd = ResultCSV.row(result("shell:1:0:0:echo \"a, b\"", .signal(11), output: "1\r\n2"))
         #expect(odd.hasPrefix("\"shell:1:0:0:echo \"\"a, b\"\"\",failed,signal,,11,"))
         #expect(odd.hasSuffix(",\"1\r\n2\"\r\n"))
+        #expect(ResultCSV.row(result("shell:1:0:0:true", output: "1\n2")).hasSuffix(",\"1\n2\"\r\n"))
         #expect(ResultCSV.row(oldResult) == "shell:1:0:0:old,failed,,,,w,,,,,,,it broke,,,\r\n")
         #expect(ResultCSV.heading.utf8.filter { $0 == UInt8(ascii: ",") }.count == 15)
         #expect(plain.utf8.filter { $0 == UInt8(ascii: ",") }.count == 15)

@@ -238,11 +238,90 @@ struct CommandLineTests {
         }
     }
 
+    @Test("a mistyped command is told what it may have meant; what is typed cannot act on the terminal")
+    func mistyped() async throws {
+        try await withScratch { scratch in
+            func errors(_ words: String...) async throws -> String {
+                let result = try await RunningProgram(Products.distcomp, words, in: scratch).result()
+                #expect(result.status == 2 && result.output.isEmpty)
+                return result.errors
+            }
+            #expect(
+                try await errors("stauts", "--json")
+                    == "distcomp: there is no `distcomp stauts`; did you mean `distcomp status`?\n")
+            #expect(try await errors("xyzzy").contains("distcomp --help lists what there is"))
+            #expect(try await errors("results", "--cuase", "oom").contains("--cause"))
+            for words in [
+                ["\u{1b}[2J"], ["status", "\u{1b}[2J"], ["tasks", "--cause", "\u{1b}[2J"],
+                ["results", "--since", "\u{9b}2J"],
+            ] {
+                let result = try await RunningProgram(Products.distcomp, words, in: scratch).result()
+                #expect(result.status == 2)
+                #expect(!result.errors.contains("\u{1b}") && !result.errors.contains("\u{9b}"), "\(result.errors)")
+            }
+        }
+    }
+
+    @Test("what a sweep means is shown before it is submitted, and said when it is")
+    func sweep() async throws {
+        try await withFleet { fleet in
+            let words = [
+                "submit", "--memory", "2G", "--cores", "1", "--timeout", "10m", "--priority", "5", "--redis",
+                fleet.redisURL,
+                "--", "./cachesim", "{1}", "{2}", ":::", "lru", "fifo", "s3fifo", ":::", "1G", "4G",
+            ]
+            func run(_ words: [String]) async throws -> ProgramResult {
+                try await RunningProgram(Products.distcomp, words, in: fleet.scratch).result()
+            }
+            let lines = ["lru", "fifo", "s3fifo"].flatMap { policy in
+                ["1G", "4G"].map { "shell:5:2G:1:10m:./cachesim \(policy) \($0)" }
+            }
+            let dry = try await run([words[0], "--dry-run"] + words.dropFirst())
+            #expect(dry.output == lines.joined(separator: "\n") + "\n")
+            #expect(try fleet.count("todo_tasks") == 0)
+            #expect(try await run(words).output == "6 tasks added\n")
+            #expect(Set(try fleet.hash("todo_tasks").keys) == Set(lines))
+            _ = try fleet.call("HDEL", "todo_tasks", lines[0], lines[1])
+            _ = try fleet.call("HSET", "in_progress_tasks", lines[0], "w")
+            _ = try fleet.call("HSET", "finished_tasks", lines[1], "w: \"\"")
+            #expect(
+                try await run(words).output
+                    == "0 tasks added, 1 finished before, 4 already in todo, 1 already running\n")
+            let quiet = try await run(["submit", "-q", "--redis", fleet.redisURL, "--", "true # one"])
+            #expect(quiet.status == 0 && quiet.output.isEmpty && quiet.errors.isEmpty)
+            #expect(try fleet.hash("todo_tasks")["shell:0:0:0:true # one"] == "")
+        }
+    }
+
+    @Test("a run takes a command or a sweep as it takes a file")
+    func runSweep() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, [])
+            let result = try await RunningProgram(
+                Products.distcomp,
+                [
+                    "run", "--state", run.state, "--json", "--", "echo {} > $DISTCOMP_OUTPUT_DIR/out; exit {2}", ":::",
+                    "a b", "c", ":::+", "0", "3",
+                ],
+                in: scratch
+            ).result()
+            #expect(result.status == 1, "\(result.errors)")
+            let summary = try jsonObject(result.output)
+            #expect(summary.integer("finished") == 1 && summary.integer("failed") == 1)
+            #expect(try await run.result(of: "'a b'").string("state") == "finished")
+            #expect(try await run.result(of: "exit 3").integer("exit_code") == 3)
+        }
+    }
+
     @Test("bad usage is told on standard error with exit status 2")
     func badUsage() async throws {
         try await withScratch { scratch in
             let usages = [
-                ["frobnicate"], ["run"], ["submit"], ["status", "--frob"], ["results", "--format", "xml"],
+                ["frobnicate"], ["run"], ["submit"], ["submit", "x", "--", "y"], ["submit", "--memory", "1G", "x"],
+                ["submit", "--memory", "much", "--", "x"], ["submit", "--", "x", ":::"],
+                ["results", "--since", "soon"],
+                ["results", "--state", "todo"], ["tasks", "--cause", "bad"], ["top", "--interval", "0"], ["show"],
+                ["status", "--frob"], ["results", "--format", "xml"],
                 ["run", "x", "--slots", "0"], ["run", "x", "--attempts", "0"], ["status", "--state", "none"],
             ]
             for words in usages {

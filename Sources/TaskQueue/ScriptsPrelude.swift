@@ -27,8 +27,12 @@ enum ScriptPrelude {
     static let readingOnly = "#!lua flags=no-writes\n"
 
     /// A script of the prelude and `parts`, which follow it in their order.
-    static func script(_ name: String, flags: String = allowingOutOfMemory, _ parts: String...) -> RedisScript {
-        RedisScript(name: name, source: flags + names + index + parts.joined())
+    ///
+    /// - Parameter beforeIndex: what knows only the names, and may end the script.
+    static func script(
+        _ name: String, flags: String = allowingOutOfMemory, beforeIndex: String = "", _ parts: String...
+    ) -> RedisScript {
+        RedisScript(name: name, source: flags + names + beforeIndex + index + parts.joined())
     }
 
     private static let names = #"""

@@ -3,40 +3,13 @@
 import RedisClient
 
 enum ScriptsReport {
+    // What ends well is nearly all that is reported, and needs nothing of the index, whose functions would cost as much as the rest.
     static let report = ScriptPrelude.script(
-        "report",
+        "report", beforeIndex: endingWell, ending,
         #"""
-        -- Idempotent: accepted once, by the token of the attempt, which goes with the held entry, last. A repetition is told from
-        -- a stranger by the token beside the outcome. Stopped half-way: still held, so it is accepted when it comes again.
-
-        """#, ending,
-        #"""
-        local me, line, token, kind, record = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-        local held, name = held_key(me), node_name(me)
-        local own, memory, millicores, s, attempt =
-          string.match(redis.call('HGET', held, line) or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-        if own ~= token then
-          local before = redis.call('HGET', OUTCOMES, line)
-          if before and string.sub(before, 1, #token + 1) == token .. ' ' then return 'duplicate' end
-          return 'stale'
-        end
-        local owner = redis.call('HGET', DOING, line)
-        if owner and owner ~= name or not owner and redis.call('HEXISTS', DONE, line) == 1 then
-          -- Somebody has moved it to todo by hand, and another has it now, or had it.
-          redis.call('HDEL', held, line)
-          return 'stale'
-        end
-
-        local is_cancelled = redis.call('HEXISTS', cancel_key(me), line) == 1
         if kind == 'finished' then
-          unindex(line, memory, millicores)  -- Moved to todo by hand, it may be there.
-          redis.call('HSET', DONE, line, ARGV[7])
-          redis.call('HSET', OUTCOMES, line, token .. ' ' .. record)
-          if redis.call('HDEL', FAILED, line) == 1 then redis.call('HDEL', REASON, line) end
-          redis.call('SREM', RETRYING, line)
-          redis.call('HDEL', ATTEMPTS, line)
-          redis.call('HDEL', LOST, line)
-          redis.call('HDEL', SIGNATURES, line)
+          unindex(line, memory, millicores)
+          finish()
           redis.call('HDEL', TODO, line)
         elseif kind == 'failed' then
           local workers = (redis.call('HGET', FAILED, line) or '') .. name .. ','
@@ -68,11 +41,57 @@ enum ScriptsReport {
           put_back(line, memory, millicores, s)
           wake()
         end
-        redis.call('HDEL', cancel_key(me), line)
-        redis.call('HDEL', DOING, line)
-        redis.call('HDEL', held, line)
-        return 'accepted'
+        return let_go()
         """#)
+
+    private static let endingWell = #"""
+        -- Idempotent: accepted once, by the token of the attempt, which goes with the held entry, last. A repetition is told from
+        -- a stranger by the token beside the outcome. Stopped half-way: still held, so it is accepted when it comes again.
+        local me, line, token, kind, record = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+        local held, name = held_key(me), node_name(me)
+        local own, memory, millicores, s, attempt =
+          string.match(redis.call('HGET', held, line) or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+        local function was_told()
+          return string.sub(redis.call('HGET', OUTCOMES, line) or '', 1, #token + 1) == token .. ' '
+        end
+        if own ~= token then return was_told() and 'duplicate' or 'stale' end
+        local owner = redis.call('HGET', DOING, line)
+        if owner and owner ~= name or not owner and redis.call('HEXISTS', DONE, line) == 1 and not was_told() then
+          -- Somebody has moved it to todo by hand, and another has it now, or had it.
+          redis.call('HDEL', held, line)
+          return 'stale'
+        end
+
+        local is_cancelled = redis.call('HEXISTS', cancel_key(me), line) == 1
+        local function let_go()
+          if is_cancelled then redis.call('HDEL', cancel_key(me), line) end
+          redis.call('HDEL', DOING, line)
+          redis.call('HDEL', held, line)
+          return 'accepted'
+        end
+
+        local function finish()
+          redis.call('HSET', OUTCOMES, line, token .. ' ' .. record)
+          redis.call('HSET', DONE, line, ARGV[7])
+          redis.call('SREM', RETRYING, line)
+          if redis.call('HEXISTS', FAILED, line) == 1 then
+            redis.call('HDEL', REASON, line)
+            redis.call('HDEL', FAILED, line)
+          end
+          if attempt ~= '1' then
+            redis.call('HDEL', ATTEMPTS, line)
+            redis.call('HDEL', LOST, line)
+          end
+          redis.call('HDEL', SIGNATURES, line)
+        end
+
+        -- Moved to todo by hand, it may be there.
+        if kind == 'finished' and redis.call('HEXISTS', TODO, line) == 0 then
+          finish()
+          return let_go()
+        end
+
+        """#
 
     /// A line's last ending, for every script that can bring it about.
     static let ending = #"""

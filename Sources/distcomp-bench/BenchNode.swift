@@ -38,10 +38,8 @@ final class BenchNode {
               "result_dir": "\(directory)/result", "max_retry_per_task": 1, "log_level": "warning", \(settings) }
             """
         try FileSystem.replace(directory + "/conf.json", with: Array(configuration.utf8), mode: 0o644)
-        let program = try FileSystem.destination(ofLink: "/proc/self/exe")
-        let beside = program.lastIndex(of: "/").map { String(program[..<$0]) } ?? "."
         daemon = try ChildProcesses.start(
-            beside + "/distcompd", ["--config", directory + "/conf.json"], descriptors: descriptors)
+            try Self.program("distcompd"), ["--config", directory + "/conf.json"], descriptors: descriptors)
         _ = try Self.waited("distcompd (see \(directory)/log)") { try counts().workers > 0 ? true : nil }
     }
 
@@ -97,6 +95,12 @@ final class BenchNode {
             return (line.split(separator: " ").dropFirst().first.flatMap { Double($0) } ?? 0) / 1024
         }
         return 0
+    }
+
+    /// The path of another of our programs: it stands beside this one.
+    static func program(_ name: String) throws -> String {
+        let program = try FileSystem.destination(ofLink: "/proc/self/exe")
+        return (program.lastIndex(of: "/").map { String(program[..<$0]) } ?? ".") + "/" + name
     }
 
     static func waited<Result>(_ what: String, _ attempt: () throws -> Result?) throws -> Result {

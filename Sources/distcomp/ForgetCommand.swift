@@ -50,7 +50,7 @@ struct ForgetCommand: ParsableCommand {
         var count = 0
         var batch = LineBatch { lines throws(CommandError) in count += try queue.forget(state, lines) }
         _ = try queue.scanWhile(key, pattern: match) { entries throws(CommandError) in
-            for (field, _) in entries { try batch.add(String(decoding: field, as: UTF8.self)) }
+            for (field, _) in entries { try batch.add(field) }
             return true
         }
         try batch.flush()

@@ -10,9 +10,12 @@ struct PauseCommand: ParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
     func run() throws {
         try connection.withQueue { try $0.setPaused(true) }
-        try show("paused: nodes take nothing new until `distcomp resume`\n")
+        try showPaused(true, asJSON: json, "paused: nodes take nothing new until `distcomp resume`")
     }
 }
 
@@ -23,8 +26,18 @@ struct ResumeCommand: ParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
     func run() throws {
         try connection.withQueue { try $0.setPaused(false) }
-        try show("tasks are given out again\n")
+        try showPaused(false, asJSON: json, "tasks are given out again")
     }
+}
+
+private func showPaused(_ isPaused: Bool, asJSON: Bool, _ text: String) throws(CommandError) {
+    guard asJSON else { return try show(text + "\n") }
+    var writer = JSONObjectWriter()
+    writer.field("paused", isPaused)
+    try show(writer.text + "\n")
 }

@@ -5,13 +5,13 @@ import TaskModel
 import TaskQueue
 
 /// Collects lines and hands them on a thousand at a time.
-struct LineBatch {
-    private var lines: [String] = []
-    private let act: ([String]) throws(CommandError) -> Void
+struct LineBatch<Line> {
+    private var lines: [Line] = []
+    private let act: ([Line]) throws(CommandError) -> Void
 
-    init(_ act: @escaping ([String]) throws(CommandError) -> Void) { self.act = act }
+    init(_ act: @escaping ([Line]) throws(CommandError) -> Void) { self.act = act }
 
-    mutating func add(_ line: String) throws(CommandError) {
+    mutating func add(_ line: Line) throws(CommandError) {
         lines.append(line)
         if lines.count >= SubmitTasks.linesMax { try flush() }
     }
@@ -19,6 +19,18 @@ struct LineBatch {
     mutating func flush() throws(CommandError) {
         if !lines.isEmpty { try act(lines) }
         lines.removeAll(keepingCapacity: true)
+    }
+}
+
+extension LineBatch<String> {
+    /// Adds every line of a file; those that are no tasks are told.
+    mutating func add(file path: String, _ problems: inout ProblemList) throws(CommandError) {
+        try TaskFile.read(path) { entry throws(CommandError) in
+            switch entry {
+            case .task(let line, _): try add(line.text)
+            case .problem(let problem): problems.add(problem)
+            }
+        }
     }
 }
 
@@ -36,9 +48,8 @@ extension QueueClient {
     }
 
     /// Forgets how lines ended; how many there were.
-    func forget(_ state: ForgetTasks.State, _ lines: [String]) throws(CommandError) -> Int {
-        let bytes = lines.map { Array($0.utf8) }
-        let value = try call(ForgetTasks(state, bytes[...], keys: keys).request)
+    func forget(_ state: ForgetTasks.State, _ lines: [[UInt8]]) throws(CommandError) -> Int {
+        let value = try call(ForgetTasks(state, lines[...], keys: keys).request)
         return try parsed { () throws(QueueError) in try ForgetTasks.parse(value) }
     }
 

@@ -20,6 +20,9 @@ struct RequeueCommand: ParsableCommand {
     @Argument(help: .init("The task's line, the first digits of its id, or a glob.", valueName: "task"))
     var tasks: [String] = []
 
+    @Option(help: .init("The tasks of a file of task lines; - is standard input.", valueName: "file"))
+    var file: [String] = []
+
     @Option(help: .init("Everything that this node runs.", valueName: "name"))
     var node: String?
 
@@ -30,11 +33,14 @@ struct RequeueCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        if tasks.isEmpty && node == nil && !all { throw ValidationError("name tasks, or say --node NAME or --all") }
+        if tasks.isEmpty && file.isEmpty && node == nil && !all {
+            throw ValidationError("name tasks, or say --file FILE, --node NAME or --all")
+        }
     }
 
     func run() throws {
         var count = 0
+        var problems = ProblemList()
         try connection.withQueue { queue in
             var batch = LineBatch { lines throws(CommandError) in count += try queue.requeue(lines) }
             for task in tasks {
@@ -43,6 +49,7 @@ struct RequeueCommand: ParsableCommand {
                     return true
                 }
             }
+            for path in file { try batch.add(file: path, &problems) }
             if node != nil || all {
                 var filter = TaskFilter()
                 filter.states = [.inProgress]
@@ -57,8 +64,10 @@ struct RequeueCommand: ParsableCommand {
         if json {
             var writer = JSONObjectWriter()
             writer.field("requeued", count)
-            return try show(writer.text + "\n")
+            try show(writer.text + "\n")
+        } else {
+            try show("\(grouped(count)) back in todo\n")
         }
-        try show("\(grouped(count)) back in todo\n")
+        if problems.count > 0 { throw CommandError.reported }
     }
 }

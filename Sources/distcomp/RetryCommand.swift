@@ -12,6 +12,7 @@ struct RetryCommand: ParsableCommand {
             Examples:
               distcomp retry --all-failed
               distcomp retry --cause oom --cause timeout
+              distcomp retry --file sweep.txt
               distcomp retry 4f2a '*cachesim * lru*'
             """)
 
@@ -19,6 +20,9 @@ struct RetryCommand: ParsableCommand {
 
     @Argument(help: .init("The task's line, the first digits of its id, or a glob.", valueName: "task"))
     var tasks: [String] = []
+
+    @Option(help: .init("The tasks of a file of task lines; - is standard input.", valueName: "file"))
+    var file: [String] = []
 
     @Flag(help: "Every task that has failed.")
     var allFailed = false
@@ -33,13 +37,14 @@ struct RetryCommand: ParsableCommand {
         if let unknown = cause.first(where: { !Cause.words.contains($0) }) {
             throw ValidationError("there is no cause \"\(unknown)\": \(Cause.words.joined(separator: ", "))")
         }
-        if tasks.isEmpty && !allFailed && cause.isEmpty {
-            throw ValidationError("name tasks, or say --all-failed or --cause CAUSE")
+        if tasks.isEmpty && file.isEmpty && !allFailed && cause.isEmpty {
+            throw ValidationError("name tasks, or say --file FILE, --cause CAUSE or --all-failed")
         }
     }
 
     func run() throws {
         var (queued, hastened) = (0, 0)
+        var problems = ProblemList()
         try connection.withQueue { queue in
             var batch = LineBatch { lines throws(CommandError) in
                 let reply = try queue.retry(lines)
@@ -52,6 +57,7 @@ struct RetryCommand: ParsableCommand {
                     return true
                 }
             }
+            for path in file { try batch.add(file: path, &problems) }
             if allFailed || !cause.isEmpty {
                 var filter = TaskFilter()
                 filter.states = [.failed]
@@ -67,9 +73,11 @@ struct RetryCommand: ParsableCommand {
             var writer = JSONObjectWriter()
             writer.field("queued", queued)
             writer.field("hastened", hastened)
-            return try show(writer.text + "\n")
+            try show(writer.text + "\n")
+        } else {
+            let waited = hastened == 0 ? "" : ", \(grouped(hastened)) waited and need not any longer"
+            try show("\(grouped(queued)) queued again\(waited)\n")
         }
-        let waited = hastened == 0 ? "" : ", \(grouped(hastened)) waited and need not any longer"
-        try show("\(grouped(queued)) queued again\(waited)\n")
+        if problems.count > 0 { throw CommandError.reported }
     }
 }

@@ -110,7 +110,7 @@ extension TaskArguments {
     ) throws(CommandError) {
         if command.isEmpty {
             progress.bytesTotal = totalBytes()
-            for path in files { try read(path, progress, use) }
+            for path in files { try TaskFile.read(path, counting: { progress.bytesRead += $0 }, use) }
         } else {
             let sweep: Sweep
             do {
@@ -143,33 +143,6 @@ extension TaskArguments {
         } catch {
             throw .usage("a command of the sweep is no task: \(error.message)")
         }
-    }
-
-    private func read(
-        _ path: String, _ progress: LoadingDisplay, _ use: (TaskFile.Entry) throws(CommandError) -> Void
-    ) throws(CommandError) {
-        let descriptor: SharedDescriptor
-        do throws(SystemError) {
-            descriptor = SharedDescriptor(
-                path == "-" ? try OwnedDescriptor.duplicate(of: 0) : try OwnedDescriptor.open(path, [.readOnly]))
-        } catch {
-            throw .usage("\(error)")
-        }
-        var file = TaskFile(named: path == "-" ? "standard input" : path)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
-        defer { buffer.deallocate() }
-        while true {
-            let count: Int
-            do throws(SystemError) {
-                count = try descriptor.readNext(into: buffer, subject: path)
-            } catch {
-                throw .usage("\(error)")
-            }
-            if count == 0 { break }
-            progress.bytesRead += count
-            try file.read(UnsafeRawBufferPointer(rebasing: buffer[..<count]), use)
-        }
-        try file.finish(use)
     }
 
     /// The size of all files together; nil where one, such as a pipe, does not tell.

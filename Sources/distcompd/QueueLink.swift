@@ -32,7 +32,7 @@ final class QueueLink {
 
     private var node: NodeIdentity
     private let runner: TaskRunner
-    private let keys: QueueKeys
+    let keys: QueueKeys
     private let machine: String
     private(set) var incarnation: Incarnation
     private(set) var purposes: [RequestIdentifier: Purpose] = [:]
@@ -216,7 +216,7 @@ final class QueueLink {
                 guard let failure = evictionFailure(value, at: address) else { return [] }
                 return giveUp(because: "\(failure)")
             case .sweep: return try TodoSweep.parseBegin(value) ? sweep(from: "0") : []
-            case .sweepPage: return try adopt(value)
+            case .sweepPage: return adopt(try ScanHash.parse(value))
             case .nothing: return []
             }
         } catch {
@@ -279,22 +279,5 @@ final class QueueLink {
             _ = send(report.request, for: .nothing)
             return nil
         }
-    }
-
-    // MARK: Lines without an index
-
-    /// One node at a time looks through todo for lines that an old manager put there.
-    private func beginSweep() { _ = send(TodoSweep.begin(keys: keys, incarnation: incarnation), for: .sweep) }
-
-    private func sweep(from cursor: String) -> [Event] {
-        send(ScanHash(keys.todo, cursor: cursor).request, for: .sweepPage)
-    }
-
-    private func adopt(_ value: RESPValue) throws(QueueError) -> [Event] {
-        let page = try ScanHash.parse(value)
-        let (requests, rejected) = TodoSweep.requests(for: page, keys: keys)
-        for reason in rejected { log.warning("a line in todo is no task: \(reason)") }
-        for request in requests { _ = send(request, for: .nothing) }
-        return page.cursor == "0" ? [.wake] : sweep(from: page.cursor)
     }
 }

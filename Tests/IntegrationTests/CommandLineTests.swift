@@ -155,7 +155,7 @@ struct CommandLineTests {
             _ = try client.call(.command(.init("HSET", ["finished_tasks"] + fields)))
             for form in ["--format jsonl", "--format table"] {
                 let command =
-                    "\(Products.distcomp) results \(form) --redis \(fleet.redisURL) | head -1; echo ${PIPESTATUS[0]}"
+                    "\(Products.distcomp) results \(form) --redis \(fleet.url(.watcher)) | head -1; echo ${PIPESTATUS[0]}"
                 let result = try await RunningProgram("/bin/bash", ["-c", command], in: fleet.scratch).result()
                 #expect(result.errors.isEmpty, "\(result.errors)")
                 #expect(result.outputLines.count == 2)
@@ -172,7 +172,7 @@ struct CommandLineTests {
     func fullOutput() async throws {
         try await withFleet { fleet in
             _ = try fleet.call("HSET", "finished_tasks", "shell:1:0:0:x", "a: \"\"")
-            let command = "\(Products.distcomp) results --json --redis \(fleet.redisURL) >/dev/full; echo $?"
+            let command = "\(Products.distcomp) results --json --redis \(fleet.url(.watcher)) >/dev/full; echo $?"
             let result = try await RunningProgram("/bin/sh", ["-c", command], in: fleet.scratch).result()
             #expect(result.output != "0\n", "exit status of a lost output")
         }

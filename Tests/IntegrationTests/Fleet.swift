@@ -4,6 +4,7 @@ import Glibc
 import LinuxSystem
 import RedisClient
 import RedisServerFixture
+import TaskQueue
 import Testing
 
 final class Fleet {
@@ -11,14 +12,53 @@ final class Fleet {
     /// The server; under Sentinel the one that was the master at first.
     let redis: RedisServerFixture
     let sentinels: SentinelFixture?
+    /// Whether each program is the user of Redis that `distcomp acl` makes for its kind, and may do no more.
+    private let hasUsers: Bool
 
-    init(scratch: Scratch, redis: RedisServerFixture, sentinels: SentinelFixture? = nil) {
+    init(
+        scratch: Scratch, redis: RedisServerFixture, sentinels: SentinelFixture? = nil, hasUsers: Bool = false
+    ) {
         self.scratch = scratch
         self.redis = redis
         self.sentinels = sentinels
+        self.hasUsers = hasUsers
     }
 
+    // MARK: Who may do what
+
+    /// Where the queue is; its settings say who a program is.
     var redisURL: String { "unix://" + redis.socketPath }
+
+    /// Where the queue is, for such a user.
+    func url(_ access: QueueAccess) -> String {
+        hasUsers ? "unix://\(Self.name(access)):\(Self.password)@\(redis.socketPath)" : redisURL
+    }
+
+    /// Lines of redis.conf for a Redis that knows these users.
+    fileprivate static var users: [String] {
+        QueueAccess.allCases.map { access in
+            "user \(name(access)) on >\(password) \(access.rules(keys: QueueKeys()).joined(separator: " "))"
+        }
+    }
+
+    private static let password = "secret"
+
+    private static func name(_ access: QueueAccess) -> String { "distcomp-\(access.rawValue)" }
+
+    /// Whoever only looks needs no more than that.
+    private func user(of command: String?) -> QueueAccess {
+        let looking = ["logs", "results", "show", "status", "tasks", "top", "watch", "why", "workers"]
+        return looking.contains(command ?? "") ? .watcher : .submitter
+    }
+
+    private func settings(of access: QueueAccess) throws -> [String: String] {
+        guard hasUsers else { return [:] }
+        let file = try scratch.write("redis.password", Self.password + "\n")
+        chmod(file, 0o600)
+        return ["redis_user": "\"\(Self.name(access))\"", "redis_pass_file": "\"\(file)\""]
+    }
+
+    // MARK: Nodes
 
     /// A node that is not running yet. `settings` are JSON texts by key; the defaults here make tests quick.
     func node(_ name: String, _ settings: [String: String] = [:]) throws -> Node {
@@ -29,6 +69,9 @@ final class Fleet {
             "min_dram_gb_accept_new_task": "0.02", "min_dram_gb_trigger_return": "0.01",
         ]
         all.merge(sentinelSettings) { $1 }
+        if !settings.keys.contains(where: { $0.hasPrefix("redis_") }) {
+            all.merge(try self.settings(of: .node)) { $1 }
+        }
         all.merge(settings) { $1 }
         let text = all.map { "\"\($0.key)\": \($0.value)" }.sorted().joined(separator: ",\n  ")
         let path = try scratch.write("\(name).json", "{\n  \(text)\n}\n")
@@ -42,7 +85,7 @@ final class Fleet {
         return node
     }
 
-    /// What tells a program where the queue is, unless its settings do.
+    /// What tells a node where the queue is, unless its settings do.
     fileprivate var place: [String] { sentinels == nil ? ["--redis", redisURL] : [] }
 
     private var sentinelSettings: [String: String] {
@@ -58,11 +101,18 @@ final class Fleet {
 
     /// `distcomp` with these words, on this queue.
     @discardableResult
-    func distcomp(_ words: String...) async throws -> ProgramResult {
-        var words = words + place
-        if sentinels != nil {
-            let settings = sentinelSettings.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ")
-            words += ["--config", try scratch.write("distcomp.json", "{\(settings)}\n")]
+    func distcomp(_ words: String...) async throws -> ProgramResult { try await distcomp(words) }
+
+    @discardableResult
+    func distcomp(_ words: [String]) async throws -> ProgramResult {
+        let access = user(of: words.first)
+        var words = words
+        if sentinels == nil {
+            words += ["--redis", url(access)]
+        } else {
+            let settings = sentinelSettings.merging(try settings(of: access)) { $1 }
+            let text = settings.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ")
+            words += ["--config", try scratch.write("distcomp.json", "{\(text)}\n")]
         }
         return try await RunningProgram(Products.distcomp, words, in: scratch).result()
     }
@@ -171,15 +221,15 @@ final class Node {
     func resume() { program?.send(SIGCONT) }
 }
 
-/// Gives `body` a fleet with no node yet; nodes still running at its end are stopped, and nothing may be left of them.
+/// Gives `body` a fleet with no node yet, whose programs have no more rights in Redis than `distcomp acl` gives them; nodes still running at its end are stopped, and nothing may be left of them.
 func withFleet(
     redis configuration: [String] = [], sourceLocation: SourceLocation = #_sourceLocation,
     _ body: (Fleet) async throws -> Void
 ) async throws {
-    let redis = try RedisServerFixture(configuration: configuration)
+    let redis = try RedisServerFixture(configuration: configuration + Fleet.users)
     defer { redis.stop() }
     try await withScratch(sourceLocation: sourceLocation) { scratch in
-        try await body(Fleet(scratch: scratch, redis: redis))
+        try await body(Fleet(scratch: scratch, redis: redis, hasUsers: true))
         for process in scratch.processes(with: "--node") { kill(process, SIGTERM) }
     }
 }
@@ -188,10 +238,10 @@ func withFleet(
 func withSentinelFleet(
     sourceLocation: SourceLocation = #_sourceLocation, _ body: (Fleet) async throws -> Void
 ) async throws {
-    let sentinels = try SentinelFixture()
+    let sentinels = try SentinelFixture(configuration: Fleet.users)
     defer { sentinels.stop() }
     try await withScratch(sourceLocation: sourceLocation) { scratch in
-        try await body(Fleet(scratch: scratch, redis: sentinels.servers[0], sentinels: sentinels))
+        try await body(Fleet(scratch: scratch, redis: sentinels.servers[0], sentinels: sentinels, hasUsers: true))
         for process in scratch.processes(with: "--node") { kill(process, SIGTERM) }
     }
 }

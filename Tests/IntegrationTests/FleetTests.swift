@@ -342,7 +342,8 @@ struct FleetTests {
     @Test("doctor finds nothing missing on a machine that can be a node, and names what is")
     func doctor() async throws {
         try await withFleet { fleet in
-            let well = try RunningProgram(Products.distcomp, ["doctor", "--redis", fleet.redisURL], in: fleet.scratch)
+            let well = try RunningProgram(
+                Products.distcomp, ["doctor", "--redis", fleet.url(.node)], in: fleet.scratch)
             let found = try await well.result()
             #expect(found.status == 0, "\(found.output)")
             for check in ["kernel", "memory caps", "launch", "redis"] {

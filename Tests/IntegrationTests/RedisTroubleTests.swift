@@ -77,10 +77,10 @@ struct RedisTroubleTests {
             "appendonly yes", "appendfsync always", "key-load-delay 1000", "loading-process-events-interval-bytes 1024",
         ]
         try await withFleet(redis: slow) { fleet in
-            let fill = "for i = 1, 2000 do redis.call('SET', 'filler' .. i, string.rep('x', 100)) end"
+            let fill = "for i = 1, 6000 do redis.call('SET', 'filler' .. i, string.rep('x', 100)) end"
             _ = try fleet.call("EVAL", fill, "0")
             _ = try fleet.call("BGREWRITEAOF")
-            try await eventually("one file of 2,000 keys") {
+            try await eventually("one file of 6,000 keys") {
                 try fleet.call("INFO", "persistence").string?.contains("aof_rewrite_in_progress:0") == true
                     && fleet.call("INFO", "persistence").string?.contains("aof_rewrite_scheduled:0") == true
             }
@@ -228,6 +228,42 @@ struct RedisTroubleTests {
             try await expectRefusal(fleet, saying: "not ready: ERR max number of clients reached", "status")
             #expect(try administrator.call(.command(.init("CONFIG", "SET", "maxclients", "1000"))).string == "OK")
             try await expectItFinishes(node, fleet)
+        }
+    }
+
+    @Test("a node that was cut off itself waits a lease before it takes away what others hold")
+    func cutOffReaper() async throws {
+        try await withFleet(redis: ["appendonly yes", "appendfsync always"]) { fleet in
+            let lease = ["lease_seconds": "10"]
+            let holder = try await busyNode(fleet, lease)
+            let other = try await fleet.startedNode("b", lease)
+            try await eventually("b has been connected for longer than a lease", other.log) {
+                let clients = try fleet.call("CLIENT", "LIST").string ?? ""
+                let own = clients.split(separator: "\n").first { $0.contains(" name=distcompd-b ") }
+                let age = own?.split(separator: " ").first { $0.hasPrefix("age=") }?.dropFirst(4)
+                return age.flatMap { Int($0) } ?? 0 > 10
+            }
+            holder.pause()
+            fleet.redis.kill9()
+            try fleet.redis.start()
+            // As if Redis had been away for longer than a lease.
+            let incarnations = (try fleet.call("ZRANGE", "distcomp:leases", "0", "-1").elements ?? []).compactMap(
+                \.string)
+            let held = try #require(incarnations.first { $0.hasPrefix("a/") })
+            _ = try fleet.call("ZADD", "distcomp:leases", "XX", "1", held)
+            let heard = try fleet.hash("worker_status")["b"]
+            try await eventually("b is back, and has had its chance", other.log) {
+                try fleet.hash("worker_status")["b"] != heard
+            }
+            #expect(try fleet.hash("in_progress_tasks").values.sorted() == ["a"])
+            holder.resume()
+            try await eventually("a has renewed its lease", holder.log) {
+                let renewed = try fleet.call("ZRANGEBYSCORE", "distcomp:leases", "2", "+inf").elements ?? []
+                return renewed.contains { $0.string == held }
+            }
+            try await expectItFinishes(holder, fleet)
+            #expect(try fleet.hash("finished_tasks").values.allSatisfy { $0.hasPrefix("a: ") })
+            try await other.stop()
         }
     }
 

@@ -21,8 +21,7 @@ struct SignedTaskTests {
 
     private func submit(_ fleet: Fleet, key: String?, lines: [String]) async throws {
         let file = try fleet.scratch.write(fleet.scratch.nextName() + ".tasks", lines.joined(separator: "\n") + "\n")
-        let words = ["submit", file, "--redis", fleet.redisURL] + (key.map { ["--key-file", $0] } ?? [])
-        let result = try await RunningProgram(Products.distcomp, words, in: fleet.scratch).result()
+        let result = try await fleet.distcomp(["submit", file] + (key.map { ["--key-file", $0] } ?? []))
         try #require(result.status == 0, "\(result.errors)")
     }
 

@@ -20,9 +20,7 @@ struct TaskLookupTests {
                     && fleet.count("in_progress_tasks") == 1
             }
             func states(_ words: String...) async throws -> [String] {
-                let result = try await RunningProgram(
-                    Products.distcomp, ["tasks", "--json", "--redis", fleet.redisURL] + words, in: fleet.scratch
-                ).result()
+                let result = try await fleet.distcomp(["tasks", "--json"] + words)
                 #expect(result.status == 0, "\(result.errors)")
                 return try result.outputLines.map { try jsonObject(String($0)).string("state") ?? "" }.sorted()
             }
@@ -165,7 +163,7 @@ struct TaskLookupTests {
             let node = try await fleet.startedNode("a", ["node_name": "\"a\""])
             let log = try RunningProgram(
                 Products.distcomp,
-                ["logs", "-f", "*first*", "--redis", fleet.redisURL, "--config", node.configurationPath],
+                ["logs", "-f", "*first*", "--redis", fleet.url(.watcher), "--config", node.configurationPath],
                 in: fleet.scratch)
             try await eventually("its first line") { log.output == "first\n" }
             try fleet.scratch.write("go", "")
@@ -243,7 +241,7 @@ struct TaskLookupTests {
             }
             for words in ["tasks", "tasks --json", "results", "results --format csv", "results --format joblog"] {
                 _ = try fleet.call("CONFIG", "RESETSTAT")
-                let command = "\(Products.distcomp) \(words) --redis \(fleet.redisURL) | head -3 | wc -l"
+                let command = "\(Products.distcomp) \(words) --redis \(fleet.url(.watcher)) | head -3 | wc -l"
                 let result = try await RunningProgram("/bin/sh", ["-c", command], in: fleet.scratch).result()
                 #expect(result.output.contains("3"), "\(words): \(result.output)")
                 let statistics = try fleet.call("INFO", "commandstats").string ?? ""

@@ -81,7 +81,8 @@ private func withTerminal(
 struct TerminalTests {
     /// `distcomp` with these words on this queue, for a shell. What it ends with is shown behind it.
     private func command(_ words: String, _ fleet: Fleet) -> String {
-        "clear; \(Products.distcomp) \(words) --redis \(fleet.redisURL); echo status $?"
+        let url = fleet.url(words.hasPrefix("submit") ? .submitter : .watcher)
+        return "clear; \(Products.distcomp) \(words) --redis \(url); echo status $?"
     }
 
     @Test("top shows nodes, what runs and what has ended, live, and gives the terminal back", arguments: [80, 40])

@@ -42,11 +42,11 @@ struct ClaimTests {
         #expect(task.attempt == 1)
     }
 
-    @Test("what failed on a node goes to another, and 5,000 failures do not hide the node's other work")
+    @Test("what failed on a node goes to another, and 10,000 failures do not hide the node's other work")
     func exclusion() throws {
         let bench = try QueueBench()
         let (a, b) = (try bench.node("a"), try bench.node("b"))
-        try bench.submit((0..<5000).map { line("bad \($0)", priority: 9) })
+        try bench.submit((0..<10_000).map { line("bad \($0)", priority: 9) })
         while case let batch = try a.claim(128), !batch.isEmpty { for task in batch { try a.fail(task) } }
         try bench.submit(line("good"))
         #expect(try a.claim(10).map(\.line) == [line("good")])
@@ -209,6 +209,24 @@ struct ClaimTests {
         #expect(Set(seen).count == count)
         let counts = try bench.counts
         #expect(counts.todo == 0 && counts.inProgress + counts.finished == count)
+    }
+
+    @Test("the counts of one look add up to all tasks, while two nodes take them and report them")
+    func countsAddUp() async throws {
+        let bench = try QueueBench()
+        let count = 20_000
+        let socket = bench.server.socketPath
+        try bench.submit((0..<count).map { line("task \($0)") })
+        _ = [try bench.node("a"), try bench.node("b")]
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for name in ["a", "b"] { group.addTask { _ = try drain(socket, name) } }
+            var counts = QueueCounts()
+            repeat {
+                counts = try bench.counts
+                #expect(counts.todo + counts.inProgress + counts.finished + counts.failed == count)
+            } while counts.todo > 0
+            try await group.waitForAll()
+        }
     }
 }
 

@@ -9,7 +9,8 @@ import Testing
 struct CrashTests {
     /// What is done, with one script of it stopped half-way, and then finished by all concerned as they would.
     enum Operation: String, CaseIterable {
-        case submit, retry, claim, claimMoved, finish, fail, failDelayed, failForGood, giveBack, cancelled, register,
+        case submit, retry, claim, claimMoved, finish, finishMoved, finishRetried, fail, failDelayed, failForGood,
+            giveBack, cancelled, register,
             reap, poison,
             leave, adopt, cancel, requeue, recover
     }
@@ -140,7 +141,13 @@ private struct Scene {
             for task in try nodes[0].claim(4) { try nodes[0].fail(task, attemptsMax: 1) }
             try nodes[0].fail(try #require(try nodes[0].claim().first), retryMilliseconds: 3_600_000)
             return RetryTasks(tasks, keys: keys).request
-        case .finish, .fail, .failDelayed, .failForGood, .giveBack, .cancelled: return try reportRequest(operation)
+        case .finish, .finishMoved, .fail, .failDelayed, .failForGood, .giveBack, .cancelled:
+            return try reportRequest(operation)
+        case .finishRetried:
+            let failed = try #require(try nodes[0].claim().first)
+            try nodes[0].fail(failed, attemptsMax: 9)
+            let again = try #require(try nodes[1].claim(6).first { $0.line == failed.line })
+            return report(again, of: nodes[1], .finished(value: Array("b: \"\"".utf8), record: "{}"))
         case .register:
             _ = try nodes[0].claim(4)
             life += 1
@@ -175,6 +182,9 @@ private struct Scene {
         let result: ReportTask.Result
         switch operation {
         case .finish: result = .finished(value: Array("a: \"\"".utf8), record: "{}")
+        case .finishMoved:
+            try OldManager(bench: bench).moveInProgressTaskToTodo()
+            result = .finished(value: Array("a: \"\"".utf8), record: "{}")
         case .giveBack: result = .returned
         case .cancelled:
             _ = try bench.call(CancelTask(task.line, keys: bench.keys).request)
@@ -184,8 +194,12 @@ private struct Scene {
                 reason: "exit 1", record: "{}", attemptsMax: operation == .failForGood ? 1 : 3,
                 retryMilliseconds: operation == .failDelayed ? 1 : 0)
         }
-        return ReportTask(
-            keys: bench.keys, incarnation: nodes[0].incarnation, line: task.line, token: task.token, result: result
+        return report(task, of: nodes[0], result)
+    }
+
+    private func report(_ task: ClaimTasks.Claimed, of node: BenchNode, _ result: ReportTask.Result) -> RedisRequest {
+        ReportTask(
+            keys: bench.keys, incarnation: node.incarnation, line: task.line, token: task.token, result: result
         ).request
     }
 

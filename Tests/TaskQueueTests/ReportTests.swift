@@ -48,7 +48,22 @@ struct ReportTests {
         #expect(try nodes[0].claim().first?.attempt == 1)
     }
 
-    @Test("a retry waits its time, twice as long after each failure")
+    @Test("a retry waits twice as long after each failure, an hour at most")
+    func growingDelay() throws {
+        let bench = try QueueBench()
+        let nodes = try (0..<8).map { try bench.node("n\($0)") }
+        try bench.submit(line("x"))
+        for (index, seconds) in [600, 1200, 2400, 3600, 3600].enumerated() {
+            let task = try #require(try nodes[index].claim().first)
+            try nodes[index].fail(task, attemptsMax: 9, retryMilliseconds: 600_000)
+            let due = try #require(try nodes[7].claimReply().dueMilliseconds)
+            #expect((seconds * 1000 - 60_000...seconds * 1000).contains(due))
+            let hastened = RetryTasks([try TaskLine(parsing: line("x"))], keys: bench.keys)
+            _ = try RetryTasks.parse(try bench.call(hastened.request))
+        }
+    }
+
+    @Test("what waits for its retry is not given, and its time is told")
     func delay() throws {
         let bench = try QueueBench()
         let (a, b) = (try bench.node("a"), try bench.node("b"))

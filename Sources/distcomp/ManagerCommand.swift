@@ -125,19 +125,21 @@ struct ManagerCommand: ParsableCommand {
             }
         case .moveInProgressTaskToTodo:
             try forEachBatch(of: queue.keys.inProgress, queue) { lines throws(CommandError) in
-                _ = try queue.requeue(lines)
+                _ = try queue.requeue(lines.map(queue.text))
             }
         case .moveFailedTaskToTodo:
-            try forEachBatch(of: queue.keys.failed, queue) { lines throws(CommandError) in _ = try queue.retry(lines) }
+            try forEachBatch(of: queue.keys.failed, queue) { lines throws(CommandError) in
+                _ = try queue.retry(lines.map(queue.text))
+            }
         }
     }
 
     private func forEachBatch(
-        of key: String, _ queue: QueueClient, _ act: @escaping ([String]) throws(CommandError) -> Void
+        of key: String, _ queue: QueueClient, _ act: @escaping ([[UInt8]]) throws(CommandError) -> Void
     ) throws(CommandError) {
         var batch = LineBatch(act)
         try queue.scan(key) { entries throws(CommandError) in
-            for (line, _) in entries { try batch.add(queue.text(line)) }
+            for (line, _) in entries { try batch.add(line) }
         }
         try batch.flush()
     }

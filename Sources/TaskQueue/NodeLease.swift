@@ -15,8 +15,8 @@ public struct Incarnation: Hashable, Sendable {
     /// - Parameters:
     ///   - name: the node's name, without a slash.
     ///   - machine: tells two machines apart that were given one name.
-    ///   - life: grows from one life to the next on the same machine, so that a registration that was long on its way cannot
-    ///     end the life that came after it.
+    ///   - life: grows from one life to the next on the same machine, reboots included, so that a registration that was long on
+    ///     its way cannot end the life that came after it. The wall clock: one set back costs a node the rest of its old lease.
     public init(name: String, machine: String, life: Int64) {
         let digits = String(UInt64(bitPattern: life), radix: 16)
         text = "\(name)/\(machine)/\(String(repeating: "0", count: 16 - digits.count))\(digits)"
@@ -33,9 +33,6 @@ public struct Incarnation: Hashable, Sendable {
         else { return nil }
         self.text = text
     }
-
-    /// The node's name.
-    public var name: String { String(text.prefix { $0 != "/" }) }
 }
 
 /// Announces a new life of a node. Tasks of its earlier lives on the same machine go back to todo at once: it has ended them.

@@ -32,6 +32,8 @@ public enum QueueAccess: String, CaseIterable, Sendable {
             "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "set", "sismember",
             "srem", "zadd", "zrangebyscore", "zrem",
         ]
+        // For `distcomp reset`. SCAN tells the names of all keys there are, whosever they are; not what they hold.
+        let resetting = ["scan", "unlink"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
         let working = [
             "get", "hincrby", "info", "pexpire", "sadd", "subscribe", "unsubscribe", "zmscore", "zremrangebyrank",
@@ -41,7 +43,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         switch self {
         case .node:
             return (greeting + looking + changing + working).filter { !["scard", "smismember", "zcount"].contains($0) }
-        case .submitter: return greeting + looking + changing
+        case .submitter: return greeting + looking + changing + resetting
         case .watcher: return greeting + looking
         }
     }

@@ -58,7 +58,7 @@ final class QueueLink {
         machine = Host.machineIdentifier + "-" + node.groupName
         incarnation =
             inherited.map { Incarnation(inheriting: $0) }
-            ?? Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
+            ?? Incarnation(name: node.name, machine: machine, life: SystemClock.wallNanoseconds())
     }
 
     var incarnationText: String { incarnation.text }
@@ -89,7 +89,7 @@ final class QueueLink {
     func send(_ action: Action, at now: Instant) -> [Event] {
         switch action {
         case .register:
-            incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.bootNanoseconds())
+            incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.wallNanoseconds())
             return send(register.request, for: .register(at: now))
         case .heartbeat: return send(heartbeat(now).request, for: .heartbeat(at: now))
         case .reconcile(let number):

@@ -172,6 +172,23 @@ struct FleetTests {
         }
     }
 
+    @Test("a machine that rebooted is a node again at once, whatever its last life's clock said of the time since boot")
+    func reboot() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", ["lease_seconds": "600"])
+            try await node.kill9()
+            let lease = try #require(try fleet.call("ZRANGE", "distcomp:leases", "0", "-1").elements?.first?.string)
+            // As a machine would have it that had been up for a thousand days before it went down.
+            let life = String(1000 * 86_400 * 1_000_000_000, radix: 16)
+            let earlier = lease.dropLast(16) + String(repeating: "0", count: 16 - life.count) + life
+            _ = try fleet.call("ZADD", "distcomp:leases", "9999999999999", String(earlier))
+            try await node.start()
+            try await fleet.submit(["shell:1:0:0:true"])
+            try await fleet.untilFinished(1)
+            try await node.stop()
+        }
+    }
+
     @Test(
         "a node asleep beyond its lease wakes to find its tasks elsewhere: its late report is refused, none counts twice"
     )

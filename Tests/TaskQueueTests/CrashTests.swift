@@ -253,7 +253,7 @@ private struct Scene {
         var held: [String: String] = [:]
         for node in try ReadNodes.parse(try bench.call(ReadNodes(keys: bench.keys).request)) {
             let request = HeldTasks(keys: bench.keys, incarnation: node.incarnation).request
-            for task in try HeldTasks.parse(try bench.call(request)) { held[task.line] = node.incarnation.name }
+            for task in try HeldTasks.parse(try bench.call(request)) { held[task.line] = node.incarnation.nodeName }
         }
         #expect(held == state.inProgress, comment)
     }

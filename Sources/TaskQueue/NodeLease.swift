@@ -35,34 +35,53 @@ public struct Incarnation: Hashable, Sendable {
     }
 }
 
+/// What a node tells of itself.
+public struct NodeDescription: Equatable, Sendable {
+    /// What it has for tasks altogether.
+    public let memoryBytes: UInt64
+    public let millicores: Int
+    /// Of its distcompd, without white space.
+    public let version: String
+
+    public init(memoryBytes: UInt64, millicores: Int, version: String = "") {
+        self.memoryBytes = memoryBytes
+        self.millicores = millicores
+        self.version = version
+    }
+}
+
+extension RedisScriptCall {
+    fileprivate mutating func append(_ node: NodeDescription) {
+        append(node.memoryBytes)
+        append(node.millicores)
+        append(node.version)
+    }
+}
+
 /// Announces a new life of a node. Tasks of its earlier lives on the same machine go back to todo at once: it has ended them.
 public struct RegisterNode: Sendable {
     private let keys: QueueKeys
     private let incarnation: Incarnation
     private let leaseMilliseconds: Int
-    private let memoryBytes: UInt64
-    private let millicores: Int
     private let status: String
+    private let node: NodeDescription
 
     /// - Parameter status: the value of `worker_status`.
     public init(
-        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, memoryBytes: UInt64, millicores: Int,
-        status: String
+        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, node: NodeDescription
     ) {
         self.keys = keys
         self.incarnation = incarnation
         self.leaseMilliseconds = leaseMilliseconds
-        self.memoryBytes = memoryBytes
-        self.millicores = millicores
         self.status = status
+        self.node = node
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(ScriptsLease.register, keys, incarnation)
         call.append(leaseMilliseconds)
-        call.append(memoryBytes)
-        call.append(millicores)
         call.append(status)
+        call.append(node)
         return .script(call)
     }
 
@@ -80,28 +99,15 @@ public struct Heartbeat: Sendable {
     private let status: String
     private let mayReap: Bool
     private let graceMilliseconds: Int
-    private let size: Size?
-
-    /// What a node has for tasks altogether.
-    public struct Size: Equatable, Sendable {
-        public let memoryBytes: UInt64
-        public let millicores: Int
-
-        public init(memoryBytes: UInt64, millicores: Int) {
-            self.memoryBytes = memoryBytes
-            self.millicores = millicores
-        }
-    }
+    private let node: NodeDescription
 
     /// - Parameters:
     ///   - status: the value of `worker_status`.
     ///   - mayReap: false while this node has been connected for less than a lease: after an outage every lease looks over.
     ///   - graceMilliseconds: how long a line that an old worker seems to have dropped is waited for.
-    ///   - size: what the node has, when that has changed since it registered. 0 and 0 for a node that takes nothing new: what
-    ///     failed on the others is then not kept for it.
     public init(
         keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, mayReap: Bool,
-        graceMilliseconds: Int = 60_000, size: Size? = nil
+        graceMilliseconds: Int = 60_000, node: NodeDescription
     ) {
         self.keys = keys
         self.incarnation = incarnation
@@ -109,7 +115,7 @@ public struct Heartbeat: Sendable {
         self.status = status
         self.mayReap = mayReap
         self.graceMilliseconds = graceMilliseconds
-        self.size = size
+        self.node = node
     }
 
     public struct Reply: Equatable, Sendable {
@@ -121,6 +127,8 @@ public struct Heartbeat: Sendable {
         public let isPaused: Bool
         /// `TakeCancellations` has something to say.
         public let hasCancellations: Bool
+        /// Nothing is given to this node, by `DrainNodes`.
+        public let isDrained: Bool
     }
 
     public var request: RedisRequest {
@@ -129,17 +137,16 @@ public struct Heartbeat: Sendable {
         call.append(status)
         call.append(mayReap ? 1 : 0)
         call.append(graceMilliseconds)
-        call.append(size.map { String($0.memoryBytes) } ?? "")
-        call.append(size.map { String($0.millicores) } ?? "")
+        call.append(node)
         return .script(call)
     }
 
     /// - Throws: `QueueError.fenced` when others have begun to take over what this incarnation held.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        let counts = try integers(value, count: 5)
+        let counts = try integers(value, count: 6)
         return Reply(
             closeRequested: counts[0] == 1, reapedCount: counts[1], recoveredCount: counts[2], isPaused: counts[3] == 1,
-            hasCancellations: counts[4] == 1)
+            hasCancellations: counts[4] == 1, isDrained: counts[5] == 1)
     }
 }
 

@@ -25,18 +25,19 @@ public enum QueueAccess: String, CaseIterable, Sendable {
     var commands: [String] {
         let greeting = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
         let looking = [
-            "exists", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "smismember", "time", "zcard", "zcount",
+            "exists", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smismember", "time", "zcard",
+            "zcount",
             "zrange", "zscore",
         ]
         let changing = [
-            "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "set", "sismember",
+            "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "sadd", "set",
             "srem", "zadd", "zrangebyscore", "zrem",
         ]
         // For `distcomp reset`. SCAN tells the names of all keys there are, whosever they are; not what they hold.
         let resetting = ["scan", "unlink"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
         let working = [
-            "get", "hincrby", "info", "pexpire", "sadd", "subscribe", "unsubscribe", "zmscore", "zremrangebyrank",
+            "get", "hincrby", "info", "pexpire", "subscribe", "unsubscribe", "zmscore", "zremrangebyrank",
             "zrevrange",
             "zrevrangebyscore",
         ]

@@ -119,3 +119,53 @@ public struct PauseQueue: Sendable {
         if let error = value.error { throw QueueError(error) }
     }
 }
+
+/// Has nodes take nothing new, whatever waits, until they are resumed; what they run goes on. It outlasts restarts of the nodes.
+/// Harmless when repeated.
+public struct DrainNodes: Sendable {
+    public enum Answer: Equatable, Sendable {
+        /// How many tasks it holds.
+        case done(heldCount: Int)
+        case unknownNode
+        /// It knows of no such order.
+        case oldWorker
+    }
+
+    /// The most nodes one request names.
+    public static let namesMax = 1000
+
+    private let keys: QueueKeys
+    private let names: ArraySlice<String>
+    private let isDraining: Bool
+
+    /// - Parameters:
+    ///   - names: only the first ``namesMax`` are looked at.
+    ///   - isDraining: false to let them take tasks again.
+    public init(_ names: ArraySlice<String>, isDraining: Bool, keys: QueueKeys) {
+        self.keys = keys
+        self.names = names.prefix(Self.namesMax)
+        self.isDraining = isDraining
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(ScriptsOrders.drain, keys)
+        call.append(isDraining ? 1 : 0)
+        for name in names { call.append(name) }
+        return .script(call)
+    }
+
+    /// An answer a name, in their order.
+    public static func parse(_ value: RESPValue) throws(QueueError) -> [Answer] {
+        if let error = value.error { throw QueueError(error) }
+        guard let counts = value.elements?.map(\.int), counts.allSatisfy({ $0 != nil }) else {
+            throw .unexpectedReply("drain")
+        }
+        return counts.compactMap(\.self).map { count in
+            switch count {
+            case -1: .unknownNode
+            case -2: .oldWorker
+            default: .done(heldCount: count)
+            }
+        }
+    }
+}

@@ -152,6 +152,10 @@ public struct ReadNodes: Sendable {
         public let heldCount: Int
         public let memoryBytes: UInt64
         public let millicores: Int
+        /// Of its distcompd; "" when it has not said so.
+        public let version: String
+        /// Whether it takes nothing new, by `DrainNodes`.
+        public let isDrained: Bool
     }
 
     /// The most nodes one page has. A page with fewer is the last.
@@ -176,14 +180,14 @@ public struct ReadNodes: Sendable {
         guard let rows = try elements(value) else { throw .unexpectedReply("nodes") }
         var nodes: [Node] = []
         for row in rows {
-            guard let parts = row.elements, parts.count == 5, let text = parts[0].string, let lease = parts[1].int,
+            guard let parts = row.elements, parts.count == 7, let text = parts[0].string, let lease = parts[1].int,
                 let held = parts[2].int, let memory = parts[3].string.flatMap({ UInt64($0) }),
-                let millicores = parts[4].string.flatMap({ Int($0) })
+                let millicores = parts[4].string.flatMap({ Int($0) }), let version = parts[5].string
             else { throw .unexpectedReply("nodes") }
             nodes.append(
                 Node(
                     incarnation: Incarnation(inheriting: text), leaseMilliseconds: lease, heldCount: held,
-                    memoryBytes: memory, millicores: millicores))
+                    memoryBytes: memory, millicores: millicores, version: version, isDrained: parts[6].int == 1))
         }
         return nodes
     }

@@ -30,7 +30,7 @@ public enum QueueScripts {
     ]
     public static let forCommandLine: [RedisScript] = [
         ScriptsSubmit.submit, ScriptsSubmit.retry, ScriptsReading.counts, ScriptsReading.nodes, ScriptsOrders.cancel,
-        ScriptsOrders.requeue, ScriptsOrders.forget, ScriptsOrders.pause,
+        ScriptsOrders.requeue, ScriptsOrders.forget, ScriptsOrders.pause, ScriptsOrders.drain,
     ]
     public static let all = forNodes + forCommandLine
 }

@@ -53,6 +53,7 @@ enum ScriptsClaim {
         local held_back = redis.call('EXISTS', revoked_key(me))
         local has_orders = held_back == 1 and 1 or redis.call('EXISTS', cancel_key(me))
         local taking_on = want > 0 and closing == 0 and paused == 0 and held_back == 0
+          and redis.call('SISMEMBER', DRAINED, name) == 0
 
         -- How many tasks of a class fit into what is free now.
         local function room(class)
@@ -69,18 +70,18 @@ enum ScriptsClaim {
             local rows = redis.call('ZREVRANGE', SIZES, #nodes, #nodes + 31, 'WITHSCORES')
             nodes_end = #rows < 64
             for row = 1, #rows, 2 do
-              local expiry = redis.call('ZSCORE', LEASES, rows[row])
+              local expiry, other = redis.call('ZSCORE', LEASES, rows[row]), node_name(rows[row])
               nodes[#nodes + 1] = {
-                name = node_name(rows[row]), memory = tonumber(rows[row + 1]),
-                live = expiry and tonumber(expiry) >= now,
-                millicores = tonumber(string.match(redis.call('HGET', NODES, rows[row]) or '', ' (%d+)$') or 0),
+                name = other, memory = tonumber(rows[row + 1]),
+                takes_on = expiry and tonumber(expiry) >= now and redis.call('SISMEMBER', DRAINED, other) == 0,
+                millicores = tonumber(string.match(redis.call('HGET', NODES, rows[row]) or '', '^%d+ (%d+)') or 0),
               }
             end
           end
           return nodes[i]
         end
 
-        -- Whether another live node could take what failed here; while there is one, it is theirs.
+        -- Whether another node that takes tasks could take what failed here; while there is one, it is theirs.
         local comparisons = 20000
         local function another_could(class)
           local i = 1
@@ -88,7 +89,7 @@ enum ScriptsClaim {
             local node = node_at(i)
             if not node or node.memory < class.memory then return false end
             if comparisons <= 0 then return true end
-            if node.live and node.millicores >= class.millicores and not lists(class.exclusion, node.name) then return true end
+            if node.takes_on and node.millicores >= class.millicores and not lists(class.exclusion, node.name) then return true end
             comparisons, i = comparisons - 1, i + 1
           end
         end

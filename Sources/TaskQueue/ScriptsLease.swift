@@ -24,9 +24,9 @@ enum ScriptsLease {
             if other_machine == machine then reap(other, 1000) end
           end
         end
-        set_size(me, ARGV[4], ARGV[5])
+        describe(me, ARGV[5], ARGV[6], ARGV[7])
         redis.call('ZADD', LEASES, now + duration, me)
-        redis.call('HSET', STATUS, name, ARGV[6])
+        redis.call('HSET', STATUS, name, ARGV[4])
         return 'OK'
         """#)
 
@@ -40,7 +40,7 @@ enum ScriptsLease {
         local me, now = ARGV[2], milliseconds()
         if not renew(me, now, tonumber(ARGV[3])) then return FENCED end
         redis.call('HSET', STATUS, node_name(me), ARGV[4])
-        if ARGV[7] ~= '' then set_size(me, ARGV[7], ARGV[8]) end
+        describe(me, ARGV[7], ARGV[8], ARGV[9])
         promote_delayed(now)
         local reaped, recovered = 0, 0
         if ARGV[5] == '1' then
@@ -50,7 +50,8 @@ enum ScriptsLease {
           recovered = recover_missing(now - tonumber(ARGV[6]))
         end
         return {redis.call('HEXISTS', TODO, CLOSE), reaped, recovered, redis.call('EXISTS', PAUSED),
-          redis.call('EXISTS', cancel_key(me), revoked_key(me)) > 0 and 1 or 0}
+          redis.call('EXISTS', cancel_key(me), revoked_key(me)) > 0 and 1 or 0,
+          redis.call('SISMEMBER', DRAINED, node_name(me))}
         """#)
 
     static let leave = ScriptPrelude.script(
@@ -99,8 +100,8 @@ enum ScriptsLease {
           return true
         end
 
-        local function set_size(incarnation, memory, millicores)
-          redis.call('HSET', NODES, incarnation, memory .. ' ' .. millicores)
+        local function describe(incarnation, memory, millicores, version)
+          redis.call('HSET', NODES, incarnation, memory .. ' ' .. millicores .. ' ' .. version)
           redis.call('ZADD', SIZES, memory, incarnation)
         end
 

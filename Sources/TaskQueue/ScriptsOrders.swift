@@ -117,6 +117,32 @@ enum ScriptsOrders {
         return redis.status_reply('OK')
         """#)
 
+    static let drain = ScriptPrelude.script(
+        "drain",
+        #"""
+        -- Idempotent: drained is drained. Answers for each node how many tasks it holds, or why nothing was done: -1 where there is no
+        -- such node, -2 where it is an old worker.
+        local held = {}
+        for _, me in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
+          local name = node_name(me)
+          held[name] = (held[name] or 0) + redis.call('HLEN', held_key(me))
+        end
+        local answers, resumed = {}, false
+        for i = 3, #ARGV do
+          local name = ARGV[i]
+          if ARGV[2] ~= '1' then
+            if redis.call('SREM', DRAINED, name) == 1 then resumed = true elseif not held[name] then held[name] = -1 end
+          elseif held[name] then
+            redis.call('SADD', DRAINED, name)
+          else
+            held[name] = redis.call('HEXISTS', STATUS, name) == 1 and -2 or -1
+          end
+          answers[#answers + 1] = held[name] or 0
+        end
+        if resumed then redis.call('PUBLISH', D .. 'wake', 'todo') end
+        return answers
+        """#)
+
     /// Who holds a line that is in progress.
     private static let holders = #"""
         local incarnations

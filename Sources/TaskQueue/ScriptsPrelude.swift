@@ -45,7 +45,7 @@ enum ScriptPrelude {
         local OUTCOMES, ATTEMPTS, LOST = D .. 'outcomes', D .. 'attempts', D .. 'lost'
         local SIGNATURES = D .. 'signatures'
         local LEASES, NODES, SIZES = D .. 'leases', D .. 'nodes', D .. 'sizes'
-        local FED, PAUSED = D .. 'fed', D .. 'paused'
+        local FED, PAUSED, DRAINED = D .. 'fed', D .. 'paused', D .. 'drained'
         local CLOSE = 'WORKER_COMMAND_CLOSE'
 
         local function milliseconds()

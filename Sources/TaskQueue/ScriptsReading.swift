@@ -21,9 +21,9 @@ enum ScriptsReading {
         local leases = redis.call('ZRANGE', LEASES, first, first + 199, 'WITHSCORES')
         for i = 1, #leases, 2 do
           local me = leases[i]
-          local memory, millicores = string.match(redis.call('HGET', NODES, me) or '', '^(%d+) (%d+)$')
+          local memory, millicores, version = string.match(redis.call('HGET', NODES, me) or '', '^(%d+) (%d+) (.*)$')
           rows[#rows + 1] = {me, math.floor(tonumber(leases[i + 1]) - now), redis.call('HLEN', held_key(me)),
-            memory or '0', millicores or '0'}
+            memory or '0', millicores or '0', version or '', redis.call('SISMEMBER', DRAINED, node_name(me))}
         end
         return rows
         """#)

@@ -40,11 +40,13 @@ final class BenchQueue {
 
     // MARK: What nodes say
 
+    private static let node = NodeDescription(memoryBytes: 1 << 42, millicores: 4_096_000)
+
     func register(_ name: String) throws -> Incarnation {
         let incarnation = Incarnation(name: name, machine: "m", life: 1)
         let request = RegisterNode(
-            keys: keys, incarnation: incarnation, leaseMilliseconds: 3_600_000, memoryBytes: 1 << 42,
-            millicores: 4_096_000, status: "1:0:1:0:1"
+            keys: keys, incarnation: incarnation, leaseMilliseconds: 3_600_000, status: "1:0:1:0:1",
+            node: Self.node
         ).request
         try RegisterNode.parse(try client.call(request))
         return incarnation
@@ -59,7 +61,8 @@ final class BenchQueue {
 
     func heartbeat(_ node: Incarnation) -> RedisRequest {
         Heartbeat(
-            keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, status: "1:0:1:0:1", mayReap: true
+            keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, status: "1:0:1:0:1", mayReap: true,
+            node: Self.node
         ).request
     }
 

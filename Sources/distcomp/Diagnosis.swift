@@ -97,9 +97,11 @@ struct Diagnosis: Equatable {
         guard !alive.isEmpty else { return noNode(fleet) }
         let fitting = alive.filter { $0.isLargeEnough(memoryBytes: line.memoryBytes, millicores: line.millicores) }
         guard !fitting.isEmpty else { return tooLarge(line, alive) }
+        let taking = fitting.filter { !$0.isDrained }
+        guard !taking.isEmpty else { return drained(fitting) }
         // Where it failed it is taken again only when no other node could.
-        let fresh = fitting.filter { !standing.failedOn.contains($0.name) }
-        return competing(line, standing, result, candidates: fresh.isEmpty ? fitting : fresh, fleet)
+        let fresh = taking.filter { !standing.failedOn.contains($0.name) }
+        return competing(line, standing, result, candidates: fresh.isEmpty ? taking : fresh, fleet)
     }
 
     private static func noNode(_ fleet: Fleet) -> Answer {
@@ -123,6 +125,16 @@ struct Diagnosis: Equatable {
             "too-large",
             "No live node is large enough: it asks for \(size(line.memoryBytes, line.millicores))\(has). "
                 + "Submit it with less, or start a larger node."
+        )
+    }
+
+    private static func drained(_ nodes: [FleetNode]) -> Answer {
+        let names = nodes.prefix(3).map(\.name).joined(separator: " ")
+        let which = nodes.count == 1 ? "the only node" : "all \(nodes.count) nodes"
+        return (
+            "drained",
+            "It waits because \(which) large enough for it take\(nodes.count == 1 ? "s" : "") nothing new: "
+                + "distcomp resume \(names) lets \(nodes.count == 1 ? "it" : "them") take tasks again."
         )
     }
 

@@ -14,6 +14,10 @@ struct FleetNode {
     /// What it has for all tasks together, where it said so.
     var memoryBytes: UInt64?
     var millicores: Int?
+    /// Of its distcompd; nil for an old worker.
+    var version: String?
+    /// Whether `distcomp drain` keeps tasks from it.
+    var isDrained = false
     /// What it runs, and what those tasks ask for together.
     var runningCount = 0
     var memoryBytesAsked: UInt64 = 0
@@ -38,6 +42,12 @@ struct FleetNode {
     }
 
     var millicoresTotal: Int { millicores ?? Int(((report?.totalCores ?? 0) * 1000).rounded()) }
+
+    /// What there is to say of it beside its numbers; nil when it is as it should be.
+    func condition(nowUnixSeconds: Int64) -> String? {
+        if !isAlive(nowUnixSeconds: nowUnixSeconds) { return "gone" }
+        return isDrained ? (runningCount > 0 ? "draining" : "drained") : nil
+    }
 
     /// Whether a task of this size can ever run here.
     func isLargeEnough(memoryBytes: UInt64, millicores: Int) -> Bool {
@@ -74,6 +84,8 @@ extension QueueClient {
             node.leaseSecondsLeft = left
             node.memoryBytes = lease.memoryBytes
             node.millicores = lease.millicores
+            node.version = lease.version.isEmpty ? nil : lease.version
+            node.isDrained = lease.isDrained
             nodes[node.name] = node
         }
         try scan(keys.workerStatus) { entries in
@@ -87,7 +99,8 @@ extension QueueClient {
             isClosing: counts.closeRequested, nowUnixSeconds: SystemClock.wallSeconds())
     }
 
-    private func leases() throws(CommandError) -> [ReadNodes.Node] {
+    /// Every life of a node that has, or had until a moment ago, a lease.
+    func leases() throws(CommandError) -> [ReadNodes.Node] {
         var all: [ReadNodes.Node] = []
         while true {
             let value = try call(ReadNodes(keys: keys, offset: all.count).request)

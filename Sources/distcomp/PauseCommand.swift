@@ -19,19 +19,33 @@ struct PauseCommand: ParsableCommand {
     }
 }
 
-/// `distcomp resume`: undoes `distcomp pause`.
+/// `distcomp resume`: undoes `distcomp pause`, or with names `distcomp drain`.
 struct ResumeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Give out tasks again after `distcomp pause`.")
+        commandName: "resume",
+        abstract: "Give out tasks again after `distcomp pause`, or to nodes after `distcomp drain`.",
+        discussion: """
+            Examples:
+              distcomp resume            the queue, after distcomp pause
+              distcomp resume node7      a node, after distcomp drain node7
+            """)
+
+    @Argument(help: "Nodes to be given tasks again; none: the queue goes on.")
+    var nodes: [String] = []
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Flag(help: "Print one JSON object.")
+    @Flag(help: "Print one JSON object, or with nodes one a node.")
     var json = false
 
     func run() throws {
-        try connection.withQueue { try $0.setPaused(false) }
-        try showPaused(false, asJSON: json, "tasks are given out again")
+        if nodes.isEmpty {
+            try connection.withQueue { try $0.setPaused(false) }
+            return try showPaused(false, asJSON: json, "tasks are given out again")
+        }
+        try connection.withQueue { queue in
+            try DrainReport(nodes, try queue.drain(nodes, isDraining: false), isDraining: false).show(asJSON: json)
+        }
     }
 }
 

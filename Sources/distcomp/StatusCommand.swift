@@ -33,6 +33,7 @@ extension QueueOverview {
         var writer = JSONObjectWriter()
         counts.write(to: &writer)
         writer.field("live_workers", fleet.alive.count)
+        writer.field("drained_workers", fleet.alive.count(where: \.isDrained))
         writer.field("rate_per_second", ratePerSecond)
         writer.field("eta_seconds", etaSeconds)
         writer.field("failed_by_cause", json: causes.bytes)
@@ -53,9 +54,11 @@ extension QueueOverview {
     }
 
     private var remarks: [String] {
+        let drained = fleet.alive.count(where: \.isDrained)
         let silent = counts.workers - fleet.nodes.filter { $0.report != nil && isAlive($0) }.count
         var lines = [
             "\(counts.workers) worker\(counts.workers == 1 ? "" : "s")" + (silent > 0 ? ", \(silent) not heard of" : "")
+                + (drained > 0 ? ", \(drained) drained" : "")
         ]
         if let rate = ratePerSecond {
             let speed = rate < 10 ? oneDecimal(rate) : grouped(Int(rate))

@@ -73,11 +73,11 @@ struct TopView {
         let cores =
             "\(oneDecimal(Double(node.millicoresAsked) / 1000))/\(oneDecimal(Double(node.millicoresTotal) / 1000))"
         let heard = node.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds).map { duration($0) } ?? "?"
-        let isAlive = node.isAlive(nowUnixSeconds: fleet.nowUnixSeconds)
+        let condition = node.condition(nowUnixSeconds: fleet.nowUnixSeconds)
         let row = nodeCells(
             TerminalText.escaped(node.name), grouped(node.runningCount), cores,
-            isNarrow ? "\(asked)/\(all)" : "\(asked)/\(used)/\(all)", isAlive ? heard : "gone, \(heard)")
-        return isAlive ? cut(row) : style.red(cut(row))
+            isNarrow ? "\(asked)/\(all)" : "\(asked)/\(used)/\(all)", (condition.map { "\($0), " } ?? "") + heard)
+        return condition == "gone" ? style.red(cut(row)) : cut(row)
     }
 
     private func nodeCells(_ name: String, _ tasks: String, _ cores: String, _ memory: String, _ heard: String)

@@ -44,6 +44,8 @@ struct WorkersCommand: ParsableCommand {
         writer.field("asked_cores", Double(node.millicoresAsked) / 1000)
         writer.field("asked_memory_bytes", node.memoryBytesAsked)
         writer.field("memory_bytes_for_tasks", node.memoryBytes)
+        writer.field("version", node.version)
+        writer.field("drained", node.isDrained)
         return writer.text
     }
 }
@@ -54,7 +56,7 @@ extension Fleet {
         var table = TextTable([
             ("WORKER", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
             ("GB", .right),
-            ("ASKED", .right), ("USED", .right), ("HEARD", .left),
+            ("ASKED", .right), ("USED", .right), ("VERSION", .left), ("HEARD", .left),
         ])
         for node in nodes {
             let asked = (
@@ -66,7 +68,7 @@ extension Fleet {
                 node.name, grouped(node.runningCount), report.map { oneDecimal($0.totalCores) } ?? "?", asked.0,
                 report.map { oneDecimal($0.usedCores) } ?? "?", report.map { oneDecimal($0.totalMemoryGB) } ?? "?",
                 asked.1,
-                report.map { oneDecimal($0.usedMemoryGB) } ?? "?", heard(node),
+                report.map { oneDecimal($0.usedMemoryGB) } ?? "?", node.version ?? "", heard(node),
             ])
         }
         return table
@@ -76,6 +78,6 @@ extension Fleet {
         guard let seconds = node.heardSecondsAgo(nowUnixSeconds: nowUnixSeconds) else {
             return node.leaseSecondsLeft == nil ? "in a form we cannot read" : "never"
         }
-        return "\(duration(seconds)) ago" + (node.isAlive(nowUnixSeconds: nowUnixSeconds) ? "" : ", gone")
+        return "\(duration(seconds)) ago" + (node.condition(nowUnixSeconds: nowUnixSeconds).map { ", \($0)" } ?? "")
     }
 }

@@ -169,7 +169,8 @@ final class Daemon {
         case .kill(let number): return logged("kill", number) { () throws(SystemError) in try runner.kill(number) }
         case .collect(let number): return collect(number)
         case .heartbeat:
-            services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed")
+            let drained = queue.isDrained ? ", drained" : ""
+            services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)")
             return queue.send(action, at: now) + measuredMemory()
         case .register, .reconcile, .claim: return queue.send(action, at: now)
         case .report(let report), .keep(let report):

@@ -44,6 +44,8 @@ final class QueueLink {
 
     /// What was refused lately: the same trouble is told once, not with each request.
     private var refusals = RefusalLog()
+    /// Whether somebody ordered, by `distcomp drain`, that this node is given nothing. Redis sees to it.
+    private(set) var isDrained = false
     private var hasRegistered = false
     /// Set when there is no point in going on.
     private(set) var fatalFailure: StartFailure?
@@ -139,7 +141,12 @@ final class QueueLink {
     private var register: RegisterNode {
         RegisterNode(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds,
-            memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, status: node.statusText())
+            status: node.statusText(), node: description)
+    }
+
+    private var description: NodeDescription {
+        NodeDescription(
+            memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, version: version)
     }
 
     private func heartbeat(_ now: Instant) -> Heartbeat {
@@ -150,7 +157,7 @@ final class QueueLink {
         }
         return Heartbeat(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: node.statusText(),
-            mayReap: mayReap)
+            mayReap: mayReap, node: description)
     }
 
     private func claimRequest(_ claim: NodeSupervisor.Claim) -> RedisRequest {
@@ -185,6 +192,16 @@ final class QueueLink {
         }
     }
 
+    private func note(isDrained: Bool) {
+        if isDrained != self.isDrained {
+            log.notice(
+                isDrained
+                    ? "drained by order: what runs goes on, and nothing new is taken until `distcomp resume \(node.name)`"
+                    : "resumed by order: tasks are taken again")
+        }
+        self.isDrained = isDrained
+    }
+
     private func becameReady() -> [Event] {
         send(.command(RedisCommand("INFO", "memory")), for: .policy) + deliverEarlier()
     }
@@ -202,6 +219,7 @@ final class QueueLink {
                 if reply.recoveredCount > 0 {
                     log.warning("put back \(reply.recoveredCount) tasks that old workers dropped")
                 }
+                note(isDrained: reply.isDrained)
                 return [.leaseRenewed(sentAt: sentAt)] + (reply.closeRequested ? [.closeRequested] : [])
                     + (reply.hasCancellations ? askForCancellations() : [])
             case .claim(let number): return try claimed(value, number)

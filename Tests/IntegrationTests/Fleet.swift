@@ -104,7 +104,10 @@ final class Fleet {
     func distcomp(_ words: String...) async throws -> ProgramResult { try await distcomp(words) }
 
     @discardableResult
-    func distcomp(_ words: [String]) async throws -> ProgramResult {
+    func distcomp(_ words: [String]) async throws -> ProgramResult { try await start(words).result() }
+
+    /// The command line, which may take its time.
+    func start(_ words: [String]) throws -> RunningProgram {
         let access = user(of: words.first)
         var words = words
         if sentinels == nil {
@@ -114,7 +117,7 @@ final class Fleet {
             let text = settings.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ")
             words += ["--config", try scratch.write("distcomp.json", "{\(text)}\n")]
         }
-        return try await RunningProgram(Products.distcomp, words, in: scratch).result()
+        return try RunningProgram(Products.distcomp, words, in: scratch)
     }
 
     /// Submits lines as a user does.

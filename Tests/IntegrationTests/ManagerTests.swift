@@ -203,6 +203,38 @@ struct ManagerTests {
         }
     }
 
+    @Test(
+        "a drained node finishes what it runs and takes nothing new, over a restart too, until it is resumed; workers, status and why say so"
+    )
+    func drain() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a")
+            let gate = fleet.scratch.path + "/gate"
+            try await fleet.submit(["shell:9:0:0:until [ -e \(gate) ]; do sleep 0.05; done"])
+            try await eventually("it running") { try fleet.count("in_progress_tasks") == 1 }
+            let refused = try await fleet.distcomp("drain", "a", "b")
+            #expect(refused.output == "a: drained, 1 running, to their end\n" && refused.status == 2)
+            #expect(refused.errors == "distcomp: no node \"b\": distcomp workers lists them\n")
+            try await fleet.submit(["shell:1:0:0:echo later"])
+            #expect(try await fleet.distcomp("why", "shell:1:0:0:echo later").output.contains("distcomp resume a"))
+            #expect(try await fleet.distcomp("workers").output.contains(", draining"))
+            #expect(try await fleet.distcomp("status").output.contains("1 worker, 1 drained"))
+
+            let waiting = try fleet.start(["drain", "a", "--wait", "--json"])
+            try fleet.scratch.write("gate", "")
+            let waited = try await waiting.result()
+            #expect(waited.output.hasPrefix(#"{"worker":"a","drained":true,"running":"#) && waited.status == 0)
+            #expect(try fleet.count("finished_tasks") == 1 && fleet.count("todo_tasks") == 1)
+            try await node.stop()
+            try await node.start()
+            try await eventually("it says so", node.log) { node.log.contains("drained by order") }
+            #expect(try fleet.count("todo_tasks") == 1)
+            #expect(try await fleet.distcomp("resume", "a").output == "a: takes tasks again\n")
+            try await fleet.untilFinished(2)
+            try await node.stop()
+        }
+    }
+
     @Test("reset deletes this queue alone, and asks; nodes stop what they run and go on with what comes")
     func reset() async throws {
         try await withFleet { fleet in

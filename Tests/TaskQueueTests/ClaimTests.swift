@@ -153,7 +153,7 @@ struct ClaimTests {
         #expect(try node.claim(5, gigabytes: 4, cores: 4).map(\.line) == [line("first", memory: "3")])
     }
 
-    @Test("what failed here is not kept for a node that is leaving, or is too small, or is dead")
+    @Test("what failed here is not kept for a node that has nothing to give, or is drained, too small or dead")
     func noOtherNode() throws {
         let bench = try QueueBench()
         let (a, b) = (try bench.node("a"), try bench.node("b"))
@@ -161,9 +161,13 @@ struct ClaimTests {
         try bench.submit(line("x", memory: "8", cores: "2"))
         try a.fail(try #require(try a.claim().first), attemptsMax: 9)
         #expect(try a.claim().isEmpty)
-        try b.beat(size: .init(memoryBytes: 0, millicores: 0))
+        try b.beat(description: NodeDescription(memoryBytes: 0, millicores: 0))
         try a.fail(try #require(try a.claim().first), attemptsMax: 9)
-        try b.beat(size: .init(memoryBytes: 64 << 30, millicores: 64_000))
+        try b.beat()
+        #expect(try a.claim().isEmpty)
+        #expect(try bench.drain("b") == [.done(heldCount: 0)])
+        try a.fail(try #require(try a.claim().first), attemptsMax: 9)
+        #expect(try bench.drain("b", isDraining: false) == [.done(heldCount: 0)])
         #expect(try a.claim().isEmpty)
         try b.loseLease()
         #expect(try a.claim().count == 1)

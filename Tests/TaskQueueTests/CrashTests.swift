@@ -57,7 +57,8 @@ struct CrashTests {
         let again = try QueueBench(reconnectingTo: bench.server)
         #expect(try again.state() == state)
         let node2 = BenchNode(
-            bench: again, name: "a", incarnation: node.incarnation, leaseMilliseconds: node.leaseMilliseconds)
+            bench: again, name: "a", incarnation: node.incarnation, leaseMilliseconds: node.leaseMilliseconds,
+            description: node.description)
         #expect(try node2.held == held)
         #expect(try node2.claim(1000).count == 400 - held.count - (try again.counts).finished)
     }
@@ -153,7 +154,7 @@ private struct Scene {
             life += 1
             return RegisterNode(
                 keys: keys, incarnation: Incarnation(name: "a", machine: "ma", life: life), leaseMilliseconds: 60_000,
-                memoryBytes: 64 << 30, millicores: 64_000, status: "1:0:1:0:1"
+                status: "1:0:1:0:1", node: nodes[0].description
             ).request
         case .reap, .poison:
             for task in try nodes[0].claim(4) where operation == .poison {
@@ -206,7 +207,7 @@ private struct Scene {
     private var heartbeat: RedisRequest {
         Heartbeat(
             keys: bench.keys, incarnation: nodes[1].incarnation, leaseMilliseconds: 60_000, status: "1:0:1:0:1",
-            mayReap: true, graceMilliseconds: 0
+            mayReap: true, graceMilliseconds: 0, node: nodes[1].description
         ).request
     }
 
@@ -232,7 +233,7 @@ private struct Scene {
     private mutating func work(_ node: BenchNode) throws {
         let heartbeat = Heartbeat(
             keys: bench.keys, incarnation: node.incarnation, leaseMilliseconds: 60_000, status: "1:0:1:0:1",
-            mayReap: true, graceMilliseconds: 0)
+            mayReap: true, graceMilliseconds: 0, node: node.description)
         // A node that is fenced registers as a new life; here the other one goes on alone.
         if try bench.call(heartbeat.request).error != nil { return }
         _ = try bench.call(TakeCancellations(keys: bench.keys, incarnation: node.incarnation).request)

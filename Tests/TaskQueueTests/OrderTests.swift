@@ -123,6 +123,29 @@ struct OrderTests {
         #expect(try bench.submit(line("done", priority: 4)).added == 1, "it may be submitted anew")
     }
 
+    @Test(
+        "a drained node is given nothing, in its next life neither, until it is resumed; the others are not concerned")
+    func drain() throws {
+        let bench = try QueueBench()
+        let (a, b) = (try bench.node("a"), try bench.node("b"))
+        try bench.submit(line("1"), line("2"), line("3"), line("4"))
+        _ = try a.claim()
+        try bench.command("HSET", bench.keys.workerStatus, "old", "1:0:1:0:1")
+        #expect(try bench.drain("a", "old", "nobody") == [.done(heldCount: 1), .oldWorker, .unknownNode])
+        #expect(try a.claim().isEmpty && b.claim().count == 1)
+        #expect(try a.beat().isDrained && !b.beat().isDrained)
+        let reborn = try bench.node("a", life: 2)
+        #expect(try reborn.claim().isEmpty)
+        let nodes = try ReadNodes.parse(try bench.call(ReadNodes(keys: bench.keys).request))
+        #expect(nodes.filter(\.isDrained).map(\.incarnation) == [reborn.incarnation])
+        #expect(nodes.allSatisfy { $0.version == "1.0.0" })
+
+        let before = try bench.publishCount
+        #expect(try bench.drain("a", "nobody", isDraining: false) == [.done(heldCount: 0), .unknownNode])
+        #expect(try bench.publishCount == before + 1)
+        #expect(try reborn.claim().count == 1 && !reborn.beat().isDrained)
+    }
+
     @Test("a paused queue gives nothing, says so, and goes on where it was")
     func pause() throws {
         let bench = try QueueBench()

@@ -96,6 +96,10 @@ final class QueueBench {
         }
     }
 
+    func drain(_ names: String..., isDraining: Bool = true) throws -> [DrainNodes.Answer] {
+        try DrainNodes.parse(try call(DrainNodes(names[...], isDraining: isDraining, keys: keys).request))
+    }
+
     /// Registers a node; `life` tells its lives apart.
     func node(
         _ name: String, machine: String = "m", life: Int64 = 1, leaseMilliseconds: Int = 60_000, gigabytes: UInt64 = 64,
@@ -103,12 +107,13 @@ final class QueueBench {
     ) throws -> BenchNode {
         let node = BenchNode(
             bench: self, name: name, incarnation: Incarnation(name: name, machine: machine + name, life: life),
-            leaseMilliseconds: leaseMilliseconds)
+            leaseMilliseconds: leaseMilliseconds,
+            description: NodeDescription(memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0"))
         try RegisterNode.parse(
             try call(
                 RegisterNode(
                     keys: keys, incarnation: node.incarnation, leaseMilliseconds: leaseMilliseconds,
-                    memoryBytes: gigabytes << 30, millicores: cores * 1000, status: "1:0:1:0:1"
+                    status: "1:0:1:0:1", node: node.description
                 ).request))
         return node
     }
@@ -120,6 +125,7 @@ struct BenchNode {
     let name: String
     let incarnation: Incarnation
     let leaseMilliseconds: Int
+    let description: NodeDescription
 
     func claim(_ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64) throws -> [ClaimTasks.Claimed] {
         try claimReply(count, gigabytes: gigabytes, cores: cores).tasks
@@ -161,11 +167,11 @@ struct BenchNode {
 
     @discardableResult
     func beat(
-        mayReap: Bool = true, graceMilliseconds: Int = 60_000, size: Heartbeat.Size? = nil
+        mayReap: Bool = true, graceMilliseconds: Int = 60_000, description: NodeDescription? = nil
     ) throws -> Heartbeat.Reply {
         let heartbeat = Heartbeat(
             keys: bench.keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1",
-            mayReap: mayReap, graceMilliseconds: graceMilliseconds, size: size)
+            mayReap: mayReap, graceMilliseconds: graceMilliseconds, node: description ?? self.description)
         return try Heartbeat.parse(try bench.call(heartbeat.request))
     }
 

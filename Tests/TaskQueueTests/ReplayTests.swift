@@ -58,6 +58,8 @@ struct ReplayTests {
         try again("forget", ForgetTasks(.finished, [Array(taken[0].line.utf8)][...], keys: keys).request)
         try again("requeue", RequeueTasks(tasks[...], keys: keys).request)
         try again("pause", PauseQueue(true, keys: keys).request)
+        try again("drain", DrainNodes(["a", "b", "nobody"], isDraining: true, keys: keys).request)
+        try again("resume", DrainNodes(["a", "b", "nobody"], isDraining: false, keys: keys).request)
         try again("resume", PauseQueue(false, keys: keys).request)
         try bench.command("HSET", keys.todo, "nonsense", "")
         try again("reject", RejectLine(Array("nonsense".utf8), reason: "no task", keys: keys).request)
@@ -69,14 +71,14 @@ struct ReplayTests {
             "register",
             RegisterNode(
                 keys: keys, incarnation: Incarnation(name: "b", machine: "mb", life: 2), leaseMilliseconds: 60_000,
-                memoryBytes: 1 << 36, millicores: 64_000, status: "1:0:1:0:1"
+                status: "1:0:1:0:1", node: b.description
             ).request)
         _ = try a.claim(3)
         try bench.command("ZADD", keys.leases, "1", a.incarnation.text)
         let second = Incarnation(name: "b", machine: "mb", life: 2)
         let heartbeat = Heartbeat(
             keys: keys, incarnation: second, leaseMilliseconds: 60_000,
-            status: "1:0:1:0:1", mayReap: true)
+            status: "1:0:1:0:1", mayReap: true, node: b.description)
         try again("heartbeat", heartbeat.request)
         try again("leave", LeaveQueue(keys: keys, incarnation: second).request)
     }

@@ -44,7 +44,7 @@ debug: build-needs
 	@$(SWIFT) build --build-tests
 	@$(CC) $(LAUNCHER_FLAGS) -Werror Sources/distcomp-launch/main.c -lcap -o $(DEBUG)/distcomp-launch
 
-test: test-needs lint unit-tests system-tests
+test: test-needs lint unit-tests chaos-short system-tests
 
 unit-tests: debug
 	@$(SWIFT) test --skip-build

@@ -8,6 +8,7 @@ enum Reason: Int, CaseIterable {
     case nodeCutOff
     case nodeLeft
     case givenUp
+    case frozenInLaunch
     case unknown
 
     var text: String {
@@ -17,6 +18,7 @@ enum Reason: Int, CaseIterable {
         case .nodeCutOff: "its node lost its lease, cut off from Redis"
         case .nodeLeft: "its node left"
         case .givenUp: "its node gave it back or dropped it, as its log tells"
+        case .frozenInLaunch: "the other was frozen between its decision to launch and the launch"
         case .unknown: "no reason found"
         }
     }
@@ -29,6 +31,7 @@ enum Reason: Int, CaseIterable {
         case .nodeCutOff: "node_cut_off"
         case .nodeLeft: "node_left"
         case .givenUp: "given_up"
+        case .frozenInLaunch: "frozen_in_launch"
         case .unknown: "unknown"
         }
     }
@@ -53,7 +56,14 @@ struct Explanation {
         if absences.contains(where: { $0.kind == .frozen }) { return .nodeFrozen }
         if losses.contains(where: { span.contains($0) || span.contains($0 + 1) }) { return .nodeCutOff }
         if absences.contains(where: { $0.kind == .left }) { return .nodeLeft }
-        return logs.givenUp.contains(number) ? .givenUp : .unknown
+        if logs.givenUp.contains(number) { return .givenUp }
+        // A node asks the clock before each launch; one launch can be under way when it is frozen, and it ends that task as soon as it
+        // has heard of its lost lease.
+        let wokeBeforeLaunch = journal.absences.contains { absence in
+            absence.node == later.node && absence.kind == .frozen && absence.fromSeconds <= earlier.startSeconds
+                && abs((absence.untilSeconds ?? .infinity) - later.startSeconds) < Self.slackSeconds
+        }
+        return wokeBeforeLaunch ? .frozenInLaunch : .unknown
     }
 }
 

@@ -8,6 +8,7 @@ struct NodeLogs {
         static let stale = "its report came too late"
         static let duplicate = "its report had been accepted before"
         static let leaseLost = "the lease is lost"
+        static let cutOff = "the queue has not answered for"
         /// These name the task's line.
         static let givenUp = ["goes back to the queue", "is no longer held by this node", "ended unreported"]
     }
@@ -15,7 +16,8 @@ struct NodeLogs {
     private(set) var staleReports = 0
     private(set) var duplicateReports = 0
     private(set) var leasesLost = 0
-    /// When, on the clock of /proc/uptime, each node found its lease lost. To the second, as the log has it.
+    /// When, on the clock of /proc/uptime, each node found its lease lost, or that it had not been able to renew it. To the second, as
+    /// the log has it.
     private(set) var leaseLossSeconds: [String: [Double]] = [:]
     /// Tasks that a node gave back or dropped, by number.
     private(set) var givenUp: Set<Int> = []
@@ -30,11 +32,9 @@ struct NodeLogs {
             for line in text.split(separator: "\n") {
                 if line.contains(Words.stale) { staleReports += 1 }
                 if line.contains(Words.duplicate) { duplicateReports += 1 }
-                if line.contains(Words.leaseLost) {
-                    leasesLost += 1
-                    if let seconds = Self.unixSeconds(line) {
-                        leaseLossSeconds[node.name, default: []].append(seconds - bootAtSeconds)
-                    }
+                if line.contains(Words.leaseLost) { leasesLost += 1 }
+                if line.contains(Words.leaseLost) || line.contains(Words.cutOff), let seconds = Self.unixSeconds(line) {
+                    leaseLossSeconds[node.name, default: []].append(seconds - bootAtSeconds)
                 }
                 if Words.givenUp.contains(where: { line.contains($0) }), let number = tasks.number(in: line) {
                     givenUp.insert(number)

@@ -103,8 +103,10 @@ final class TroubleMaker {
             victim.condition = Self.upCondition(&victim.plan, now)
         case .leaving(let down, let since):
             if let ending = try node.ending() {
-                // A node that is told to leave before it has begun to listen ends by the signal itself.
-                if ending != .exit(code: 0), ending != .signal(Signal.terminate.rawValue) {
+                // A node that is told to leave before it has begun to listen ends by the signal itself, or as it would have anyway.
+                if ending == .exit(code: 3) {
+                    journal.refusedStarts += 1
+                } else if ending != .exit(code: 0), ending != .signal(Signal.terminate.rawValue) {
                     journal.crashes.append("\(node.name) left with \(ending)")
                 }
             } else {

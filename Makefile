@@ -3,9 +3,12 @@
 #   make build     release binaries in .build/release      make lint      formatting and warnings
 #   make bench     the performance suite                   make format    rewrite the sources in the house style
 #   make install   into DESTDIR/PREFIX (default /usr)      make deb       a Debian package in .build/package
-#   make chaos     100,000 tasks while all is killed       make clean     remove what was built
+#   make chaos     100,000 tasks while all is killed       make fuzz      libFuzzer on all that reads from outside
+#   make clean     remove what was built
 
 PREFIX ?= /usr
+FUZZ_SECONDS ?= 600
+FUZZ_RUNS ?= 300000
 DESTDIR ?=
 SWIFT ?= swift
 CC ?= cc
@@ -28,7 +31,7 @@ PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) openssl $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
   procps systemd dbus tmux
 
-.PHONY: run test build bench install deb format lint clean check-swift build-needs run-needs test-needs package-needs debug unit-tests system-tests systemd-tests chaos chaos-short
+.PHONY: run test build bench install deb format lint clean check-swift build-needs run-needs test-needs package-needs debug unit-tests system-tests chaos chaos-short fuzz fuzz-short FORCE
 
 run: run-needs build
 	@echo
@@ -44,7 +47,7 @@ debug: build-needs
 	@$(SWIFT) build --build-tests
 	@$(CC) $(LAUNCHER_FLAGS) -Werror Sources/distcomp-launch/main.c -lcap -o $(DEBUG)/distcomp-launch
 
-test: test-needs lint unit-tests chaos-short system-tests
+test: test-needs lint unit-tests fuzz-short chaos-short system-tests
 
 unit-tests: debug
 	@$(SWIFT) test --skip-build
@@ -59,10 +62,21 @@ chaos: run-needs build
 chaos-short: debug
 	@$(DEBUG)/distcomp-chaos --nodes 3 --tasks 3000
 
-# The package and the unit under real systemd. Apart from `make test` for as long as the second case fails to install the package
-# after the first has purged it.
-systemd-tests: test-needs debug
-	@Tests/System/run --products $(DEBUG) Tests/System/cases-systemd/*.sh
+# libFuzzer on everything that reads what comes from outside. What makes it fail is left in .build/fuzz/crash-*.
+fuzz: .build/fuzz/fuzzing
+	@cd .build/fuzz && SWIFT_BACKTRACE=enable=no ./fuzzing -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 found $(CURDIR)/Tests/Fuzz/Corpus
+
+# The same inputs each time.
+fuzz-short: .build/fuzz/fuzzing
+	@cd .build/fuzz && SWIFT_BACKTRACE=enable=no ./fuzzing -runs=$(FUZZ_RUNS) -seed=1 -max_len=512 -verbosity=0 $(CURDIR)/Tests/Fuzz/Corpus
+
+.build/fuzz/fuzzing: build-needs FORCE
+	@DISTCOMP_FUZZ=1 $(SWIFT) build --build-path .build/fuzz --product Fuzzing -Xswiftc -sanitize=fuzzer -Xswiftc -O
+	@mkdir -p .build/fuzz/found
+	@echo > .build/fuzz/empty.swift
+	@$(SWIFT)c -sanitize=fuzzer -parse-as-library .build/fuzz/empty.swift -o $@ \
+	  -Xlinker --whole-archive .build/fuzz/debug/libFuzzing.a -Xlinker --no-whole-archive -lssl -lcrypto
+FORCE:
 
 lint: check-swift
 	@$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift

@@ -69,3 +69,13 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// A library without a main of its own, which libFuzzer brings; see the Makefile. Only where it is asked for: its code is compiled
+// with the counters that guide the fuzzer.
+if Context.environment["DISTCOMP_FUZZ"] != nil {
+    package.products.append(.library(name: "Fuzzing", type: .static, targets: ["Fuzzing"]))
+    package.targets.append(
+        .target(
+            name: "Fuzzing", dependencies: ["RedisClient", "TaskModel", "TaskQueue"], path: "Tests/Fuzz",
+            exclude: ["Corpus"]))
+}

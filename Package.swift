@@ -55,7 +55,8 @@ let package = Package(
         .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel"]),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
+            dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"],
+            exclude: ["Golden"]),
         .testTarget(
             name: "distcompdTests",
             dependencies: ["distcompd", "LinuxSystem", "TaskQueue", .product(name: "Logging", package: "swift-log")]),

@@ -86,6 +86,13 @@ struct TaskFilterOptions: ParsableArguments {
             throw ValidationError(
                 "--cause \(TerminalText.escaped(word)): expected one of \(Cause.words.joined(separator: ", "))")
         }
+        let stateWords = TaskState.allCases.map(\.label)
+        for word in state where TaskState(parsing: word) == nil && !FileSystem.exists(word) {
+            let nearest = NearestName.find(word, among: stateWords).map { "; did you mean \($0)?" } ?? ""
+            throw ValidationError(
+                "--state \(TerminalText.escaped(word)): neither \(stateWords.joined(separator: ", ")) nor the directory of a run\(nearest)"
+            )
+        }
         if let limit, limit < 1 { throw ValidationError("--limit must be at least 1") }
         if let since, PointInTime.parse(since, nowUnixSeconds: SystemClock.wallSeconds()) == nil {
             throw ValidationError(

@@ -57,8 +57,9 @@ do {
         standardOutput.write(text + "\n")
         exitProcess(0)
     }
-    // What was typed is quoted in it.
-    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    // What was typed is quoted in it. Our name stands before each complaint, as before all others.
+    let complaint = text.hasPrefix("Error: ") ? "distcomp: " + text.dropFirst("Error: ".count) : text
+    let lines = complaint.split(separator: "\n", omittingEmptySubsequences: false)
     standardError.write(lines.map { TerminalText.escaped(String($0)) }.joined(separator: "\n") + "\n")
     exitProcess(2)
 }

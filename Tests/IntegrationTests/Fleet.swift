@@ -111,11 +111,12 @@ final class Fleet {
         let access = user(of: words.first)
         var words = words
         if sentinels == nil {
-            words += ["--redis", url(access)]
+            words.insert(contentsOf: ["--redis", url(access)], at: min(1, words.count))
         } else {
             let settings = sentinelSettings.merging(try settings(of: access)) { $1 }
             let text = settings.map { "\"\($0.key)\": \($0.value)" }.joined(separator: ", ")
-            words += ["--config", try scratch.write("distcomp.json", "{\(text)}\n")]
+            words.insert(
+                contentsOf: ["--config", try scratch.write("distcomp.json", "{\(text)}\n")], at: min(1, words.count))
         }
         return try RunningProgram(Products.distcomp, words, in: scratch)
     }

@@ -169,21 +169,18 @@ extension ControlGroupTree {
     /// What the group has used. Read after its processes ended and before it is removed.
     public func usage(of group: TaskGroup) -> TaskGroupUsage {
         var usage = TaskGroupUsage()
-        if let statistics = try? read("cpu.stat", of: group, in: unified) {
+        if let statistics = readShort("cpu.stat", of: group, in: unified) {
             usage.userMicroseconds = value(of: "user_usec", in: statistics)
             usage.systemMicroseconds = value(of: "system_usec", in: statistics)
         }
-        if let legacyMemory {
-            usage.memoryPeakBytes = (try? read("memory.max_usage_in_bytes", of: group, in: legacyMemory)).flatMap {
-                UInt64($0)
+        let (memory, peak, events) =
+            if let legacyMemory {
+                (legacyMemory, "memory.max_usage_in_bytes", "memory.oom_control")
+            } else {
+                (unified, "memory.peak", "memory.events")
             }
-            let control = try? read("memory.oom_control", of: group, in: legacyMemory)
-            usage.oomKills = control.flatMap { value(of: "oom_kill", in: $0) }
-        } else {
-            usage.memoryPeakBytes = (try? read("memory.peak", of: group, in: unified)).flatMap { UInt64($0) }
-            let events = try? read("memory.events", of: group, in: unified)
-            usage.oomKills = events.flatMap { value(of: "oom_kill", in: $0) }
-        }
+        usage.memoryPeakBytes = readShort(peak, of: group, in: memory).flatMap { UInt64($0) }
+        usage.oomKills = readShort(events, of: group, in: memory).flatMap { value(of: "oom_kill", in: $0) }
         return usage
     }
 
@@ -221,8 +218,19 @@ extension ControlGroupTree {
         return trimmedText(try descriptor.readToEnd(subject: path, bytesMax: bytesMax))
     }
 
+    /// A file that the kernel gives whole in one read, as all are that hold no list of processes; nil where it cannot be had.
+    private func readShort(_ file: String, of group: TaskGroup, in tasks: SharedDescriptor) -> Substring? {
+        let path = group.name + "/" + file
+        guard let opened = try? OwnedDescriptor.open(path, [.readOnly], below: tasks) else { return nil }
+        let text = withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer -> String? in
+            guard let count = try? opened.readNext(into: buffer, subject: path) else { return nil }
+            return String(decoding: buffer[..<count], as: UTF8.self)
+        }
+        return text.map { $0.hasSuffix("\n") ? $0.dropLast() : $0[...] }
+    }
+
     /// The number after `name` in a flat keyed file: lines of `name value`.
-    private func value(of name: String, in text: String) -> UInt64? {
+    private func value(of name: String, in text: Substring) -> UInt64? {
         for line in text.split(separator: "\n") where line.hasPrefix(name) {
             let rest = line.dropFirst(name.count)
             if rest.first == " " { return UInt64(rest.dropFirst()) }

@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
@@ -309,8 +308,10 @@ static _Noreturn void execute(char **arguments) {
     char path[4096];
     while (true) {
         size_t length = strcspn(directories, ":");
-        int needed = snprintf(path, sizeof path, "%.*s%s%s", (int)length, directories, length > 0 ? "/" : "", name);
-        if (needed > 0 && (size_t)needed < sizeof path) {
+        if (length + 1 + strlen(name) < sizeof path) {
+            memcpy(path, directories, length);
+            path[length] = '/';
+            strcpy(path + length + (length > 0), name);
             int code = try_execute(path, arguments);
             if (code != ENOENT && code != ENOTDIR && code != EACCES) fail(step_execute, code);
             if (code == EACCES) reason = EACCES;

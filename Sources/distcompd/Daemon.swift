@@ -234,19 +234,23 @@ final class Daemon {
 
     private func note(_ report: NodeSupervisor.Report) {
         guard case .ended(let outcome) = report.result else { return }
+        if outcome.succeeded {
+            done += 1
+            log.debug("finished", metadata: fields(of: report, outcome))
+        } else {
+            failed += 1
+            log.info("failed: \(outcome.reason)", metadata: fields(of: report, outcome))
+        }
+    }
+
+    private func fields(of report: NodeSupervisor.Report, _ outcome: TaskOutcome) -> Logger.Metadata {
         var fields: Logger.Metadata = [
             "task": "\(report.task.line.text)", "cause": "\(outcome.cause.word)", "attempt": "\(report.task.attempt)",
             "worker": "\(node.name)",
         ]
         if case .exit(let code) = outcome.cause { fields["exit_code"] = "\(code)" }
         if case .signal(let number) = outcome.cause { fields["signal"] = "\(number)" }
-        if outcome.succeeded {
-            done += 1
-            log.debug("finished", metadata: fields)
-        } else {
-            failed += 1
-            log.info("failed: \(outcome.reason)", metadata: fields)
-        }
+        return fields
     }
 
     // MARK: Waiting

@@ -8,6 +8,7 @@ import TaskQueue
 final class BenchNode {
     let keys = QueueKeys()
     let redis: BenchRedis
+    private let resultDirectory: String
     private let daemon: Int32
 
     /// - Parameters:
@@ -16,9 +17,10 @@ final class BenchNode {
     init(in place: String, settings: String, isDurable: Bool = true) throws {
         let directory = try FileSystem.makeTemporaryDirectory(place + "/node-")
         redis = try BenchRedis(in: directory, isDurable: isDurable)
+        resultDirectory = directory + "/result"
         let configuration = """
             { "redis_url": "unix://\(redis.socketPath)", "state_dir": "\(directory)/state", "node_name": "bench",
-              "result_dir": "\(directory)/result", "max_retry_per_task": 1, "log_level": "warning",
+              "result_dir": "\(resultDirectory)", "max_retry_per_task": 1, "log_level": "warning",
               "stop_grace_seconds": 0, \(settings) }
             """
         try FileSystem.replace(directory + "/conf.json", with: Array(configuration.utf8), mode: 0o644)
@@ -55,6 +57,12 @@ final class BenchNode {
 
     func waitUntil(_ condition: (QueueCounts) -> Bool) throws {
         _ = try waited("the tasks") { condition(try counts()) ? true : nil }
+    }
+
+    /// What the task has written to standard output by now, as far as it has begun.
+    func standardOutput(of line: String) throws -> String {
+        let path = resultDirectory + "/" + (try TaskLine(parsing: line)).identifier + "/stdout"
+        return FileSystem.exists(path) ? try FileSystem.text(of: path) : ""
     }
 
     /// The outcomes of all tasks that have ended.

@@ -31,9 +31,10 @@ struct BenchError: Error, CustomStringConvertible {
 }
 
 enum Workplace {
-    /// Gives `body` a directory and removes it afterwards. Should this process be killed, a shell that waits for its end does so.
+    /// Gives `body` a directory, in TMPDIR or /tmp, and removes it afterwards. Should this process be killed, a shell that waits for
+    /// its end does so.
     static func with(_ body: (String) throws -> Void) throws {
-        let place = try FileSystem.makeTemporaryDirectory("/tmp/distcomp-bench-")
+        let place = try FileSystem.makeTemporaryDirectory((Host.environment("TMPDIR") ?? "/tmp") + "/distcomp-bench-")
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         // Servers and daemons end with this process, see `startServant`; they are given a second to.
         let guardian = try ChildProcesses.start(

@@ -44,8 +44,7 @@ struct TimeoutMeasurement: Measurement {
             let line =
                 "shell:1:0:0:0:trap '' TERM; for i in $(seq \(processes)); do sleep 100\(round) & done; echo up; wait"
             try node.submit([line])
-            try node.waitUntil { $0.inProgress == 1 }
-            pause(milliseconds: 2500)  // Until all of them are there.
+            _ = try waited("the whole tree") { try node.standardOutput(of: line) == "up" ? true : nil }
             times.append(
                 try seconds {
                     _ = try CancelTask.parse(try node.redis.client.call(CancelTask(line, keys: node.keys).request))

@@ -3,8 +3,8 @@
 #   make build     release binaries in .build/release      make lint      formatting and warnings
 #   make bench     the performance suite                   make format    rewrite the sources in the house style
 #   make install   into DESTDIR/PREFIX (default /usr)      make deb       a Debian package in .build/package
-#   make chaos     100,000 tasks while all is killed       make fuzz      libFuzzer on all that reads from outside
-#   make clean     remove what was built
+#   make peers     the same beside other systems           make fuzz      libFuzzer on all that reads from outside
+#   make chaos     100,000 tasks while all is killed       make clean     remove what was built
 
 PREFIX ?= /usr
 FUZZ_SECONDS ?= 600
@@ -31,7 +31,8 @@ PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) openssl $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
   procps systemd dbus tmux
 
-.PHONY: run test build bench install deb format lint clean check-swift build-needs run-needs test-needs package-needs debug unit-tests system-tests chaos chaos-short fuzz fuzz-short FORCE
+.PHONY: run test build bench peers install deb format lint clean check-swift build-needs run-needs test-needs package-needs \
+  debug unit-tests system-tests chaos chaos-short fuzz fuzz-short FORCE
 
 run: run-needs build
 	@echo
@@ -86,6 +87,10 @@ format: check-swift
 
 bench: run-needs build
 	@$(RELEASE)/distcomp-bench all
+
+# Other systems with the same tasks, in turn with ours. Fetches them by pip and apt, and removes them again.
+peers: run-needs build
+	@python3 Sources/distcomp-bench/peers/peers.py --products $(RELEASE) $(PEERS_OPTIONS)
 
 install: $(if $(filter $(RELEASE),$(PRODUCTS)),build)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/distcomp

@@ -36,7 +36,8 @@ let package = Package(
             name: "distcomp-bench",
             dependencies: [
                 "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
+            ],
+            exclude: ["peers"]),
 
         .target(
             name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture"),

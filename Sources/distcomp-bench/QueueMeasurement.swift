@@ -1,73 +1,33 @@
-// The queue by itself, at a million tasks and a thousand nodes, on one real Redis, with the commands people use.
+// What people's commands take when there is very much to load, to count and to print.
 
-import LinuxSystem
-import RedisClient
+import ArgumentParser
 import TaskModel
-import TaskQueue
 
-func measureQueue(taskCount: Int, nodeCount: Int, in place: String, _ report: FigurePrinter) throws {
-    let queue = try BenchQueue(in: place)
-    let fleet = try SimulatedFleet(queue, nodeCount: nodeCount)
-    report.print("queue", "Redis's CPU per heartbeat", try fleet.processorSeconds(queue.heartbeat) * 1e6, "us")
-    report.print("queue", "Redis's CPU per claim in vain", try fleet.processorSeconds(queue.claim) * 1e6, "us")
-    let node = try queue.register("a")
-    let empty = try queue.usedBytes()
+struct QueueMeasurement: Measurement {
+    static let configuration = CommandConfiguration(
+        commandName: "queue", abstract: "`distcomp submit`, `status` and `results` at a million tasks.")
 
-    let small = 1000
-    _ = try queue.distcomp("submit", "--quiet", try queue.writeLines(0..<small))
-    let few = try claimMicroseconds(queue, node)
-    let file = try queue.writeLines(small..<taskCount)
-    let processorBefore = try queue.processorSeconds()
-    let seconds = try queue.distcomp("submit", "--quiet", file)
-    let added = Double(taskCount - small)
-    let loadCost = (try queue.processorSeconds() - processorBefore) / added
-    let bytes = (try queue.usedBytes() - empty) / Double(taskCount)
-    let many = try claimMicroseconds(queue, node)
-    report.print("queue", "distcomp submit of a file of \(taskCount) lines", added / seconds, "lines/s")
-    report.print("queue", "Redis's CPU per line", loadCost * 1e6, "us")
-    report.print("queue", "Redis memory per queued task of 102 bytes", bytes, "bytes")
-    report.print("queue", "claim of 16 at \(small) queued (server)", few, "us")
-    report.print("queue", "claim of 16 at \(taskCount) queued (server)", many, "us")
-    report.print("queue", "the second in terms of the first", many / few, "")
-    let statuses = try (0..<11).map { _ in try queue.distcomp("status", "--json") * 1000 }
-    report.print("queue", "distcomp status at \(taskCount) queued", statuses.sorted()[5], "ms")
+    @Option(help: "How many tasks are queued.")
+    var queued = 1_000_000
 
-    try measureFleet(fleet, queue, taskCount: min(taskCount, 320 * nodeCount), report)
-    try measureIdle(in: place, report)
-}
+    @Option(help: "How many tasks are finished, for `results`.")
+    var finished = 100_000
 
-/// What a claim of 16 takes of the server's time, the median of many; the tasks go back to their places.
-private func claimMicroseconds(_ queue: BenchQueue, _ node: Incarnation) throws -> Double {
-    var costs: [Double] = []
-    for _ in 0..<301 {
-        let before = try queue.scriptMicroseconds()
-        let reply = try ClaimTasks.parse(try queue.client.call(queue.claim(node)))
-        costs.append(try queue.scriptMicroseconds() - before)
-        guard reply.tasks.count == 16 else { throw BenchError(description: "a claim gave \(reply.tasks.count) of 16") }
-        _ = try queue.client.pipeline(reply.tasks.map { queue.returned($0, node) })
+    @OptionGroup var output: OutputOptions
+
+    func measure(in place: String, _ figures: FigureTable) throws {
+        let queue = try BenchQueue(in: place)
+        let before = try queue.redis.processorSeconds()
+        let took = try queue.redis.load(0..<queued)
+        let busy = try queue.redis.processorSeconds() - before
+        figures.add("distcomp submit of a file of \(queued) lines", Double(queued) / took, "lines/s")
+        figures.add("Redis's CPU per line", busy / Double(queued) * 1e6, "us")
+        let statuses = try (0..<21).map { _ in try queue.redis.distcomp("status", "--json") * 1000 }
+        figures.add("distcomp status at \(queued) queued", Spread(statuses), "ms")
+
+        let count = min(finished, queued)
+        _ = try SimulatedFleet(queue, nodeCount: 10).work(taskCount: count)
+        let printing = try queue.redis.distcomp("results", "--format", "jsonl")
+        figures.add("distcomp results of \(count) finished", Double(count) / printing, "rows/s")
     }
-    return costs.sorted()[150]
-}
-
-/// Everybody takes tasks and reports them; then somebody reads all results.
-private func measureFleet(
-    _ fleet: SimulatedFleet, _ queue: BenchQueue, taskCount: Int, _ report: FigurePrinter
-) throws {
-    let before = try queue.processorSeconds()
-    let seconds = try fleet.work(taskCount: taskCount)
-    let busy = try queue.processorSeconds() - before
-    report.print("queue", "\(fleet.nodeCount) nodes, claims and reports", Double(taskCount) / seconds, "tasks/s")
-    report.print("queue", "Redis's CPU per task", busy / Double(taskCount) * 1e6, "us")
-    let rows = try queue.distcomp("results", "--format", "jsonl")
-    report.print("queue", "distcomp results of \(taskCount) finished", Double(taskCount) / rows, "rows/s")
-}
-
-/// How often a distcompd with the settings as they come asks something while there is nothing to do.
-private func measureIdle(in place: String, _ report: FigurePrinter) throws {
-    let node = try BenchNode(in: place, settings: #""max_task_per_worker": 8"#)
-    pause(milliseconds: 2000)
-    let before = try BenchQueue.statistics("evalsha", of: node.client).calls
-    pause(milliseconds: 30_000)
-    let calls = try BenchQueue.statistics("evalsha", of: node.client).calls - before
-    report.print("queue", "requests of an idle node", calls / 30, "/s")
 }

@@ -1,50 +1,33 @@
-// The performance suite. Each measurement starts a Redis and a daemon of its own, does real work, and prints one line a figure;
-// docs/PERFORMANCE.md quotes what it prints.
+// The performance suite. Each measurement starts a Redis and, where it needs one, a daemon of its own, does real work, and prints
+// what that took; docs/PERFORMANCE.md quotes it.
 
 import ArgumentParser
 import LinuxSystem
 
 struct DistcompBench: ParsableCommand {
-    enum Measurement: String, ExpressibleByArgument, CaseIterable {
-        case throughput, running, timeouts, tree, queue, all
-    }
+    static let measurements: [any Measurement.Type] = [
+        ThroughputMeasurement.self, LatencyMeasurement.self, SpawnMeasurement.self, TimeoutMeasurement.self,
+        PipelineMeasurement.self, FetchMeasurement.self, NodesMeasurement.self, QueueMeasurement.self,
+        ScaleMeasurement.self,
+    ]
 
     static let configuration = CommandConfiguration(
         commandName: "distcomp-bench",
         abstract: "Measure DistComp on this machine.",
-        discussion: """
-            throughput   short tasks from submit to report, beside `xargs -P`: tasks/s and the daemon's CPU per task
-            running      1,000 sleeping tasks at once: the daemon's memory, idle and with them
-            timeouts     how late 1,000 deadlines are
-            tree         how long a tree of 500 processes takes to die
-            queue        the queue by itself: a million tasks, a thousand nodes that are nothing but their requests
-            """)
+        discussion: "`make peers` measures other systems beside it.",
+        subcommands: measurements + [AllMeasurements.self])
+}
 
-    @Argument(help: "What to measure.")
-    var measurement: Measurement
+struct AllMeasurements: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "all", abstract: "All of them, one after the other, in about five minutes.")
 
-    @Option(help: "How many tasks, where that can be chosen.")
-    var tasks = 2000
-
-    @Option(help: "How many tasks are queued, in `queue`.")
-    var queued = 1_000_000
-
-    @Flag(help: "Print one JSON object a figure.")
-    var json = false
+    @OptionGroup var output: OutputOptions
 
     func run() throws {
-        let report = FigurePrinter(asJSON: json)
-        let place = try FileSystem.makeTemporaryDirectory("/tmp/distcomp-bench-")
-        defer { try? FileSystem.removeTree(place) }
-        let chosen = measurement == .all ? Measurement.allCases.filter { $0 != .all } : [measurement]
-        for measurement in chosen {
-            switch measurement {
-            case .throughput: try measureThroughput(taskCount: tasks, in: place, report)
-            case .running: try measureRunning(taskCount: 1000, in: place, report)
-            case .timeouts: try measureTimeouts(taskCount: 1000, in: place, report)
-            case .tree: try measureTree(processCount: 500, in: place, report)
-            case .queue: try measureQueue(taskCount: queued, nodeCount: 1000, in: place, report)
-            case .all: break  // Stands for the others, and is replaced by them above.
+        try Workplace.with { place in
+            for measurement in DistcompBench.measurements {
+                try measurement.parse([]).run(in: place, asJSON: output.json)
             }
         }
     }

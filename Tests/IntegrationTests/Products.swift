@@ -6,6 +6,7 @@ import LinuxSystem
 enum Products {
     static let distcomp = path("distcomp")
     static let distcompd = path("distcompd")
+    static let bench = path("distcomp-bench")
 
     /// Where the programs are: DISTCOMP_PRODUCTS, or the `.build/debug` of the package these tests belong to.
     private static let directory: String = {

@@ -69,7 +69,9 @@ fuzz: .build/fuzz/fuzzing
 
 # The same inputs each time.
 fuzz-short: .build/fuzz/fuzzing
-	@cd .build/fuzz && SWIFT_BACKTRACE=enable=no ./fuzzing -runs=$(FUZZ_RUNS) -seed=1 -max_len=512 -verbosity=0 $(CURDIR)/Tests/Fuzz/Corpus
+	@rm -rf .build/fuzz/found-short && mkdir .build/fuzz/found-short
+	@cd .build/fuzz && SWIFT_BACKTRACE=enable=no ./fuzzing -runs=$(FUZZ_RUNS) -seed=1 -max_len=512 -verbosity=0 found-short \
+	  $(CURDIR)/Tests/Fuzz/Corpus
 
 .build/fuzz/fuzzing: build-needs FORCE
 	@DISTCOMP_FUZZ=1 $(SWIFT) build --build-path .build/fuzz --product Fuzzing -Xswiftc -sanitize=fuzzer -Xswiftc -O

@@ -56,15 +56,35 @@ struct ConfigurationTests {
         #expect(try warnings(Self.oldFile).isEmpty)
     }
 
-    @Test("the repository's conf.json names every setting, each with its default, and loads without a warning")
-    func shippedConfiguration() throws {
+    /// A file of the repository these tests are in.
+    private func repositoryFile(_ name: String) throws -> [UInt8] {
         var folder = URL(filePath: #filePath)
         while folder.pathComponents.count > 1,
             !FileManager.default.fileExists(atPath: folder.appending(path: "conf.json").path)
         {
             folder.deleteLastPathComponent()
         }
-        let bytes = Array(try Data(contentsOf: folder.appending(path: "conf.json")))
+        return Array(try Data(contentsOf: folder.appending(path: name)))
+    }
+
+    @Test("docs/OPERATIONS.md has a row for every setting, which says whether it is taken live")
+    func documented() throws {
+        let page = String(decoding: try repositoryFile("docs/OPERATIONS.md"), as: UTF8.self)
+        let rows = page.split(separator: "\n").drop { $0 != "## Settings" }.prefix { !$0.hasPrefix("### ") }
+        var isLive: [String: Bool] = [:]
+        for row in rows where row.hasPrefix("| `") {
+            let cells = row.split(separator: "|", omittingEmptySubsequences: false)
+            for key in cells[1].split(separator: "`") where key.contains("_") {
+                isLive[String(key)] = cells[3] == " yes "
+            }
+        }
+        let settings = try Configuration.parse(Array("{}".utf8), file: "defaults").settings
+        #expect(isLive == Dictionary(uniqueKeysWithValues: settings.map { ($0.key, $0.appliesLive) }))
+    }
+
+    @Test("the repository's conf.json names every setting, each with its default, and loads without a warning")
+    func shippedConfiguration() throws {
+        let bytes = try repositoryFile("conf.json")
         let loaded = try Configuration.parse(bytes, file: "conf.json")
         let (configuration, warnings) = (loaded.configuration, loaded.warnings)
         #expect(configuration == Configuration())

@@ -59,7 +59,7 @@ public struct Configuration: Hashable, Sendable {
     public var healthReportIntervalSeconds = 10.0
     /// `max_task_per_worker`: tasks at once; nil (`null`): one per core.
     public var maxTaskPerWorker: Int?
-    /// `max_retry_per_task`: a task is tried on until it failed on this many workers.
+    /// `max_retry_per_task`: a task is tried until it has failed this often, on other workers while there are any.
     public var maxRetryPerTask = 3
     /// `default_task_timeout_seconds`: for lines that name none; 0: no limit.
     public var defaultTaskTimeoutSeconds = 3600.0
@@ -134,8 +134,8 @@ public struct Configuration: Hashable, Sendable {
 
     // MARK: Running a task
 
-    /// `task_user`: the user tasks run as; nil: `distcomp` where that user exists, else the daemon's own, without
-    /// capabilities. Only the word `root` makes a task run as root.
+    /// `task_user`: the user tasks of a root daemon run as; nil: `distcomp` where that user exists, else `nobody`. Only the
+    /// word `root` makes a task run as root. Another daemon's tasks run as itself.
     public var taskUser: String?
     /// `memory_caps`: whether a node that cannot cap the memory of its tasks refuses to start, or says so and goes on.
     public var memoryCaps = MemoryCaps.required

@@ -19,7 +19,9 @@ start_redis() {
 }
 
 # Triggers of other packages (the index of the manual) take minutes here and are not what is tested.
-install() { DEBIAN_FRONTEND=noninteractive dpkg --no-triggers --install "$@" > "$CASE/dpkg.log" 2>&1; }
+install() {
+  DEBIAN_FRONTEND=noninteractive dpkg --no-triggers --install "$@" > "$CASE/dpkg.log" 2>&1 || { cat "$CASE/dpkg.log"; return 1; }
+}
 
 # set_up 'JSON MEMBERS': the installed node's settings.
 set_up() {

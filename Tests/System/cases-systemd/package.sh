@@ -85,17 +85,23 @@ expect "a bad one is told" wait_until 30 logged 'the new settings are not used'
 expect "and the node goes on" is_active
 expect_equal "as the same process, its task undisturbed" "$process 1" "$(main_process) $(pgrep -fc '^sleep 6003')"
 
-set_up '"restart_mode": "keep"'
+set_up '"restart_mode": "keep", "stop_grace_seconds": 0, "log_level": "debug"'
 systemctl restart distcompd
 expect "its task runs again" wait_until 60 running '^sleep 6003'
+submit "shell:5:0:0:0:until [ -e $CASE/go ]; do sleep 1; done; echo spans the upgrade"
+expect "another that waits for us runs" wait_until 60 running "$CASE/go"
 process=$(main_process)
 task=$(pgrep -f '^sleep 6003')
 expect "an upgrade installs" install "$later_package"
 replaced() { [[ $(readlink "/proc/$process/exe") == /usr/sbin/distcompd ]]; }
 expect "with restart_mode keep the node becomes the new program" wait_until 90 replaced
+expect_equal "which is that of the later package" later "$(tail --bytes 5 "/proc/$process/exe")"
 expect_equal "in place, its task undisturbed" "$process $task" "$(main_process) $(pgrep -f '^sleep 6003')"
 expect "it goes on taking tasks" submit 'shell:9:0:0:60:echo after the upgrade'
-expect "which end" wait_until 60 only_the_sleeper
+touch "$CASE/go"
+expect "which end, as does the task that spans the upgrade" wait_until 60 only_the_sleeper
+expect_equal "at its first attempt" 1 "$(field attempts 'spans the upgrade')"
+expect_equal "reported once" 1 "$(journal CAUSE=exit EXIT_CODE=0 | grep -c 'spans the upgrade')"
 
 set_up '"stop_grace_seconds": 0'
 systemctl restart distcompd

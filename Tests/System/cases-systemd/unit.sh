@@ -1,7 +1,7 @@
 # A node's life under systemd: told what it does, restarted, killed, hung, stopped, with tasks that run meanwhile.
 source "$(dirname "$0")/../lib-systemd.sh"
 start_redis
-install "$package"
+expect "the package installs" install "$package"
 set_up '"log_level": "debug", "stop_grace_seconds": 0'
 expect "the unit starts, and says when it is ready" systemctl restart distcompd
 expect_match "it nests below the unit's own group" 'distcompd.service/distcomp\.[^/]*/supervisor' \

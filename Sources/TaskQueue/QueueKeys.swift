@@ -29,8 +29,6 @@ public struct QueueKeys: Hashable, Sendable {
     public var leases: String { own("leases") }
     /// Who looks through todo for lines without an index, for as long as the key lives.
     public var sweeper: String { own("sweeper") }
-    /// incarnation -> `memory_bytes millicores`: what a node has for all its tasks together.
-    public var nodes: String { own("nodes") }
     /// The channel that wakes idle nodes.
     public var wakeChannel: String { own("wake") }
 

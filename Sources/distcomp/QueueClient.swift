@@ -144,18 +144,9 @@ struct Misfits {
 extension QueueClient {
     /// The waiting tasks, if there are only such, that ask for more than any node has; nil when some could run.
     func misfits() throws(CommandError) -> Misfits? {
-        var memoryBytesMax: UInt64 = 0
-        var millicoresMax = 0
-        try scan(keys.nodes) { entries in
-            for (_, value) in entries {
-                let numbers = String(decoding: value, as: UTF8.self).split(separator: " ")
-                guard numbers.count == 2, let memory = UInt64(numbers[0]), let millicores = Int(numbers[1]) else {
-                    continue
-                }
-                memoryBytesMax = max(memoryBytesMax, memory)
-                millicoresMax = max(millicoresMax, millicores)
-            }
-        }
+        let nodes = try leases()
+        let memoryBytesMax = nodes.map(\.memoryBytes).max() ?? 0
+        let millicoresMax = nodes.map(\.millicores).max() ?? 0
         guard memoryBytesMax > 0 else { return nil }  // No node has come yet.
         var misfits = Misfits()
         var fitting = 0

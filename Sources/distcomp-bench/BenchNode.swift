@@ -59,6 +59,9 @@ final class BenchNode {
         _ = try waited("the tasks") { condition(try counts()) ? true : nil }
     }
 
+    /// How many tasks have been started: each has a folder.
+    func launchedCount() throws -> Int { try FileSystem.entries(of: resultDirectory).count }
+
     /// What the task has written to standard output by now, as far as it has begun.
     func standardOutput(of line: String) throws -> String {
         let path = resultDirectory + "/" + (try TaskLine(parsing: line)).identifier + "/stdout"

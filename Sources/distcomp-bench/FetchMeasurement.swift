@@ -18,6 +18,8 @@ struct FetchMeasurement: Measurement {
 
     @OptionGroup var output: OutputOptions
 
+    var amounts: [Int] { [queued, rounds] }
+
     func measure(in place: String, _ figures: FigureTable) throws {
         let queue = try BenchQueue(in: place)
         let node = try queue.register("n")

@@ -15,6 +15,8 @@ struct LatencyMeasurement: Measurement {
 
     @OptionGroup var output: OutputOptions
 
+    var amounts: [Int] { [tasks] }
+
     /// In turn with the same command started by nobody but us: what the shell itself takes is in both.
     func measure(in place: String, _ figures: FigureTable) throws {
         let node = try BenchNode(in: place, settings: #""max_task_per_worker": 2"#)

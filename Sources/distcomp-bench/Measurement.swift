@@ -7,6 +7,9 @@ import LinuxSystem
 protocol Measurement: ParsableCommand {
     var output: OutputOptions { get }
 
+    /// How many of what is measured, as the options say.
+    var amounts: [Int] { get }
+
     /// - Parameter place: a directory for its files.
     func measure(in place: String, _ figures: FigureTable) throws
 }
@@ -17,6 +20,13 @@ struct OutputOptions: ParsableArguments {
 }
 
 extension Measurement {
+    /// None, or more than a machine has memory for, is a slip of the pen.
+    func validate() throws {
+        guard amounts.allSatisfy({ (1...10_000_000).contains($0) }) else {
+            throw ValidationError("every number must be from 1 to 10000000")
+        }
+    }
+
     func run() throws { try Workplace.with { try run(in: $0, asJSON: output.json) } }
 
     func run(in place: String, asJSON: Bool) throws {

@@ -22,6 +22,8 @@ struct NodesMeasurement: Measurement {
 
     @OptionGroup var output: OutputOptions
 
+    var amounts: [Int] { [nodes, tasks, idleSeconds] }
+
     func measure(in place: String, _ figures: FigureTable) throws {
         let requestsPerSecond = try idleRequestsPerSecond(in: place)
         figures.add("requests of an idle distcompd", requestsPerSecond, "/s")

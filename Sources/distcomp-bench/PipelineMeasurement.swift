@@ -15,6 +15,8 @@ struct PipelineMeasurement: Measurement {
 
     @OptionGroup var output: OutputOptions
 
+    var amounts: [Int] { [tasks] }
+
     func measure(in place: String, _ figures: FigureTable) throws {
         let work = QueueWork(
             queue: try BenchQueue(in: place),

@@ -15,6 +15,8 @@ struct QueueMeasurement: Measurement {
 
     @OptionGroup var output: OutputOptions
 
+    var amounts: [Int] { [queued, finished] }
+
     func measure(in place: String, _ figures: FigureTable) throws {
         let queue = try BenchQueue(in: place)
         let before = try queue.redis.processorSeconds()

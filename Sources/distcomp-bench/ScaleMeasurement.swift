@@ -19,32 +19,36 @@ struct ScaleMeasurement: Measurement {
 
     @OptionGroup var output: OutputOptions
 
+    var amounts: [Int] { [running, queued, seconds] }
+
     func measure(in place: String, _ figures: FigureTable) throws {
         let node = try BenchNode(
-            in: place, settings: #""max_task_per_worker": \#(max(1, running))"#, isDurable: false)
+            in: place, settings: #""max_task_per_worker": \#(running)"#, isDurable: false)
         pause(milliseconds: 1000)
         try add("idle", node, figures)
-        let empty = try node.redis.usedBytes()
 
         var started = 0
         for size in [10, 100, 1000, 10_000] where size <= running {
-            try node.submit((started..<size).map { "shell:1:0:0:0:sleep 10\($0)" })
+            try sleep(started..<size, node)
             started = size
-            try node.waitUntil { $0.inProgress == size && $0.todo == 0 }
-            pause(milliseconds: 1000)
             try add("\(size) running", node, figures)
-            figures.add("\(size) running: Redis per task", (try node.redis.usedBytes() - empty) / Double(size), "bytes")
         }
         try measureQueued(node, started: started, figures)
     }
 
+    /// Has as many more tasks run and sleep.
+    private func sleep(_ numbers: Range<Int>, _ node: BenchNode) throws {
+        try node.submit(numbers.map { "shell:1:0:0:0:sleep 10\($0)" })
+        _ = try waited("the start of \(numbers.upperBound) tasks") {
+            try node.launchedCount() == numbers.upperBound ? true : nil
+        }
+        pause(milliseconds: 1000)
+    }
+
     /// All slots are taken, so what is queued stays queued.
     private func measureQueued(_ node: BenchNode, started: Int, _ figures: FigureTable) throws {
-        // The tasks measured before may all have been left out.
-        if started < running {
-            try node.submit((started..<running).map { "shell:1:0:0:0:sleep 10\($0)" })
-            try node.waitUntil { $0.inProgress == running && $0.todo == 0 }
-        }
+        // The sizes measured before need not add up to all.
+        try sleep(started..<running, node)
         let empty = try node.redis.usedBytes()
         var loaded = 0
         for size in [1000, 10_000, 100_000, 1_000_000] where size <= queued {
@@ -63,5 +67,6 @@ struct ScaleMeasurement: Measurement {
         let busy = try node.daemonCPUSeconds() - before
         figures.add("\(state): daemon CPU", busy * 1000 / Double(seconds), "ms/s")
         figures.add("\(state): daemon memory", try node.daemonMemoryMegabytes(), "MB")
+        figures.add("\(state): Redis memory", try node.redis.usedBytes() / 1e6, "MB")
     }
 }

@@ -12,6 +12,8 @@ struct SpawnMeasurement: Measurement {
 
     @OptionGroup var output: OutputOptions
 
+    var amounts: [Int] { [tasks] }
+
     /// All ways in turn, so that whatever else the machine does meets them alike.
     func measure(in place: String, _ figures: FigureTable) throws {
         let ways = try SpawnWays(in: place)

@@ -19,6 +19,8 @@ struct ThroughputMeasurement: Measurement {
 
     @OptionGroup var output: OutputOptions
 
+    var amounts: [Int] { [tasks, slots, rounds] }
+
     private struct Round {
         let ours: Double
         let xargs: Double

@@ -17,6 +17,8 @@ struct TimeoutMeasurement: Measurement {
 
     @OptionGroup var output: OutputOptions
 
+    var amounts: [Int] { [tasks, processes] }
+
     func measure(in place: String, _ figures: FigureTable) throws {
         try measureDeadlines(in: place, figures)
         try measureTree(in: place, figures)

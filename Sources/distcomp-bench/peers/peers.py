@@ -288,7 +288,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="how often; medians are printed (default: 3)")
     arguments = parser.parse_args()
     # So that everything is ended and removed then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     with tempfile.TemporaryDirectory(prefix="distcomp-peers-", dir="/tmp") as directory:
         bench = Bench(Path(directory), arguments.products.resolve(), arguments.tasks)
         print(f"{arguments.tasks} times sh -c true, one process a core ({CORES}), {arguments.rounds} rounds", flush=True)

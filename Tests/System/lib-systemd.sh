@@ -44,8 +44,9 @@ says() { [[ $(property StatusText) == "$1"* ]]; }
 # Nothing waits, and one task, which sleeps, runs.
 only_the_sleeper() { "$PRODUCTS/distcomp" status --json --redis "$redis" | grep -q '"todo":0,"in_progress":1,'; }
 
-# journal FIELD=VALUE...: the entries of the node with that field, an object each.
-journal() { journalctl --unit distcompd --output json --no-pager "$@" 2> /dev/null; }
+# journal FIELD=VALUE...: the entries of the node with that field since the case began, an object each.
+begun=$(date +%s)
+journal() { journalctl --unit distcompd --since "@$begun" --output json --no-pager "$@" 2> /dev/null; }
 logged() { journalctl --unit distcompd --no-pager | grep -q "$1"; }
 
 # everything: what there is of us where packages and services put things.

@@ -3,6 +3,9 @@
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 redis=redis://:hidden-word@127.0.0.1:6379
+# Not $redis: for a moment it can be seen in the process list, where tasks of these cases look.
+queue=(--config "$CASE/queue.json")
+(umask 077; echo '{ "redis_pass": "hidden-word" }' > "$CASE/queue.json")
 packages=("$PRODUCTS"/package/distcomp_*.deb)
 package=$(printf '%s\n' "${packages[@]}" | grep --invert-match _99)
 later_package=$(printf '%s\n' "${packages[@]}" | grep _99)
@@ -42,7 +45,7 @@ is_active() { [[ $(property ActiveState) == active ]]; }
 says() { [[ $(property StatusText) == "$1"* ]]; }
 
 # Nothing waits, and one task, which sleeps, runs.
-only_the_sleeper() { "$PRODUCTS/distcomp" status --json --redis "$redis" | grep -q '"todo":0,"in_progress":1,'; }
+only_the_sleeper() { "$PRODUCTS/distcomp" status --json "${queue[@]}" | grep -q '"todo":0,"in_progress":1,'; }
 
 # journal FIELD=VALUE...: the entries of the node with that field since the case began, an object each.
 begun=$(date +%s)

@@ -7,6 +7,8 @@
 failures=0
 started=()
 redis=redis://127.0.0.1:7000
+# Where command lines find the queue.
+queue=(--redis "$redis")
 
 ok() { echo "ok - $1"; }
 not_ok() {
@@ -70,16 +72,16 @@ daemon_is_known() { grep -q 'info *connected' "$CASE/daemon.log"; }
 # running PATTERN: whether a process with such a command line runs.
 running() { pgrep -f "$1" > /dev/null; }
 
-submit() { printf '%s\n' "$@" | "$PRODUCTS/distcomp" submit --redis "$redis" - > "$CASE/submit.log" 2>&1; }
+submit() { printf '%s\n' "$@" | "$PRODUCTS/distcomp" submit "${queue[@]}" - > "$CASE/submit.log" 2>&1; }
 
-count() { "$PRODUCTS/distcomp" status --json --redis "$redis" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
+count() { "$PRODUCTS/distcomp" status --json "${queue[@]}" | sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
 
 # Nothing waits and nothing runs, both told by one look: between two, a retry passes from the one to the other.
-all_ended() { "$PRODUCTS/distcomp" status --json --redis "$redis" | grep -q '"todo":0,"in_progress":0,'; }
+all_ended() { "$PRODUCTS/distcomp" status --json "${queue[@]}" | grep -q '"todo":0,"in_progress":0,'; }
 
 # field NAME PATTERN: that field of the result whose task matches the pattern.
 field() {
-  "$PRODUCTS/distcomp" results --format jsonl --redis "$redis" | python3 -c '
+  "$PRODUCTS/distcomp" results --format jsonl "${queue[@]}" | python3 -c '
 import json, sys
 for line in sys.stdin:
     result = json.loads(line)

@@ -166,10 +166,12 @@ extension ControlGroupTree {
         }
     }
 
-    /// What the group has used. Read after its processes ended and before it is removed.
-    public func usage(of group: TaskGroup) -> TaskGroupUsage {
+    /// What the group has used; nil for what this kernel does not count. Read after its processes ended and before it is removed.
+    ///
+    /// - Throws: when a file is there and cannot be read now. To go on without it could hide that memory was the cause.
+    public func usage(of group: TaskGroup) throws(SystemError) -> TaskGroupUsage {
         var usage = TaskGroupUsage()
-        if let statistics = readShort("cpu.stat", of: group, in: unified) {
+        if let statistics = try readShort("cpu.stat", of: group, in: unified) {
             usage.userMicroseconds = value(of: "user_usec", in: statistics)
             usage.systemMicroseconds = value(of: "system_usec", in: statistics)
         }
@@ -179,8 +181,8 @@ extension ControlGroupTree {
             } else {
                 (unified, "memory.peak", "memory.events")
             }
-        usage.memoryPeakBytes = readShort(peak, of: group, in: memory).flatMap { UInt64($0) }
-        usage.oomKills = readShort(events, of: group, in: memory).flatMap { value(of: "oom_kill", in: $0) }
+        usage.memoryPeakBytes = try readShort(peak, of: group, in: memory).flatMap { UInt64($0) }
+        usage.oomKills = try readShort(events, of: group, in: memory).flatMap { value(of: "oom_kill", in: $0) }
         return usage
     }
 
@@ -218,15 +220,21 @@ extension ControlGroupTree {
         return trimmedText(try descriptor.readToEnd(subject: path, bytesMax: bytesMax))
     }
 
-    /// A file that the kernel gives whole in one read, as all are that hold no list of processes; nil where it cannot be had.
-    private func readShort(_ file: String, of group: TaskGroup, in tasks: SharedDescriptor) -> Substring? {
+    /// A file that the kernel gives whole in one read, as all are that hold no list of processes; nil where there is none.
+    private func readShort(
+        _ file: String, of group: TaskGroup, in tasks: SharedDescriptor
+    ) throws(SystemError) -> Substring? {
         let path = group.name + "/" + file
-        guard let opened = try? OwnedDescriptor.open(path, [.readOnly], below: tasks) else { return nil }
-        let text = withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer -> String? in
-            guard let count = try? opened.readNext(into: buffer, subject: path) else { return nil }
-            return String(decoding: buffer[..<count], as: UTF8.self)
+        do throws(SystemError) {
+            let opened = try OwnedDescriptor.open(path, [.readOnly], below: tasks)
+            return try withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer throws(SystemError) in
+                let text = String(
+                    decoding: buffer[..<(try opened.readNext(into: buffer, subject: path))], as: UTF8.self)
+                return text.hasSuffix("\n") ? text.dropLast() : text[...]
+            }
+        } catch  where error.code == ENOENT || error.code == ENODEV {
+            return nil  // Not counted by this kernel; or the group has been removed already.
         }
-        return text.map { $0.hasSuffix("\n") ? $0.dropLast() : $0[...] }
     }
 
     /// The number after `name` in a flat keyed file: lines of `name value`.

@@ -78,7 +78,8 @@ public struct Configuration: Hashable, Sendable {
     public var redisPassword: String?
     /// `redis_db`: the number of the database.
     public var redisDatabase = 0
-    /// `redis_url`: `redis://`, `rediss://` (TLS) or `unix://`, instead of host, port and database. Who we are may be said in it or by `redis_user` and `redis_pass` or `redis_pass_file`.
+    /// `redis_url`: `redis://`, `rediss://` (TLS) or `unix://`, instead of host, port and database. Who we are may be said
+    /// in it or by `redis_user` and `redis_pass` or `redis_pass_file`.
     public var redisURL: String?
     /// `redis_user`: the ACL user; nil: `default`.
     public var redisUser: String?

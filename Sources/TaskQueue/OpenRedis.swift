@@ -36,8 +36,8 @@ public enum OpenRedis {
         guard let reply = try? stranger.call(.command(write)), reply.int != nil else { return nil }
         return """
             Redis at \(stranger.address) lets in anybody on the network, without the password or certificate that is set here: \
-            whoever reaches it runs commands on every node; set requirepass in redis.conf, or allow_insecure_redis: true where everybody is \
-            trusted
+            whoever reaches it runs commands on every node; set requirepass in redis.conf, or allow_insecure_redis: true where \
+            everybody is trusted
             """
     }
 

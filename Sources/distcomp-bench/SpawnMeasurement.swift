@@ -90,7 +90,7 @@ private final class SpawnWays {
                 ofAnother, standardOutput ?? null.raw, standardError ?? null.raw,
                 joining: groups.joiningDescriptors(of: group, exceptUnified: isBornThere),
                 bornIn: isBornThere ? groups.birthplace(of: group) : nil))
-        _ = groups.usage(of: group)
+        _ = try groups.usage(of: group)
         _ = try waited("the end of a control group") { try groups.remove(group) ? true : nil }
     }
 

@@ -227,7 +227,7 @@ final class TaskRunner {
         var usage = TaskGroupUsage()
         var removed = true
         if let groups, let task = running[number] {
-            usage = groups.usage(of: task.group)
+            usage = try groups.usage(of: task.group)
             removed = try groups.remove(task.group)
         }
         if removed { running[number] = nil }

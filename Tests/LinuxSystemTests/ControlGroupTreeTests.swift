@@ -93,13 +93,13 @@ struct ControlGroupTreeTests {
         let tight = try bed.group(TaskLimits(memoryBytesMax: 32 << 20))
         let killed = try bed.run(hog, in: tight)
         #expect(killed.ending == .exit(code: 137) || killed.ending == .signal(SIGKILL))
-        let usage = tree.usage(of: tight)
+        let usage = try tree.usage(of: tight)
         #expect(try #require(usage.oomKills) > 0)
         #expect((24 << 20...32 << 20).contains(try #require(usage.memoryPeakBytes)))
 
         let roomy = try bed.group(TaskLimits(memoryBytesMax: 128 << 20))
         #expect(try bed.run(hog, in: roomy).ending == .exit(code: 0))
-        #expect(tree.usage(of: roomy).oomKills == 0)
+        #expect(try tree.usage(of: roomy).oomKills == 0)
         #expect(try #require(tree.usage(of: roomy).memoryPeakBytes) > 64 << 20)
     }
 
@@ -179,14 +179,25 @@ struct ControlGroupTreeTests {
         let group = try bed.group(TaskLimits(memoryBytesMax: 256 << 20))
         let busy = "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; head -c 4000000 /dev/zero >/dev/null"
         #expect(try bed.run(["sh", "-c", busy], in: group).ending == .exit(code: 0))
-        let usage = tree.usage(of: group)
+        let usage = try tree.usage(of: group)
         #expect((1000...60_000_000).contains(try #require(usage.userMicroseconds)))
         #expect(usage.systemMicroseconds != nil)
         #expect((100_000...256 << 20).contains(try #require(usage.memoryPeakBytes)))
         #expect(usage.oomKills == 0)
         #expect(try tree.remove(group))
-        #expect(tree.usage(of: group) == TaskGroupUsage())
+        #expect(try tree.usage(of: group) == TaskGroupUsage())
         #expect(try tree.remove(group), "removing what is gone is no error")
+    }
+
+    @Test("usage that is there and cannot be read is an error: not knowing could hide that memory was the cause")
+    func unreadableUsage() throws {
+        let group = try bed.group(TaskLimits())
+        // A file where a folder is looked for, as of all that can go wrong only this can be had without harm to other tests.
+        let error = #expect(throws: SystemError.self) {
+            try tree.usage(of: TaskGroup(name: group.name + "/cgroup.procs"))
+        }
+        #expect(error?.code == ENOTDIR)
+        #expect(try tree.remove(group))
     }
 
     @Test("a group that cannot be made as asked leaves nothing behind")

@@ -11,15 +11,15 @@ struct ThroughputMeasurement: Measurement {
     @Option(help: "How many tasks at each number of slots.")
     var tasks = 1000
 
-    @Option(help: "The most slots: larger numbers are left out.")
-    var slots = 64
+    @Option(parsing: .upToNextOption, help: "How many tasks the node runs at a time, in one measurement after the other.")
+    var slots = [1, 2, 4, 8, 16, 32, 64]
 
     @Option(help: "How often all of it is measured; medians are printed.")
     var rounds = 3
 
     @OptionGroup var output: OutputOptions
 
-    var amounts: [Int] { [tasks, slots, rounds] }
+    var amounts: [Int] { [tasks, rounds] + slots }
 
     private struct Round {
         let ours: Double
@@ -28,12 +28,11 @@ struct ThroughputMeasurement: Measurement {
     }
 
     func measure(in place: String, _ figures: FigureTable) throws {
-        let sizes = [1, 2, 4, 8, 16, 32, 64].filter { $0 <= slots }
-        var all = sizes.map { _ in [Round]() }
+        var all = slots.map { _ in [Round]() }
         for round in 0..<rounds {
-            for (index, size) in sizes.enumerated() { all[index].append(try measureOnce(size, round, in: place)) }
+            for (index, size) in slots.enumerated() { all[index].append(try measureOnce(size, round, in: place)) }
         }
-        for (size, rounds) in zip(sizes, all) {
+        for (size, rounds) in zip(slots, all) {
             figures.add("\(size) slots: tasks", median(rounds.map(\.ours)), "/s")
             figures.add("\(size) slots: share of xargs", median(rounds.map { $0.ours / $0.xargs }), "")
             figures.add("\(size) slots: daemon CPU per task", median(rounds.map(\.daemonMicroseconds)), "us")

@@ -7,7 +7,8 @@
 // how many). Every step is checked. One that fails is written to the status pipe as a `struct failure`, and the task does not
 // run: never with a privilege too many. Nothing is written when all went well; exec closes the pipe.
 //
-// Small and static on purpose: it is executed once a task, and its start-up is most of what it costs.
+// Small and static on purpose: it is executed once a task, and its start-up was most of what it cost. So the Makefile links it with
+// musl where that is installed: glibc asks the processor about itself at every start, which a virtual machine answers in 0.4 ms.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -204,12 +205,11 @@ static void set_limits(void) {
 
 static void drop_bounding_set(void) {
     if (!request.privileged) return;  // Needs CAP_SETPCAP; who starts without privileges can gain none through exec below.
+    // Dropped without asking whether it is there: that would be another forty calls a task.
     cap_value_t capability = 0;
-    while (cap_get_bound(capability) >= 0) {
-        check(step_bounding_set, cap_drop_bound(capability) == 0);
-        capability++;
-    }
-    check(step_bounding_set, capability > 0);  // The loop ends at the first number the kernel does not know: not at 0.
+    while (cap_drop_bound(capability) == 0) capability++;
+    // It ends at the first number the kernel does not know, which is not 0.
+    check(step_bounding_set, errno == EINVAL && capability > 0);
 }
 
 // The groups first: once the user is changed they no longer could be. setgroups is called for an empty list too, for whoever

@@ -20,7 +20,10 @@ let package = Package(
         .target(name: "TaskQueue", dependencies: ["Cryptography", "RedisClient", "TaskModel"]),
         .target(
             name: "NodeSupervisor",
-            dependencies: ["TaskModel", .product(name: "HeapModule", package: "swift-collections")]),
+            dependencies: [
+                "TaskModel", .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ]),
         .executableTarget(
             name: "distcompd",
             dependencies: [

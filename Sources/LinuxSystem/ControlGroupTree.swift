@@ -4,7 +4,7 @@
 //         distcomp.<name>/
 //             supervisor/     the daemon itself, so that its own group is free to hand controllers down
 //             tasks/          capped below the machine's memory, so that tasks can never take the node down
-//                 x1.17.9c3f/ one task; made before its start, removed after its end, never used twice
+//                 x1.17.9c3f/ one task at a time; see GroupReuse.swift
 //
 // On a hybrid host the same stands under the v1 memory and pids controllers, with `task-groups/` for `tasks/`: there every group
 // has a file of that name.
@@ -54,6 +54,14 @@ public final class ControlGroupTree {
     public let controlsProcessorTime: Bool
     /// Whether pids.max can be set, on either version.
     public let controlsProcessCount: Bool
+
+    /// Whether a group that a task has left may be used again: not where tasks may change it, as they may where they run as
+    /// the user whose it is.
+    public var reusesGroups = false
+    var openGroups: [TaskGroup: OpenGroup] = [:]
+    /// Those of them that wait for a task, the one used last at the end.
+    var spareGroups: [TaskGroup] = []
+    var spareGroupsWereUsed = false
 
     /// `tasks/` in every hierarchy a task is in, v2 first.
     var hierarchies: [SharedDescriptor] { [unified] + [legacyMemory, legacyProcesses].compactMap { $0 } }
@@ -128,7 +136,10 @@ public final class ControlGroupTree {
 
     /// Leaves the hierarchies as they were found, as far as that is possible: a delegated group that handed controllers
     /// down cannot take its process back, and systemd then removes the whole when the unit ends.
-    public func leave() { removeControlGroups(roots, returningTo: startGroup) }
+    public func leave() {
+        removeSpares()
+        removeControlGroups(roots, returningTo: startGroup)
+    }
 
     /// `distcomp.<name>` in every hierarchy it is in.
     private var roots: [String] {

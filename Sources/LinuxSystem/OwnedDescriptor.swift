@@ -27,6 +27,18 @@ public final class SharedDescriptor: Sendable {
         try owned.readNext(into: buffer, subject: subject)
     }
 
+    /// See `OwnedDescriptor.writeAll(_:subject:)`.
+    func writeAll(_ bytes: [UInt8], subject: String) throws(SystemError) { try owned.writeAll(bytes, subject: subject) }
+
+    /// What fits into `buffer` from `offset` on, by one pread(2).
+    func read(
+        at offset: Int64, into buffer: UnsafeMutableRawBufferPointer, subject: String
+    ) throws(SystemError) -> Int {
+        let count = retryingInterrupted { pread(owned.raw, buffer.baseAddress, buffer.count, off_t(offset)) }
+        guard count >= 0 else { throw .last("read", subject) }
+        return count
+    }
+
     /// See `OwnedDescriptor.sizeBytes`.
     public var sizeBytes: Int64? { owned.sizeBytes }
 

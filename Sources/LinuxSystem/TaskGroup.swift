@@ -4,7 +4,7 @@
 import CLinux
 import Glibc
 
-/// The name of a task's group below `tasks/`. Never reused: some kernels kill whatever is born into a group once killed.
+/// The name of a task's group below `tasks/`: that of the first task it held, see GroupReuse.swift.
 public struct TaskGroup: Hashable, Sendable {
     public let name: String
 
@@ -42,6 +42,14 @@ public struct TaskGroupUsage: Equatable, Sendable {
     public var oomKills: UInt64?
 
     public init() {}
+
+    /// From the text of cpu.stat, memory.peak and memory.events, or their v1 likes.
+    init(processorStatistics: Substring?, memoryPeak: Substring?, memoryEvents: Substring?) {
+        userMicroseconds = processorStatistics.flatMap { value(of: "user_usec", in: $0) }
+        systemMicroseconds = processorStatistics.flatMap { value(of: "system_usec", in: $0) }
+        memoryPeakBytes = memoryPeak.flatMap { UInt64($0) }
+        oomKills = memoryEvents.flatMap { value(of: "oom_kill", in: $0) }
+    }
 }
 
 extension ControlGroupTree {
@@ -110,6 +118,7 @@ extension ControlGroupTree {
     public func joiningDescriptors(
         of group: TaskGroup, exceptUnified: Bool = false
     ) throws(SystemError) -> [SharedDescriptor] {
+        if let open = openGroups[group] { return Array(open.joining.dropFirst(exceptUnified ? 1 : 0)) }
         let path = group.name + "/cgroup.procs"
         var descriptors: [SharedDescriptor] = []
         for tasks in hierarchies.dropFirst(exceptUnified ? 1 : 0) {
@@ -120,7 +129,8 @@ extension ControlGroupTree {
 
     /// The directory of the group in the v2 tree, for a process to be born in it.
     public func birthplace(of group: TaskGroup) throws(SystemError) -> SharedDescriptor {
-        SharedDescriptor(try OwnedDescriptor.open(group.name, [.pathOnly, .directory], below: unified))
+        if let open = openGroups[group] { return open.birthplace }
+        return SharedDescriptor(try OwnedDescriptor.open(group.name, [.pathOnly, .directory], below: unified))
     }
 
     /// Sends `signal` to every process of the group, and SIGCONT after it so that a stopped one can act on it.
@@ -140,6 +150,7 @@ extension ControlGroupTree {
 
     /// Kills every process of the group at once, those being born included (cgroup.kill); the group is not used again.
     public func kill(_ group: TaskGroup) throws(SystemError) {
+        openGroups[group]?.wasKilled = true
         do {
             try write("1", to: "cgroup.kill", of: group, in: unified)
         } catch  where error.code == ENOENT {
@@ -170,20 +181,17 @@ extension ControlGroupTree {
     ///
     /// - Throws: when a file is there and cannot be read now. To go on without it could hide that memory was the cause.
     public func usage(of group: TaskGroup) throws(SystemError) -> TaskGroupUsage {
-        var usage = TaskGroupUsage()
-        if let statistics = try readShort("cpu.stat", of: group, in: unified) {
-            usage.userMicroseconds = value(of: "user_usec", in: statistics)
-            usage.systemMicroseconds = value(of: "system_usec", in: statistics)
-        }
+        if let open = openGroups[group] { return try open.usage() }
         let (memory, peak, events) =
             if let legacyMemory {
                 (legacyMemory, "memory.max_usage_in_bytes", "memory.oom_control")
             } else {
                 (unified, "memory.peak", "memory.events")
             }
-        usage.memoryPeakBytes = try readShort(peak, of: group, in: memory).flatMap { UInt64($0) }
-        usage.oomKills = try readShort(events, of: group, in: memory).flatMap { value(of: "oom_kill", in: $0) }
-        return usage
+        return TaskGroupUsage(
+            processorStatistics: try readShort("cpu.stat", of: group, in: unified),
+            memoryPeak: try readShort(peak, of: group, in: memory),
+            memoryEvents: try readShort(events, of: group, in: memory))
     }
 
     /// Removes the group from every hierarchy; false while processes, or dying ones, are still in it.
@@ -227,22 +235,28 @@ extension ControlGroupTree {
         let path = group.name + "/" + file
         do throws(SystemError) {
             let opened = try OwnedDescriptor.open(path, [.readOnly], below: tasks)
-            return try withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer throws(SystemError) in
-                let text = String(
-                    decoding: buffer[..<(try opened.readNext(into: buffer, subject: path))], as: UTF8.self)
-                return text.hasSuffix("\n") ? text.dropLast() : text[...]
-            }
+            return try controlText { buffer throws(SystemError) in try opened.readNext(into: buffer, subject: path) }
         } catch  where error.code == ENOENT || error.code == ENODEV {
             return nil  // Not counted by this kernel; or the group has been removed already.
         }
     }
+}
 
-    /// The number after `name` in a flat keyed file: lines of `name value`.
-    private func value(of name: String, in text: Substring) -> UInt64? {
-        for line in text.split(separator: "\n") where line.hasPrefix(name) {
-            let rest = line.dropFirst(name.count)
-            if rest.first == " " { return UInt64(rest.dropFirst()) }
-        }
-        return nil
+/// A control file's text, from a read that gives all of it, as of all that hold no list of processes.
+func controlText(
+    _ read: (UnsafeMutableRawBufferPointer) throws(SystemError) -> Int
+) throws(SystemError) -> Substring {
+    try withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer throws(SystemError) in
+        let text = String(decoding: buffer[..<(try read(buffer))], as: UTF8.self)
+        return text.hasSuffix("\n") ? text.dropLast() : text[...]
     }
+}
+
+/// The number after `name` in a flat keyed file: lines of `name value`.
+private func value(of name: String, in text: Substring) -> UInt64? {
+    for line in text.split(separator: "\n") where line.hasPrefix(name) {
+        let rest = line.dropFirst(name.count)
+        if rest.first == " " { return UInt64(rest.dropFirst()) }
+    }
+    return nil
 }

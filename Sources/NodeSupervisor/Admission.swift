@@ -29,6 +29,8 @@ extension NodeSupervisor {
         struct Outstanding {
             let claim: Claim
             let sentAt: Instant
+            /// How many of the tasks asked for may wait for room.
+            let aheadCount: Int
         }
 
         /// There is reason to think the queue has something for us.
@@ -83,7 +85,7 @@ extension NodeSupervisor {
     }
     var freeMillicores: Int { max(0, settings.millicores &- taken.millicores) }
 
-    private func hasRoom(for line: TaskLine) -> Bool {
+    func hasRoom(for line: TaskLine) -> Bool {
         freeTaskCount > 0 && line.memoryBytes <= freeMemoryBytes && line.millicores <= freeMillicores
     }
 
@@ -94,16 +96,30 @@ extension NodeSupervisor {
         guard membership.isMember(at: now), !membership.isReconciling, departure == .none, admission.isWanted,
             admission.outstanding == nil, admission.pausedUntil == nil, outbox.hasRoom
         else { return }
-        let count = min(freeTaskCount, settings.claimCountMax)
+        let waitingCount = ahead.waiting.count
+        let aheadCountMax = ahead.countMax(at: now)
+        // What waits may be used up to the half before more is asked for, in one request.
+        guard freeTaskCount > waitingCount || waitingCount < (aheadCountMax &+ 1) / 2 else { return }
+        let count = min(freeTaskCount &+ aheadCountMax &- waitingCount, settings.claimCountMax)
         guard count > 0, memoryAllowsMore(at: now, into: &actions) else { return }
 
         let claim = Claim(
-            number: newRequestNumber(), count: count, freeMemoryBytes: freeMemoryBytes,
-            freeMillicores: freeMillicores)
-        admission.outstanding = .init(claim: claim, sentAt: now)
+            number: newRequestNumber(), count: count, freeMemoryBytes: claimableMemoryBytes(aheadCountMax),
+            freeMillicores: claimableMillicores(aheadCountMax))
+        admission.outstanding = .init(claim: claim, sentAt: now, aheadCount: aheadCountMax)
         admission.isWanted = false
         admission.pollAt = nil
         actions.append(.claim(claim))
+    }
+
+    /// Where tasks end in milliseconds, what they hold is as good as free.
+    private func claimableMemoryBytes(_ aheadCountMax: Int) -> UInt64 {
+        let free = aheadCountMax > 0 ? settings.memoryBytes : freeMemoryBytes
+        return free > ahead.memoryBytes ? free - ahead.memoryBytes : 0
+    }
+
+    private func claimableMillicores(_ aheadCountMax: Int) -> Int {
+        max(0, (aheadCountMax > 0 ? settings.millicores : freeMillicores) &- ahead.millicores)
     }
 
     /// The queue answered the claim. It knew what was free when we asked; what is free now decides.
@@ -117,7 +133,9 @@ extension NodeSupervisor {
         membership.renew(sentAt: outstanding.sentAt, at: now, settings: settings)
 
         var areAllTaken = true
-        for task in given where !admit(task, at: now, into: &actions) { areAllTaken = false }
+        for task in given where !admit(task, aheadCountMax: outstanding.aheadCount, at: now, into: &actions) {
+            areAllTaken = false
+        }
         if given.count >= outstanding.claim.count && areAllTaken {
             admission.isWanted = true  // There may be more.
         } else {
@@ -126,21 +144,39 @@ extension NodeSupervisor {
         }
     }
 
-    /// Launches a task that is ours, or gives it back. Says whether it was launched.
+    /// Launches a task that is ours, has it wait, or gives it back. Says whether it was kept.
     @discardableResult
-    mutating func admit(_ task: ClaimedTask, at now: Instant, into actions: inout [Action]) -> Bool {
+    mutating func admit(
+        _ task: ClaimedTask, aheadCountMax: Int = 0, at now: Instant, into actions: inout [Action]
+    ) -> Bool {
         let number = newTaskNumber()
+        if ahead.waiting.count < aheadCountMax, mayWait(task, at: now) {
+            ahead.append(number, task, at: now)
+            return true
+        }
         if let reason = reasonToGiveBack(task, at: now) {
             actions.append(.log(.givenBack(number, line: task.line.text, reason)))
             send(Report(number: number, task: task, result: .returned(reason)), into: &actions)
             admission.pauseAfterGivingBack(at: now)
             return false
         }
+        begin(number, task, at: now, into: &actions)
+        return true
+    }
+
+    /// Launches a task there is room for.
+    mutating func begin(_ number: TaskNumber, _ task: ClaimedTask, at now: Instant, into actions: inout [Action]) {
         let timeoutSeconds = task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds)
         tasks[number] = TaskLifecycle(number: number, task: task, timeoutSeconds: timeoutSeconds, at: now)
         taken.add(task.line)
         actions.append(.launch(number, task))
-        return true
+    }
+
+    /// Whether the task is one of those claimed ahead: behind others, or there is no room for it yet.
+    private func mayWait(_ task: ClaimedTask, at now: Instant) -> Bool {
+        membership.isMember(at: now) && departure == .none && (!ahead.waiting.isEmpty || !hasRoom(for: task.line))
+            && !taken.lines.contains(task.line.text)
+            && task.line.memoryBytes <= settings.memoryBytes && task.line.millicores <= settings.millicores
     }
 
     private func reasonToGiveBack(_ task: ClaimedTask, at now: Instant) -> ReturnReason? {

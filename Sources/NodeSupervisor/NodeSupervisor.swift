@@ -22,6 +22,7 @@ public struct NodeSupervisor: Sendable {
 
     var membership = Membership()
     var admission = Admission()
+    var ahead = ClaimAhead()
     var outbox = Outbox()
     var memory = MemoryWatch()
     var departure = Departure.none
@@ -57,6 +58,7 @@ public struct NodeSupervisor: Sendable {
         if let at = sweepAt { earliest = min(earliest, at) }
         if let at = membership.nextDeadline { earliest = min(earliest, at) }
         if let at = admission.nextDeadline { earliest = min(earliest, at) }
+        if let at = ahead.nextDeadline { earliest = min(earliest, at) }
         if let at = departure.nextDeadline { earliest = min(earliest, at) }
         return earliest == .distantFuture ? nil : earliest
     }
@@ -151,6 +153,7 @@ public struct NodeSupervisor: Sendable {
         } else if sweepAt == nil {
             sweepAt = now.advanced(bySeconds: settings.sweepSeconds)
         }
+        useTasksAhead(at: now, into: &actions)
         askWhatWeHold(at: now, into: &actions)
         if departure.isLeaving {
             leaveIfDone(at: now, into: &actions)
@@ -192,6 +195,7 @@ public struct NodeSupervisor: Sendable {
         if task.state == .gone {
             taken.subtract(task.task.line)
             tasks.remove(at: index)
+            ahead.taskEnded(at: now)
             admission.isWanted = true
         }
         if let report { send(report, into: &actions) }
@@ -205,6 +209,7 @@ public struct NodeSupervisor: Sendable {
     private mutating func cancel(line: String, at now: Instant, into actions: inout [Action]) {
         let numbers = tasks.values.filter { $0.task.line.text == line }.map(\.number).sorted()
         for number in numbers { advance(number, .stop(.cancelled), at: now, into: &actions) }
+        giveBackAhead(line: line, into: &actions)
     }
 
     mutating func newTaskNumber() -> TaskNumber {

@@ -77,7 +77,7 @@ func waited<Result>(_ what: String, _ attempt: () throws -> Result?) throws -> R
     let deadline = SystemClock.bootNanoseconds() + 300_000_000_000
     while SystemClock.bootNanoseconds() < deadline {
         if let result = try attempt() { return result }
-        pause(milliseconds: 2)
+        pause(milliseconds: 10)
     }
     throw BenchError(description: "waited 300 s in vain for \(what)")
 }

@@ -37,6 +37,10 @@ struct SpawnMeasurement: Measurement {
 private final class SpawnWays {
     private static let command = ["/bin/sh", "-c", "true"]
 
+    private static let limits = TaskLimits(memoryBytesMax: 1 << 30, processesMax: 1000)
+    /// Others, so that what is made anew never finds a group that waits.
+    private static let spareLimits = TaskLimits(memoryBytesMax: 1 << 30, processesMax: 1001)
+
     private let ofOurUser: ProcessLauncher
     private let ofAnother: ProcessLauncher
     private let outputs: OutputDirectory
@@ -66,7 +70,8 @@ private final class SpawnWays {
             ("posix_spawn of sh -c true", "", { _ in try self.runBare() }),
             ("and distcomp-launch, capabilities dropped", "distcomp-launch", { _ in try self.run(by: self.ofOurUser) }),
             ("and as user nobody", "the change of user", { _ in try self.run(by: self.ofAnother) }),
-            ("and in a control group", "a control group", { try self.runInGroup("a\($0)") }),
+            ("and in a new control group", "a new control group", { try self.runInGroup("a\($0)") }),
+            ("or in one used before", "one used before", { try self.runInSpareGroup("c\($0)") }),
             ("and with output files", "a folder with two files", { try self.runWithOutput("b\($0)") }),
         ]
     }
@@ -82,21 +87,33 @@ private final class SpawnWays {
     }
 
     private func runInGroup(_ name: String, standardOutput: Int32? = nil, standardError: Int32? = nil) throws {
-        let group = TaskGroup(name: name)
-        try groups.create(group, limits: TaskLimits(memoryBytesMax: 1 << 30, processesMax: 1000))
+        groups.reusesGroups = false
+        try run(
+            in: groups.prepareGroup(named: name, limits: Self.limits), standardOutput: standardOutput,
+            standardError: standardError)
+    }
+
+    private func runInSpareGroup(_ name: String, standardOutput: Int32? = nil, standardError: Int32? = nil) throws {
+        groups.reusesGroups = true
+        try run(
+            in: groups.prepareGroup(named: name, limits: Self.spareLimits), standardOutput: standardOutput,
+            standardError: standardError)
+    }
+
+    private func run(in group: TaskGroup, standardOutput: Int32?, standardError: Int32?) throws {
         let isBornThere = ProcessLauncher.canSpawnInGroup
         try end(
             launch(
                 ofAnother, standardOutput ?? null.raw, standardError ?? null.raw,
                 joining: groups.joiningDescriptors(of: group, exceptUnified: isBornThere),
                 bornIn: isBornThere ? groups.birthplace(of: group) : nil))
-        _ = try groups.usage(of: group)
-        _ = try waited("the end of a control group") { try groups.remove(group) ? true : nil }
+        let usage = try groups.usage(of: group)
+        _ = try waited("the end of a control group") { try groups.retire(group, after: usage) ? true : nil }
     }
 
     private func runWithOutput(_ name: String) throws {
         let output = try outputs.createOutput(named: name)
-        try runInGroup(name, standardOutput: output.standardOutput.raw, standardError: output.standardError.raw)
+        try runInSpareGroup(name, standardOutput: output.standardOutput.raw, standardError: output.standardError.raw)
     }
 
     private func launch(

@@ -94,7 +94,7 @@ final class Daemon {
                 for descriptor in ready { decide(events(from: descriptor)) }
                 launchSome()
                 queue.storeSome()
-                decide(queue.flush())
+                decide(queue.flush(mayWait: supervisor.hasTasksAhead))
                 decide(succeedIfSettled())
                 keepAlive()
             }
@@ -169,6 +169,7 @@ final class Daemon {
         case .kill(let number): return logged("kill", number) { () throws(SystemError) in try runner.kill(number) }
         case .collect(let number): return collect(number)
         case .heartbeat:
+            runner.tidy()
             let drained = queue.isDrained ? ", drained" : ""
             services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)")
             return queue.send(action, at: now) + measuredMemory()
@@ -258,6 +259,7 @@ final class Daemon {
     private func arm() throws(SystemError) {
         var deadlines = [
             supervisor.nextDeadline?.nanoseconds, queue.redis.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
+            queue.flushDueNanoseconds,
         ]
         if case .settling(let until) = succession { deadlines.append(until) }
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
@@ -269,7 +271,7 @@ final class Daemon {
             watched = nil  // Closed, and so forgotten by epoll.
             return
         }
-        let wanted = (descriptor: descriptor, generation: queue.redis.generation, writable: queue.redis.wantsWrite)
+        let wanted = (descriptor: descriptor, generation: queue.redis.generation, writable: queue.redis.wantsWrite && queue.flushDueNanoseconds == nil)
         let interest: EventLoop.Interest = wanted.writable ? [.readable, .writable] : .readable
         if let watched, watched.generation == wanted.generation {
             if watched.writable == wanted.writable { return }

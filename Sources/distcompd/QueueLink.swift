@@ -42,6 +42,14 @@ final class QueueLink {
     /// Reports that wait until more of those before them have gone out, oldest first.
     var withheld: Deque<TaskNumber> = []
 
+    /// When reports that wait for company are sent at the latest; nil while none do.
+    private(set) var flushDueNanoseconds: Int64?
+    private var unsentReports = 0
+    /// Something else waits to be sent, which is not to wait.
+    private var hasUrgent = false
+    private static let reportDelayNanoseconds: Int64 = 5_000_000
+    private static let unsentReportsMax = 32
+
     /// What was refused lately: the same trouble is told once, not with each request.
     private var refusals = RefusalLog()
     /// Whether somebody ordered, by `distcomp drain`, that this node is given nothing. Redis sees to it.
@@ -76,8 +84,19 @@ final class QueueLink {
     func handle(_ ready: EventLoop.Ready) -> [Event] { translate(redis.handle(ready)) }
 
     /// Sends what this round of the loop asked for, in one write.
-    func flush() -> [Event] {
+    ///
+    /// - Parameter mayWait: nothing is lost by telling of endings a moment later, with others and the next claim.
+    func flush(mayWait: Bool) -> [Event] {
         let events = deliverWithheld()
+        if mayWait, unsentReports > 0, unsentReports < Self.unsentReportsMax, !hasUrgent, redis.current != nil {
+            let now = SystemClock.bootNanoseconds()
+            let due = flushDueNanoseconds ?? now + Self.reportDelayNanoseconds
+            if now < due {
+                flushDueNanoseconds = due
+                return events
+            }
+        }
+        (flushDueNanoseconds, unsentReports, hasUrgent) = (nil, 0, false)
         return events + translate(redis.flush())
     }
 
@@ -132,6 +151,7 @@ final class QueueLink {
         guard let connection = redis.current else { return [] }
         do {
             purposes[try connection.send(request, now: SystemClock.bootNanoseconds())] = purpose
+            if case .report = purpose { unsentReports += 1 } else { hasUrgent = true }
             return []
         } catch {
             return translate(redis.close())

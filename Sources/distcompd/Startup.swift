@@ -33,6 +33,8 @@ func proveRedisAsksWhoCalls(_ node: NodeIdentity) throws(StartFailure) {
 func adoptGroups(_ node: NodeIdentity) throws(StartFailure) -> ControlGroupTree? {
     do {
         let tree = try ControlGroupTree.adopt(name: node.groupName, memoryBytesMax: node.memoryBytesForTasks)
+        // A task that runs as the user whose the groups are could change them.
+        tree.reusesGroups = Host.isRoot && node.account.map { $0.userIdentifier != 0 } ?? false
         node.log.info("memory caps by \(tree.memory.rawValue)", metadata: ["groups": "\(tree.tasksPath)"])
         return tree
     } catch {

@@ -100,15 +100,17 @@ final class TaskRunner {
 
     /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind.
     func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask) -> Event {
-        let group = TaskGroup(name: "\(life).\(number.rawValue).\(task.line.identifier)")
         do throws(LaunchObstacle) {
             let command = try arguments(for: task.line)
             let output = try attempt(.task) { () throws(SystemError) in
                 try outputs.createOutput(named: task.line.identifier)
             }
             kept[number] = output
+            let name = "\(life).\(number.rawValue).\(task.line.identifier)"
+            let group = try attempt(.node) { () throws(SystemError) in
+                try groups?.prepareGroup(named: name, limits: limits(for: task.line)) ?? TaskGroup(name: name)
+            }
             running[number] = RunningTask(group: group)
-            try attempt(.node) { () throws(SystemError) in try groups?.create(group, limits: limits(for: task.line)) }
             let process = try attempt(.task) { () throws(SystemError) in
                 try start(
                     command, environment: environment(for: task, output: output),
@@ -228,7 +230,7 @@ final class TaskRunner {
         var removed = true
         if let groups, let task = running[number] {
             usage = try groups.usage(of: task.group)
-            removed = try groups.remove(task.group)
+            removed = try groups.retire(task.group, after: usage)
         }
         if removed { running[number] = nil }
         let output = kept[number]
@@ -246,6 +248,9 @@ final class TaskRunner {
         guard let output = kept[number] else { return [] }
         return (try? output.standardOutputContents(bytesMax: bytesMax)) ?? nil
     }
+
+    /// To be called now and then: groups that wait in vain for a task are removed.
+    func tidy() { groups?.removeIdleSpares() }
 
     var isOutputDiskFull: Bool { outputs.isFull }
 

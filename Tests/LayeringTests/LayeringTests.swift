@@ -10,7 +10,7 @@ private let allowedImports: [String: Set<String>] = [
     "RedisClient": ["LinuxSystem", "Cryptography"],
     "TaskModel": ["FoundationEssentials"],
     "TaskQueue": ["Cryptography", "RedisClient", "TaskModel"],
-    "NodeSupervisor": ["TaskModel", "HeapModule"],
+    "NodeSupervisor": ["TaskModel", "HeapModule", "DequeModule"],
     "distcompd": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "Logging", "DequeModule"],
     "distcomp": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser"],
     "distcomp-bench": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser", "Histogram"],

@@ -24,7 +24,7 @@ PACKAGE_DIRECTORY ?= .build/package
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 # musl starts in a tenth of glibc's time. It brings no kernel headers and no libcap, so those of the system are named.
 LAUNCHER_CC = $(if $(shell command -v musl-gcc),musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell gcc -print-multiarch),$(CC))
-BUILD_LAUNCHER = $(LAUNCHER_CC) -std=c11 -O2 -Wall -Wextra -static Sources/distcomp-launch/main.c \
+BUILD_LAUNCHER = $(LAUNCHER_CC) -std=c11 -O2 -Wall -Wextra -static -Wl,-z,noseparate-code Sources/distcomp-launch/main.c \
   $(shell $(CC) -print-file-name=libcap.a)
 
 # What each job needs, by the names of the Debian family.

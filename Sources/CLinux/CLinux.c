@@ -27,6 +27,10 @@ int clinux_pidfd_send_signal(int pidfd, int signal_number) {
 
 int clinux_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
+bool clinux_has_bounding_capability(int capability) { return prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; }
+
+int clinux_drop_bounding_capability(int capability) { return prctl(PR_CAPBSET_DROP, capability, 0, 0, 0); }
+
 int clinux_set_parent_death_signal(int signal_number) { return prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0); }
 
 const char *clinux_error_text(int code) {

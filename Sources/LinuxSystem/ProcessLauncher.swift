@@ -98,7 +98,7 @@ public final class ProcessLauncher {
     ///   - statusPipe: that of the program before this one, when it handed over running tasks; nil to make one.
     public init(path: String, settings: LaunchSettings, statusPipe: consuming PipeEnds? = nil) throws(SystemError) {
         self.path = path
-        fixedArguments = ProcessLauncher.arguments(for: settings)
+        fixedArguments = try ProcessLauncher.arguments(for: settings)
         let pipe: PipeEnds
         if let statusPipe { pipe = statusPipe } else { pipe = try OwnedDescriptor.pipe() }
         statusReading = pipe.reading
@@ -143,9 +143,10 @@ public final class ProcessLauncher {
         return failures
     }
 
-    private static func arguments(for settings: LaunchSettings) -> [String] {
+    private static func arguments(for settings: LaunchSettings) throws(SystemError) -> [String] {
         var list = ["distcomp-launch", "-m", String(settings.umask, radix: 8), "-d", String(settings.descriptorsMax)]
-        if Host.isRoot { list.append("-p") }
+        // Changing it takes CAP_SETPCAP; who starts without privileges can gain none through exec anyway.
+        if Host.isRoot { list += ["-b", "0" + String(try BoundingSet.current(), radix: 16)] }
         if let bytes = settings.fileSizeBytesMax { list += ["-f", String(bytes)] }
         if settings.nice != 0 { list += ["-n", String(settings.nice)] }
         if settings.resetsOomScore { list.append("-o") }

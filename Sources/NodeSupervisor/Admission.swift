@@ -149,23 +149,24 @@ extension NodeSupervisor {
     mutating func admit(
         _ task: ClaimedTask, aheadCountMax: Int = 0, at now: Instant, into actions: inout [Action]
     ) -> Bool {
-        let number = newTaskNumber()
         if ahead.waiting.count < aheadCountMax, mayWait(task, at: now) {
-            ahead.append(number, task, at: now)
+            ahead.append(task, at: now)
             return true
         }
         if let reason = reasonToGiveBack(task, at: now) {
+            let number = newTaskNumber()
             actions.append(.log(.givenBack(number, line: task.line.text, reason)))
             send(Report(number: number, task: task, result: .returned(reason)), into: &actions)
             admission.pauseAfterGivingBack(at: now)
             return false
         }
-        begin(number, task, at: now, into: &actions)
+        begin(task, at: now, into: &actions)
         return true
     }
 
     /// Launches a task there is room for.
-    mutating func begin(_ number: TaskNumber, _ task: ClaimedTask, at now: Instant, into actions: inout [Action]) {
+    mutating func begin(_ task: ClaimedTask, at now: Instant, into actions: inout [Action]) {
+        let number = newTaskNumber()
         let timeoutSeconds = task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds)
         tasks[number] = TaskLifecycle(number: number, task: task, timeoutSeconds: timeoutSeconds, at: now)
         taken.add(task.line)

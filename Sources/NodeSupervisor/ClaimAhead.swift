@@ -8,7 +8,6 @@ import TaskModel
 extension NodeSupervisor {
     struct ClaimAhead {
         struct Waiting {
-            let number: TaskNumber
             let task: ClaimedTask
             let since: Instant
         }
@@ -46,8 +45,8 @@ extension NodeSupervisor {
 
         mutating func pause(at now: Instant) { pausedUntil = now.advanced(bySeconds: Self.pauseSeconds) }
 
-        mutating func append(_ number: TaskNumber, _ task: ClaimedTask, at now: Instant) {
-            waiting.append(Waiting(number: number, task: task, since: now))
+        mutating func append(_ task: ClaimedTask, at now: Instant) {
+            waiting.append(Waiting(task: task, since: now))
             memoryBytes = memoryBytes.addingReportingOverflow(task.line.memoryBytes).partialValue
             millicores &+= max(0, task.line.millicores)
         }
@@ -68,7 +67,7 @@ extension NodeSupervisor {
         while let next = ahead.waiting.first {
             if departure == .none, memory.victim == nil, hasRoom(for: next.task.line) {
                 _ = ahead.remove(at: 0)
-                begin(next.number, next.task, at: now, into: &actions)
+                begin(next.task, at: now, into: &actions)
             } else if departure != .none || now >= next.since.advanced(bySeconds: ClaimAhead.waitSecondsMax) {
                 ahead.pause(at: now)
                 giveBack(ahead.remove(at: 0), into: &actions)
@@ -93,6 +92,6 @@ extension NodeSupervisor {
     }
 
     private mutating func giveBack(_ waiting: ClaimAhead.Waiting, into actions: inout [Action]) {
-        send(Report(number: waiting.number, task: waiting.task, result: .returned(.noRoom)), into: &actions)
+        send(Report(number: newTaskNumber(), task: waiting.task, result: .returned(.noRoom)), into: &actions)
     }
 }

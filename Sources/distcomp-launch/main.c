@@ -36,6 +36,9 @@ static const unsigned long long identifier_max = UINT32_MAX - 1;
 // CLOSE_RANGE_CLOEXEC, which C libraries before 2.34 do not name; Linux 5.11.
 enum { close_range_cloexec = 1U << 2 };
 
+// The kernel's first real-time signal and the number of all: those from here to SIGRTMIN are the C library's own.
+enum { first_reserved_signal = 32, signals_max = 64 };
+
 // The order is the order of the steps below, and of LaunchStep in LinuxSystem/ProcessLauncher.swift.
 enum step {
     step_arguments = 1,
@@ -67,7 +70,7 @@ struct request {
     int group_descriptors;
     bool change_user;
     bool change_group;
-    bool privileged;
+    uint64_t bounding_set;
     uid_t uid;
     gid_t gid;
     gid_t groups[groups_max];
@@ -131,13 +134,13 @@ static void read_groups(const char *list) {
 
 static void read_options(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+c:u:g:G:pm:n:of:d:M:F:E:")) != -1) {
+    while ((option = getopt(argc, argv, "+c:u:g:G:b:m:n:of:d:M:F:E:")) != -1) {
         switch (option) {
         case 'c': request.group_descriptors = (int)number(optarg, 10, 16); break;
         case 'u': request.uid = (uid_t)number(optarg, 10, identifier_max); request.change_user = true; break;
         case 'g': request.gid = (gid_t)number(optarg, 10, identifier_max); request.change_group = true; break;
         case 'G': read_groups(optarg); break;
-        case 'p': request.privileged = true; break;
+        case 'b': request.bounding_set = number(optarg, 16, UINT64_MAX); break;
         case 'm': request.umask = (mode_t)number(optarg, 8, 0777); break;
         case 'n': request.nice = nice_value(optarg); break;
         case 'o': request.reset_oom_score = true; break;
@@ -161,15 +164,13 @@ static void join_control_groups(void) {
     }
 }
 
-// posix_spawn reset the dispositions and the mask already. It is done again because an ignored signal or a blocked one would
-// survive exec and change how the task behaves, and because a C library may reserve signals for itself.
+// posix_spawn has set every disposition to its default, but for the signals that glibc keeps for itself: those it leaves ignored,
+// which would survive exec and change how the task behaves, and its sigaction refuses to touch them. So the call is made directly.
+// All zero is the default action with no flags, in the layout of every architecture.
 static void reset_signals(void) {
-    // glibc's posix_spawn leaves the two signals it keeps for itself ignored, and its sigaction refuses to touch them: so the
-    // call is made directly. All zero is the default action with no flags, in the layout of every architecture.
     const char standard[256] = {0};
-    for (int number = 1; number < NSIG; number++) {
-        if (number == SIGKILL || number == SIGSTOP) continue;
-        check(step_signals, syscall(SYS_rt_sigaction, number, standard, NULL, NSIG / 8) == 0);
+    for (int number = first_reserved_signal; number < SIGRTMIN; number++) {
+        check(step_signals, syscall(SYS_rt_sigaction, number, standard, NULL, signals_max / 8) == 0);
     }
     sigset_t none;
     sigemptyset(&none);
@@ -204,12 +205,12 @@ static void set_limits(void) {
 }
 
 static void drop_bounding_set(void) {
-    if (!request.privileged) return;  // Needs CAP_SETPCAP; who starts without privileges can gain none through exec below.
-    // Dropped without asking whether it is there: that would be another forty calls a task.
-    cap_value_t capability = 0;
-    while (cap_drop_bound(capability) == 0) capability++;
-    // It ends at the first number the kernel does not know, which is not 0.
-    check(step_bounding_set, errno == EINVAL && capability > 0);
+    // All there are, by the daemon's word; it never gains one. To ask here which there are would be forty calls a task.
+    for (cap_value_t capability = 0; capability < 64; capability++) {
+        if ((request.bounding_set >> capability & 1) == 0) continue;
+        check(step_bounding_set, cap_drop_bound(capability) == 0);
+    }
+    check(step_bounding_set, true);
 }
 
 // The groups first: once the user is changed they no longer could be. setgroups is called for an empty list too, for whoever

@@ -11,6 +11,7 @@ func prepareProcess(_ arguments: Arguments) throws(StartFailure) -> SignalQueue 
     do throws(SystemError) {
         let signals = try SignalQueue(blocking: [.child, .terminate, .interrupt, .hangup])
         try reserveDescriptors(below: ProcessLauncher.reservedDescriptors)
+        if Host.isRoot { BoundingSet.narrow() }
         try Host.adoptOrphans()
         if arguments.servesParent { try Host.followParent(signal: .terminate) }
         return signals

@@ -27,7 +27,7 @@ struct LaunchStepTests {
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         #expect(chmod(folder.path, 0o777) == 0)
         let everyStep = [
-            "-p", "-o", "-n", "1", "-f", "100000", "-d", "64", "-u", "65534", "-g", "65534", "-G", "", "-c", "1",
+            "-b", "01ff", "-o", "-n", "1", "-f", "100000", "-d", "64", "-u", "65534", "-g", "65534", "-G", "", "-c", "1",
         ]
         let command = ["--", "touch", evidence]
         let failing = ["-F", String(step.rawValue), "-E", String(EXFULL)]
@@ -91,7 +91,7 @@ struct LaunchStepTests {
         .enabled(if: canLaunchAsNobody, "needs root, and a working directory others may enter"),
         arguments: [
             (["-u", "0", "-g", "0", "-G", ""], LaunchStep.groups, EPERM), (["-u", "1", "-g", "1"], .groups, EPERM),
-            (["-p"], .boundingSet, EPERM), (["-n", "-5"], .nice, EACCES),
+            (["-b", "1"], .boundingSet, EPERM), (["-n", "-5"], .nice, EACCES),
         ])
     func unprivileged(options: [String], step: LaunchStep, code: Int32) throws {
         // A launch within a launch, whose status pipe is its standard output.

@@ -142,7 +142,7 @@ struct InsideTaskTests {
     func supplementaryGroups(groups: [UInt32]) throws {
         let list = groups.map { String($0) }.joined(separator: ",")
         let result = try launchDirectly([
-            "-p", "-u", "65534", "-g", "65532", "-G", list, "--", "cat", "/proc/self/status",
+            "-u", "65534", "-g", "65532", "-G", list, "--", "cat", "/proc/self/status",
         ])
         #expect(result.words(after: "Groups") == groups.map { String($0) })
         #expect(result.words(after: "Gid") == ["65532", "65532", "65532", "65532"])
@@ -296,7 +296,7 @@ struct LaunchFailureTests {
         let closed = bench.folder.path + "/closed"
         try FileSystem.createDirectories(closed, mode: 0o700)
         let result = try launchDirectly(
-            ["-p", "-u", "65534", "-g", "65534", "-G", "", "--", "true"], through: "cd \(closed)")
+            ["-u", "65534", "-g", "65534", "-G", "", "--", "true"], through: "cd \(closed)")
         #expect(result.failure == LauncherFailure(process: result.process, step: .workingDirectory, code: EACCES))
     }
 

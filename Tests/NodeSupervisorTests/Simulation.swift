@@ -160,7 +160,7 @@ final class Simulation {
         case .memoryRecovers(let node, let life):
             if nodes[node].life == life { nodes[node].isMemoryLow = false }
         case .restarts(let node, let life):
-            if nodes[node].life == life { restart(node) }
+            if nodes[node].life == life, !isEnding { restart(node) }
         case .trouble:
             if isQuiet { return }
             makeTrouble()

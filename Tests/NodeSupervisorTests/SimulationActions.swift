@@ -16,6 +16,7 @@ extension Simulation {
         case .claim(let claim):
             if nodes[node].leavesSince != nil { fail("node \(node) claims while it leaves") }
             if claim.count < 1 { fail("node \(node) claims nothing") }
+            if claim.count > nodes[node].settings.taskCountMax - nodes[node].taskCount { count("claimed ahead") }
             send(.claim(claim), node: node)
         case .report(let report):
             check(report, node: node)

@@ -57,6 +57,12 @@ int clinux_pidfd_send_signal(int pidfd, int signal_number);
 /// prctl(2) PR_SET_CHILD_SUBREAPER: orphans of our tasks become our children.
 int clinux_become_subreaper(void);
 
+/// Whether the kernel knows this capability, see PR_CAPBSET_READ in prctl(2).
+bool clinux_has_bounding_capability(int capability);
+
+/// prctl(2) PR_CAPBSET_DROP.
+int clinux_drop_bounding_capability(int capability);
+
 /// prctl(2) PR_SET_PDEATHSIG: `signal_number` is sent to us when the thread that started us ends.
 int clinux_set_parent_death_signal(int signal_number);
 

@@ -23,9 +23,13 @@ PRODUCTS ?= $(RELEASE)
 PACKAGE_DIRECTORY ?= .build/package
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 # musl starts in a tenth of glibc's time. It brings no kernel headers and no libcap, so those of the system are named.
-LAUNCHER_CC = $(if $(shell command -v musl-gcc),musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell gcc -print-multiarch),$(CC))
-BUILD_LAUNCHER = $(LAUNCHER_CC) -std=c11 -O2 -Wall -Wextra -static -Wl,-z,noseparate-code Sources/distcomp-launch/main.c \
-  $(shell $(CC) -print-file-name=libcap.a)
+SMALL_CC = $(if $(shell command -v musl-gcc),musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell gcc -print-multiarch),$(CC)) \
+  -std=c11 -O2 -Wall -Wextra -Werror -static -Wl,-z,noseparate-code
+# Into the directory that is named.
+define build-small
+$(SMALL_CC) Sources/distcomp-launch/main.c $(shell $(CC) -print-file-name=libcap.a) -o $(1)/distcomp-launch
+$(SMALL_CC) Sources/distcomp-bench/clock/clock.c -o $(1)/distcomp-bench-clock
+endef
 
 # What each job needs, by the names of the Debian family.
 BUILD_PACKAGES := libcap-dev libssl-dev gcc libc6-dev musl-tools
@@ -45,11 +49,11 @@ run: run-needs build
 
 build: build-needs
 	@$(SWIFT) build $(RELEASE_FLAGS)
-	@$(BUILD_LAUNCHER) -o $(RELEASE)/distcomp-launch
+	@$(call build-small,$(RELEASE))
 
 debug: build-needs
 	@$(SWIFT) build --build-tests
-	@$(BUILD_LAUNCHER) -Werror -o $(DEBUG)/distcomp-launch
+	@$(call build-small,$(DEBUG))
 
 test: test-needs lint unit-tests fuzz-short chaos-short system-tests
 

@@ -40,7 +40,7 @@ let package = Package(
             dependencies: [
                 "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            exclude: ["peers"]),
+            exclude: ["clock", "peers"]),
 
         .target(
             name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture"),

@@ -120,12 +120,21 @@ public final class ProcessLauncher {
         _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32,
         joining groups: [SharedDescriptor], bornIn birthplace: SharedDescriptor? = nil, dataBytesMax: UInt64? = nil
     ) throws(SystemError) -> Int32 {
-        let handed = [nothing.raw, standardOutput, standardError, statusWriting.raw] + groups.map(\.raw)
         let dataLimit = dataBytesMax.map { ["-M", String($0)] } ?? []
-        let options = fixedArguments + dataLimit + ["-c", String(groups.count), "--"]
+        return try start(
+            dataLimit + ["-c", String(groups.count), "--"], arguments, environment: environment,
+            standardOutput: standardOutput, standardError: standardError, also: groups.map(\.raw), bornIn: birthplace)
+    }
+
+    /// distcomp-launch with these options beside those that all tasks have in common, and descriptors from 4 on.
+    func start(
+        _ options: [String], _ arguments: [[UInt8]] = [], environment: [[UInt8]] = [], standardOutput: Int32?,
+        standardError: Int32?, also descriptors: [Int32], bornIn birthplace: SharedDescriptor?
+    ) throws(SystemError) -> Int32 {
+        let streams = [nothing.raw, standardOutput ?? nothing.raw, standardError ?? nothing.raw]
         return try spawn(
-            path, options.map { Array($0.utf8) } + arguments, environment: environment, handing: handed,
-            bornIn: birthplace)
+            path, (fixedArguments + options).map { Array($0.utf8) } + arguments, environment: environment,
+            handing: streams + [statusWriting.raw] + descriptors, bornIn: birthplace)
     }
 
     /// Whether this C library can have a process born in a group (glibc 2.39 and later), which spares the global lock that

@@ -64,15 +64,20 @@ extension ControlGroupTree {
                 try makeGroup(group.name, in: tasks)
                 made.append(tasks)
             }
-            try setMemory(limits, of: group)
-            try setProcesses(limits, of: group)
-            try setProcessorTime(limits, of: group)
+            try setLimits(limits, of: group)
         } catch {
             // Only what was made here: a group of that name that was there already is another's. The first refusal is the
             // one to report.
             for tasks in made { _ = try? removeGroup(group.name, from: tasks) }
             throw error
         }
+    }
+
+    /// Writes every limit. For a group that has none yet: a lower one may be refused, and an absent one lifts none.
+    public func setLimits(_ limits: TaskLimits, of group: TaskGroup) throws(SystemError) {
+        try setMemory(limits, of: group)
+        try setProcesses(limits, of: group)
+        try setProcessorTime(limits, of: group)
     }
 
     private func makeGroup(_ name: String, in tasks: SharedDescriptor) throws(SystemError) {
@@ -112,16 +117,17 @@ extension ControlGroupTree {
         }
     }
 
-    /// The cgroup.procs files a process writes `0` to in order to join the group, one per hierarchy.
+    /// The files a process writes `0` to in order to join the group, one per hierarchy: cgroup.procs, and in v1 `tasks`, which moves
+    /// a process of one thread without the lock that all forks and exits of the machine wait for (Linux 6.0).
     ///
     /// - Parameter exceptUnified: leave out the v2 tree, for a process that is born there.
     public func joiningDescriptors(
         of group: TaskGroup, exceptUnified: Bool = false
     ) throws(SystemError) -> [SharedDescriptor] {
         if let open = openGroups[group] { return Array(open.joining.dropFirst(exceptUnified ? 1 : 0)) }
-        let path = group.name + "/cgroup.procs"
         var descriptors: [SharedDescriptor] = []
         for tasks in hierarchies.dropFirst(exceptUnified ? 1 : 0) {
+            let path = group.name + (tasks === unified ? "/cgroup.procs" : "/tasks")
             descriptors.append(SharedDescriptor(try OwnedDescriptor.open(path, [.writeOnly], below: tasks)))
         }
         return descriptors

@@ -10,47 +10,66 @@ struct LatencyMeasurement: Measurement {
     static let configuration = CommandConfiguration(
         commandName: "latency", abstract: "From submit to the first instruction of the task, on an idle node.")
 
-    @Option(help: "How many tasks, one after the other.")
+    @Option(help: "How many tasks of each kind, one after the other.")
     var tasks = 200
+
+    @Option(help: "How long the node has nothing to do before each.")
+    var idleMilliseconds = 50
 
     @OptionGroup var output: OutputOptions
 
-    var amounts: [Int] { [tasks] }
+    var amounts: [Int] { [tasks, idleMilliseconds] }
 
-    /// In turn with the same command started by nobody but us: what the shell itself takes is in both.
-    func measure(in place: String, _ figures: FigureTable) throws {
-        let node = try BenchNode(in: place, settings: #""max_task_per_worker": 2"#)
-        var submitted: [Double] = []
-        var spawned: [Double] = []
-        for number in 0..<tasks {
-            submitted.append(try submittedMilliseconds(number, node))
-            spawned.append(try spawnedMilliseconds(number, outputPath: place + "/clock"))
-        }
-        let (ours, bare) = (Spread(submitted), Spread(spawned))
-        figures.add("submit to the task's clock", ours, "ms")
-        figures.add("posix_spawn of the same to its clock", bare, "ms")
-        figures.add("difference of the medians", ours.median - bare.median, "ms")
+    /// A command that tells the time as soon as it runs.
+    private struct Clock {
+        let name: String
+        let words: [String]
     }
 
-    /// bash 5 knows the time without starting a program.
-    private func command(_ number: Int) -> String { "exec bash -c 'echo $EPOCHREALTIME' \(number)" }
+    /// In turn with the same command started by nobody but us: what its own start takes is in both.
+    func measure(in place: String, _ figures: FigureTable) throws {
+        let clocks = [
+            Clock(name: "the first instruction", words: [try program("distcomp-bench-clock")]),
+            // bash 5 knows the time without starting a program.
+            Clock(name: "a script in sh, then bash", words: ["sh", "-c", "exec bash -c 'echo $EPOCHREALTIME'"]),
+        ]
+        let node = try BenchNode(in: place, settings: #""max_task_per_worker": 2"#)
+        for clock in clocks {
+            var submitted: [Double] = []
+            var spawned: [Double] = []
+            for number in 0..<tasks {
+                pause(milliseconds: UInt32(clamping: idleMilliseconds))
+                spawned.append(try spawnedMilliseconds(clock, outputPath: place + "/clock"))
+                pause(milliseconds: UInt32(clamping: idleMilliseconds))
+                submitted.append(try submittedMilliseconds(clock, number, node))
+            }
+            let (ours, bare) = (Spread(submitted), Spread(spawned))
+            figures.add("submit to \(clock.name)", ours, "ms")
+            figures.add("posix_spawn to \(clock.name)", bare, "ms")
+            figures.add("\(clock.name): difference of the medians", ours.median - bare.median, "ms")
+        }
+    }
 
-    private func submittedMilliseconds(_ number: Int, _ node: BenchNode) throws -> Double {
-        let line = "shell:1:0:0:60:" + command(number)
+    private func submittedMilliseconds(_ clock: Clock, _ number: Int, _ node: BenchNode) throws -> Double {
+        let words = clock.words.map { word in word.contains(" ") ? "\"\(word.replacing("$", with: "\\$"))\"" : word }
+        // The number makes each a task of its own, and is an argument that is not looked at.
+        let line = "shell:1:0:0:60:" + (words + ["\(number)"]).joined(separator: " ")
+        let before = try node.counts().finished
         let start = SystemClock.wallNanoseconds()
         try node.submit([line])
         pause(milliseconds: 10)  // Our questions shall not keep Redis busy meanwhile.
-        try node.waitUntil { $0.finished + $0.failed == number + 1 }
+        try node.waitUntil { $0.finished + $0.failed == before + 1 }
         let value = FinishedValue(parsing: try node.redis.command("HGET", node.keys.finished, line).bytes ?? [])
         return try milliseconds(from: start, toClockIn: String(decoding: value.standardOutputJSON, as: UTF8.self))
     }
 
-    private func spawnedMilliseconds(_ number: Int, outputPath: String) throws -> Double {
+    private func spawnedMilliseconds(_ clock: Clock, outputPath: String) throws -> Double {
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let file = try OwnedDescriptor.open(outputPath, [.readWrite, .create, .truncate], mode: 0o600)
         let start = SystemClock.wallNanoseconds()
         let process = try ChildProcesses.start(
-            "/bin/sh", ["-c", command(number)], descriptors: [null.raw, file.raw, null.raw])
+            clock.words[0] == "sh" ? "/bin/sh" : clock.words[0], Array(clock.words.dropFirst()),
+            descriptors: [null.raw, file.raw, null.raw])
         _ = try ChildProcesses.wait(for: process)
         return try milliseconds(from: start, toClockIn: try FileSystem.text(of: outputPath))
     }

@@ -18,6 +18,8 @@ final class Daemon {
     }
 
     private static let launchesPerRound = 4
+    /// How long after a launch the next one is made ready: one that comes sooner is quick anyway.
+    private static let standbyPauseNanoseconds: Int64 = 5_000_000
     /// For the last word to Redis, and for machines that are slow just now.
     private static let secondsToSpareAtStop = 20.0
 
@@ -33,6 +35,8 @@ final class Daemon {
     private var settingsWatch: FileWatch?
     private var watched: (descriptor: Int32, generation: Int, writable: Bool)?
     private var lifeSignDueNanoseconds: Int64?
+    /// When a launch is made ready for the next task; nil while one is, or none is wanted.
+    private var standbyDueNanoseconds: Int64? = 0
     private(set) var done: Int
     private(set) var failed: Int
     /// Whether tasks were running before this program began.
@@ -84,6 +88,7 @@ final class Daemon {
     /// Runs until a stop was asked for and everything is reported.
     func runUntilStopped() throws(StartFailure) {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
+        defer { runner.dismissStandby() }
         do throws(SystemError) {
             // The signals of tasks that ended may have gone to the program before this one.
             if isSuccessor { decide(runner.reapEnded()) }
@@ -93,6 +98,7 @@ final class Daemon {
                 let ready = try loop.wait(atMostMilliseconds: hasWorkLeft ? 0 : nil)
                 for descriptor in ready { decide(events(from: descriptor)) }
                 launchSome()
+                standBy()
                 queue.storeSome()
                 decide(queue.flush(mayWait: supervisor.hasTasksAhead))
                 decide(succeedIfSettled())
@@ -206,7 +212,19 @@ final class Daemon {
                 launches.removeFirst()
                 log.debug("launching", metadata: ["task": "\(next.task.line.text)", "attempt": "\(next.task.attempt)"])
                 decide([runner.launch(next.number, next.task)])
+                standbyDueNanoseconds = SystemClock.bootNanoseconds() + Self.standbyPauseNanoseconds
             }
+        }
+    }
+
+    private func standBy() {
+        guard let due = standbyDueNanoseconds, due <= SystemClock.bootNanoseconds() else { return }
+        standbyDueNanoseconds = nil
+        guard !supervisor.isLeaving, case .none = succession else { return }
+        do {
+            try runner.standBy()
+        } catch {
+            log.info("\(error); no launch is made ready ahead of need, tasks are launched when they come")
         }
     }
 
@@ -259,7 +277,7 @@ final class Daemon {
     private func arm() throws(SystemError) {
         var deadlines = [
             supervisor.nextDeadline?.nanoseconds, queue.redis.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
-            queue.flushDueNanoseconds,
+            queue.flushDueNanoseconds, standbyDueNanoseconds,
         ]
         if case .settling(let until) = succession { deadlines.append(until) }
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
@@ -271,7 +289,10 @@ final class Daemon {
             watched = nil  // Closed, and so forgotten by epoll.
             return
         }
-        let wanted = (descriptor: descriptor, generation: queue.redis.generation, writable: queue.redis.wantsWrite && queue.flushDueNanoseconds == nil)
+        let wanted = (
+            descriptor: descriptor, generation: queue.redis.generation,
+            writable: queue.redis.wantsWrite && queue.flushDueNanoseconds == nil
+        )
         let interest: EventLoop.Interest = wanted.writable ? [.readable, .writable] : .readable
         if let watched, watched.generation == wanted.generation {
             if watched.writable == wanted.writable { return }

@@ -34,12 +34,14 @@ final class TaskRunner {
     /// Whether tasks are born in their (v2) group; otherwise distcomp-launch joins it. The canary has the last word.
     private(set) var spawnsInGroup = ProcessLauncher.canSpawnInGroup
     /// Stands in the names of groups, so that no two lives of a daemon ever use the same.
-    private let life = String(SystemClock.bootNanoseconds() / 1_000_000, radix: 36)
+    private let life: String
     /// Tasks whose group may still be there.
     private var running: [TaskNumber: RunningTask] = [:]
     /// The output of tasks whose report has not been answered.
     private var kept: [TaskNumber: TaskOutput] = [:]
     private var numbers: [Int32: TaskNumber] = [:]
+    /// Nil without groups: then there is nothing that takes long.
+    private let standby: Standby?
     /// Launches known to have failed whose process has not been reaped yet.
     private var failures: [Int32: LauncherFailure] = [:]
 
@@ -49,6 +51,9 @@ final class TaskRunner {
         self.launcher = launcher
         self.outputs = outputs
         self.settings = settings
+        let life = String(SystemClock.bootNanoseconds() / 1_000_000, radix: 36)
+        self.life = life
+        standby = groups.map { Standby(groups: $0, launcher: launcher, life: life) }
     }
 
     // MARK: Start
@@ -106,6 +111,14 @@ final class TaskRunner {
                 try outputs.createOutput(named: task.line.identifier)
             }
             kept[number] = output
+            let environment = environment(for: task, output: output)
+            if let (process, group) = standby?.begin(
+                command, environment: environment, output: output, limits: limits(for: task.line))
+            {
+                running[number] = RunningTask(group: group, process: process)
+                numbers[process] = number
+                return .launched(number)
+            }
             let name = "\(life).\(number.rawValue).\(task.line.identifier)"
             let group = try attempt(.node) { () throws(SystemError) in
                 try groups?.prepareGroup(named: name, limits: limits(for: task.line)) ?? TaskGroup(name: name)
@@ -113,9 +126,8 @@ final class TaskRunner {
             running[number] = RunningTask(group: group)
             let process = try attempt(.task) { () throws(SystemError) in
                 try start(
-                    command, environment: environment(for: task, output: output),
-                    standardOutput: output.standardOutput.raw, standardError: output.standardError.raw, in: group,
-                    memoryBytes: task.line.memoryBytes)
+                    command, environment: environment, standardOutput: output.standardOutput.raw,
+                    standardError: output.standardError.raw, in: group, memoryBytes: task.line.memoryBytes)
             }
             running[number]?.process = process
             numbers[process] = number
@@ -123,6 +135,17 @@ final class TaskRunner {
         } catch {
             return .launchFailed(number, error.failure)
         }
+    }
+
+    /// Makes a launch ready for the next task, unless one is.
+    func standBy() throws(SystemError) { try standby?.makeReady(spawnsInGroup: spawnsInGroup) }
+
+    /// No further task is launched by this program.
+    func dismissStandby() {
+        guard let process = standby?.process else { return }
+        standby?.dismiss()
+        noteFailures()
+        failures[process] = nil
     }
 
     private func arguments(for line: TaskLine) throws(LaunchObstacle) -> [[UInt8]] {
@@ -168,6 +191,11 @@ final class TaskRunner {
         while let child = ChildProcesses.nextEnded() { ended.append(child) }
         noteFailures()
         return ended.compactMap { child in
+            if child.process == standby?.process {
+                failures[child.process] = nil
+                standby?.ended()
+                return nil
+            }
             // An orphan of some task that we adopted: it was in that task's group, which is dealt with as a whole.
             guard let number = numbers.removeValue(forKey: child.process) else { return nil }
             if let failure = failures.removeValue(forKey: child.process) {

@@ -1,0 +1,60 @@
+// A launch begun before there is a task for it. On a machine that has been quiet, joining a control group takes a process some
+// 10 ms (a grace period of the kernel's RCU), far more than all else a task waits for. So a distcomp-launch joins a group ahead
+// of need and waits there; told what to run, it goes on as any other.
+
+import CLinux
+import Glibc
+
+/// A distcomp-launch that waits in its group for a task. When this goes, and it was told nothing, so does it.
+public final class StandbyLaunch {
+    /// Its process, to be reaped by the caller; the task's, once it has begun.
+    public let process: Int32
+    private let order: OwnedDescriptor
+
+    /// What one message holds: `order_bytes_max` of distcomp-launch.
+    static let orderBytesMax = 65_536
+
+    init(process: Int32, order: consuming OwnedDescriptor) {
+        self.process = process
+        self.order = order
+    }
+
+    /// Has it run `arguments`. As with `ProcessLauncher.launch`, a failure of its own steps shows in `failures()`.
+    ///
+    /// - Throws: E2BIG for a command that is better launched anew, ECONNRESET or EPIPE when the process has ended; nothing was begun.
+    public func begin(
+        _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32
+    ) throws(SystemError) {
+        let strings = arguments + environment
+        guard !arguments.isEmpty, !strings.contains(where: { $0.contains(0) }) else { throw refusal(EINVAL) }
+        var message = withUnsafeBytes(of: UInt32(truncatingIfNeeded: arguments.count)) { Array($0) }
+        for string in strings {
+            guard message.count + string.count < Self.orderBytesMax else { throw refusal(E2BIG) }
+            message += string
+            message.append(0)
+        }
+        let streams = [standardOutput, standardError]
+        let sent = clinux_send_with_descriptors(order.raw, message, message.count, streams, Int32(streams.count))
+        guard sent == message.count else { throw .last("sendmsg", "distcomp-launch \(process)") }
+    }
+
+    private func refusal(_ code: Int32) -> SystemError {
+        SystemError(call: "sendmsg", subject: "distcomp-launch \(process)", code: code)
+    }
+}
+
+extension ProcessLauncher {
+    /// Starts a distcomp-launch that waits for its task in the groups that `joining` opens; see `launch` for what they are.
+    public func standBy(
+        joining groups: [SharedDescriptor], bornIn birthplace: SharedDescriptor? = nil
+    ) throws(SystemError) -> StandbyLaunch {
+        var ends: [Int32] = [-1, -1]
+        guard clinux_message_sockets(&ends) == 0 else { throw .last("socketpair", "for distcomp-launch") }
+        let ours = OwnedDescriptor(adopting: ends[0])
+        let theirs = OwnedDescriptor(adopting: ends[1])
+        let process = try start(
+            ["-w", "-c", String(groups.count)], standardOutput: nil, standardError: nil,
+            also: groups.map(\.raw) + [theirs.raw], bornIn: birthplace)
+        return StandbyLaunch(process: process, order: ours)
+    }
+}

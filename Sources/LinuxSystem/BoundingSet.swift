@@ -34,7 +34,8 @@ public enum BoundingSet {
     /// Takes out what no node needs, as the unit's CapabilityBoundingSet does, where a daemon is started without the unit. It
     /// costs each launch a call to take out what is left.
     ///
-    /// Without the right to (in some containers) it stays as it is: distcomp-launch takes all of it away from tasks.
+    /// Without the right to (in some containers) it stays as it is; then distcomp-launch fails to take it from tasks, which the first
+    /// launch, a trial, tells.
     public static func narrow() {
         let needed = Set(Capability.allCases.map(\.rawValue))
         var number: Int32 = 0

@@ -61,7 +61,6 @@ public final class ControlGroupTree {
     var openGroups: [TaskGroup: OpenGroup] = [:]
     /// Those of them that wait for a task, the one used last at the end.
     var spareGroups: [TaskGroup] = []
-    var spareGroupsWereUsed = false
 
     /// `tasks/` in every hierarchy a task is in, v2 first.
     var hierarchies: [SharedDescriptor] { [unified] + [legacyMemory, legacyProcesses].compactMap { $0 } }

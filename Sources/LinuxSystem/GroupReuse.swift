@@ -1,39 +1,50 @@
 // Groups that are used again. Making a group and removing it costs the kernel more than all else that a short task needs of it,
 // so one that a task has left as it found it waits, with its control files open, for the next task of the same limits.
 //
-// Nobody may be able to tell. What earlier tasks used is subtracted; memory.peak is set back, and where the kernel cannot do that
-// no group is used twice. Nor is one that was killed (some kernels kill whatever is born there later), whose cap was hit, that
-// still holds a process, or that holds more than a little memory: pages of files that earlier tasks wrote count against it.
+// Its next task must not fare otherwise than in a new one. What earlier tasks used is subtracted; memory.peak is set back, and where
+// the kernel cannot do that no group is used twice. Nor is one that was killed (some kernels kill whatever is born there later), in
+// which the out-of-memory killer was, that still holds a process, or that holds more than a little memory: pages of files that
+// earlier tasks wrote count against it.
 
 import CLinux
 import Glibc
 
 extension ControlGroupTree {
-    /// The most groups whose control files are kept open, about ten descriptors each.
-    static let openGroupsMax = 64
+    /// The most groups whose control files are kept open, nine descriptors each.
+    static let openGroupsMax = 32
     /// What earlier tasks may have left in a group, in bytes. The kernel's own accounting is no finer on a few processors.
-    private static let leftBytesMax: UInt64 = 2 << 20
+    private static let leftBytesMax: UInt64 = 1 << 20
 
     /// An empty group with these limits: one used before, or a new one of that name.
     public func prepareGroup(named name: String, limits: TaskLimits) throws(SystemError) -> TaskGroup {
         if let index = spareGroups.lastIndex(where: { openGroups[$0]?.limits == limits }) {
             let group = spareGroups.remove(at: index)
-            spareGroupsWereUsed = true
-            // Refused, it is removed as any other, and this task has a new one.
-            if openGroups[group]?.resetPeak() == true { return group }
-            openGroups[group] = nil
-            _ = try remove(group)
+            if let open = openGroups[group], open.resetPeak() {
+                open.wasUsed = true
+                return group
+            }
+            removeSpare(group)
         }
         let group = TaskGroup(name: name)
         try create(group, limits: limits)
-        if reusesGroups, openGroups.count < Self.openGroupsMax { openGroups[group] = OpenGroup(group, limits, of: self) }
+        if reusesGroups { keepOpen(group, limits) }
         return group
+    }
+
+    private func keepOpen(_ group: TaskGroup, _ limits: TaskLimits) {
+        if openGroups.count >= Self.openGroupsMax, !spareGroups.isEmpty { removeSpare(spareGroups.removeFirst()) }
+        guard openGroups.count < Self.openGroupsMax else { return }
+        // Without descriptors to spare it is read and removed as any other.
+        guard let open = try? OpenGroup(group, limits, of: self) else { return }
+        if open.resetPeak() { openGroups[group] = open } else { reusesGroups = false }
     }
 
     /// Keeps the group for another task, or removes it; false while processes, or dying ones, are still in it. To be called
     /// after `usage(of:)`, with what it said.
     public func retire(_ group: TaskGroup, after usage: TaskGroupUsage) throws(SystemError) -> Bool {
-        if let open = openGroups[group], usage.oomKills ?? 0 == 0, open.isAsNew(leftBytesMax: Self.leftBytesMax) {
+        if reusesGroups, let open = openGroups[group], usage.oomKills ?? 0 == 0,
+            open.isAsNew(leftBytesMax: Self.leftBytesMax)
+        {
             open.countAnew()
             spareGroups.append(group)
             return true
@@ -43,18 +54,24 @@ extension ControlGroupTree {
         return true
     }
 
-    /// Removes the groups that wait for a task, unless one was used since this was last called: to be called now and then.
+    /// Removes the groups that have waited in vain since this was last called: to be called now and then.
     public func removeIdleSpares() {
-        if !spareGroupsWereUsed { removeSpares() }
-        spareGroupsWereUsed = false
+        for group in spareGroups where openGroups[group]?.wasUsed != true {
+            spareGroups.removeAll { $0 == group }
+            removeSpare(group)
+        }
+        for group in spareGroups { openGroups[group]?.wasUsed = false }
     }
 
-    func removeSpares() {
-        for group in spareGroups {
-            openGroups[group] = nil
-            _ = try? remove(group)  // What stays is empty, and cleared at the next start.
-        }
+    /// Removes all groups that wait for a task.
+    public func removeSpares() {
+        for group in spareGroups { removeSpare(group) }
         spareGroups = []
+    }
+
+    private func removeSpare(_ group: TaskGroup) {
+        openGroups[group] = nil
+        _ = try? remove(group)  // What stays is empty, and cleared at the next start.
     }
 }
 
@@ -64,10 +81,12 @@ final class OpenGroup {
     let limits: TaskLimits
     /// Its directory in the v2 tree.
     let birthplace: SharedDescriptor
-    /// cgroup.procs, the v2 tree's first.
+    /// What a process joins it by, the v2 tree's first.
     let joining: [SharedDescriptor]
     /// Set when KILL went to all of it.
     var wasKilled = false
+    /// Whether a task has had it since somebody last looked.
+    var wasUsed = true
     private let events: SharedDescriptor
     private let processorStatistics: SharedDescriptor?
     private let memoryPeak: SharedDescriptor?
@@ -76,9 +95,11 @@ final class OpenGroup {
     /// The sums that stood in its files at the end of the task before the present one, and when last read.
     private var earlier = TaskGroupUsage()
     private var latest = TaskGroupUsage()
+    /// Whether nothing was in it just before they were read, so that they are the last of that task.
+    private var wasEmpty = false
 
-    /// Nil where it could not be used again, or the descriptors for it are not to be had.
-    init?(_ group: TaskGroup, _ limits: TaskLimits, of tree: ControlGroupTree) {
+    /// - Throws: when a file that is there cannot be opened: without it, an end for want of memory could be told as another.
+    init(_ group: TaskGroup, _ limits: TaskLimits, of tree: ControlGroupTree) throws(SystemError) {
         let (memory, files) =
             if let legacyMemory = tree.legacyMemory {
                 (
@@ -88,23 +109,35 @@ final class OpenGroup {
             } else {
                 (tree.unified, (peak: "memory.peak", events: "memory.events", now: "memory.current"))
             }
-        func open(_ file: String, in tasks: SharedDescriptor, _ flags: OpenFlags = [.readOnly]) -> SharedDescriptor? {
-            try? SharedDescriptor(OwnedDescriptor.open("\(group.name)/\(file)", flags, below: tasks))
+        func open(
+            _ file: String, in tasks: SharedDescriptor, _ flags: OpenFlags = [.readOnly]
+        ) throws(SystemError) -> SharedDescriptor {
+            SharedDescriptor(try OwnedDescriptor.open("\(group.name)/\(file)", flags, below: tasks))
         }
-        guard let events = open("cgroup.events", in: tree.unified),
-            let joining = try? tree.joiningDescriptors(of: group), let birthplace = try? tree.birthplace(of: group),
-            let now = open(files.now, in: memory)
-        else { return nil }
+        /// Nil for what this kernel does not count.
+        func openIfThere(
+            _ file: String, in tasks: SharedDescriptor, _ flags: OpenFlags = [.readOnly]
+        ) throws(SystemError) -> SharedDescriptor? {
+            do throws(SystemError) {
+                return try open(file, in: tasks, flags)
+            } catch  where error.code == ENOENT {
+                return nil
+            }
+        }
         self.group = group
         self.limits = limits
-        self.events = events
-        self.joining = joining
-        self.birthplace = birthplace
-        processorStatistics = open("cpu.stat", in: tree.unified)
-        memoryPeak = open(files.peak, in: memory, [.readWrite]) ?? open(files.peak, in: memory)
-        memoryEvents = open(files.events, in: memory)
-        memoryNow = now
-        guard resetPeak() else { return nil }
+        joining = try tree.joiningDescriptors(of: group)
+        birthplace = try tree.birthplace(of: group)
+        events = try open("cgroup.events", in: tree.unified)
+        processorStatistics = try openIfThere("cpu.stat", in: tree.unified)
+        // Before Linux 6.12 memory.peak is for reading only.
+        do throws(SystemError) {
+            memoryPeak = try openIfThere(files.peak, in: memory, [.readWrite])
+        } catch  where error.code == EACCES || error.code == EPERM {
+            memoryPeak = try openIfThere(files.peak, in: memory)
+        }
+        memoryEvents = try openIfThere(files.events, in: memory)
+        memoryNow = try open(files.now, in: memory)
     }
 
     /// Begins a new peak; false where the kernel does not (v2 before Linux 6.12). No peak at all is as good as a new one.
@@ -115,6 +148,7 @@ final class OpenGroup {
 
     /// What its present task has used; see `ControlGroupTree.usage(of:)`.
     func usage() throws(SystemError) -> TaskGroupUsage {
+        wasEmpty = try text(of: events)?.hasPrefix("populated 0\n") == true
         latest = TaskGroupUsage(
             processorStatistics: try processorStatistics.flatMap { file throws(SystemError) in try text(of: file) },
             memoryPeak: try memoryPeak.flatMap { file throws(SystemError) in try text(of: file) },
@@ -147,9 +181,7 @@ final class OpenGroup {
 
     /// Whether the next task would find it as its first one did.
     func isAsNew(leftBytesMax: UInt64) -> Bool {
-        guard !wasKilled, let events = try? text(of: events), events.hasPrefix("populated 0\n"),
-            let now = try? text(of: memoryNow), let left = UInt64(now)
-        else { return false }
-        return left <= min(leftBytesMax, (limits.memoryBytesMax ?? .max) / 16)
+        guard !wasKilled, wasEmpty, let now = try? text(of: memoryNow), let left = UInt64(now) else { return false }
+        return left <= min(leftBytesMax, (limits.memoryBytesMax ?? .max) / 64)
     }
 }

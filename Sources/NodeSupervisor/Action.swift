@@ -48,7 +48,8 @@ extension NodeSupervisor {
         case log(Notice)
     }
 
-    /// A request for tasks: at most so many, together within so much.
+    /// A request for tasks: at most so many, together within so much. That is what is free, and while tasks end in milliseconds
+    /// also what those are about to give up, see ClaimAhead.swift.
     public struct Claim: Hashable, Sendable {
         public let number: RequestNumber
         public let count: Int

@@ -29,8 +29,8 @@ extension NodeSupervisor {
         struct Outstanding {
             let claim: Claim
             let sentAt: Instant
-            /// How many of the tasks asked for may wait for room.
-            let aheadCount: Int
+            /// How many tasks may wait for room.
+            let aheadCountMax: Int
         }
 
         /// There is reason to think the queue has something for us.
@@ -96,30 +96,29 @@ extension NodeSupervisor {
         guard membership.isMember(at: now), !membership.isReconciling, departure == .none, admission.isWanted,
             admission.outstanding == nil, admission.pausedUntil == nil, outbox.hasRoom
         else { return }
-        let waitingCount = ahead.waiting.count
-        let aheadCountMax = ahead.countMax(at: now)
+        let expected = ahead.expectedRoom(at: now)
         // What waits may be used up to the half before more is asked for, in one request.
-        guard freeTaskCount > waitingCount || waitingCount < (aheadCountMax &+ 1) / 2 else { return }
-        let count = min(freeTaskCount &+ aheadCountMax &- waitingCount, settings.claimCountMax)
+        guard freeTaskCount > ahead.requested.count || ahead.requested.count < (expected.count &+ 1) / 2 else { return }
+        let count = min(freeTaskCount &+ expected.count &- ahead.requested.count, settings.claimCountMax)
         guard count > 0, memoryAllowsMore(at: now, into: &actions) else { return }
 
         let claim = Claim(
-            number: newRequestNumber(), count: count, freeMemoryBytes: claimableMemoryBytes(aheadCountMax),
-            freeMillicores: claimableMillicores(aheadCountMax))
-        admission.outstanding = .init(claim: claim, sentAt: now, aheadCount: aheadCountMax)
+            number: newRequestNumber(), count: count, freeMemoryBytes: claimableMemoryBytes(expected),
+            freeMillicores: claimableMillicores(expected))
+        admission.outstanding = .init(claim: claim, sentAt: now, aheadCountMax: expected.count)
         admission.isWanted = false
         admission.pollAt = nil
         actions.append(.claim(claim))
     }
 
-    /// Where tasks end in milliseconds, what they hold is as good as free.
-    private func claimableMemoryBytes(_ aheadCountMax: Int) -> UInt64 {
-        let free = aheadCountMax > 0 ? settings.memoryBytes : freeMemoryBytes
-        return free > ahead.memoryBytes ? free - ahead.memoryBytes : 0
+    /// What is free and what is about to be, less what waits for it already.
+    private func claimableMemoryBytes(_ expected: ClaimAhead.Room) -> UInt64 {
+        let free = freeMemoryBytes &+ min(taken.memoryBytes, expected.memoryBytes)
+        return free > ahead.requested.memoryBytes ? free - ahead.requested.memoryBytes : 0
     }
 
-    private func claimableMillicores(_ aheadCountMax: Int) -> Int {
-        max(0, (aheadCountMax > 0 ? settings.millicores : freeMillicores) &- ahead.millicores)
+    private func claimableMillicores(_ expected: ClaimAhead.Room) -> Int {
+        max(0, freeMillicores &+ min(taken.millicores, expected.millicores) &- ahead.requested.millicores)
     }
 
     /// The queue answered the claim. It knew what was free when we asked; what is free now decides.
@@ -133,7 +132,7 @@ extension NodeSupervisor {
         membership.renew(sentAt: outstanding.sentAt, at: now, settings: settings)
 
         var areAllTaken = true
-        for task in given where !admit(task, aheadCountMax: outstanding.aheadCount, at: now, into: &actions) {
+        for task in given where !admit(task, aheadCountMax: outstanding.aheadCountMax, at: now, into: &actions) {
             areAllTaken = false
         }
         if given.count >= outstanding.claim.count && areAllTaken {
@@ -149,15 +148,19 @@ extension NodeSupervisor {
     mutating func admit(
         _ task: ClaimedTask, aheadCountMax: Int = 0, at now: Instant, into actions: inout [Action]
     ) -> Bool {
-        if ahead.waiting.count < aheadCountMax, mayWait(task, at: now) {
+        if ahead.requested.count < aheadCountMax, mayWait(task, at: now) {
             ahead.append(task, at: now)
             return true
         }
         if let reason = reasonToGiveBack(task, at: now) {
             let number = newTaskNumber()
-            actions.append(.log(.givenBack(number, line: task.line.text, reason)))
+            if aheadCountMax > 0, reason == .noRoom {
+                ahead.pause(at: now)  // What room there is was overestimated; the next claim asks for what is free.
+            } else {
+                actions.append(.log(.givenBack(number, line: task.line.text, reason)))
+                admission.pauseAfterGivingBack(at: now)
+            }
             send(Report(number: number, task: task, result: .returned(reason)), into: &actions)
-            admission.pauseAfterGivingBack(at: now)
             return false
         }
         begin(task, at: now, into: &actions)
@@ -175,7 +178,7 @@ extension NodeSupervisor {
 
     /// Whether the task is one of those claimed ahead: behind others, or there is no room for it yet.
     private func mayWait(_ task: ClaimedTask, at now: Instant) -> Bool {
-        membership.isMember(at: now) && departure == .none && (!ahead.waiting.isEmpty || !hasRoom(for: task.line))
+        membership.isMember(at: now) && departure == .none && (hasTasksAhead || !hasRoom(for: task.line))
             && !taken.lines.contains(task.line.text)
             && task.line.memoryBytes <= settings.memoryBytes && task.line.millicores <= settings.millicores
     }

@@ -1,6 +1,6 @@
 // Tasks claimed before there is room for them, so that one that ends is followed by the next without a word with the queue in
-// between. Only as many as are likely to begin within hundredths of a second, going by how quickly tasks have been ending; and what
-// has not begun after a tenth of one goes back, for a node that is idle may have it at once.
+// between. Only while tasks end within a tenth of a second, only as many as should begin within hundredths of one, and no larger than
+// what those hold that end; and what has not begun after a tenth of a second goes back, so that a node that is idle may have it.
 
 import DequeModule
 import TaskModel
@@ -12,69 +12,112 @@ extension NodeSupervisor {
             let since: Instant
         }
 
+        /// Room: for so many tasks, which may request so much together.
+        struct Room: Equatable {
+            var count = 0
+            var memoryBytes: UInt64 = 0
+            var millicores = 0
+        }
+
+        /// The end of a short task, and what it gave up.
+        private struct End {
+            let at: Instant
+            let line: TaskLine
+        }
+
         /// In the order in which the queue gave them.
-        var waiting: Deque<Waiting> = []
-        private(set) var memoryBytes: UInt64 = 0
-        private(set) var millicores = 0
+        private(set) var waiting: Deque<Waiting> = []
+        /// What those request.
+        private(set) var requested = Room()
+        /// Those of the last `windowSeconds`, oldest first.
+        private var ends: Deque<End> = []
         /// What was given back would come again at once.
         private var pausedUntil: Instant?
-        private var lastEndAt: Instant?
-        /// Seconds from one end of a task to the next, of late.
-        private var gapSeconds = ClaimAhead.gapSecondsMax
 
         static let countMax = 64
-        /// For how long the tasks claimed ahead should last.
-        static let horizonSeconds = 0.02
+        /// A task that took longer is none of those that end in milliseconds.
+        static let shortSeconds = 0.1
         static let waitSecondsMax = 0.1
         static let pauseSeconds = 1.0
-        private static let gapSecondsMax = 1.0
+        /// Ends are counted over this long, and tasks claimed for a fifth of it.
+        static let windowSeconds = 0.1
+        static let horizonsPerWindow = 5
 
+        /// When the first of them has waited long enough.
         var nextDeadline: Instant? { waiting.first?.since.advanced(bySeconds: Self.waitSecondsMax) }
 
-        mutating func taskEnded(at now: Instant) {
-            let gap = lastEndAt.map { min(max(0, now.seconds(since: $0)), Self.gapSecondsMax) } ?? Self.gapSecondsMax
-            gapSeconds += (gap - gapSeconds) / 8
-            lastEndAt = now
+        mutating func taskEnded(_ line: TaskLine, after seconds: Double, at now: Instant) {
+            guard seconds < Self.shortSeconds else { return }
+            if ends.count >= Self.countMax * Self.horizonsPerWindow { ends.removeFirst() }
+            ends.append(End(at: now, line: line))
         }
 
-        /// How many tasks there is reason to have waiting.
-        func countMax(at now: Instant) -> Int {
-            if let until = pausedUntil, now < until { return 0 }
-            return Int(min(Double(Self.countMax), Self.horizonSeconds / max(gapSeconds, 1e-6)))
+        /// The room that is likely to come free within the next hundredths of a second.
+        mutating func expectedRoom(at now: Instant) -> Room {
+            while let first = ends.first, first.at.advanced(bySeconds: Self.windowSeconds) < now { ends.removeFirst() }
+            if let pausedUntil, now < pausedUntil { return Room() }
+            var room = Room(count: ends.count / Self.horizonsPerWindow)
+            // Each was admitted, so no sum of a fifth of so few can overflow.
+            for end in ends where room.count > 0 {
+                room.memoryBytes &+= end.line.memoryBytes / UInt64(Self.horizonsPerWindow)
+                room.millicores &+= end.line.millicores / Self.horizonsPerWindow
+            }
+            return room
         }
 
+        /// Claims nothing ahead for a while.
         mutating func pause(at now: Instant) { pausedUntil = now.advanced(bySeconds: Self.pauseSeconds) }
 
         mutating func append(_ task: ClaimedTask, at now: Instant) {
             waiting.append(Waiting(task: task, since: now))
-            memoryBytes = memoryBytes.addingReportingOverflow(task.line.memoryBytes).partialValue
-            millicores &+= max(0, task.line.millicores)
+            requested.count += 1
+            requested.memoryBytes &+= task.line.memoryBytes
+            requested.millicores &+= max(0, task.line.millicores)
         }
 
-        mutating func remove(at index: Int) -> Waiting {
-            let gone = waiting.remove(at: index)
-            memoryBytes &-= gone.task.line.memoryBytes
-            millicores &-= max(0, gone.task.line.millicores)
-            return gone
+        mutating func remove(at index: Int) -> ClaimedTask {
+            let task = waiting.remove(at: index).task
+            requested.count -= 1
+            requested.memoryBytes &-= task.line.memoryBytes
+            requested.millicores &-= max(0, task.line.millicores)
+            return task
         }
     }
 
     /// Whether tasks wait here for the end of others. Then nothing is lost if the queue hears of an ending a moment later.
     public var hasTasksAhead: Bool { !ahead.waiting.isEmpty }
 
-    /// Begins what waited, in its order, as far as there is room now, and gives back what has waited too long.
+    /// Begins what waited, in its order, as far as there is room now; what has waited too long, or will not begin here, goes back.
+    /// Without a connection it cannot, and waits on for room.
     mutating func useTasksAhead(at now: Instant, into actions: inout [Action]) {
-        while let next = ahead.waiting.first {
-            if departure == .none, memory.victim == nil, hasRoom(for: next.task.line) {
-                _ = ahead.remove(at: 0)
-                begin(next.task, at: now, into: &actions)
-            } else if departure != .none || now >= next.since.advanced(bySeconds: ClaimAhead.waitSecondsMax) {
+        guard hasTasksAhead else { return }
+        let mayBegin = mayBeginTasksAhead(at: now, into: &actions)
+        var index = 0
+        while index < ahead.waiting.count {
+            let next = ahead.waiting[index]
+            let isLate = now >= next.since.advanced(bySeconds: ClaimAhead.waitSecondsMax)
+            if mayBegin, hasRoom(for: next.task.line), !taken.lines.contains(next.task.line.text) {
+                begin(ahead.remove(at: index), at: now, into: &actions)
+            } else if departure != .none || isLate && membership.isConnected {
                 ahead.pause(at: now)
-                giveBack(ahead.remove(at: 0), into: &actions)
+                giveBack(ahead.remove(at: index), into: &actions)
             } else {
-                return
+                index += 1
             }
         }
+    }
+
+    /// The same that a claim for them would ask.
+    private mutating func mayBeginTasksAhead(at now: Instant, into actions: inout [Action]) -> Bool {
+        guard departure == .none, admission.pausedUntil == nil, let leaseUntil = membership.leaseUntil,
+            now < leaseUntil,
+            memory.victim == nil
+        else { return false }
+        guard memory.isFresh(at: now), !memory.isAwaited(at: now) else {
+            measureMemory(at: now, into: &actions)
+            return false
+        }
+        return memory.availableBytes >= settings.memoryBytesMinToAccept
     }
 
     /// The order about a line reaches the queue's script with the task: there it becomes cancelled.
@@ -91,7 +134,7 @@ extension NodeSupervisor {
         }
     }
 
-    private mutating func giveBack(_ waiting: ClaimAhead.Waiting, into actions: inout [Action]) {
-        send(Report(number: newTaskNumber(), task: waiting.task, result: .returned(.noRoom)), into: &actions)
+    private mutating func giveBack(_ task: ClaimedTask, into actions: inout [Action]) {
+        send(Report(number: newTaskNumber(), task: task, result: .returned(.noRoom)), into: &actions)
     }
 }

@@ -37,10 +37,11 @@ extension NodeSupervisor {
         }
     }
 
-    /// What could be left to a successor now; nil while a launch, an ending, a claim or a report is under way. ``Event/drain`` brings
-    /// that about, unless tasks are being stopped, or the queue cannot be reached.
+    /// What could be left to a successor now; nil while a launch, an ending, a claim or a report is under way, or tasks wait.
+    /// ``Event/drain`` brings that about, unless tasks are being stopped, or the queue cannot be reached.
     public var estate: Estate? {
-        guard outbox.count == 0, ahead.waiting.isEmpty, admission.outstanding == nil, membership.reconciliation == nil else { return nil }
+        guard outbox.count == 0, !hasTasksAhead, admission.outstanding == nil, membership.reconciliation == nil
+        else { return nil }
         var running: [Estate.RunningTask] = []
         for number in tasks.keys.sorted() {
             guard let task = tasks[number]?.runningTask else { return nil }

@@ -3,7 +3,7 @@
 // trouble in seconds, and every run can be repeated.
 //
 // This file holds what the node knows and the way of an event through it. Each subject has its own file: one task
-// (TaskLifecycle, Verdict), taking tasks (Admission), the queue's trust in us (Membership), reports (Outbox), short
+// (TaskLifecycle, Verdict), taking tasks (Admission, ClaimAhead), the queue's trust in us (Membership), reports (Outbox), short
 // memory (MemoryPressure), going away (Leaving).
 
 import TaskModel
@@ -58,7 +58,7 @@ public struct NodeSupervisor: Sendable {
         if let at = sweepAt { earliest = min(earliest, at) }
         if let at = membership.nextDeadline { earliest = min(earliest, at) }
         if let at = admission.nextDeadline { earliest = min(earliest, at) }
-        if let at = ahead.nextDeadline { earliest = min(earliest, at) }
+        if membership.isConnected, let at = ahead.nextDeadline { earliest = min(earliest, at) }
         if let at = departure.nextDeadline { earliest = min(earliest, at) }
         return earliest == .distantFuture ? nil : earliest
     }
@@ -195,7 +195,7 @@ public struct NodeSupervisor: Sendable {
         if task.state == .gone {
             taken.subtract(task.task.line)
             tasks.remove(at: index)
-            ahead.taskEnded(at: now)
+            ahead.taskEnded(task.task.line, after: now.seconds(since: task.begunAt), at: now)
             admission.isWanted = true
         }
         if let report { send(report, into: &actions) }

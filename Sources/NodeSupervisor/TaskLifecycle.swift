@@ -63,7 +63,8 @@ extension NodeSupervisor {
         let task: ClaimedTask
         let timeoutSeconds: Double?
         private(set) var state: State
-        private var begunAt: Instant
+        /// Since when its command runs, or its launch was asked for.
+        private(set) var begunAt: Instant
 
         init(
             number: TaskNumber, task: ClaimedTask, timeoutSeconds: Double?, at now: Instant,

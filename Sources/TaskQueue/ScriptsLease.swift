@@ -68,7 +68,7 @@ enum ScriptsLease {
     static let held = ScriptPrelude.script(
         "held", flags: ScriptPrelude.readingOnly,
         #"""
-        -- Writes nothing. A node holds no more than it has slots, so all of it is told at once.
+        -- Writes nothing. A node holds few more than it has slots, so all of it is told at once.
         local rows, cursor = {}, '0'
         repeat
           local page = redis.call('HSCAN', held_key(ARGV[2]), cursor, 'COUNT', 500)

@@ -11,7 +11,11 @@ struct ThroughputMeasurement: Measurement {
     @Option(help: "How many tasks at each number of slots.")
     var tasks = 1000
 
-    @Option(parsing: .upToNextOption, help: "How many tasks the node runs at a time, in one measurement after the other.")
+    @Option(help: "What a task runs; it is given a number as its last argument.")
+    var command = "true"
+
+    @Option(
+        parsing: .upToNextOption, help: "How many tasks the node runs at a time, in one measurement after the other.")
     var slots = [1, 2, 4, 8, 16, 32, 64]
 
     @Option(help: "How often all of it is measured; medians are printed.")
@@ -45,7 +49,7 @@ struct ThroughputMeasurement: Measurement {
         let node = try BenchNode(in: place, settings: #""max_task_per_worker": \#(slots)"#)
         let before = try node.daemonCPUSeconds()
         let took = try seconds {
-            try node.submit((0..<tasks).map { "shell:1:0:0:true \(round) \($0)" })
+            try node.submit((0..<tasks).map { "shell:1:0:0:\(command) \(round)\($0)" })
             try node.waitUntil { $0.finished + $0.failed == tasks }
         }
         let busy = try node.daemonCPUSeconds() - before

@@ -88,7 +88,7 @@ final class Daemon {
     /// Runs until a stop was asked for and everything is reported.
     func runUntilStopped() throws(StartFailure) {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
-        defer { runner.dismissStandby() }
+        defer { runner.launchNoMore() }
         do throws(SystemError) {
             // The signals of tasks that ended may have gone to the program before this one.
             if isSuccessor { decide(runner.reapEnded()) }

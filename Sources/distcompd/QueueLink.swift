@@ -96,8 +96,10 @@ final class QueueLink {
                 return events
             }
         }
-        (flushDueNanoseconds, unsentReports, hasUrgent) = (nil, 0, false)
-        return events + translate(redis.flush())
+        (flushDueNanoseconds, unsentReports) = (nil, 0)
+        let all = events + translate(redis.flush())
+        hasUrgent = redis.wantsWrite  // The socket did not take all.
+        return all
     }
 
     func handleDeadline() -> [Event] { translate(redis.handleDeadline()) }

@@ -67,7 +67,7 @@ extension Daemon {
             estate: estate, running: runner.running(of: estate.tasks.map(\.number)),
             incarnation: queue.incarnationText, lock: node.lock.raw, statusPipe: runner.statusPipe,
             taskDescriptorsMax: node.taskDescriptorsMax, doneCount: done, failedCount: failed)
-        runner.dismissStandby()
+        runner.launchNoMore()
         services.notify("RELOADING=1", "MONOTONIC_USEC=\(SystemClock.monotonicNanoseconds() / 1000)")
         try Succession.execute(
             node.programPath, environment: Host.environment + services.takenVariables, inheritance: handover.bytes,

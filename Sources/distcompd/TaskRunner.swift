@@ -21,6 +21,8 @@ final class TaskRunner {
     private struct RunningTask {
         let group: TaskGroup
         var process: Int32?
+        /// Whether the sums of its group hold what earlier tasks used, and how much is not known any more.
+        var hasMixedUsage = false
     }
 
     /// How many bytes of a failed task's standard error go into its record.
@@ -140,8 +142,9 @@ final class TaskRunner {
     /// Makes a launch ready for the next task, unless one is.
     func standBy() throws(SystemError) { try standby?.makeReady(spawnsInGroup: spawnsInGroup) }
 
-    /// No further task is launched by this program.
-    func dismissStandby() {
+    /// No further task is launched by this program: what was made ready for one is removed.
+    func launchNoMore() {
+        groups?.removeSpares()
         guard let process = standby?.process else { return }
         standby?.dismiss()
         noteFailures()
@@ -258,6 +261,9 @@ final class TaskRunner {
         var removed = true
         if let groups, let task = running[number] {
             usage = try groups.usage(of: task.group)
+            if task.hasMixedUsage {
+                (usage.userMicroseconds, usage.systemMicroseconds, usage.memoryPeakBytes) = (nil, nil, nil)
+            }
             removed = try groups.retire(task.group, after: usage)
         }
         if removed { running[number] = nil }
@@ -307,7 +313,11 @@ final class TaskRunner {
         kept[task.number] = TaskOutput(
             standardOutput: SharedDescriptor(try Succession.inherited(task.standardOutput)),
             standardError: SharedDescriptor(try Succession.inherited(task.standardError)), folderPath: task.folderPath)
-        running[task.number] = RunningTask(group: TaskGroup(name: task.group), process: task.process)
+        // A group is named after its first task. No group is kept in which the out-of-memory killer was, so those kills are its own.
+        let parts = task.group.split(separator: ".")
+        let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)
+        running[task.number] = RunningTask(
+            group: TaskGroup(name: task.group), process: task.process, hasMixedUsage: hasMixedUsage)
         numbers[task.process] = task.number
     }
 

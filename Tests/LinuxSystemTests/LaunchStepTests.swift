@@ -27,7 +27,8 @@ struct LaunchStepTests {
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         #expect(chmod(folder.path, 0o777) == 0)
         let everyStep = [
-            "-b", "01ff", "-o", "-n", "1", "-f", "100000", "-d", "64", "-u", "65534", "-g", "65534", "-G", "", "-c", "1",
+            "-b", "01ff", "-o", "-n", "1", "-f", "100000", "-d", "64", "-u", "65534", "-g", "65534", "-G", "", "-c",
+            "1",
         ]
         let command = ["--", "touch", evidence]
         let failing = ["-F", String(step.rawValue), "-E", String(EXFULL)]

@@ -7,9 +7,11 @@ submit to the last stored result, the server and its workers being up; of comman
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -41,6 +43,8 @@ class Bench:
         self.runs += 1
         path = self.directory / f"run-{self.runs}"
         path.mkdir()
+        # The tasks of some run as another user.
+        path.chmod(0o755)
         return path
 
     def run(self, words, seconds=RUN_SECONDS, **options):
@@ -112,11 +116,11 @@ def printed_seconds(output):
     return float(output.split()[-1])
 
 
-def wait_until(what, condition):
-    deadline = time.monotonic() + 30
+def wait_until(what, condition, seconds=30):
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise Missing(f"waited 30 s in vain for {what}")
+            raise Missing(f"waited {seconds} s in vain for {what}")
         time.sleep(0.02)
 
 
@@ -189,16 +193,16 @@ class RedisQueue:
 
     def seconds(self, bench):
         scratch = bench.fresh_directory()
-        socket = scratch / "redis.sock"
+        path = scratch / "redis.sock"
         environment = {
-            **os.environ, "PEERS_REDIS": str(socket), "PEERS_SYSTEM": self.system, "PYTHONPATH": str(HERE),
+            **os.environ, "PEERS_REDIS": str(path), "PEERS_SYSTEM": self.system, "PYTHONPATH": str(HERE),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        redis = ["redis-server", "--port", "0", "--unixsocket", socket, "--dir", scratch, "--save", ""]
+        redis = ["redis-server", "--port", "0", "--unixsocket", path, "--dir", scratch, "--save", ""]
         with contextlib.ExitStack() as stack:
             stack.enter_context(bench.running(redis))
-            wait_until("redis-server", socket.exists)
-            for words in self.workers(bench, socket):
+            wait_until("redis-server", path.exists)
+            for words in self.workers(bench, path):
                 stack.enter_context(bench.running(words, cwd=scratch, env=environment))
             # Imported, not run as a script: workers and submitter must mean the same by the task's name.
             command = [bench.python / "python", "-c", "import redis_queues; redis_queues.main()"]
@@ -232,24 +236,71 @@ class Celery(RedisQueue):
 
 
 class DistComp:
-    name = "DistComp (distcomp run)"
+    """A node with its Redis, up before the time begins, as with the other systems that have a server. Tasks run as nobody."""
+
+    name = "DistComp"
     stored, killed, capped = "in Redis, files", "run again", "yes"
 
     def prepare(self, bench):
-        self.program = bench.products / "distcomp"
-        if not self.program.exists():
-            raise Missing(f"{self.program} is not built")
+        self.products = bench.products
+        if not (self.products / "distcomp").exists():
+            raise Missing(f"{self.products / 'distcomp'} is not built")
+
+    def lines(self, scratch, name, count):
+        # Every line is a task of its own, so its file and number must be in it.
+        path = scratch / name
+        path.write_text("".join(f"shell:1:0:0:sh -c true {name} {number}\n" for number in range(count)))
+        return path
 
     def seconds(self, bench):
         scratch = bench.fresh_directory()
-        tasks = scratch / "tasks"
-        # Every line is a task of its own, so the number must be in it.
-        tasks.write_text("".join(f"shell:1:0:0:sh -c true {number}\n" for number in range(bench.count)))
-        words = [self.program, "run", tasks, "--state", scratch / "state", "--slots", CORES, "--quiet"]
-        return timed(lambda: bench.run(words, cwd=scratch))
+        path = scratch / "redis.sock"
+        settings = {
+            "redis_url": f"unix://{path}", "state_dir": str(scratch / "state"), "result_dir": str(scratch / "result"),
+            "node_name": "peers", "max_task_per_worker": CORES, "log_level": "error",
+            "task_user": "nobody" if os.geteuid() == 0 else None,
+        }
+        (scratch / "conf.json").write_text(json.dumps(settings))
+        redis = ["redis-server", "--port", "0", "--unixsocket", path, "--dir", scratch, "--save", ""]
+        submit = [self.products / "distcomp", "submit", "--quiet", "--redis", f"unix://{path}"]
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(bench.running(redis))
+            wait_until("redis-server", path.exists)
+            stack.enter_context(bench.running([self.products / "distcompd", "--config", scratch / "conf.json"], cwd=scratch))
+            # The first tasks show that the node is up.
+            bench.run(submit + [self.lines(scratch, "first", CORES * 2)], cwd=scratch)
+            wait_until("the first tasks", lambda: finished(path) == CORES * 2)
+            tasks = self.lines(scratch, "tasks", bench.count)
+
+            def work():
+                bench.run(submit + [tasks], cwd=scratch)
+                wait_until("the tasks", lambda: finished(path) == CORES * 2 + bench.count, RUN_SECONDS)
+
+            return timed(work)
 
 
-SYSTEMS = [Xargs(), Parallel(), HyperQueue(), Huey(), RQ(), Celery(), TaskSpooler(), DistComp()]
+def finished(path):
+    """How many fields finished_tasks has."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(b"HLEN finished_tasks\r\n")
+        return int(connection.recv(64)[1:])
+
+
+class DistCompRun(DistComp):
+    """The command of somebody without a fleet, as `sudo` starts it. Its Redis and its node start and end within its time."""
+
+    name = "distcomp run"
+
+    def seconds(self, bench):
+        scratch = bench.fresh_directory()
+        words = [self.products / "distcomp", "run", self.lines(scratch, "tasks", bench.count), "--state", scratch / "state"]
+        nobody = {"SUDO_UID": "65534", "SUDO_GID": "65534"} if os.geteuid() == 0 else {}
+        return timed(
+            lambda: bench.run(words + ["--slots", CORES, "--quiet"], cwd=scratch, env={**os.environ, **nobody}))
+
+
+SYSTEMS = [Xargs(), Parallel(), HyperQueue(), Huey(), RQ(), Celery(), TaskSpooler(), DistComp(), DistCompRun()]
 
 
 def measured(bench, rounds):
@@ -291,6 +342,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     with tempfile.TemporaryDirectory(prefix="distcomp-peers-", dir="/tmp") as directory:
+        os.chmod(directory, 0o755)
         bench = Bench(Path(directory), arguments.products.resolve(), arguments.tasks)
         print(f"{arguments.tasks} times sh -c true, one process a core ({CORES}), {arguments.rounds} rounds", flush=True)
         print_table(measured(bench, arguments.rounds), arguments.tasks)

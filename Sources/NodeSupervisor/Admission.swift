@@ -96,29 +96,22 @@ extension NodeSupervisor {
         guard membership.isMember(at: now), !membership.isReconciling, departure == .none, admission.isWanted,
             admission.outstanding == nil, admission.pausedUntil == nil, outbox.hasRoom
         else { return }
-        let expected = ahead.expectedRoom(at: now)
+        let aheadCountMax = ahead.expectedCount(at: now)
         // What waits may be used up to the half before more is asked for, in one request.
-        guard freeTaskCount > ahead.requested.count || ahead.requested.count < (expected.count &+ 1) / 2 else { return }
-        let count = min(freeTaskCount &+ expected.count &- ahead.requested.count, settings.claimCountMax)
+        guard freeTaskCount > ahead.requested.count || ahead.requested.count < (aheadCountMax &+ 1) / 2 else { return }
+        let count = min(freeTaskCount &+ aheadCountMax &- ahead.requested.count, settings.claimCountMax)
         guard count > 0, memoryAllowsMore(at: now, into: &actions) else { return }
 
+        let room = roomAboutToBeFree(aheadCountMax, at: now)
+        let memoryBytes = freeMemoryBytes &+ room.memoryBytes
         let claim = Claim(
-            number: newRequestNumber(), count: count, freeMemoryBytes: claimableMemoryBytes(expected),
-            freeMillicores: claimableMillicores(expected))
-        admission.outstanding = .init(claim: claim, sentAt: now, aheadCountMax: expected.count)
+            number: newRequestNumber(), count: count,
+            freeMemoryBytes: memoryBytes - min(memoryBytes, ahead.requested.memoryBytes),
+            freeMillicores: max(0, freeMillicores &+ room.millicores &- ahead.requested.millicores))
+        admission.outstanding = .init(claim: claim, sentAt: now, aheadCountMax: aheadCountMax)
         admission.isWanted = false
         admission.pollAt = nil
         actions.append(.claim(claim))
-    }
-
-    /// What is free and what is about to be, less what waits for it already.
-    private func claimableMemoryBytes(_ expected: ClaimAhead.Room) -> UInt64 {
-        let free = freeMemoryBytes &+ min(taken.memoryBytes, expected.memoryBytes)
-        return free > ahead.requested.memoryBytes ? free - ahead.requested.memoryBytes : 0
-    }
-
-    private func claimableMillicores(_ expected: ClaimAhead.Room) -> Int {
-        max(0, freeMillicores &+ min(taken.millicores, expected.millicores) &- ahead.requested.millicores)
     }
 
     /// The queue answered the claim. It knew what was free when we asked; what is free now decides.

@@ -1,6 +1,6 @@
 // Tasks claimed before there is room for them, so that one that ends is followed by the next without a word with the queue in
 // between. Only while tasks end within a tenth of a second, only as many as should begin within hundredths of one, and no larger than
-// what those hold that end; and what has not begun after a tenth of a second goes back, so that a node that is idle may have it.
+// what such tasks hold; and what has not begun after a tenth of a second goes back, so that a node that is idle may have it.
 
 import DequeModule
 import TaskModel
@@ -12,25 +12,40 @@ extension NodeSupervisor {
             let since: Instant
         }
 
-        /// Room: for so many tasks, which may request so much together.
+        /// What so many tasks request together.
         struct Room: Equatable {
             var count = 0
             var memoryBytes: UInt64 = 0
             var millicores = 0
-        }
 
-        /// The end of a short task, and what it gave up.
-        private struct End {
-            let at: Instant
-            let line: TaskLine
+            // Each task was found to fit the node, so no sum over those of one node overflows.
+            mutating func add(_ line: TaskLine) {
+                count &+= 1
+                memoryBytes &+= line.memoryBytes
+                millicores &+= max(0, line.millicores)
+            }
+
+            mutating func subtract(_ line: TaskLine) {
+                count &-= 1
+                memoryBytes &-= line.memoryBytes
+                millicores &-= max(0, line.millicores)
+            }
+
+            /// An equal share for each of `countMax` tasks, where there are more.
+            func limited(to countMax: Int) -> Room {
+                guard count > countMax else { return self }
+                return Room(
+                    count: countMax, memoryBytes: memoryBytes / UInt64(count) * UInt64(countMax),
+                    millicores: millicores / count * countMax)
+            }
         }
 
         /// In the order in which the queue gave them.
         private(set) var waiting: Deque<Waiting> = []
         /// What those request.
         private(set) var requested = Room()
-        /// Those of the last `windowSeconds`, oldest first.
-        private var ends: Deque<End> = []
+        /// When short tasks ended, in the last `windowSeconds`, oldest first.
+        private var ends: Deque<Instant> = []
         /// What was given back would come again at once.
         private var pausedUntil: Instant?
 
@@ -46,23 +61,17 @@ extension NodeSupervisor {
         /// When the first of them has waited long enough.
         var nextDeadline: Instant? { waiting.first?.since.advanced(bySeconds: Self.waitSecondsMax) }
 
-        mutating func taskEnded(_ line: TaskLine, after seconds: Double, at now: Instant) {
+        mutating func taskEnded(after seconds: Double, at now: Instant) {
             guard seconds < Self.shortSeconds else { return }
             if ends.count >= Self.countMax * Self.horizonsPerWindow { ends.removeFirst() }
-            ends.append(End(at: now, line: line))
+            ends.append(now)
         }
 
-        /// The room that is likely to come free within the next hundredths of a second.
-        mutating func expectedRoom(at now: Instant) -> Room {
-            while let first = ends.first, first.at.advanced(bySeconds: Self.windowSeconds) < now { ends.removeFirst() }
-            if let pausedUntil, now < pausedUntil { return Room() }
-            var room = Room(count: ends.count / Self.horizonsPerWindow)
-            // Each was admitted, so no sum of a fifth of so few can overflow.
-            for end in ends where room.count > 0 {
-                room.memoryBytes &+= end.line.memoryBytes / UInt64(Self.horizonsPerWindow)
-                room.millicores &+= end.line.millicores / Self.horizonsPerWindow
-            }
-            return room
+        /// How many tasks are likely to end within the next hundredths of a second.
+        mutating func expectedCount(at now: Instant) -> Int {
+            while let first = ends.first, first.advanced(bySeconds: Self.windowSeconds) < now { ends.removeFirst() }
+            if let pausedUntil, now < pausedUntil { return 0 }
+            return ends.count / Self.horizonsPerWindow
         }
 
         /// Claims nothing ahead for a while.
@@ -70,22 +79,27 @@ extension NodeSupervisor {
 
         mutating func append(_ task: ClaimedTask, at now: Instant) {
             waiting.append(Waiting(task: task, since: now))
-            requested.count += 1
-            requested.memoryBytes &+= task.line.memoryBytes
-            requested.millicores &+= max(0, task.line.millicores)
+            requested.add(task.line)
         }
 
         mutating func remove(at index: Int) -> ClaimedTask {
             let task = waiting.remove(at: index).task
-            requested.count -= 1
-            requested.memoryBytes &-= task.line.memoryBytes
-            requested.millicores &-= max(0, task.line.millicores)
+            requested.subtract(task.line)
             return task
         }
     }
 
     /// Whether tasks wait here for the end of others. Then nothing is lost if the queue hears of an ending a moment later.
     public var hasTasksAhead: Bool { !ahead.waiting.isEmpty }
+
+    /// What tasks hold that may be among the next `count` to end: those that have not run for long.
+    func roomAboutToBeFree(_ count: Int, at now: Instant) -> ClaimAhead.Room {
+        var room = ClaimAhead.Room()
+        for task in tasks.values where count > 0 && now.seconds(since: task.begunAt) < ClaimAhead.shortSeconds {
+            room.add(task.task.line)
+        }
+        return room.limited(to: count)
+    }
 
     /// Begins what waited, in its order, as far as there is room now; what has waited too long, or will not begin here, goes back.
     /// Without a connection it cannot, and waits on for room.

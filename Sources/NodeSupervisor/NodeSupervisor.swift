@@ -195,7 +195,7 @@ public struct NodeSupervisor: Sendable {
         if task.state == .gone {
             taken.subtract(task.task.line)
             tasks.remove(at: index)
-            ahead.taskEnded(task.task.line, after: now.seconds(since: task.begunAt), at: now)
+            ahead.taskEnded(after: now.seconds(since: task.begunAt), at: now)
             admission.isWanted = true
         }
         if let report { send(report, into: &actions) }

@@ -19,9 +19,11 @@ struct BenchTests {
     static let measurements = [
         Small(
             words: "throughput --tasks 20 --slots 2 --rounds 1",
-            figures: ["1 slots: tasks", "2 slots: share of xargs", "2 slots: daemon CPU per task"]),
-        Small(words: "latency --tasks 3", figures: ["submit to the task's clock", "difference of the medians"]),
-        Small(words: "spawn --tasks 3", figures: ["posix_spawn of sh -c true", "added by a control group"]),
+            figures: ["2 slots: tasks", "2 slots: share of xargs", "2 slots: daemon CPU per task"]),
+        Small(
+            words: "latency --tasks 3",
+            figures: ["submit to the first instruction", "the first instruction: difference of the medians"]),
+        Small(words: "spawn --tasks 3", figures: ["posix_spawn of sh -c true", "added by a new control group"]),
         Small(
             words: "timeout --tasks 5 --processes 5",
             figures: ["over after the deadline", "a tree of 5 processes is gone after"]),

@@ -146,7 +146,8 @@ struct FleetTests {
             try await eventually("the orphans are gone") {
                 Set(fleet.scratch.tasks(with: "log.go")).isDisjoint(with: orphans)
             }
-            #expect(first.log.contains("cleared 2 task groups"), "\(first.log)")
+            // Two tasks, and perhaps the group in which a launch waited for the next.
+            #expect(first.log.contains(/cleared [23] task groups/), "\(first.log)")
             try release(fleet)
             try await fleet.untilFinished(2)
             #expect(started(fleet).count == 4)

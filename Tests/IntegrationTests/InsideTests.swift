@@ -22,9 +22,10 @@ struct InsideTests {
             let lines = try await fleet.distcomp("results", "--format", "jsonl").outputLines
             #expect(lines.count == 1)
             found = try jsonObject(String(try #require(lines.first)))
-            let groups = try fleet.scratch.taskGroups()
-            #expect(groups.isEmpty, "a group outlived its task")
+            let groups = try fleet.scratch.taskGroupsInUse()
+            #expect(groups.isEmpty, "what a task left outlived it")
             #expect(try await node.stop().status == 0)
+            #expect(try fleet.scratch.taskGroups().isEmpty)
         }
         return found
     }
@@ -55,6 +56,19 @@ struct InsideTests {
         #expect(status["SigBlk"] == "0000000000000000")
         #expect(status["SigIgn"] == "0000000000000000")
         #expect(status["Umask"] == "0022")
+    }
+
+    @Test("the daemon itself can pass on no capability but those its work needs")
+    func boundingSet() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a")
+            let status = text(of: "/proc/\(node.process)/status").split(separator: "\n")
+            let line = try #require(status.first { $0.hasPrefix("CapBnd:") })
+            let set = try #require(UInt64(line.dropFirst("CapBnd:".count).trimmingPrefix("\t"), radix: 16))
+            let needed = Capability.allCases.reduce(UInt64(0)) { $0 | 1 << UInt64($1.rawValue) }
+            #expect(set & ~needed == 0, "\(line)")
+            try await node.stop()
+        }
     }
 
     @Test("descriptors are 0, 1 and 2 only: nothing, and the two files of its output")
@@ -245,16 +259,20 @@ struct InsideTests {
             let node = try await fleet.startedNode("a", ["max_task_per_worker": "8"])
             try await fleet.submit((1...20).map { "shell:1:0:0:true \($0)" })
             try await fleet.untilFinished(20)
+            try await eventually("a launch waits") { fleet.scratch.waitingLaunches().count == 1 }
             let before = try descriptors(of: node)
             try await fleet.submit((21...220).map { "shell:1:0:0:true \($0)" })
             try await fleet.untilFinished(220)
             try await eventually("as many descriptors as before", "\(before)") {
                 try descriptors(of: node) <= before
             }
-            let children = text(of: "/proc/\(node.process)/task/\(node.process)/children")
-            #expect(children.isEmpty)
-            #expect(try fleet.scratch.taskGroups().isEmpty)
+            try await eventually("no child but the launch that waits for the next task") {
+                let children = text(of: "/proc/\(node.process)/task/\(node.process)/children")
+                return children.split(separator: " ").compactMap { pid_t($0) } == fleet.scratch.waitingLaunches()
+            }
+            #expect(try fleet.scratch.taskGroupsInUse().isEmpty)
             try await node.stop()
+            #expect(try fleet.scratch.taskGroups().isEmpty)
         }
     }
 

@@ -98,6 +98,22 @@ final class Scratch {
         }
     }
 
+    /// Those of them that are neither empty, and so wait for a task, nor hold no more than a launch that does.
+    func taskGroupsInUse() throws -> [String] {
+        try taskGroups().filter { group in
+            text(of: group + "/cgroup.procs").split(separator: "\n").contains { process in
+                !isWaitingLaunch(text(of: "/proc/\(process)/cmdline").replacing("\0", with: " "))
+            }
+        }
+    }
+
+    /// The launches that wait for a task.
+    func waitingLaunches() -> [pid_t] { processes().filter { isWaitingLaunch($0.command) }.map(\.process) }
+
+    private func isWaitingLaunch(_ command: String) -> Bool {
+        command.hasPrefix("distcomp-launch ") && command.contains(" -w ")
+    }
+
     // MARK: The end
 
     /// Nothing of this test is left but files.

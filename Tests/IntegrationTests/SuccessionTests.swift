@@ -1,5 +1,6 @@
 // A daemon replaced in place, under tasks that go on.
 
+import Foundation
 import Glibc
 import LinuxSystem
 import Testing
@@ -60,6 +61,32 @@ struct SuccessionTests {
             #expect(reasons.count { $0.contains("execve") } == 20, "\(reasons)")
             #expect(try fleet.count("failed_tasks") == 21)
             #expect(try await node.stop().status == 0)
+        }
+    }
+
+    @Test(
+        "a task in a group that held others is told without sums it cannot know, and no group is left for the next program",
+        .enabled(if: Host.isRoot, "needs root"))
+    func groupUsedBefore() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", keep.merging(["max_task_per_worker": "1"]) { $1 })
+            let gate = fleet.scratch.path + "/gate"
+            // So quickly after the others that it is launched in one of their groups, where groups are used again.
+            let line = "shell:1:0:0:600:until [ -e \(gate) ]; do sleep 0.02; done"
+            try await fleet.submit((1...40).map { "shell:2:0:0:true \($0)" } + [line])
+            try await eventually("it runs") { !fleet.scratch.processes(with: "until [ -e").isEmpty }
+            let number = try #require(try fleet.scratch.taskGroupsInUse().first?.split(separator: ".").dropLast().last)
+            try await replace(node)
+            #expect(!node.log.contains("cleared"), "\(node.log)")
+            try fleet.scratch.write("gate", "")
+            try await fleet.untilIdle()
+            let results = try await fleet.distcomp("results", "--format", "jsonl").outputLines
+            let last = try jsonObject(String(try #require(results.first { $0.contains("until") })))
+            #expect(last.string("cause") == "exit")
+            if number != "41", !number.hasPrefix("standby") {
+                #expect(last["cpu_seconds"] is NSNull && last["memory_peak_bytes"] is NSNull, "\(last)")
+            }
+            try await node.stop()
         }
     }
 

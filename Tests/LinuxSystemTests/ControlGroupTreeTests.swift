@@ -5,21 +5,7 @@ import Testing
 
 @testable import LinuxSystem
 
-private let mounts = try? ControlGroupMounts.current()
-
-/// Whether memory is on v1 while the v2 tree tracks processes: then adoption moves nobody, and trees can stand side by side.
-private let isHybrid = mounts.map { $0.unified != nil && $0.legacyMemory != nil } ?? false
-
-/// Whether our own group is the root of a v2 tree, where adoption can be undone.
-private let isAtRoot = mounts.map { $0.unified != nil && $0.unified == $0.unifiedMount } ?? false
-
-private let canAdopt =
-    Host.isRoot && (isHybrid || isAtRoot)
-    && [mounts?.unified, mounts?.legacyMemory].allSatisfy { $0.map(FileSystem.isWritable) ?? true }
-
-private let needs: Comment = "needs root, and control groups of our own that we may divide"
-
-@Suite("Control group tree", .serialized, .enabled(if: canAdopt, needs))
+@Suite("Control group tree", .serialized, .enabled(if: canAdopt, needsTree))
 struct ControlGroupTreeTests {
     private let bed: TreeBed
 
@@ -281,53 +267,5 @@ struct ControlGroupTreeTests {
             try? FileSystem.destination(ofLink: "/proc/self/fd/" + $0)
         }
         #expect(open.filter { $0.contains("/distcomp.\(bed.name)/tasks/many.") }.isEmpty)
-    }
-}
-
-/// A tree of one test, and a launcher into it; both are gone with the test, whatever came of it.
-private final class TreeBed {
-    let name: String
-    let tree: ControlGroupTree
-    private let bench: LaunchBench
-    private var count = 0
-
-    static let memoryBytesMax: UInt64 = 1 << 30
-
-    init() throws {
-        name = "test.\(Host.processIdentifier).\(String(randomUInt64(), radix: 36))"
-        bench = try LaunchBench(account: canLaunchAsNobody ? nobody : nil)
-        tree = try ControlGroupTree.adopt(name: name, memoryBytesMax: Self.memoryBytesMax)
-    }
-
-    deinit {
-        _ = try? tree.clearLeftovers()
-        tree.leave()
-    }
-
-    func group(_ limits: TaskLimits) throws -> TaskGroup {
-        count += 1
-        let group = TaskGroup(name: "\(count).task")
-        try tree.create(group, limits: limits)
-        return group
-    }
-
-    func start(_ words: [String], in group: TaskGroup) throws -> Int32 {
-        try bench.start(words, joining: try tree.joiningDescriptors(of: group))
-    }
-
-    /// A launch returns before its process has joined the group: until then it can be killed by its number only.
-    func startJoined(_ words: [String], in group: TaskGroup) throws -> Int32 {
-        let process = try start(words, in: group)
-        try waitUntil("process \(process) has joined \(group.name)") { try tree.processes(of: group).contains(process) }
-        return process
-    }
-
-    func run(_ words: [String], in group: TaskGroup) throws -> LaunchResult {
-        try bench.finish(try start(words, in: group))
-    }
-
-    func killAndRemove(_ group: TaskGroup) throws {
-        try tree.kill(group)
-        try waitUntil("\(group.name) is empty and removed") { try tree.remove(group) }
     }
 }

@@ -155,6 +155,15 @@ final class LaunchBench {
             standardError: errorOutput.raw, joining: groups)
     }
 
+    /// Has a launch that waits run `words`; the caller reaps it.
+    func begin(
+        _ words: [String], environment: [String] = standardEnvironment, on standby: StandbyLaunch
+    ) throws(SystemError) {
+        try standby.begin(
+            words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) }, standardOutput: output.raw,
+            standardError: errorOutput.raw)
+    }
+
     /// Starts `words` and waits for the end.
     func run(
         _ words: [String], environment: [String] = standardEnvironment, joining groups: [SharedDescriptor] = []

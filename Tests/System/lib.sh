@@ -89,8 +89,14 @@ for line in sys.stdin:
         print(result[sys.argv[1]])' "$1" "$2"
 }
 
-# groups: the control groups of tasks that there are.
-groups() { find /sys/fs/cgroup -path '*distcomp.*/tasks/*' -type d 2>/dev/null; }
+# groups: the control groups of tasks that there are, but for the one in which a launch waits for a task.
+groups() {
+  local group process
+  find /sys/fs/cgroup -path '*distcomp.*/tasks/*' -type d 2>/dev/null | while read -r group; do
+    process=$(head -1 "$group/cgroup.procs" 2>/dev/null)
+    [[ $(tr '\0' ' ' 2>/dev/null < "/proc/$process/cmdline") =~ ^distcomp-launch.*\ -w\  ]] || echo "$group"
+  done
+}
 
 # group_of PATTERN: waits for a task's group to hold a process whose command line matches, and prints its path.
 group_of() {

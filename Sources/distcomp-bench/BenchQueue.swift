@@ -9,8 +9,9 @@ final class BenchQueue {
     let keys = QueueKeys()
     let redis: BenchRedis
 
-    init(in place: String) throws {
-        redis = try BenchRedis(in: FileSystem.makeTemporaryDirectory(place + "/queue-"), isDurable: false)
+    init(in place: String, listensOnPort: Bool = false) throws {
+        redis = try BenchRedis(
+            in: FileSystem.makeTemporaryDirectory(place + "/queue-"), isDurable: false, listensOnPort: listensOnPort)
     }
 
     private static let node = NodeDescription(memoryBytes: 1 << 42, millicores: 4_096_000)

@@ -7,6 +7,8 @@ import TaskQueue
 final class BenchRedis {
     let client: BlockingRedisClient
     let socketPath: String
+    /// On the loopback address; 0 when it does not listen there.
+    let port: UInt16
     private let directory: String
     private let process: Int32
 
@@ -14,18 +16,28 @@ final class BenchRedis {
     ///   - directory: where its files go. They stay: ext4 looks for new inodes past those deleted in the last minute, so a
     ///     clean-up between two measurements would slow the second.
     ///   - isDurable: whether it keeps an append-only file.
-    init(in directory: String, isDurable: Bool) throws {
+    ///   - listensOnPort: whether it can be reached by TCP as well.
+    init(in directory: String, isDurable: Bool, listensOnPort: Bool = false) throws {
         self.directory = directory
+        // Below those that the system gives to clients. One in use ends the measurement, with Redis's word for it.
+        port = listensOnPort ? UInt16.random(in: 20_000..<32_000) : 0
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let words = [
-            "redis-server", "--port", "0", "--dir", directory, "--unixsocket", "redis.sock", "--save", "",
+            "redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory, "--unixsocket",
+            "redis.sock", "--save", "",
             "--maxclients", "2000", "--appendonly", isDurable ? "yes" : "no",
         ]
-        process = try startServant(words, descriptors: [null.raw, null.raw, null.raw])
+        let log = try OwnedDescriptor.open(directory + "/redis.log", [.writeOnly, .create, .append], mode: 0o644)
+        let process = try startServant(words, descriptors: [null.raw, log.raw, log.raw])
+        self.process = process
         let path = directory + "/redis.sock"
         socketPath = path
         client = try waited("redis-server") {
-            try? BlockingRedisClient(RedisEndpoint(unixPath: path), options: Self.options)
+            guard try ChildProcesses.endingIfEnded(process) == nil else {
+                throw BenchError(
+                    description: "redis-server does not start: \(try FileSystem.text(of: directory + "/redis.log"))")
+            }
+            return try? BlockingRedisClient(RedisEndpoint(unixPath: path), options: Self.options)
         }
     }
 

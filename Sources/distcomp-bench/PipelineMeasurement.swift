@@ -1,7 +1,8 @@
-// Why tasks are handed out by scripts: the same lines put in and taken out by one command at a time, as the old manager and
-// worker did, by the same commands sent together, and by our scripts.
+// Why tasks are handed out by scripts: the same lines put in and taken out as the old manager and worker did, by the same commands
+// sent one at a time and together by us, and by our scripts.
 
 import ArgumentParser
+import LinuxSystem
 import RedisClient
 import TaskModel
 import TaskQueue
@@ -11,41 +12,50 @@ struct PipelineMeasurement: Measurement {
         commandName: "pipeline", abstract: "Queue work by single calls, pipelined, and by our scripts.")
 
     @Option(help: "How many lines are put in and taken out.")
-    var tasks = 10_000
+    var tasks = 1000
+
+    @Option(help: "How often each way is gone; medians are printed.")
+    var rounds = 9
 
     @OptionGroup var output: OutputOptions
 
-    var amounts: [Int] { [tasks] }
+    var amounts: [Int] { [tasks, rounds] }
 
     func measure(in place: String, _ figures: FigureTable) throws {
         let work = QueueWork(
-            queue: try BenchQueue(in: place),
-            lines: try (0..<tasks).map { try TaskLine(parsing: "shell:1:0:0:echo \($0)") })
+            queue: try BenchQueue(in: place, listensOnPort: true),
+            lines: try (0..<tasks).map { try TaskLine(parsing: "shell:1:0:0:echo \($0)") }, place: place)
         try compare(
             [
-                ("put in by an HSETNX a call", work.putInOneByOne),
-                ("put in by pipelined HSETNX", work.putInPipelined),
-                ("put in by our script, \(SubmitTasks.linesMax) a call", work.submit),
+                ("put in the old way, an HSETNX a call", { try OldClient.run("put", work) }),
+                ("put in by us, an HSETNX a call", timed(work.putInOneByOne)),
+                ("put in by pipelined HSETNX", timed(work.putInPipelined)),
+                ("put in by our script, \(SubmitTasks.linesMax) a call", timed(work.submit)),
             ], after: work.empty, figures)
         try compare(
             [
-                ("taken by an HDEL and an HSET, a call each", work.takeOneByOne),
-                ("taken by pipelined HDEL and HSET", work.takePipelined),
-                ("taken by our claim, 1 a call", { try work.claim(atOnce: 1) }),
-                ("taken by our claim, 16 a call", { try work.claim(atOnce: 16) }),
-                ("taken by our claim, 128 a call", { try work.claim(atOnce: 128) }),
+                ("taken the old way, an HDEL and an HSET, a call each", { try OldClient.run("take", work) }),
+                ("taken by us, an HDEL and an HSET, a call each", timed(work.takeOneByOne)),
+                ("taken by pipelined HDEL and HSET", timed(work.takePipelined)),
+                ("taken by our claim, 1 a call", timed { try work.claim(atOnce: 1) }),
+                ("taken by our claim, 16 a call", timed { try work.claim(atOnce: 16) }),
+                ("taken by our claim, 128 a call", timed { try work.claim(atOnce: 128) }),
             ], after: work.fill, figures)
     }
 
-    /// Each way in turn, three times over, with its ratio to the first; `prepare` is not counted.
+    private func timed(_ work: @escaping () throws -> Void) -> () throws -> Double {
+        { try seconds { try work() } }
+    }
+
+    /// Each way in turn, round after round, with its ratio to the first; `prepare` is not counted.
     private func compare(
-        _ ways: [(name: String, work: () throws -> Void)], after prepare: () throws -> Void, _ figures: FigureTable
+        _ ways: [(name: String, work: () throws -> Double)], after prepare: () throws -> Void, _ figures: FigureTable
     ) throws {
         var rates = ways.map { _ in [Double]() }
-        for _ in 0..<3 {
+        for _ in 0..<rounds {
             for (index, way) in ways.enumerated() {
                 try prepare()
-                rates[index].append(Double(tasks) / (try seconds { try way.work() }))
+                rates[index].append(Double(tasks) / (try way.work()))
             }
         }
         for (way, own) in zip(ways, rates) {
@@ -55,10 +65,61 @@ struct PipelineMeasurement: Measurement {
     }
 }
 
+/// The old system's client: Python, one command after the other over TCP, as its conf.json says. Without redis-py, which it used and
+/// which takes half as long again; it makes its commands by hand.
+private enum OldClient {
+    private static let program = """
+        import socket, sys, time
+
+        port, way, count, todo, doing = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def call(*words):
+            parts = [b"*%d\\r\\n" % len(words)]
+            for word in words:
+                text = word.encode()
+                parts.append(b"$%d\\r\\n%s\\r\\n" % (len(text), text))
+            connection.sendall(b"".join(parts))
+            if connection.recv(100) != b":1\\r\\n":
+                sys.exit("an unexpected reply")
+
+        lines = [f"shell:1:0:0:echo {number}" for number in range(count)]
+        start = time.perf_counter()
+        for line in lines:
+            if way == "put":
+                call("HSETNX", todo, line, "")
+            else:
+                call("HDEL", todo, line)
+                call("HSET", doing, line, "n")
+        print(time.perf_counter() - start)
+        """
+
+    /// The seconds that its commands took.
+    static func run(_ way: String, _ work: QueueWork) throws -> Double {
+        let directory = try FileSystem.makeTemporaryDirectory(work.place + "/old-")
+        let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
+        let output = try OwnedDescriptor.open(directory + "/output", [.readWrite, .create], mode: 0o600)
+        let words = [
+            "python3", "-c", program, "\(work.queue.redis.port)", way, "\(work.lines.count)", work.queue.keys.todo,
+            work.queue.keys.inProgress,
+        ]
+        let process = try ChildProcesses.start("/usr/bin/env", words, descriptors: [null.raw, output.raw, 2])
+        guard try ChildProcesses.wait(for: process) == .exit(code: 0) else {
+            throw BenchError(description: "the old client, a Python program, failed")
+        }
+        let text = try FileSystem.text(of: directory + "/output")
+        guard let seconds = Double(text) else { throw BenchError(description: "the old client told no time: \(text)") }
+        return seconds
+    }
+}
+
 /// One way each to put all lines into a queue, or to take them out.
 private struct QueueWork {
     let queue: BenchQueue
     let lines: [TaskLine]
+    /// For files.
+    let place: String
 
     func empty() throws { _ = try queue.redis.command("FLUSHALL") }
 

@@ -58,6 +58,8 @@ public final class ControlGroupTree {
     /// Whether a group that a task has left may be used again: not where tasks may change it, as they may where they run as
     /// the user whose it is.
     public var reusesGroups = false
+    /// The groups that may be used again, as long as nothing happens to them that forbids it.
+    var reusableLimits: [TaskGroup: TaskLimits] = [:]
     var openGroups: [TaskGroup: OpenGroup] = [:]
     /// Those of them that wait for a task, the one used last at the end.
     var spareGroups: [TaskGroup] = []

@@ -4,7 +4,7 @@
 // Its next task must not fare otherwise than in a new one. What earlier tasks used is subtracted; memory.peak is set back, and where
 // the kernel cannot do that no group is used twice. Nor is one that was killed (some kernels kill whatever is born there later), in
 // which the out-of-memory killer was, that still holds a process, or that holds more than a little memory: pages of files that
-// earlier tasks wrote count against it.
+// earlier tasks wrote count against it. Nor one with a quota of processor time, of which an earlier task may have used a part.
 
 import CLinux
 import Glibc
@@ -17,7 +17,7 @@ extension ControlGroupTree {
 
     /// An empty group with these limits: one used before, or a new one of that name.
     public func prepareGroup(named name: String, limits: TaskLimits) throws(SystemError) -> TaskGroup {
-        if let index = spareGroups.lastIndex(where: { openGroups[$0]?.limits == limits }) {
+        if let index = spareGroups.lastIndex(where: { reusableLimits[$0] == limits }) {
             let group = spareGroups.remove(at: index)
             if let open = openGroups[group], open.resetPeak() {
                 open.wasUsed = true
@@ -27,31 +27,38 @@ extension ControlGroupTree {
         }
         let group = TaskGroup(name: name)
         try create(group, limits: limits)
-        if reusesGroups { keepOpen(group, limits) }
+        if reusesGroups, limits.processorQuotaMillicores == nil { reusableLimits[group] = limits }
         return group
-    }
-
-    private func keepOpen(_ group: TaskGroup, _ limits: TaskLimits) {
-        if openGroups.count >= Self.openGroupsMax, !spareGroups.isEmpty { removeSpare(spareGroups.removeFirst()) }
-        guard openGroups.count < Self.openGroupsMax else { return }
-        // Without descriptors to spare it is read and removed as any other.
-        guard let open = try? OpenGroup(group, limits, of: self) else { return }
-        if open.resetPeak() { openGroups[group] = open } else { reusesGroups = false }
     }
 
     /// Keeps the group for another task, or removes it; false while processes, or dying ones, are still in it. To be called
     /// after `usage(of:)`, with what it said.
     public func retire(_ group: TaskGroup, after usage: TaskGroupUsage) throws(SystemError) -> Bool {
-        if reusesGroups, let open = openGroups[group], usage.oomKills ?? 0 == 0,
-            open.isAsNew(leftBytesMax: Self.leftBytesMax)
+        if let limits = reusableLimits[group], usage.oomKills ?? 0 == 0, let open = opened(group),
+            open.isAsNew(leftBytesMax: min(Self.leftBytesMax, (limits.memoryBytesMax ?? .max) / 64))
         {
             open.countAnew()
             spareGroups.append(group)
             return true
         }
-        guard try remove(group) else { return false }
-        openGroups[group] = nil
-        return true
+        return try remove(group)
+    }
+
+    /// With its control files open, if it is one of few enough, and has just been read.
+    private func opened(_ group: TaskGroup) -> OpenGroup? {
+        if let open = openGroups[group] { return open }
+        if openGroups.count >= Self.openGroupsMax, !spareGroups.isEmpty { removeSpare(spareGroups.removeFirst()) }
+        // Without descriptors to spare it is removed as any other.
+        guard openGroups.count < Self.openGroupsMax, let open = try? OpenGroup(group, of: self),
+            let usage = try? open.usage(), usage.oomKills ?? 0 == 0
+        else { return nil }
+        guard open.resetPeak() else {
+            reusesGroups = false
+            reusableLimits = [:]
+            return nil
+        }
+        openGroups[group] = open
+        return open
     }
 
     /// Removes the groups that have waited in vain since this was last called: to be called now and then.
@@ -70,7 +77,6 @@ extension ControlGroupTree {
     }
 
     private func removeSpare(_ group: TaskGroup) {
-        openGroups[group] = nil
         _ = try? remove(group)  // What stays is empty, and cleared at the next start.
     }
 }
@@ -78,13 +84,10 @@ extension ControlGroupTree {
 /// A group whose control files are open.
 final class OpenGroup {
     let group: TaskGroup
-    let limits: TaskLimits
     /// Its directory in the v2 tree.
     let birthplace: SharedDescriptor
     /// What a process joins it by, the v2 tree's first.
     let joining: [SharedDescriptor]
-    /// Set when KILL went to all of it.
-    var wasKilled = false
     /// Whether a task has had it since somebody last looked.
     var wasUsed = true
     private let events: SharedDescriptor
@@ -99,7 +102,7 @@ final class OpenGroup {
     private var wasEmpty = false
 
     /// - Throws: when a file that is there cannot be opened: without it, an end for want of memory could be told as another.
-    init(_ group: TaskGroup, _ limits: TaskLimits, of tree: ControlGroupTree) throws(SystemError) {
+    init(_ group: TaskGroup, of tree: ControlGroupTree) throws(SystemError) {
         let (memory, files) =
             if let legacyMemory = tree.legacyMemory {
                 (
@@ -125,7 +128,6 @@ final class OpenGroup {
             }
         }
         self.group = group
-        self.limits = limits
         joining = try tree.joiningDescriptors(of: group)
         birthplace = try tree.birthplace(of: group)
         events = try open("cgroup.events", in: tree.unified)
@@ -181,7 +183,7 @@ final class OpenGroup {
 
     /// Whether the next task would find it as its first one did.
     func isAsNew(leftBytesMax: UInt64) -> Bool {
-        guard !wasKilled, wasEmpty, let now = try? text(of: memoryNow), let left = UInt64(now) else { return false }
-        return left <= min(leftBytesMax, (limits.memoryBytesMax ?? .max) / 64)
+        guard wasEmpty, let now = try? text(of: memoryNow), let left = UInt64(now) else { return false }
+        return left <= leftBytesMax
     }
 }

@@ -5,41 +5,44 @@
 import CLinux
 import Glibc
 
+/// What a launch that waits is to run, in the form in which it is told.
+public struct LaunchOrder {
+    /// What one message holds: `order_bytes_max` of distcomp-launch.
+    static let bytesMax = 65_536
+
+    fileprivate let message: [UInt8]
+
+    /// nil when it is too long for one message, or holds a NUL byte: then it is to be launched anew, or refused as others are.
+    public init?(_ arguments: [[UInt8]], environment: [[UInt8]]) {
+        guard !arguments.isEmpty else { return nil }
+        var message = withUnsafeBytes(of: UInt32(truncatingIfNeeded: arguments.count)) { Array($0) }
+        for string in arguments + environment {
+            guard message.count + string.count < Self.bytesMax, !string.contains(0) else { return nil }
+            message += string
+            message.append(0)
+        }
+        self.message = message
+    }
+}
+
 /// A distcomp-launch that waits in its group for a task. When this goes, and it was told nothing, so does it.
 public final class StandbyLaunch {
     /// Its process, to be reaped by the caller; the task's, once it has begun.
     public let process: Int32
-    private let order: OwnedDescriptor
+    private let socket: OwnedDescriptor
 
-    /// What one message holds: `order_bytes_max` of distcomp-launch.
-    static let orderBytesMax = 65_536
-
-    init(process: Int32, order: consuming OwnedDescriptor) {
+    init(process: Int32, socket: consuming OwnedDescriptor) {
         self.process = process
-        self.order = order
+        self.socket = socket
     }
 
-    /// Has it run `arguments`. As with `ProcessLauncher.launch`, a failure of its own steps shows in `failures()`.
+    /// Has it begin the task. As with `ProcessLauncher.launch`, a failure of its own steps shows in `failures()`.
     ///
-    /// - Throws: E2BIG for a command that is better launched anew, ECONNRESET or EPIPE when the process has ended; nothing was begun.
-    public func begin(
-        _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32
-    ) throws(SystemError) {
-        let strings = arguments + environment
-        guard !arguments.isEmpty, !strings.contains(where: { $0.contains(0) }) else { throw refusal(EINVAL) }
-        var message = withUnsafeBytes(of: UInt32(truncatingIfNeeded: arguments.count)) { Array($0) }
-        for string in strings {
-            guard message.count + string.count < Self.orderBytesMax else { throw refusal(E2BIG) }
-            message += string
-            message.append(0)
-        }
-        let streams = [standardOutput, standardError]
-        let sent = clinux_send_with_descriptors(order.raw, message, message.count, streams, Int32(streams.count))
+    /// - Throws: EPIPE or ECONNRESET when the process has ended; nothing was begun.
+    public func begin(_ order: LaunchOrder, standardOutput: Int32, standardError: Int32) throws(SystemError) {
+        let (message, streams) = (order.message, [standardOutput, standardError])
+        let sent = clinux_send_with_descriptors(socket.raw, message, message.count, streams, Int32(streams.count))
         guard sent == message.count else { throw .last("sendmsg", "distcomp-launch \(process)") }
-    }
-
-    private func refusal(_ code: Int32) -> SystemError {
-        SystemError(call: "sendmsg", subject: "distcomp-launch \(process)", code: code)
     }
 }
 
@@ -55,6 +58,6 @@ extension ProcessLauncher {
         let process = try start(
             ["-w", "-c", String(groups.count)], standardOutput: nil, standardError: nil,
             also: groups.map(\.raw) + [theirs.raw], bornIn: birthplace)
-        return StandbyLaunch(process: process, order: ours)
+        return StandbyLaunch(process: process, socket: ours)
     }
 }

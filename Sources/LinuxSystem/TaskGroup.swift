@@ -53,7 +53,7 @@ public struct TaskGroupUsage: Equatable, Sendable {
 }
 
 extension ControlGroupTree {
-    /// Makes the group and writes every limit, before any process exists. On any refusal nothing is left behind.
+    /// Makes the group and writes every limit. On any refusal nothing is left behind.
     public func create(_ group: TaskGroup, limits: TaskLimits) throws(SystemError) {
         guard FileSystem.isPlainName(group.name) else {
             throw SystemError(call: "mkdir", subject: "tasks/\(group.name)", code: EINVAL)
@@ -73,7 +73,8 @@ extension ControlGroupTree {
         }
     }
 
-    /// Writes every limit. For a group that has none yet: a lower one may be refused, and an absent one lifts none.
+    /// Writes every limit, before the first instruction of a task. For a group that has none yet: a lower one may be refused, and
+    /// an absent one lifts none.
     public func setLimits(_ limits: TaskLimits, of group: TaskGroup) throws(SystemError) {
         try setMemory(limits, of: group)
         try setProcesses(limits, of: group)
@@ -156,7 +157,7 @@ extension ControlGroupTree {
 
     /// Kills every process of the group at once, those being born included (cgroup.kill); the group is not used again.
     public func kill(_ group: TaskGroup) throws(SystemError) {
-        openGroups[group]?.wasKilled = true
+        reusableLimits[group] = nil
         do {
             try write("1", to: "cgroup.kill", of: group, in: unified)
         } catch  where error.code == ENOENT {
@@ -202,7 +203,9 @@ extension ControlGroupTree {
 
     /// Removes the group from every hierarchy; false while processes, or dying ones, are still in it.
     public func remove(_ group: TaskGroup) throws(SystemError) -> Bool {
+        reusableLimits[group] = nil
         for tasks in hierarchies where try !removeGroup(group.name, from: tasks) { return false }
+        openGroups[group] = nil
         return true
     }
 

@@ -95,7 +95,8 @@ extension NodeSupervisor {
     /// What tasks hold that may be among the next `count` to end: those that have not run for long.
     func roomAboutToBeFree(_ count: Int, at now: Instant) -> ClaimAhead.Room {
         var room = ClaimAhead.Room()
-        for task in tasks.values where count > 0 && now.seconds(since: task.begunAt) < ClaimAhead.shortSeconds {
+        guard count > 0 else { return room }
+        for task in tasks.values where now.seconds(since: task.begunAt) < ClaimAhead.shortSeconds {
             room.add(task.task.line)
         }
         return room.limited(to: count)

@@ -23,17 +23,23 @@ struct LatencyMeasurement: Measurement {
     /// A command that tells the time as soon as it runs.
     private struct Clock {
         let name: String
+        /// The command of a task.
+        let command: String
+        /// The same without us.
         let words: [String]
     }
 
     /// In turn with the same command started by nobody but us: what its own start takes is in both.
     func measure(in place: String, _ figures: FigureTable) throws {
+        let clock = try program("distcomp-bench-clock")
+        // bash 5 knows the time without starting a program.
+        let script = "exec bash -c 'echo $EPOCHREALTIME'"
         let clocks = [
-            Clock(name: "the first instruction", words: [try program("distcomp-bench-clock")]),
-            // bash 5 knows the time without starting a program.
-            Clock(name: "a script in sh, then bash", words: ["sh", "-c", "exec bash -c 'echo $EPOCHREALTIME'"]),
+            Clock(name: "the first instruction", command: clock, words: [clock]),
+            Clock(name: "a script in sh, then bash", command: script, words: ["/bin/sh", "-c", script]),
         ]
         let node = try BenchNode(in: place, settings: #""max_task_per_worker": 2"#)
+        var endedCount = 0
         for clock in clocks {
             var submitted: [Double] = []
             var spawned: [Double] = []
@@ -41,7 +47,8 @@ struct LatencyMeasurement: Measurement {
                 pause(milliseconds: UInt32(clamping: idleMilliseconds))
                 spawned.append(try spawnedMilliseconds(clock, outputPath: place + "/clock"))
                 pause(milliseconds: UInt32(clamping: idleMilliseconds))
-                submitted.append(try submittedMilliseconds(clock, number, node))
+                endedCount += 1
+                submitted.append(try submittedMilliseconds(clock, number, node, endedCount: endedCount))
             }
             let (ours, bare) = (Spread(submitted), Spread(spawned))
             figures.add("submit to \(clock.name)", ours, "ms")
@@ -50,15 +57,15 @@ struct LatencyMeasurement: Measurement {
         }
     }
 
-    private func submittedMilliseconds(_ clock: Clock, _ number: Int, _ node: BenchNode) throws -> Double {
-        let words = clock.words.map { word in word.contains(" ") ? "\"\(word.replacing("$", with: "\\$"))\"" : word }
+    private func submittedMilliseconds(
+        _ clock: Clock, _ number: Int, _ node: BenchNode, endedCount: Int
+    ) throws -> Double {
         // The number makes each a task of its own, and is an argument that is not looked at.
-        let line = "shell:1:0:0:60:" + (words + ["\(number)"]).joined(separator: " ")
-        let before = try node.counts().finished
+        let line = "shell:1:0:0:60:\(clock.command) \(number)"
         let start = SystemClock.wallNanoseconds()
         try node.submit([line])
         pause(milliseconds: 10)  // Our questions shall not keep Redis busy meanwhile.
-        try node.waitUntil { $0.finished + $0.failed == before + 1 }
+        try node.waitUntil { $0.finished + $0.failed == endedCount }
         let value = FinishedValue(parsing: try node.redis.command("HGET", node.keys.finished, line).bytes ?? [])
         return try milliseconds(from: start, toClockIn: String(decoding: value.standardOutputJSON, as: UTF8.self))
     }
@@ -68,8 +75,7 @@ struct LatencyMeasurement: Measurement {
         let file = try OwnedDescriptor.open(outputPath, [.readWrite, .create, .truncate], mode: 0o600)
         let start = SystemClock.wallNanoseconds()
         let process = try ChildProcesses.start(
-            clock.words[0] == "sh" ? "/bin/sh" : clock.words[0], Array(clock.words.dropFirst()),
-            descriptors: [null.raw, file.raw, null.raw])
+            clock.words[0], Array(clock.words.dropFirst()), descriptors: [null.raw, file.raw, null.raw])
         _ = try ChildProcesses.wait(for: process)
         return try milliseconds(from: start, toClockIn: try FileSystem.text(of: outputPath))
     }

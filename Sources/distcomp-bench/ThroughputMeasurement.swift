@@ -11,9 +11,6 @@ struct ThroughputMeasurement: Measurement {
     @Option(help: "How many tasks at each number of slots.")
     var tasks = 1000
 
-    @Option(help: "What a task runs; it is given a number as its last argument.")
-    var command = "true"
-
     @Option(
         parsing: .upToNextOption, help: "How many tasks the node runs at a time, in one measurement after the other.")
     var slots = [1, 2, 4, 8, 16, 32, 64]
@@ -49,7 +46,7 @@ struct ThroughputMeasurement: Measurement {
         let node = try BenchNode(in: place, settings: #""max_task_per_worker": \#(slots)"#)
         let before = try node.daemonCPUSeconds()
         let took = try seconds {
-            try node.submit((0..<tasks).map { "shell:1:0:0:\(command) \(round)\($0)" })
+            try node.submit((0..<tasks).map { "shell:1:0:0:true \(round) \($0)" })
             try node.waitUntil { $0.finished + $0.failed == tasks }
         }
         let busy = try node.daemonCPUSeconds() - before

@@ -392,8 +392,8 @@ int main(int argc, char **argv) {
     if (fcntl(status_descriptor, F_SETFD, FD_CLOEXEC) != 0) _exit(125);
     read_options(argc, argv);
     join_control_groups();
-    char **arguments = request.stands_by ? stand_by(first_group_descriptor + request.group_descriptors) : argv + optind;
     check(step_setsid, setsid() >= 0);
+    char **arguments = request.stands_by ? stand_by(first_group_descriptor + request.group_descriptors) : argv + optind;
     reset_signals();
     reset_oom_score();
     set_limits();

@@ -88,7 +88,7 @@ final class Daemon {
     /// Runs until a stop was asked for and everything is reported.
     func runUntilStopped() throws(StartFailure) {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
-        defer { runner.launchNoMore() }
+        defer { runner.clearPreparations() }
         do throws(SystemError) {
             // The signals of tasks that ended may have gone to the program before this one.
             if isSuccessor { decide(runner.reapEnded()) }
@@ -212,9 +212,14 @@ final class Daemon {
                 launches.removeFirst()
                 log.debug("launching", metadata: ["task": "\(next.task.line.text)", "attempt": "\(next.task.attempt)"])
                 decide([runner.launch(next.number, next.task)])
-                standbyDueNanoseconds = SystemClock.bootNanoseconds() + Self.standbyPauseNanoseconds
+                standBySoon()
             }
         }
+    }
+
+    /// Has a launch made ready, unless another is made before.
+    func standBySoon() {
+        if runner.canStandBy { standbyDueNanoseconds = SystemClock.bootNanoseconds() + Self.standbyPauseNanoseconds }
     }
 
     private func standBy() {
@@ -224,7 +229,7 @@ final class Daemon {
         do {
             try runner.standBy()
         } catch {
-            log.info("\(error); no launch is made ready ahead of need, tasks are launched when they come")
+            log.info("\(error); no launch is made ready now, the next task is launched when it comes")
         }
     }
 

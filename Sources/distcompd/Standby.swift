@@ -3,15 +3,24 @@
 
 import LinuxSystem
 
-/// At most one launch that waits for a task, in a group of its own without limits, which that task's are then written to.
+/// At most one launch that waits for a task, in a group of its own without limits, to which that task's are then written.
 final class Standby {
+    private struct Waiting {
+        let launch: StandbyLaunch
+        let group: TaskGroup
+    }
+
     private let groups: ControlGroupTree
     private let launcher: ProcessLauncher
     private let life: String
-    private var waiting: (launch: StandbyLaunch, group: TaskGroup)?
+    private var waiting: Waiting?
+    /// The groups of those that were killed and not reaped yet.
+    private var dismissed: [Int32: TaskGroup] = [:]
     private var count = 0
-    /// One that went wrong would go wrong again, every time the node is quiet: then tasks are launched when they come.
-    private var works = true
+    private var deathCount = 0
+
+    /// So many that ended without a task, one after the other, are taken for a sign that all would.
+    private static let deathCountMax = 3
 
     init(groups: ControlGroupTree, launcher: ProcessLauncher, life: String) {
         self.groups = groups
@@ -19,59 +28,66 @@ final class Standby {
         self.life = life
     }
 
-    /// The process that waits.
-    var process: Int32? { waiting?.launch.process }
+    /// False once there is no sense in trying: then tasks are launched when they come.
+    var isOfUse: Bool { deathCount < Self.deathCountMax }
 
     /// Makes a launch ready unless one is.
     func makeReady(spawnsInGroup: Bool) throws(SystemError) {
-        guard works, waiting == nil else { return }
+        guard isOfUse, waiting == nil else { return }
         count += 1
         let group = TaskGroup(name: "\(life).standby-\(count)")
         do throws(SystemError) {
             try groups.create(group, limits: TaskLimits())
-            waiting = (
-                try launcher.standBy(
-                    joining: groups.joiningDescriptors(of: group, exceptUnified: spawnsInGroup),
-                    bornIn: spawnsInGroup ? groups.birthplace(of: group) : nil), group
-            )
+            let launch = try launcher.standBy(
+                joining: groups.joiningDescriptors(of: group, exceptUnified: spawnsInGroup),
+                bornIn: spawnsInGroup ? groups.birthplace(of: group) : nil)
+            waiting = Waiting(launch: launch, group: group)
         } catch {
-            works = false
             _ = try? groups.remove(group)  // The first refusal is the one to tell.
             throw error
         }
     }
 
-    /// Has the launch that waits run `command`; nil when none does, or it will not: then the task is to be launched anew.
+    /// Has the launch that waits run `command`; nil when none does, or it cannot: then the task is to be launched anew, which also
+    /// tells what is wrong if it still is.
     func begin(
         _ command: [[UInt8]], environment: [[UInt8]], output: TaskOutput, limits: TaskLimits
     ) -> (process: Int32, group: TaskGroup)? {
-        guard let (launch, group) = waiting else { return nil }
+        guard let waiting, let order = LaunchOrder(command, environment: environment) else { return nil }
+        self.waiting = nil
         do throws(SystemError) {
-            try groups.setLimits(limits, of: group)
-            try launch.begin(
-                command, environment: environment, standardOutput: output.standardOutput.raw,
-                standardError: output.standardError.raw)
+            try groups.setLimits(limits, of: waiting.group)
+            try waiting.launch.begin(
+                order, standardOutput: output.standardOutput.raw, standardError: output.standardError.raw)
         } catch {
-            dismiss()  // Whatever the reason is, the other way meets it too, or does not.
+            // Not waited for: it may be in the middle of joining its group.
+            ChildProcesses.kill(process: waiting.launch.process)
+            dismissed[waiting.launch.process] = waiting.group
             return nil
         }
-        waiting = nil
-        return (launch.process, group)
+        deathCount = 0
+        return (waiting.launch.process, waiting.group)
     }
 
-    /// The launch that waited has ended, and was reaped.
-    func ended() {
-        works = false
-        if let waiting { _ = try? groups.remove(waiting.group) }  // What stays is empty, and cleared at the next start.
-        waiting = nil
+    /// Whether a process that was reaped was a launch without a task; then nothing of it remains.
+    func hasEnded(_ process: Int32) -> Bool {
+        if let group = dismissed.removeValue(forKey: process) {
+            _ = try? groups.remove(group)  // What stays is empty, and cleared at the next start.
+            return true
+        }
+        guard let waiting, waiting.launch.process == process else { return false }
+        deathCount += 1
+        self.waiting = nil
+        _ = try? groups.remove(waiting.group)
+        return true
     }
 
-    /// Ends the launch that waits, and waits for that: it does nothing, so it is over at once.
+    /// Ends the launch that waits, and waits for that, which may take as long as joining a group does.
     func dismiss() {
-        guard let (launch, group) = waiting else { return }
-        waiting = nil
-        ChildProcesses.kill(process: launch.process)
-        _ = try? ChildProcesses.wait(for: launch.process)
-        _ = try? groups.remove(group)
+        guard let waiting else { return }
+        self.waiting = nil
+        ChildProcesses.kill(process: waiting.launch.process)
+        _ = try? ChildProcesses.wait(for: waiting.launch.process)
+        _ = try? groups.remove(waiting.group)
     }
 }

@@ -71,7 +71,7 @@ func makeRunner(
         let runner = TaskRunner(
             groups: groups, launcher: launcher,
             outputs: try OutputDirectory(path: configuration.resultDirectory, account: node.account),
-            settings: TaskSettings(node))
+            settings: TaskSettings(node), log: node.log)
         for task in handover?.running ?? [] { try runner.inherit(task) }
         return runner
     }

@@ -49,6 +49,7 @@ extension Daemon {
 
     private func abandonSuccession(_ reason: String) -> [Event] {
         succession = .none
+        standBySoon()
         log.error("not replaced: \(reason); this program goes on with the settings it has")
         services.notify("READY=1")
         return [.resume]
@@ -67,7 +68,7 @@ extension Daemon {
             estate: estate, running: runner.running(of: estate.tasks.map(\.number)),
             incarnation: queue.incarnationText, lock: node.lock.raw, statusPipe: runner.statusPipe,
             taskDescriptorsMax: node.taskDescriptorsMax, doneCount: done, failedCount: failed)
-        runner.launchNoMore()
+        runner.clearPreparations()
         services.notify("RELOADING=1", "MONOTONIC_USEC=\(SystemClock.monotonicNanoseconds() / 1000)")
         try Succession.execute(
             node.programPath, environment: Host.environment + services.takenVariables, inheritance: handover.bytes,

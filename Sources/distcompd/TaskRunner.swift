@@ -2,6 +2,7 @@
 // answers with what came of it; it decides nothing itself.
 
 import LinuxSystem
+import Logging
 import NodeSupervisor
 import TaskModel
 
@@ -28,6 +29,7 @@ final class TaskRunner {
     /// How many bytes of a failed task's standard error go into its record.
     private static let errorTailBytesMax = 2048
 
+    private let log: Logger
     private let groups: ControlGroupTree?
     private let launcher: ProcessLauncher
     private let outputs: OutputDirectory
@@ -48,7 +50,11 @@ final class TaskRunner {
     private var failures: [Int32: LauncherFailure] = [:]
 
     /// - Parameter groups: nil when there are none to be had; tasks are then held together by their process group alone.
-    init(groups: ControlGroupTree?, launcher: ProcessLauncher, outputs: OutputDirectory, settings: TaskSettings) {
+    init(
+        groups: ControlGroupTree?, launcher: ProcessLauncher, outputs: OutputDirectory, settings: TaskSettings,
+        log: Logger
+    ) {
+        self.log = log
         self.groups = groups
         self.launcher = launcher
         self.outputs = outputs
@@ -117,9 +123,7 @@ final class TaskRunner {
             if let (process, group) = standby?.begin(
                 command, environment: environment, output: output, limits: limits(for: task.line))
             {
-                running[number] = RunningTask(group: group, process: process)
-                numbers[process] = number
-                return .launched(number)
+                return begun(number, process, in: group)
             }
             let name = "\(life).\(number.rawValue).\(task.line.identifier)"
             let group = try attempt(.node) { () throws(SystemError) in
@@ -131,24 +135,29 @@ final class TaskRunner {
                     command, environment: environment, standardOutput: output.standardOutput.raw,
                     standardError: output.standardError.raw, in: group, memoryBytes: task.line.memoryBytes)
             }
-            running[number]?.process = process
-            numbers[process] = number
-            return .launched(number)
+            return begun(number, process, in: group)
         } catch {
             return .launchFailed(number, error.failure)
         }
     }
 
+    private func begun(_ number: TaskNumber, _ process: Int32, in group: TaskGroup) -> Event {
+        running[number] = RunningTask(group: group, process: process)
+        numbers[process] = number
+        failures[process] = nil  // That was of another process which had this number.
+        return .launched(number)
+    }
+
+    /// Whether a launch can be made ready for the next task.
+    var canStandBy: Bool { standby?.isOfUse ?? false }
+
     /// Makes a launch ready for the next task, unless one is.
     func standBy() throws(SystemError) { try standby?.makeReady(spawnsInGroup: spawnsInGroup) }
 
-    /// No further task is launched by this program: what was made ready for one is removed.
-    func launchNoMore() {
+    /// Removes what was made ready for tasks to come.
+    func clearPreparations() {
         groups?.removeSpares()
-        guard let process = standby?.process else { return }
         standby?.dismiss()
-        noteFailures()
-        failures[process] = nil
     }
 
     private func arguments(for line: TaskLine) throws(LaunchObstacle) -> [[UInt8]] {
@@ -194,9 +203,8 @@ final class TaskRunner {
         while let child = ChildProcesses.nextEnded() { ended.append(child) }
         noteFailures()
         return ended.compactMap { child in
-            if child.process == standby?.process {
-                failures[child.process] = nil
-                standby?.ended()
+            if standby?.hasEnded(child.process) == true {
+                noteStandbyEnd(child)
                 return nil
             }
             // An orphan of some task that we adopted: it was in that task's group, which is dealt with as a whole.
@@ -209,6 +217,13 @@ final class TaskRunner {
             case .signal(let signal): return .exited(number, .signal(signal))
             }
         }
+    }
+
+    private func noteStandbyEnd(_ child: EndedChild) {
+        let failure = failures.removeValue(forKey: child.process).map { describe($0) }
+        let reason = failure.map { "\($0.step): \($0.message)" } ?? "\(child.ending)"
+        let next = canStandBy ? "another will after the next task" : "tasks are launched when they come"
+        log.info("the launch that waited for a task has ended (\(reason)); \(next)")
     }
 
     private func noteFailures() {

@@ -101,6 +101,13 @@ struct GroupReuseTests {
         #expect(try run(["true"], named: "again", limits: others).group.name == (canReuse ? "other" : "again"))
     }
 
+    @Test("a group with a quota of processor time is not used again: its next task would have what an earlier one left")
+    func quota() throws {
+        let limits = TaskLimits(processorQuotaMillicores: 1000)
+        try run(["true"], named: "first", limits: limits)
+        #expect(try run(["true"], named: "second", limits: limits).group.name == "second")
+    }
+
     @Test("of many groups that wait the one that has waited longest makes way", .enabled(if: canReuse, needsReset))
     func makesWay() throws {
         for count in 1...ControlGroupTree.openGroupsMax + 1 {

@@ -64,24 +64,17 @@ struct StandbyLaunchTests {
         #expect(result.ending == .exit(code: 125))
     }
 
-    @Test("a command too long for one message, or with a NUL byte in it, is refused, and nothing begins")
-    func refused() throws {
-        let standby = try bench.launcher.standBy(joining: [])
-        let subject = "distcomp-launch \(standby.process)"
-        #expect(throws: SystemError(call: "sendmsg", subject: subject, code: E2BIG)) {
-            try bench.begin(["echo", String(repeating: "x", count: StandbyLaunch.orderBytesMax)], on: standby)
+    @Test("a command too long for one message, or with a NUL byte in it, is no order; the longest that fits runs")
+    func bounds() throws {
+        func order(_ words: [String]) -> LaunchOrder? {
+            LaunchOrder(words.map { Array($0.utf8) }, environment: [])
         }
-        #expect(throws: SystemError(call: "sendmsg", subject: subject, code: EINVAL)) {
-            try bench.begin(["echo", "a\0b"], on: standby)
-        }
-        #expect(throws: SystemError(call: "sendmsg", subject: subject, code: EINVAL)) {
-            try bench.begin([], on: standby)
-        }
-        #expect(try ChildProcesses.endingIfEnded(standby.process) == nil)
-        // The longest that fits runs.
-        let longest = String(repeating: "x", count: StandbyLaunch.orderBytesMax - 4 - "echo".utf8.count - 2)
-        try bench.begin(["echo", longest], environment: [], on: standby)
-        #expect(try bench.finish(standby.process).text == longest + "\n")
+        let longest = String(repeating: "x", count: LaunchOrder.bytesMax - 4 - "echo".utf8.count - 2)
+        #expect(order(["echo", longest + "x"]) == nil)
+        #expect(order(["echo", "a\0b"]) == nil)
+        #expect(order([]) == nil)
+        #expect(LaunchOrder([Array("env".utf8)], environment: [Array("A=\0".utf8)]) == nil)
+        #expect(try run(["echo", longest], environment: []).text == longest + "\n")
     }
 
     @Test("one that was killed is found so when it is to begin")

@@ -158,10 +158,10 @@ final class LaunchBench {
     /// Has a launch that waits run `words`; the caller reaps it.
     func begin(
         _ words: [String], environment: [String] = standardEnvironment, on standby: StandbyLaunch
-    ) throws(SystemError) {
+    ) throws {
+        let order = LaunchOrder(words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) })
         try standby.begin(
-            words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) }, standardOutput: output.raw,
-            standardError: errorOutput.raw)
+            try #require(order), standardOutput: output.raw, standardError: errorOutput.raw)
     }
 
     /// Starts `words` and waits for the end.

@@ -81,6 +81,16 @@ struct GroupReuseTests {
         #expect(!FileSystem.exists(tree.tasksPath + "/left"))
     }
 
+    @Test("a group that was killed at a deadline is not used again, though nothing is left in it")
+    func killedAtDeadline() throws {
+        let group = try tree.prepareGroup(named: "late", limits: Self.limits)
+        let process = try bed.startJoined(["sleep", "1000"], in: group)
+        try tree.kill(group)
+        #expect(try endOf(process) == .signal(SIGKILL))
+        try waitUntil("the group is gone") { try tree.retire(group, after: tree.usage(of: group)) }
+        #expect(try tree.taskGroupNames().isEmpty)
+    }
+
     @Test("a group whose memory earlier tasks still hold, by files that they wrote to memory, is not used again")
     func memoryLeft() throws {
         let path = "/dev/shm/distcomp-test.\(bed.name)"

@@ -43,10 +43,13 @@ struct Explanation {
 
     /// The log's times are whole seconds, and a task's first trace comes a little after its node began it.
     private static let slackSeconds = 1.5
+    /// Traces have hundredths of a second, cut off. A node that is told to leave has its tasks begun elsewhere in less.
+    private static let traceSeconds = 0.01
 
     /// Why `later` was begun although `earlier` had been, for task `number`.
     func reason(_ number: Int, _ earlier: Run, before later: Run) -> Reason {
-        let span = (earlier.startSeconds - Self.slackSeconds)...max(earlier.startSeconds, later.startSeconds)
+        let end = max(earlier.startSeconds, later.startSeconds) + Self.traceSeconds
+        let span = (earlier.startSeconds - Self.slackSeconds)...end
         let absences = journal.absences.filter { absence in
             absence.node == earlier.node && absence.fromSeconds <= span.upperBound
                 && (absence.untilSeconds ?? .infinity) >= span.lowerBound

@@ -70,11 +70,13 @@ struct PipelineMeasurement: Measurement {
 /// system's redis-py takes half as long again, see docs/PERFORMANCE.md, and need not be installed here.
 private enum OldClient {
     private static let program = """
-        import socket, sys, time
+        from socket import IPPROTO_TCP, TCP_NODELAY, create_connection
+        from sys import argv, exit
+        from time import perf_counter
 
-        port, way, count, todo, doing = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
-        connection = socket.create_connection(("127.0.0.1", port))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        port, way, count, todo, doing = int(argv[1]), argv[2], int(argv[3]), argv[4], argv[5]
+        connection = create_connection(("127.0.0.1", port))
+        connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
         def call(*words):
             parts = [b"*%d\\r\\n" % len(words)]
@@ -83,17 +85,17 @@ private enum OldClient {
                 parts.append(b"$%d\\r\\n%s\\r\\n" % (len(text), text))
             connection.sendall(b"".join(parts))
             if connection.recv(100) != b":1\\r\\n":
-                sys.exit("an unexpected reply")
+                exit("an unexpected reply")
 
         lines = [f"shell:1:0:0:echo {number}" for number in range(count)]
-        start = time.perf_counter()
+        start = perf_counter()
         for line in lines:
             if way == "put":
                 call("HSETNX", todo, line, "")
             else:
                 call("HDEL", todo, line)
                 call("HSET", doing, line, "n")
-        print(time.perf_counter() - start)
+        print(perf_counter() - start)
         """
 
     /// The seconds that its commands took.

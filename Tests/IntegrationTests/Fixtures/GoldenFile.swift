@@ -6,7 +6,7 @@ import Testing
 enum GoldenFile {
     private static let directory: String = {
         let here = #filePath
-        return here.prefix(here.count - "GoldenFile.swift".count) + "Golden"
+        return here.prefix(here.count - "Fixtures/GoldenFile.swift".count) + "Golden"
     }()
 
     /// Whether files are written rather than compared with.

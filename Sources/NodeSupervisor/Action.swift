@@ -45,11 +45,11 @@ extension NodeSupervisor {
         /// it is asked for again.
         case measureMemory
         /// Tell whoever reads the log.
-        case log(Notice)
+        case log(LogEvent)
     }
 
     /// A request for tasks: at most so many, together within so much. That is what is free, and while tasks end in milliseconds
-    /// also what those are about to give up, see ClaimAhead.swift.
+    /// also what those are about to give up, see Prefetch.swift.
     public struct Claim: Hashable, Sendable {
         public let number: RequestNumber
         public let count: Int

@@ -30,7 +30,7 @@ extension NodeSupervisor {
             let claim: Claim
             let sentAt: Instant
             /// How many tasks may wait for room.
-            let aheadCountMax: Int
+            let prefetchCountMax: Int
         }
 
         /// There is reason to think the queue has something for us.
@@ -96,19 +96,21 @@ extension NodeSupervisor {
         guard membership.isMember(at: now), !membership.isReconciling, departure == .none, admission.isWanted,
             admission.outstanding == nil, admission.pausedUntil == nil, outbox.hasRoom
         else { return }
-        let aheadCountMax = ahead.expectedCount(at: now)
+        let prefetchCountMax = prefetch.expectedCount(at: now)
         // What waits may be used up to the half before more is asked for, in one request.
-        guard freeTaskCount > ahead.requested.count || ahead.requested.count < (aheadCountMax &+ 1) / 2 else { return }
-        let count = min(freeTaskCount &+ aheadCountMax &- ahead.requested.count, settings.claimCountMax)
+        guard freeTaskCount > prefetch.requested.count || prefetch.requested.count < (prefetchCountMax &+ 1) / 2 else {
+            return
+        }
+        let count = min(freeTaskCount &+ prefetchCountMax &- prefetch.requested.count, settings.claimCountMax)
         guard count > 0, memoryAllowsMore(at: now, into: &actions) else { return }
 
-        let room = roomAboutToBeFree(aheadCountMax, at: now)
+        let room = roomAboutToBeFree(prefetchCountMax, at: now)
         let memoryBytes = freeMemoryBytes &+ room.memoryBytes
         let claim = Claim(
             number: newRequestNumber(), count: count,
-            freeMemoryBytes: memoryBytes - min(memoryBytes, ahead.requested.memoryBytes),
-            freeMillicores: max(0, freeMillicores &+ room.millicores &- ahead.requested.millicores))
-        admission.outstanding = .init(claim: claim, sentAt: now, aheadCountMax: aheadCountMax)
+            freeMemoryBytes: memoryBytes - min(memoryBytes, prefetch.requested.memoryBytes),
+            freeMillicores: max(0, freeMillicores &+ room.millicores &- prefetch.requested.millicores))
+        admission.outstanding = .init(claim: claim, sentAt: now, prefetchCountMax: prefetchCountMax)
         admission.isWanted = false
         admission.pollAt = nil
         actions.append(.claim(claim))
@@ -125,7 +127,7 @@ extension NodeSupervisor {
         membership.renew(sentAt: outstanding.sentAt, at: now, settings: settings)
 
         var areAllTaken = true
-        for task in given where !admit(task, aheadCountMax: outstanding.aheadCountMax, at: now, into: &actions) {
+        for task in given where !admit(task, prefetchCountMax: outstanding.prefetchCountMax, at: now, into: &actions) {
             areAllTaken = false
         }
         if given.count >= outstanding.claim.count && areAllTaken {
@@ -139,16 +141,16 @@ extension NodeSupervisor {
     /// Launches a task that is ours, has it wait, or gives it back. Says whether it was kept.
     @discardableResult
     mutating func admit(
-        _ task: ClaimedTask, aheadCountMax: Int = 0, at now: Instant, into actions: inout [Action]
+        _ task: ClaimedTask, prefetchCountMax: Int = 0, at now: Instant, into actions: inout [Action]
     ) -> Bool {
-        if ahead.requested.count < aheadCountMax, mayWait(task, at: now) {
-            ahead.append(task, at: now)
+        if prefetch.requested.count < prefetchCountMax, mayWait(task, at: now) {
+            prefetch.append(task, at: now)
             return true
         }
         if let reason = reasonToGiveBack(task, at: now) {
             let number = newTaskNumber()
-            if aheadCountMax > 0, reason == .noRoom {
-                ahead.pause(at: now)  // What room there is was overestimated; the next claim asks for what is free.
+            if prefetchCountMax > 0, reason == .noRoom {
+                prefetch.pause(at: now)  // What room there is was overestimated; the next claim asks for what is free.
             } else {
                 actions.append(.log(.givenBack(number, line: task.line.text, reason)))
                 admission.pauseAfterGivingBack(at: now)
@@ -169,9 +171,9 @@ extension NodeSupervisor {
         actions.append(.launch(number, task))
     }
 
-    /// Whether the task is one of those claimed ahead: behind others, or there is no room for it yet.
+    /// Whether the task is one of those prefetched: behind others, or there is no room for it yet.
     private func mayWait(_ task: ClaimedTask, at now: Instant) -> Bool {
-        membership.isMember(at: now) && departure == .none && (hasTasksAhead || !hasRoom(for: task.line))
+        membership.isMember(at: now) && departure == .none && (hasPrefetched || !hasRoom(for: task.line))
             && !taken.lines.contains(task.line.text)
             && task.line.memoryBytes <= settings.memoryBytes && task.line.millicores <= settings.millicores
     }

@@ -131,7 +131,7 @@ extension NodeSupervisor {
             membership.retryAt == nil, admission.outstanding == nil
         else { return }
         let number = newRequestNumber()
-        let tokens = Set(tasks.values.map(\.task.token)).union(outbox.tokens).union(ahead.waiting.map(\.task.token))
+        let tokens = Set(tasks.values.map(\.task.token)).union(outbox.tokens).union(prefetch.waiting.map(\.task.token))
         membership.mustReconcile = false
         membership.reconciliation = .init(number: number, knownTokens: tokens)
         membership.reconcileAt = now.advanced(bySeconds: settings.leaseSeconds)
@@ -221,7 +221,7 @@ extension NodeSupervisor {
         membership.reconciliation = nil
         admission.outstanding = nil
         admission.pollAt = nil
-        keepTasksAhead(heldBy: [])
+        keepPrefetched(heldBy: [])
         stopAll(because: .leaseLost, at: now, into: &actions)
     }
 
@@ -251,7 +251,7 @@ extension NodeSupervisor {
             actions.append(.log(.noLongerHeld(number, line: task.task.line.text)))
             advance(number, .stop(.notOurs), at: now, into: &actions)
         }
-        keepTasksAhead(heldBy: heldTokens)
+        keepPrefetched(heldBy: heldTokens)
         // What ended since we asked is still in the answer: hence the tokens known then, not now.
         for task in held where !asked.knownTokens.contains(task.token) { admit(task, at: now, into: &actions) }
         admission.isWanted = true

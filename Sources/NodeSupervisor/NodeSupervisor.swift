@@ -3,7 +3,7 @@
 // trouble in seconds, and every run can be repeated.
 //
 // This file holds what the node knows and the way of an event through it. Each subject has its own file: one task
-// (TaskLifecycle, Verdict), taking tasks (Admission, ClaimAhead), the queue's trust in us (Membership), reports (Outbox), short
+// (TaskLifecycle, Verdict), taking tasks (Admission, Prefetch), the queue's trust in us (Membership), reports (Outbox), short
 // memory (MemoryPressure), going away (Leaving).
 
 import TaskModel
@@ -15,14 +15,14 @@ import TaskModel
 public struct NodeSupervisor: Sendable {
     var settings: Settings
     var tasks: [TaskNumber: TaskLifecycle] = [:]
-    var alarms = AlarmHeap()
+    var timers = TimerHeap()
     var taken = Taken()
     var nextTaskNumber: UInt64 = 1
     var nextRequestNumber: UInt64 = 1
 
     var membership = Membership()
     var admission = Admission()
-    var ahead = ClaimAhead()
+    var prefetch = Prefetch()
     var outbox = Outbox()
     var memory = MemoryWatch()
     var departure = Departure.none
@@ -54,11 +54,11 @@ public struct NodeSupervisor: Sendable {
     /// When ``Event/tick`` is next needed; nil while nothing waits for time. Valid until the next call of `handle`.
     public var nextDeadline: Instant? {
         if departure == .left { return nil }
-        var earliest = alarms.earliest ?? .distantFuture
+        var earliest = timers.earliest ?? .distantFuture
         if let at = sweepAt { earliest = min(earliest, at) }
         if let at = membership.nextDeadline { earliest = min(earliest, at) }
         if let at = admission.nextDeadline { earliest = min(earliest, at) }
-        if membership.isConnected, let at = ahead.nextDeadline { earliest = min(earliest, at) }
+        if membership.isConnected, let at = prefetch.nextDeadline { earliest = min(earliest, at) }
         if let at = departure.nextDeadline { earliest = min(earliest, at) }
         return earliest == .distantFuture ? nil : earliest
     }
@@ -147,13 +147,13 @@ public struct NodeSupervisor: Sendable {
     /// What is decided once a batch, when everything in it is known.
     private mutating func settle(at now: Instant, into actions: inout [Action]) {
         if departure == .left { return }
-        alarms.discardStale(in: tasks)
+        timers.discardStale(in: tasks)
         if tasks.isEmpty {
             sweepAt = nil
         } else if sweepAt == nil {
             sweepAt = now.advanced(bySeconds: settings.sweepSeconds)
         }
-        useTasksAhead(at: now, into: &actions)
+        usePrefetched(at: now, into: &actions)
         askWhatWeHold(at: now, into: &actions)
         if departure.isLeaving {
             leaveIfDone(at: now, into: &actions)
@@ -165,7 +165,7 @@ public struct NodeSupervisor: Sendable {
     /// Everything that waited for this moment.
     private mutating func tick(at now: Instant, into actions: inout [Action]) {
         // What falls due by this, as the end of a grace of 0, has the next tick: no loop may depend on what tasks do.
-        for number in alarms.popDue(at: now) { advance(number, .due, at: now, into: &actions) }
+        for number in timers.popDue(at: now) { advance(number, .due, at: now, into: &actions) }
         if let at = sweepAt, at <= now { sweep(at: now, into: &actions) }
         keepMembership(at: now, into: &actions)
         admission.tick(at: now)
@@ -176,7 +176,7 @@ public struct NodeSupervisor: Sendable {
     private mutating func sweep(at now: Instant, into actions: inout [Action]) {
         sweepAt = now.advanced(bySeconds: settings.sweepSeconds)
         for number in tasks.keys.sorted() { advance(number, .due, at: now, into: &actions) }
-        alarms.rebuild(from: tasks)
+        timers.rebuild(from: tasks)
         measureMemory(at: now, into: &actions)
     }
 
@@ -185,17 +185,17 @@ public struct NodeSupervisor: Sendable {
     /// Gives a task's event to the task, and keeps account of what came of it. An unknown task has ended long since.
     mutating func advance(_ number: TaskNumber, _ event: TaskEvent, at now: Instant, into actions: inout [Action]) {
         guard let index = tasks.index(forKey: number) else { return }
-        let alarmBefore = tasks.values[index].alarm
+        let timerBefore = tasks.values[index].timer
         let report = tasks.values[index].handle(event, at: now, settings: settings, into: &actions)
-        // An alarm for this very moment may be the one just taken out: a grace of 0 begins where the deadline was.
-        if let alarm = tasks.values[index].alarm, alarm != alarmBefore || alarm <= now { alarms.set(number, at: alarm) }
+        // A timer for this very moment may be the one just taken out: a grace of 0 begins where the deadline was.
+        if let timer = tasks.values[index].timer, timer != timerBefore || timer <= now { timers.set(number, at: timer) }
 
         let task = tasks.values[index]
         if !task.isUnreported { victimMayBeGone(number, at: now, into: &actions) }
         if task.state == .gone {
             taken.subtract(task.task.line)
             tasks.remove(at: index)
-            ahead.taskEnded(after: now.seconds(since: task.begunAt), at: now)
+            prefetch.taskEnded(after: now.seconds(since: task.begunAt), at: now)
             admission.isWanted = true
         }
         if let report { send(report, into: &actions) }
@@ -209,7 +209,7 @@ public struct NodeSupervisor: Sendable {
     private mutating func cancel(line: String, at now: Instant, into actions: inout [Action]) {
         let numbers = tasks.values.filter { $0.task.line.text == line }.map(\.number).sorted()
         for number in numbers { advance(number, .stop(.cancelled), at: now, into: &actions) }
-        giveBackAhead(line: line, into: &actions)
+        giveBackPrefetched(line: line, into: &actions)
     }
 
     mutating func newTaskNumber() -> TaskNumber {

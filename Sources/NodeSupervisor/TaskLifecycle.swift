@@ -77,16 +77,16 @@ extension NodeSupervisor {
             begunAt = now
         }
 
-        init(inheriting task: Estate.RunningTask) {
+        init(resuming task: ReExecState.RunningTask) {
             self.init(
                 number: task.number, task: task.task, timeoutSeconds: task.timeoutSeconds, at: task.begunAt,
                 state: .running(deadline: task.deadline))
         }
 
-        /// The task as a successor needs it; nil in any state but running.
-        var runningTask: Estate.RunningTask? {
+        /// The task as the re-executed daemon needs it; nil in any state but running.
+        var runningTask: ReExecState.RunningTask? {
             guard case .running(let deadline) = state else { return nil }
-            return Estate.RunningTask(
+            return ReExecState.RunningTask(
                 number: number, task: task, timeoutSeconds: timeoutSeconds, begunAt: begunAt, deadline: deadline)
         }
     }
@@ -97,7 +97,7 @@ extension NodeSupervisor.TaskLifecycle {
     typealias Report = NodeSupervisor.Report
 
     /// When the task next wants to hear `due`.
-    var alarm: Instant? {
+    var timer: Instant? {
         switch state {
         case .launching, .gone: nil
         case .running(let deadline): deadline

@@ -40,29 +40,29 @@ final class Daemon {
     private(set) var done: Int
     private(set) var failed: Int
     /// Whether tasks were running before this program began.
-    private let isSuccessor: Bool
+    private let isReExecuted: Bool
     /// Whether the settings in their file would do for a start.
     var settingsAreGood = true
-    var succession = SuccessionState.none
+    var reExec = ReExecStanding.none
     private var hasLeft = false
     /// Launches that were decided and not yet made, see `launchSome`.
     private(set) var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
 
     init(
         _ node: NodeIdentity, _ runner: TaskRunner, _ signals: consuming SignalQueue, _ services: ServiceManager,
-        _ handover: Handover? = nil
+        _ reExecRecord: ReExecRecord? = nil
     ) throws(StartFailure) {
         self.node = node
         self.runner = runner
         self.signals = signals
         self.services = services
-        queue = QueueLink(node, runner, incarnation: handover?.incarnation)
+        queue = QueueLink(node, runner, incarnation: reExecRecord?.incarnation)
         let settings = NodeSupervisor.Settings(node)
         supervisor =
-            handover.map { NodeSupervisor(settings: settings, inheriting: $0.estate) }
+            reExecRecord.map { NodeSupervisor(settings: settings, resuming: $0.reExecState) }
             ?? NodeSupervisor(settings: settings)
-        (done, failed) = (handover?.doneCount ?? 0, handover?.failedCount ?? 0)
-        isSuccessor = handover != nil
+        (done, failed) = (reExecRecord?.doneCount ?? 0, reExecRecord?.failedCount ?? 0)
+        isReExecuted = reExecRecord != nil
         do throws(SystemError) {
             loop = try EventLoop()
             timer = try Timer()
@@ -80,7 +80,7 @@ final class Daemon {
     /// Connects for the first time. Later losses are survived; a first connection that fails is a mistake to be told at once.
     func connect() throws(StartFailure) {
         // A successor has tasks to look after, whatever Redis does.
-        if isSuccessor { return queue.redis.connectLater() }
+        if isReExecuted { return queue.redis.connectLater() }
         try queue.redis.connectFirst()
         try proveRedisAsksWhoCalls(node)
     }
@@ -91,7 +91,7 @@ final class Daemon {
         defer { runner.clearPreparations() }
         do throws(SystemError) {
             // The signals of tasks that ended may have gone to the program before this one.
-            if isSuccessor { decide(runner.reapEnded()) }
+            if isReExecuted { decide(runner.reapEnded()) }
             while !hasLeft {
                 try arm()
                 try watchQueue()
@@ -100,8 +100,8 @@ final class Daemon {
                 launchSome()
                 standBy()
                 queue.storeSome()
-                decide(queue.flush(mayWait: supervisor.hasTasksAhead))
-                decide(succeedIfSettled())
+                decide(queue.flush(mayWait: supervisor.hasPrefetched))
+                decide(reExecIfSettled())
                 keepAlive()
             }
         } catch {
@@ -225,7 +225,7 @@ final class Daemon {
     private func standBy() {
         guard let due = standbyDueNanoseconds, due <= SystemClock.bootNanoseconds() else { return }
         standbyDueNanoseconds = nil
-        guard !supervisor.isLeaving, case .none = succession else { return }
+        guard !supervisor.isLeaving, case .none = reExec else { return }
         do {
             try runner.standBy()
         } catch {
@@ -284,7 +284,7 @@ final class Daemon {
             supervisor.nextDeadline?.nanoseconds, queue.redis.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
             queue.flushDueNanoseconds, standbyDueNanoseconds,
         ]
-        if case .settling(let until) = succession { deadlines.append(until) }
+        if case .settling(let until) = reExec { deadlines.append(until) }
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }
 

@@ -10,7 +10,7 @@ extension Daemon {
     func hangup() -> [Event] {
         let events = reloadSettings()
         guard node.configuration.restartMode == .keep, settingsAreGood, !node.servesParent else { return events }
-        return events + beginSuccession()
+        return events + beginReExec()
     }
 
     /// Takes what is new in the settings. A file that will not do is told with all that is wrong with it, and the settings that

@@ -27,18 +27,18 @@ do {
 func serve(_ arguments: Arguments) throws(StartFailure) {
     let services = ServiceManager()
     let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.
-    let handover = try takeHandover(arguments)
-    let node = try NodeIdentity(arguments, handover)
+    let reExecRecord = try takeReExecRecord(arguments)
+    let node = try NodeIdentity(arguments, reExecRecord)
     try refuseOpenRedis(node)
     for problem in node.readableSecrets { node.log.warning("\(problem)") }
     let groups = try adoptGroups(node)
     defer { groups?.leave() }
-    try clearLeftovers(groups, handover, log: node.log)
+    try clearLeftovers(groups, reExecRecord, log: node.log)
     if arguments.clearsOnly { return }
-    let runner = try makeRunner(node, groups, handover)
+    let runner = try makeRunner(node, groups, reExecRecord)
     let manner = try proveLaunchWorks(runner)
     node.log.info("\(manner)")
-    let daemon = try Daemon(node, runner, signals, services, handover)
+    let daemon = try Daemon(node, runner, signals, services, reExecRecord)
     try daemon.connect()
     services.notify("READY=1")
     try daemon.runUntilStopped()

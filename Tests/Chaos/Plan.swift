@@ -101,7 +101,7 @@ struct ConnectionPlan {
     init(seed: UInt64, connection: Int) {
         random = SeededGenerator(seed: seed, stream: 1 << 32 + UInt64(connection))
         fault = ConnectionFault.allCases.randomElement(using: &random) ?? .dropReply
-        // Some do not live to see their greeting answered.
+        // Some do not live to see their handshake answered.
         faultAfterSeconds = random.percent(10) ? 0 : random.seconds(0.2...12)
         endsWithReset = random.percent(50)
     }

@@ -63,7 +63,7 @@ extension Sequence<NodeSupervisor.Action> {
         return nil
     }
 
-    var notices: [NodeSupervisor.Notice] {
+    var notices: [NodeSupervisor.LogEvent] {
         compactMap { if case .log(let notice) = $0 { notice } else { nil } }
     }
 }

@@ -169,6 +169,6 @@ struct TaskRunTests {
             claim = actions.claim?.number ?? claim
         }
         #expect(node.supervisor.load.unacknowledgedReportCount == 0)
-        #expect(node.supervisor.alarms.count < 200)
+        #expect(node.supervisor.timers.count < 200)
     }
 }

@@ -128,7 +128,7 @@ public final class RedisServerFixture {
         removeTree(directory)
     }
 
-    /// A new client, greeted.
+    /// A new client, shaken hands.
     public func client(_ change: (inout RedisConnectionOptions) -> Void = { _ in }) throws -> BlockingRedisClient {
         var options = RedisConnectionOptions()
         change(&options)

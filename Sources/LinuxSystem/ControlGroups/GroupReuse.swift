@@ -85,7 +85,7 @@ extension ControlGroupTree {
 final class OpenGroup {
     let group: TaskGroup
     /// Its directory in the v2 tree.
-    let birthplace: SharedDescriptor
+    let cgroupDescriptor: SharedDescriptor
     /// What a process joins it by, the v2 tree's first.
     let joining: [SharedDescriptor]
     /// Whether a task has had it since somebody last looked.
@@ -129,7 +129,7 @@ final class OpenGroup {
         }
         self.group = group
         joining = try tree.joiningDescriptors(of: group)
-        birthplace = try tree.birthplace(of: group)
+        cgroupDescriptor = try tree.cgroupDescriptor(of: group)
         events = try open("cgroup.events", in: tree.unified)
         processorStatistics = try openIfThere("cpu.stat", in: tree.unified)
         // Before Linux 6.12 memory.peak is for reading only.

@@ -135,8 +135,8 @@ extension ControlGroupTree {
     }
 
     /// The directory of the group in the v2 tree, for a process to be born in it.
-    public func birthplace(of group: TaskGroup) throws(SystemError) -> SharedDescriptor {
-        if let open = openGroups[group] { return open.birthplace }
+    public func cgroupDescriptor(of group: TaskGroup) throws(SystemError) -> SharedDescriptor {
+        if let open = openGroups[group] { return open.cgroupDescriptor }
         return SharedDescriptor(try OwnedDescriptor.open(group.name, [.pathOnly, .directory], below: unified))
     }
 

@@ -113,28 +113,30 @@ public final class ProcessLauncher {
     ///
     /// Returns once distcomp-launch runs; a failure of its own steps shows in `failures()` after the process has ended.
     /// - Parameters:
-    ///   - birthplace: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
+    ///   - cgroupDescriptor: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
     ///   - dataBytesMax: RLIMIT_DATA of each process, for a task that no group caps.
     /// - Returns: the process id, to be reaped by the caller.
     public func launch(
         _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32,
-        joining groups: [SharedDescriptor], bornIn birthplace: SharedDescriptor? = nil, dataBytesMax: UInt64? = nil
+        joining groups: [SharedDescriptor], bornIn cgroupDescriptor: SharedDescriptor? = nil,
+        dataBytesMax: UInt64? = nil
     ) throws(SystemError) -> Int32 {
         let dataLimit = dataBytesMax.map { ["-M", String($0)] } ?? []
         return try start(
             dataLimit + ["-c", String(groups.count), "--"], arguments, environment: environment,
-            standardOutput: standardOutput, standardError: standardError, also: groups.map(\.raw), bornIn: birthplace)
+            standardOutput: standardOutput, standardError: standardError, also: groups.map(\.raw),
+            bornIn: cgroupDescriptor)
     }
 
     /// distcomp-launch with these options beside those that all tasks have in common, and descriptors from 4 on.
     func start(
         _ options: [String], _ arguments: [[UInt8]] = [], environment: [[UInt8]] = [], standardOutput: Int32?,
-        standardError: Int32?, also descriptors: [Int32], bornIn birthplace: SharedDescriptor?
+        standardError: Int32?, also descriptors: [Int32], bornIn cgroupDescriptor: SharedDescriptor?
     ) throws(SystemError) -> Int32 {
         let streams = [nothing.raw, standardOutput ?? nothing.raw, standardError ?? nothing.raw]
         return try spawn(
             path, (fixedArguments + options).map { Array($0.utf8) } + arguments, environment: environment,
-            handing: streams + [statusWriting.raw] + descriptors, bornIn: birthplace)
+            handing: streams + [statusWriting.raw] + descriptors, bornIn: cgroupDescriptor)
     }
 
     /// Whether this C library can have a process born in a group (glibc 2.39 and later), which spares the global lock that
@@ -172,7 +174,7 @@ public final class ProcessLauncher {
 /// something else.
 func spawn(
     _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32], inNewSession: Bool = false,
-    bornIn birthplace: SharedDescriptor? = nil
+    bornIn cgroupDescriptor: SharedDescriptor? = nil
 ) throws(SystemError) -> Int32 {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -199,8 +201,8 @@ func spawn(
     let setSession: Int32 = inNewSession ? 0x80 : 0  // POSIX_SPAWN_SETSID, which needs _GNU_SOURCE.
     let flags = Int32(POSIX_SPAWN_SETSIGDEF) | Int32(POSIX_SPAWN_SETSIGMASK) | setSession
     posix_spawnattr_setflags(&attributes, Int16(flags))
-    if let birthplace {
-        let code = clinux_spawnattr_set_cgroup(&attributes, birthplace.raw)
+    if let cgroupDescriptor {
+        let code = clinux_spawnattr_set_cgroup(&attributes, cgroupDescriptor.raw)
         guard code == 0 else { throw SystemError(call: "posix_spawnattr_setcgroup_np", subject: path, code: code) }
     }
 

@@ -49,7 +49,7 @@ public final class StandbyLaunch {
 extension ProcessLauncher {
     /// Starts a distcomp-launch that waits for its task in the groups that `joining` opens; see `launch` for what they are.
     public func standBy(
-        joining groups: [SharedDescriptor], bornIn birthplace: SharedDescriptor? = nil
+        joining groups: [SharedDescriptor], bornIn cgroupDescriptor: SharedDescriptor? = nil
     ) throws(SystemError) -> StandbyLaunch {
         var ends: [Int32] = [-1, -1]
         guard clinux_message_sockets(&ends) == 0 else { throw .last("socketpair", "for distcomp-launch") }
@@ -57,7 +57,7 @@ extension ProcessLauncher {
         let theirs = OwnedDescriptor(adopting: ends[1])
         let process = try start(
             ["-w", "-c", String(groups.count)], standardOutput: nil, standardError: nil,
-            also: groups.map(\.raw) + [theirs.raw], bornIn: birthplace)
+            also: groups.map(\.raw) + [theirs.raw], bornIn: cgroupDescriptor)
         return StandbyLaunch(process: process, socket: ours)
     }
 }

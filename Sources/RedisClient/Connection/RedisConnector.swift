@@ -1,5 +1,5 @@
 // From a target to a connection that serves: the sentinels are asked where there are some, names resolved, addresses tried, the
-// server greeted and looked at. Nothing here waits; the daemon drives it from its loop, the command line by a wait of its own.
+// server shaken hands and looked at. Nothing here waits; the daemon drives it from its loop, the command line by a wait of its own.
 //
 // Which server is the master is asked anew for each connection. So whatever ends one (its server died, or says READONLY
 // because it is a replica now), the next one goes to the master of that time.
@@ -32,7 +32,7 @@ public final class RedisConnector {
     private enum State {
         case idle
         case resolving(Visit, deadlineNanoseconds: Int64)
-        case greeting(Visit, RedisConnection, otherAddresses: ArraySlice<SocketAddress>)
+        case handshake(Visit, RedisConnection, otherAddresses: ArraySlice<SocketAddress>)
         /// The sentinel has been asked for the master.
         case asking(Visit, RedisConnection)
     }
@@ -71,14 +71,14 @@ public final class RedisConnector {
         switch state {
         case .idle: nil
         case .resolving: lookup.descriptor
-        case .greeting(_, let connection, _), .asking(_, let connection): connection.descriptor
+        case .handshake(_, let connection, _), .asking(_, let connection): connection.descriptor
         }
     }
 
     public var wantsWrite: Bool {
         switch state {
         case .idle, .resolving: false
-        case .greeting(_, let connection, _), .asking(_, let connection): connection.wantsWrite
+        case .handshake(_, let connection, _), .asking(_, let connection): connection.wantsWrite
         }
     }
 
@@ -87,7 +87,7 @@ public final class RedisConnector {
         switch state {
         case .idle: nil
         case .resolving(_, let deadline): deadline
-        case .greeting(_, let connection, _), .asking(_, let connection): connection.nextDeadlineNanoseconds
+        case .handshake(_, let connection, _), .asking(_, let connection): connection.nextDeadlineNanoseconds
         }
     }
 
@@ -106,8 +106,8 @@ public final class RedisConnector {
         switch state {
         case .idle: return nil
         case .resolving(let visit, let deadline): return advance(resolving: visit, deadline, now)
-        case .greeting(let visit, let connection, let others):
-            return advance(greeting: connection, for: visit, others, now)
+        case .handshake(let visit, let connection, let others):
+            return advance(handshake: connection, for: visit, others, now)
         case .asking(let visit, let connection): return advance(asking: connection, for: visit, now)
         }
     }
@@ -155,7 +155,7 @@ public final class RedisConnector {
             do throws(RedisFailure) {
                 let connection = try RedisConnection(
                     connectingTo: address, named: name(of: visit), options: options(for: visit), now: now)
-                state = .greeting(visit, connection, otherAddresses: rest)
+                state = .handshake(visit, connection, otherAddresses: rest)
                 generation += 1
                 return nil
             } catch {
@@ -166,7 +166,7 @@ public final class RedisConnector {
     }
 
     private func advance(
-        greeting connection: RedisConnection, for visit: Visit, _ others: ArraySlice<SocketAddress>, _ now: Int64
+        handshake connection: RedisConnection, for visit: Visit, _ others: ArraySlice<SocketAddress>, _ now: Int64
     ) -> Outcome? {
         let events = Self.turn(connection, now)
         if let ready = events.firstIndex(of: .ready) {

@@ -61,7 +61,7 @@ final class RedisTransport {
         switch stage {
         case .connecting: "no connection within \(time)"
         case .securing: "connected, but no TLS handshake within \(time); does this port speak TLS?"
-        case .open: "connected, but not greeted within \(time)"
+        case .open: "connected, but not shaken hands within \(time)"
         }
     }
 

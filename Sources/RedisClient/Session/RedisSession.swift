@@ -54,10 +54,10 @@ public struct RedisServerDescription: Equatable, Sendable {
     var majorVersion: Int? { version.split(separator: ".").first.flatMap { Int($0) } }
 }
 
-/// One session, from the greeting to the end of the connection.
+/// One session, from the handshake to the end of the connection.
 public struct RedisSession: Sendable {
     public enum Event: Equatable, Sendable {
-        /// The greeting is over; requests are being served.
+        /// The handshake is over; requests are being served.
         case ready
         /// The reply to a request. It may be an `.error`: see `RedisError.remedy`.
         case reply(RequestIdentifier, RESPValue)
@@ -71,14 +71,14 @@ public struct RedisSession: Sendable {
 
     private enum State: Equatable {
         case idle
-        case greeting
+        case handshake
         case ready
         case failed(RedisFailure)
     }
 
     /// Whose turn the next reply is.
     private enum Expected: Sendable {
-        case greeting(GreetingStep)
+        case handshake(HandshakeStep)
         case command(RequestIdentifier)
         case script(RequestIdentifier, RedisScriptCall)
     }
@@ -117,10 +117,10 @@ public struct RedisSession: Sendable {
         if case .failed(let failure) = state { failure } else { nil }
     }
 
-    /// Requests without a reply, those of the greeting included.
+    /// Requests without a reply, those of the handshake included.
     public var outstandingCount: Int { expected.count &+ waiting.count }
 
-    /// Bytes to send, those of requests that wait for the greeting estimated.
+    /// Bytes to send, those of requests that wait for the handshake estimated.
     public var unsentBytes: Int { output.count &+ waitingBytes }
 
     /// Whether Redis owes us something: a reply, or the rest of one.
@@ -129,13 +129,13 @@ public struct RedisSession: Sendable {
     /// Whether a reply has begun to arrive and is not whole.
     public var isInsideReply: Bool { reader.isInsideValue }
 
-    /// Writes the greeting. To be called once the connection stands, and once only.
+    /// Writes the handshake. To be called once the connection stands, and once only.
     public mutating func begin() {
         guard state == .idle else { return }
-        state = .greeting
-        for step in GreetingStep.all(for: options) {
+        state = .handshake
+        for step in HandshakeStep.all(for: options) {
             output.write(step.command(options))
-            expected.append(.greeting(step))
+            expected.append(.handshake(step))
         }
     }
 
@@ -146,7 +146,7 @@ public struct RedisSession: Sendable {
         let identifier = RequestIdentifier(number: lastNumber)
         switch state {
         case .ready: write(request, identifier)
-        case .idle, .greeting:
+        case .idle, .handshake:
             waiting.append((identifier, request))
             waitingBytes &+= request.approximateBytes
         case .failed: break
@@ -204,8 +204,8 @@ extension RedisSession {
             return fail(unexpected(value), &events)
         }
         switch next {
-        case .greeting(let step):
-            handleGreeting(step, value, &events)
+        case .handshake(let step):
+            handleHandshake(step, value, &events)
         case .script(let identifier, let call) where value.error?.code == "NOSCRIPT":
             // Nothing ran. This one goes again, at the end of the line; all others keep their places.
             evaluate(call, identifier)
@@ -225,7 +225,7 @@ extension RedisSession {
         case "message" where elements.count == 3:
             guard let channel = elements[1].bytes, let payload = elements[2].bytes else { return }
             events.append(.message(channel: channel, payload: payload))
-        case "subscribe" where state == .greeting && expected.count == 1:
+        case "subscribe" where state == .handshake && expected.count == 1:
             // A SUBSCRIBE that succeeds is answered by pushes alone, one a channel, and then its place in the queue is free.
             unconfirmedChannels &-= 1
             guard unconfirmedChannels == 0 else { return }
@@ -244,7 +244,7 @@ extension RedisSession {
     private func unexpected(_ value: RESPValue) -> RedisFailure {
         // Before it closes a connection Redis may say why, without being asked.
         guard let error = value.error else { return RedisFailure(.protocolViolation, "a reply to no request") }
-        return GreetingStep.failure(error, doing: nil)
+        return HandshakeStep.failure(error, doing: nil)
     }
 
     private mutating func fail(_ failure: RedisFailure, _ events: inout [Event]) {
@@ -253,7 +253,7 @@ extension RedisSession {
         output.discard()
         for entry in expected.removeAll() {
             switch entry {
-            case .greeting: break
+            case .handshake: break
             case .command(let identifier), .script(let identifier, _): events.append(.lost(identifier))
             }
         }
@@ -263,10 +263,10 @@ extension RedisSession {
     }
 }
 
-// MARK: - The greeting
+// MARK: - The handshake
 
 extension RedisSession {
-    private mutating func handleGreeting(_ step: GreetingStep, _ value: RESPValue, _ events: inout [Event]) {
+    private mutating func handleHandshake(_ step: HandshakeStep, _ value: RESPValue, _ events: inout [Event]) {
         if let error = value.error, !step.isOptional || error.remedy == .backOff {
             return fail(refusal(error, of: step), &events)
         }
@@ -289,16 +289,16 @@ extension RedisSession {
         becomeReadyIfGreeted(&events)
     }
 
-    private func refusal(_ error: RedisError, of step: GreetingStep) -> RedisFailure {
+    private func refusal(_ error: RedisError, of step: HandshakeStep) -> RedisFailure {
         // Our scripts begin with flags, which an older Redis takes for an error in their first line.
         if case .loadScript = step, error.code == "ERR", let server, server.majorVersion.map({ $0 < 7 }) ?? false {
             return .tooOld(because: "it is \(server.version)")
         }
-        return GreetingStep.failure(error, doing: step)
+        return HandshakeStep.failure(error, doing: step)
     }
 
     private mutating func becomeReadyIfGreeted(_ events: inout [Event]) {
-        guard expected.isEmpty, state == .greeting else { return }
+        guard expected.isEmpty, state == .handshake else { return }
         state = .ready
         events.append(.ready)
         for (identifier, request) in waiting { write(request, identifier) }

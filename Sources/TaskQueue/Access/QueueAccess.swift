@@ -23,7 +23,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
 
     /// In lower case, as Redis names them. What scripts call is checked against their caller too.
     var commands: [String] {
-        let greeting = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
+        let handshake = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
         let looking = [
             "exists", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smismember", "time", "zcard",
             "zcount",
@@ -43,9 +43,11 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         ]
         switch self {
         case .node:
-            return (greeting + looking + changing + working).filter { !["scard", "smismember", "zcount"].contains($0) }
-        case .submitter: return greeting + looking + changing + resetting
-        case .watcher: return greeting + looking
+            return (handshake + looking + changing + working).filter {
+                !["scard", "smismember", "zcount"].contains($0)
+            }
+        case .submitter: return handshake + looking + changing + resetting
+        case .watcher: return handshake + looking
         }
     }
 }

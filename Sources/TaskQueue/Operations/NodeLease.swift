@@ -23,7 +23,7 @@ public struct Incarnation: Hashable, Sendable {
     }
 
     /// The same life, as another program of it knows it.
-    public init(inheriting text: String) { self.text = text }
+    public init(resuming text: String) { self.text = text }
 
     /// Reads back ``text``; nil when it is none.
     init?(text: String) {

@@ -186,7 +186,7 @@ public struct ReadNodes: Sendable {
             else { throw .unexpectedReply("nodes") }
             nodes.append(
                 Node(
-                    incarnation: Incarnation(inheriting: text), leaseMilliseconds: lease, heldCount: held,
+                    incarnation: Incarnation(resuming: text), leaseMilliseconds: lease, heldCount: held,
                     memoryBytes: memory, millicores: millicores, version: version, isDrained: parts[6].int == 1))
         }
         return nodes

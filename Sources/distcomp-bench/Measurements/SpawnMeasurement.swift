@@ -106,7 +106,7 @@ private final class SpawnWays {
             launch(
                 ofAnother, standardOutput ?? null.raw, standardError ?? null.raw,
                 joining: groups.joiningDescriptors(of: group, exceptUnified: isBornThere),
-                bornIn: isBornThere ? groups.birthplace(of: group) : nil))
+                bornIn: isBornThere ? groups.cgroupDescriptor(of: group) : nil))
         let usage = try groups.usage(of: group)
         _ = try waited("the end of a control group") { try groups.retire(group, after: usage) ? true : nil }
     }

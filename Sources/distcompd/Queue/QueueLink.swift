@@ -67,7 +67,7 @@ final class QueueLink {
         store = ReportStore(path: node.stateDirectory + "/reports", log: node.log)
         machine = Host.machineIdentifier + "-" + node.groupName
         incarnation =
-            inherited.map { Incarnation(inheriting: $0) }
+            inherited.map { Incarnation(resuming: $0) }
             ?? Incarnation(name: node.name, machine: machine, life: SystemClock.wallNanoseconds())
     }
 

@@ -25,8 +25,8 @@ struct Arguments {
     var servesParent = false
     var checksOnly = false
     var clearsOnly = false
-    /// Where the program before this one left its running tasks, see Succession.swift.
-    var handoverDescriptor: Int32?
+    /// Where the program before this one left its running tasks, see ReExec.swift.
+    var reExecDescriptor: Int32?
     /// What was parsed, but for --handover.
     private(set) var words: [String] = []
 
@@ -57,7 +57,7 @@ struct Arguments {
                 guard let descriptor = rest.popFirst().flatMap({ Int32($0) }) else {
                     return .wrong("\(name) needs a descriptor")
                 }
-                arguments.handoverDescriptor = descriptor
+                arguments.reExecDescriptor = descriptor
             default: return .wrong("unknown option \(word)")
             }
         }

@@ -39,8 +39,8 @@ struct NodeIdentity {
         return memory.totalBytes - min(kept, memory.totalBytes)
     }
 
-    /// - Parameter handover: what the program before this one left, its lock above all.
-    init(_ arguments: Arguments, _ handover: Handover? = nil) throws(StartFailure) {
+    /// - Parameter reExecRecord: what the program before this one left, its lock above all.
+    init(_ arguments: Arguments, _ reExecRecord: ReExecRecord? = nil) throws(StartFailure) {
         self.arguments = arguments
         programPath = try required { () throws(SystemError) in
             let path = try FileSystem.destination(ofLink: "/proc/self/exe")
@@ -48,7 +48,7 @@ struct NodeIdentity {
             return path.hasSuffix(" (deleted)") ? String(path.dropLast(" (deleted)".count)) : path
         }
         let descriptorsBefore = Host.raiseDescriptorLimit()
-        taskDescriptorsMax = handover?.taskDescriptorsMax ?? descriptorsBefore
+        taskDescriptorsMax = reExecRecord?.taskDescriptorsMax ?? descriptorsBefore
         servesParent = arguments.servesParent
         configurationPath =
             arguments.configurationPath ?? (FileSystem.exists(Configuration.usualPath) ? Configuration.usualPath : nil)
@@ -71,9 +71,9 @@ struct NodeIdentity {
         coreCount = Host.coreCount
 
         let directory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
-        if let handover {
-            let inherited = handover.lock
-            lock = try required { () throws(SystemError) in SharedDescriptor(try Succession.inherited(inherited)) }
+        if let reExecRecord {
+            let inherited = reExecRecord.lock
+            lock = try required { () throws(SystemError) in SharedDescriptor(try ReExec.kept(inherited)) }
         } else {
             lock = try takeLock(in: directory, nodeName: name)
         }

@@ -51,15 +51,15 @@ func adoptGroups(_ node: NodeIdentity) throws(StartFailure) -> ControlGroupTree?
 }
 
 func makeRunner(
-    _ node: NodeIdentity, _ groups: ControlGroupTree?, _ handover: Handover? = nil
+    _ node: NodeIdentity, _ groups: ControlGroupTree?, _ reExecRecord: ReExecRecord? = nil
 ) throws(StartFailure) -> TaskRunner {
     let configuration = node.configuration
     return try required { () throws(SystemError) in
         var statusPipe: PipeEnds?
-        if let handover {
+        if let reExecRecord {
             statusPipe = PipeEnds(
-                reading: try Succession.inherited(handover.statusReading),
-                writing: try Succession.inherited(handover.statusWriting))
+                reading: try ReExec.kept(reExecRecord.statusReading),
+                writing: try ReExec.kept(reExecRecord.statusWriting))
         }
         let launcher = try ProcessLauncher(
             path: try launcherPath(),
@@ -72,7 +72,7 @@ func makeRunner(
             groups: groups, launcher: launcher,
             outputs: try OutputDirectory(path: configuration.resultDirectory, account: node.account),
             settings: TaskSettings(node), log: node.log)
-        for task in handover?.running ?? [] { try runner.inherit(task) }
+        for task in reExecRecord?.running ?? [] { try runner.resume(task) }
         return runner
     }
 }
@@ -117,10 +117,10 @@ func proveLaunchWorks(_ runner: TaskRunner) throws(StartFailure) -> String {
 
 /// Ends what tasks of an earlier life of this daemon left running: their lease is over, they run elsewhere by now.
 ///
-/// - Parameter handover: its tasks are no leftovers.
-func clearLeftovers(_ groups: ControlGroupTree?, _ handover: Handover?, log: Logger) throws(StartFailure) {
+/// - Parameter reExecRecord: its tasks are no leftovers.
+func clearLeftovers(_ groups: ControlGroupTree?, _ reExecRecord: ReExecRecord?, log: Logger) throws(StartFailure) {
     guard let groups else { return }
-    let kept = Set(handover?.running.map(\.group) ?? [])
+    let kept = Set(reExecRecord?.running.map(\.group) ?? [])
     let found = try required { () throws(SystemError) in try groups.clearLeftovers(except: kept) }
     if !found.isEmpty {
         log.warning("cleared \(found.count) task groups that an earlier life of this daemon left")

@@ -40,7 +40,7 @@ final class Standby {
             try groups.create(group, limits: TaskLimits())
             let launch = try launcher.standBy(
                 joining: groups.joiningDescriptors(of: group, exceptUnified: spawnsInGroup),
-                bornIn: spawnsInGroup ? groups.birthplace(of: group) : nil)
+                bornIn: spawnsInGroup ? groups.cgroupDescriptor(of: group) : nil)
             waiting = Waiting(launch: launch, group: group)
         } catch {
             _ = try? groups.remove(group)  // The first refusal is the one to tell.

@@ -107,7 +107,7 @@ final class TaskRunner {
         try launcher.launch(
             command, environment: environment, standardOutput: standardOutput, standardError: standardError,
             joining: try groups?.joiningDescriptors(of: group, exceptUnified: spawnsInGroup) ?? [],
-            bornIn: spawnsInGroup ? try groups?.birthplace(of: group) : nil,
+            bornIn: spawnsInGroup ? try groups?.cgroupDescriptor(of: group) : nil,
             dataBytesMax: groups == nil && memoryBytes > 0 ? memoryBytes : nil)
     }
 
@@ -309,13 +309,13 @@ final class TaskRunner {
     /// Lets go of the output of a task whose report was answered: the files stay, the descriptors are closed.
     func forget(_ number: TaskNumber) { kept[number] = nil }
 
-    // MARK: Succession
+    // MARK: ReExec
 
     /// What the next image of this daemon must know of these tasks.
-    func running(of numbers: [TaskNumber]) -> [Handover.Running] {
+    func running(of numbers: [TaskNumber]) -> [ReExecRecord.Running] {
         numbers.compactMap { number in
             guard let task = running[number], let process = task.process, let output = kept[number] else { return nil }
-            return Handover.Running(
+            return ReExecRecord.Running(
                 number: number, group: task.group.name, process: process, standardOutput: output.standardOutput.raw,
                 standardError: output.standardError.raw, folderPath: output.folderPath)
         }
@@ -324,10 +324,10 @@ final class TaskRunner {
     var statusPipe: (reading: Int32, writing: Int32) { launcher.statusPipe }
 
     /// Takes over a task that the image before this one started.
-    func inherit(_ task: Handover.Running) throws(SystemError) {
+    func resume(_ task: ReExecRecord.Running) throws(SystemError) {
         kept[task.number] = TaskOutput(
-            standardOutput: SharedDescriptor(try Succession.inherited(task.standardOutput)),
-            standardError: SharedDescriptor(try Succession.inherited(task.standardError)), folderPath: task.folderPath)
+            standardOutput: SharedDescriptor(try ReExec.kept(task.standardOutput)),
+            standardError: SharedDescriptor(try ReExec.kept(task.standardError)), folderPath: task.folderPath)
         // A group is named after its first task. No group is kept in which the out-of-memory killer was, so those kills are its own.
         let parts = task.group.split(separator: ".")
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)

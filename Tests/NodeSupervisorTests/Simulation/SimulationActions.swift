@@ -16,7 +16,7 @@ extension Simulation {
         case .claim(let claim):
             if nodes[node].leavesSince != nil { fail("node \(node) claims while it leaves") }
             if claim.count < 1 { fail("node \(node) claims nothing") }
-            if claim.count > nodes[node].settings.taskCountMax - nodes[node].taskCount { count("claimed ahead") }
+            if claim.count > nodes[node].settings.taskCountMax - nodes[node].taskCount { count("prefetched") }
             send(.claim(claim), node: node)
         case .report(let report):
             check(report, node: node)
@@ -263,7 +263,7 @@ extension Simulation {
         }
     }
 
-    private func tally(_ notice: NodeSupervisor.Notice) {
+    private func tally(_ notice: NodeSupervisor.LogEvent) {
         switch notice {
         case .groupNotEmpty: count("group not empty")
         case .groupEmptiedLate: count("group emptied late")

@@ -28,7 +28,7 @@ struct SimulationTests {
             "node cannot launch",
             "given back: no room", "given back: earlier attempt", "report kept", "report repeated", "report stale",
             "report duplicate", "request failed", "claim answered short", "disconnect", "stall", "crash", "restart",
-            "requeued by hand", "claimed ahead", "leave", "left without", "group not empty", "group emptied late",
+            "requeued by hand", "prefetched", "leave", "left without", "group not empty", "group emptied late",
             "will not die",
         ] {
             #expect(tally[kind, default: 0] > 0, "\(kind) never came to pass: \(tally)")

@@ -11,8 +11,8 @@ struct BlockingRedisClientTests {
         .command(RedisCommand(bytes: words.map { Array($0.utf8) }))
     }
 
-    @Test("a client is greeted with its name, its database, its scripts, over a socket or a port")
-    func greeting() throws {
+    @Test("a client is shaken hands with its name, its database, its scripts, over a socket or a port")
+    func handshake() throws {
         let server = try RedisServerFixture(listening: .port, password: "pass word\u{e9}")
         for endpoint in [server.endpoint, server.internetEndpoint] {
             var endpoint = endpoint

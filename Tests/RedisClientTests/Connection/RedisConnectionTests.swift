@@ -94,7 +94,7 @@ struct RedisConnectionTests {
         #expect(driver.failure?.kind == .unreachable)
         #expect(
             driver.failure?.description
-                == "cannot reach Redis at \(server.socketPath): connected, but not greeted within 0.2 s")
+                == "cannot reach Redis at \(server.socketPath): connected, but not shaken hands within 0.2 s")
     }
 
     @Test("requests beyond the output bound are refused and the others are answered")

@@ -1,4 +1,4 @@
-// From a name to a greeted server, without waiting anywhere: what hangs, what is refused, what is tried next.
+// From a name to a shaken hands server, without waiting anywhere: what hangs, what is refused, what is tried next.
 
 import RedisClient
 import RedisServerFixture

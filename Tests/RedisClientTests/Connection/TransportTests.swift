@@ -41,8 +41,8 @@ struct TransportTests {
 
     // MARK: What it carries
 
-    @Test("a client is greeted, by an address as by a name", arguments: ["127.0.0.1", "localhost"])
-    func greeting(host: String) throws {
+    @Test("a client is shaken hands, by an address as by a name", arguments: ["127.0.0.1", "localhost"])
+    func handshake(host: String) throws {
         let server = try server(["IP:127.0.0.1", "DNS:localhost"])
         let client = try BlockingRedisClient(try endpoint(server, host: host))
         #expect(try client.call(command("PING")) == .simpleString("PONG"))

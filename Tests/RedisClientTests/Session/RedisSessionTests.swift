@@ -17,7 +17,7 @@ private struct Conversation {
         session.begin()
     }
 
-    /// A conversation past its greeting.
+    /// A conversation past its handshake.
     static func ready(scripts: [RedisScript] = []) -> Conversation {
         var conversation = Conversation(RedisSessionOptions(scripts: scripts))
         let loads = String(repeating: "$40\r\n\(digest)\r\n", count: scripts.count)
@@ -53,9 +53,9 @@ extension [RedisSession.Event] {
     }
 }
 
-@Suite("Greeting Redis")
-struct GreetingTests {
-    @Test("the whole greeting goes out in one round trip")
+@Suite("Handshake Redis")
+struct HandshakeTests {
+    @Test("the whole handshake goes out in one round trip")
     func oneRoundTrip() {
         let credentials = RedisCredentials(user: "worker", password: "secret")
         let options = RedisSessionOptions(
@@ -79,7 +79,7 @@ struct GreetingTests {
         #expect(conversation.session.server?.role == "master")
     }
 
-    @Test("a request made before the greeting is over goes out after it")
+    @Test("a request made before the handshake is over goes out after it")
     func earlyRequest() {
         var conversation = Conversation()
         let identifier = conversation.sends("GET", "a")
@@ -125,7 +125,7 @@ struct GreetingTests {
             reply: "-ERR max number of clients reached", kind: .notReady, isRetryable: true, says: "number of clients"),
     ]
 
-    @Test("each refusal of a greeting has its own end", arguments: refusals)
+    @Test("each refusal of a handshake has its own end", arguments: refusals)
     private func refused(_ refusal: Refusal) throws {
         var conversation = Conversation()
         let identifier = conversation.sends("GET", "a")

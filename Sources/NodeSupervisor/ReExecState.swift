@@ -5,7 +5,7 @@ import TaskModel
 
 extension NodeSupervisor {
     /// A node at rest but for tasks that run.
-    public struct Estate: Equatable, Sendable {
+    public struct ReExecState: Equatable, Sendable {
         public struct RunningTask: Equatable, Sendable {
             public let number: TaskNumber
             public let task: ClaimedTask
@@ -37,28 +37,28 @@ extension NodeSupervisor {
         }
     }
 
-    /// What could be left to a successor now; nil while a launch, an ending, a claim or a report is under way, or tasks wait.
+    /// What could be left to the re-executed daemon now; nil while a launch, an ending, a claim or a report is under way, or tasks wait.
     /// ``Event/drain`` brings that about, unless tasks are being stopped, or the queue cannot be reached.
-    public var estate: Estate? {
-        guard outbox.count == 0, !hasTasksAhead, admission.outstanding == nil, membership.reconciliation == nil
+    public var reExecState: ReExecState? {
+        guard outbox.count == 0, !hasPrefetched, admission.outstanding == nil, membership.reconciliation == nil
         else { return nil }
-        var running: [Estate.RunningTask] = []
+        var running: [ReExecState.RunningTask] = []
         for number in tasks.keys.sorted() {
             guard let task = tasks[number]?.runningTask else { return nil }
             running.append(task)
         }
-        return Estate(tasks: running, nextTaskNumber: nextTaskNumber, leaseUntil: membership.leaseUntil)
+        return ReExecState(tasks: running, nextTaskNumber: nextTaskNumber, leaseUntil: membership.leaseUntil)
     }
 
     /// Goes on with what a predecessor left.
-    public init(settings: Settings, inheriting estate: Estate) {
+    public init(settings: Settings, resuming reExecState: ReExecState) {
         self.init(settings: settings)
-        nextTaskNumber = estate.nextTaskNumber
-        for inherited in estate.tasks {
-            tasks[inherited.number] = TaskLifecycle(inheriting: inherited)
+        nextTaskNumber = reExecState.nextTaskNumber
+        for inherited in reExecState.tasks {
+            tasks[inherited.number] = TaskLifecycle(resuming: inherited)
             taken.add(inherited.task.line)
         }
-        alarms.rebuild(from: tasks)
-        if let until = estate.leaseUntil { membership.standing = .member(leaseUntil: until) }
+        timers.rebuild(from: tasks)
+        if let until = reExecState.leaseUntil { membership.standing = .member(leaseUntil: until) }
     }
 }

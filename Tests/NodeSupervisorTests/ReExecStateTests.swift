@@ -3,12 +3,12 @@ import Testing
 
 @testable import NodeSupervisor
 
-@Suite("What is left to a successor")
-struct EstateTests {
-    /// The node as its successor has it.
+@Suite("What a re-exec keeps")
+struct ReExecStateTests {
+    /// The node as the re-executed daemon has it.
     private func successor(of node: Node) throws -> Node {
         var next = Node()
-        next.supervisor = NodeSupervisor(settings: node.settings, inheriting: try #require(node.supervisor.estate))
+        next.supervisor = NodeSupervisor(settings: node.settings, resuming: try #require(node.supervisor.reExecState))
         next.now = node.now
         return next
     }
@@ -18,8 +18,8 @@ struct EstateTests {
     func runningTasks() throws {
         var node = Node.running(claimed("1:4G:2:60:a"), claimed("1:1G:1:0:b")) { $0.leaseSeconds = 1000 }
         node.pass(seconds: 20)
-        let estate = try #require(node.supervisor.estate)
-        #expect(estate.tasks.map(\.number) == [number(1), number(2)])
+        let reExecState = try #require(node.supervisor.reExecState)
+        #expect(reExecState.tasks.map(\.number) == [number(1), number(2)])
 
         var next = try successor(of: node)
         #expect(next.supervisor.load == node.supervisor.load)
@@ -37,7 +37,7 @@ struct EstateTests {
         #expect(outcome.usage.wallSeconds >= 60)
     }
 
-    @Test("the lease goes on: the successor asks what it holds and does not register")
+    @Test("the lease goes on: the re-executed daemon asks what it holds and does not register")
     func lease() throws {
         let node = Node.running(claimed("1:0:0:0:a"))
         var next = try successor(of: node)
@@ -59,21 +59,21 @@ struct EstateTests {
     @Test("there is nothing to leave while a launch, an ending, a report or a claim is under way")
     func notAtRest() {
         var node = Node.waitingForTasks()
-        #expect(node.supervisor.estate == nil)  // A claim.
+        #expect(node.supervisor.reExecState == nil)  // A claim.
         node.hear(.drain)
         node.hear(.claimed(request(1), [], dueSeconds: nil))
-        #expect(node.supervisor.estate?.tasks == [])
+        #expect(node.supervisor.reExecState?.tasks == [])
 
         node = Node.waitingForTasks()
         node.hear(.claimed(request(1), [claimed("1:0:0:0:a")], dueSeconds: nil), .drain)
-        #expect(node.supervisor.estate == nil)  // A launch.
+        #expect(node.supervisor.reExecState == nil)  // A launch.
         node.hear(.launched(number(1)))
-        #expect(node.supervisor.estate != nil)
+        #expect(node.supervisor.reExecState != nil)
         node.hear(.exited(number(1), .code(0)))
-        #expect(node.supervisor.estate == nil)  // An ending.
+        #expect(node.supervisor.reExecState == nil)  // An ending.
         node.hear(.collected(number(1), collected(removed: true)))
-        #expect(node.supervisor.estate == nil)  // A report.
+        #expect(node.supervisor.reExecState == nil)  // A report.
         node.hear(.reportAccepted(number(1)))
-        #expect(node.supervisor.estate?.tasks == [])
+        #expect(node.supervisor.reExecState?.tasks == [])
     }
 }

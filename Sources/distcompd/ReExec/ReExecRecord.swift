@@ -1,11 +1,11 @@
-// What one image of the daemon hands to the next, in a file in memory: see Succession.swift for when. It is written and read within
+// What one image of the daemon hands to the next, in a file in memory: see ReExec.swift for when. It is written and read within
 // a second, by programs that may be of two versions, so it begins with the version of its form.
 
 import LinuxSystem
 import NodeSupervisor
 import TaskModel
 
-struct Handover {
+struct ReExecRecord {
     /// What the kernel has of a running task.
     struct Running: Equatable {
         var number: TaskNumber
@@ -16,8 +16,8 @@ struct Handover {
         var folderPath: String
     }
 
-    var estate: NodeSupervisor.Estate
-    /// One for each task of the estate.
+    var reExecState: NodeSupervisor.ReExecState
+    /// One for each task of the state.
     var running: [Running]
     var incarnation: String
     var lock: Int32
@@ -46,11 +46,12 @@ struct Handover {
             bytes.append(UInt8(ascii: ","))
         }
         let facts = [
-            Self.form, incarnation, "\(estate.leaseUntil?.nanoseconds ?? -1)", "\(estate.nextTaskNumber)", "\(lock)",
+            Self.form, incarnation, "\(reExecState.leaseUntil?.nanoseconds ?? -1)", "\(reExecState.nextTaskNumber)",
+            "\(lock)",
             "\(statusReading)", "\(statusWriting)", "\(taskDescriptorsMax)", "\(doneCount)", "\(failedCount)",
         ]
         for fact in facts { add(fact) }
-        for (task, run) in zip(estate.tasks, running) {
+        for (task, run) in zip(reExecState.tasks, running) {
             let facts = [
                 "\(task.number.rawValue)", task.task.line.text, task.task.token, "\(task.task.attempt)",
                 "\(task.timeoutSeconds ?? -1)", "\(task.begunAt.nanoseconds)", "\(task.deadline?.nanoseconds ?? -1)",
@@ -61,7 +62,7 @@ struct Handover {
         return bytes
     }
 
-    /// nil when these are not the bytes of a handover of this form.
+    /// nil when these are not the bytes of a record of this form.
     init?(_ bytes: [UInt8]) {
         guard var facts = Self.netstrings(bytes)?[...], facts.popFirst() == Self.form,
             let incarnation = facts.popFirst(), let leaseUntil = facts.popFirst().flatMap({ Int64($0) }),
@@ -73,14 +74,14 @@ struct Handover {
             let doneCount = facts.popFirst().flatMap({ Int($0) }),
             let failedCount = facts.popFirst().flatMap({ Int($0) })
         else { return nil }
-        var (tasks, running) = ([NodeSupervisor.Estate.RunningTask](), [Running]())
+        var (tasks, running) = ([NodeSupervisor.ReExecState.RunningTask](), [Running]())
         while !facts.isEmpty {
             guard let (task, run) = Self.task(Array(facts.prefix(12))) else { return nil }
             tasks.append(task)
             running.append(run)
             facts = facts.dropFirst(12)
         }
-        estate = NodeSupervisor.Estate(
+        reExecState = NodeSupervisor.ReExecState(
             tasks: tasks, nextTaskNumber: nextTaskNumber,
             leaseUntil: leaseUntil < 0 ? nil : Instant(nanoseconds: leaseUntil))
         (self.running, self.incarnation, self.lock) = (running, incarnation, lock)
@@ -89,21 +90,21 @@ struct Handover {
     }
 
     init(
-        estate: NodeSupervisor.Estate, running: [Running], incarnation: String, lock: Int32,
+        reExecState: NodeSupervisor.ReExecState, running: [Running], incarnation: String, lock: Int32,
         statusPipe: (reading: Int32, writing: Int32), taskDescriptorsMax: UInt64, doneCount: Int, failedCount: Int
     ) {
-        (self.estate, self.running, self.incarnation, self.lock) = (estate, running, incarnation, lock)
+        (self.reExecState, self.running, self.incarnation, self.lock) = (reExecState, running, incarnation, lock)
         (statusReading, statusWriting) = (statusPipe.reading, statusPipe.writing)
         (self.taskDescriptorsMax, self.doneCount, self.failedCount) = (taskDescriptorsMax, doneCount, failedCount)
     }
 
-    private static func task(_ facts: [String]) -> (NodeSupervisor.Estate.RunningTask, Running)? {
+    private static func task(_ facts: [String]) -> (NodeSupervisor.ReExecState.RunningTask, Running)? {
         guard facts.count == 12, let number = UInt64(facts[0]), let line = try? TaskLine(parsing: facts[1]),
             let attempt = Int(facts[3]), let timeoutSeconds = Double(facts[4]), let begunAt = Int64(facts[5]),
             let deadline = Int64(facts[6]), let process = Int32(facts[8]), let standardOutput = Int32(facts[9]),
             let standardError = Int32(facts[10])
         else { return nil }
-        let task = NodeSupervisor.Estate.RunningTask(
+        let task = NodeSupervisor.ReExecState.RunningTask(
             number: TaskNumber(number),
             task: NodeSupervisor.ClaimedTask(line: line, token: facts[2], attempt: attempt),
             timeoutSeconds: timeoutSeconds < 0 ? nil : timeoutSeconds, begunAt: Instant(nanoseconds: begunAt),

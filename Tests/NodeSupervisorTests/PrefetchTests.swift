@@ -21,7 +21,7 @@ private struct BusyNode {
         hear(.registered(sentAt: node.now), .memory(availableBytes: 8 << 30))
     }
 
-    var waitingCount: Int { node.supervisor.ahead.waiting.count }
+    var waitingCount: Int { node.supervisor.prefetch.waiting.count }
 
     /// The next lines of the queue that fit together into what a claim names.
     mutating func given(_ claim: NodeSupervisor.Claim) -> [NodeSupervisor.ClaimedTask] {
@@ -93,8 +93,8 @@ private struct BusyNode {
     }
 }
 
-@Suite("A node claims ahead")
-struct ClaimAheadTests {
+@Suite("A node prefetching")
+struct PrefetchTests {
     @Test("nothing while its tasks take long, however many end at once")
     func longTasks() {
         var busy = BusyNode { $0.taskCountMax = 64 }
@@ -122,7 +122,7 @@ struct ClaimAheadTests {
     func order() {
         var busy = BusyNode()
         busy.end(count: 200, everyMilliseconds: 1)
-        let next = busy.node.supervisor.ahead.waiting.prefix(3).map(\.task)
+        let next = busy.node.supervisor.prefetch.waiting.prefix(3).map(\.task)
         var begun: [NodeSupervisor.ClaimedTask] = []
         for _ in 0..<3 {
             busy.pass(milliseconds: 1)
@@ -135,7 +135,7 @@ struct ClaimAheadTests {
     func givesBack() {
         var busy = BusyNode()
         busy.end(count: 200, everyMilliseconds: 1)
-        let waiting = busy.node.supervisor.ahead.waiting.map(\.task.token)
+        let waiting = busy.node.supervisor.prefetch.waiting.map(\.task.token)
         busy.kind = "1:64G:0:60"  // What is given back shall not be given again.
         #expect(busy.passWithTicks(seconds: 0.07).reports.isEmpty)
         let reports = busy.passWithTicks(seconds: 0.031).reports
@@ -222,15 +222,15 @@ struct ClaimAheadTests {
         var busy = BusyNode("1:1G:0:60")
         busy.end(count: 200, everyMilliseconds: 1)
         var supervisor = busy.node.supervisor
-        supervisor.ahead = .init()
-        supervisor.ahead.append(claimed("1:7G:0:60:large"), at: busy.node.now)
-        supervisor.ahead.append(claimed("1:0:0:60:small"), at: busy.node.now)
+        supervisor.prefetch = .init()
+        supervisor.prefetch.append(claimed("1:7G:0:60:large"), at: busy.node.now)
+        supervisor.prefetch.append(claimed("1:0:0:60:small"), at: busy.node.now)
         let ended = busy.running[0]
         let actions = supervisor.handle(
             [.exited(ended, .code(0)), .collected(ended, collected(removed: true))], at: busy.node.now)
         let begun = actions.compactMap { if case .launch(_, let task) = $0 { task.line.command } else { nil } }
         #expect(begun == ["small"])
-        #expect(supervisor.ahead.waiting.map(\.task.line.command) == ["large"])
+        #expect(supervisor.prefetch.waiting.map(\.task.line.command) == ["large"])
     }
 
     @Test("nothing that waits begins while memory is short")
@@ -272,8 +272,8 @@ struct ClaimAheadTests {
         busy.end(count: 200, everyMilliseconds: 1)
         var supervisor = busy.node.supervisor
         let runs = supervisor.tasks.values.map(\.task.line).sorted { $0.text < $1.text }
-        supervisor.ahead = .init()
-        supervisor.ahead.append(.init(line: runs[0], token: "another", attempt: 1), at: busy.node.now)
+        supervisor.prefetch = .init()
+        supervisor.prefetch.append(.init(line: runs[0], token: "another", attempt: 1), at: busy.node.now)
         let other = supervisor.tasks.first { $0.value.task.line != runs[0] }?.key ?? number(0)
         let actions = supervisor.handle(
             [.exited(other, .code(0)), .collected(other, collected(removed: true))], at: busy.node.now)
@@ -296,10 +296,10 @@ struct ClaimAheadTests {
     func cancelled() {
         var busy = BusyNode()
         busy.end(count: 200, everyMilliseconds: 1)
-        let task = busy.node.supervisor.ahead.waiting[1].task
+        let task = busy.node.supervisor.prefetch.waiting[1].task
         let actions = busy.node.hear(.cancelRequested(line: task.line.text))
         #expect(actions.reports.map(\.task) == [task])
-        #expect(!busy.node.supervisor.ahead.waiting.contains { $0.task == task })
+        #expect(!busy.node.supervisor.prefetch.waiting.contains { $0.task == task })
     }
 
     @Test("fenced, it forgets what waits, and says nothing of it")
@@ -330,7 +330,7 @@ struct ClaimAheadTests {
     func reconciled() throws {
         var busy = BusyNode()
         busy.end(count: 200, everyMilliseconds: 1)
-        let waiting = Array(busy.node.supervisor.ahead.waiting.map(\.task))
+        let waiting = Array(busy.node.supervisor.prefetch.waiting.map(\.task))
         busy.node.hear(.disconnected)
         let asked = busy.node.hear(.connected)
         let reconcile = try #require(
@@ -338,16 +338,16 @@ struct ClaimAheadTests {
         // The queue has taken one of them away meanwhile.
         let held = busy.node.supervisor.tasks.values.map(\.task) + waiting.dropFirst()
         #expect(busy.node.hear(.held(reconcile, held)).launched.isEmpty)
-        #expect(busy.node.supervisor.ahead.waiting.map(\.task) == Array(waiting.dropFirst()))
+        #expect(busy.node.supervisor.prefetch.waiting.map(\.task) == Array(waiting.dropFirst()))
     }
 
-    @Test("nothing is left to a successor while tasks wait")
-    func estate() {
+    @Test("nothing a re-exec keeps while tasks wait")
+    func reExecState() {
         var busy = BusyNode()
         busy.end(count: 200, everyMilliseconds: 1)
         #expect(busy.waitingCount > 0)
-        #expect(busy.node.supervisor.estate == nil)
+        #expect(busy.node.supervisor.reExecState == nil)
         busy.hear(.drain)
-        #expect(busy.node.supervisor.estate != nil)
+        #expect(busy.node.supervisor.reExecState != nil)
     }
 }

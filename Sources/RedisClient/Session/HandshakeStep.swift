@@ -1,6 +1,6 @@
 // What a session says first, all in one round trip, and what it makes of a refusal.
 
-enum GreetingStep: Equatable, Sendable {
+enum HandshakeStep: Equatable, Sendable {
     case hello
     case select
     case probe
@@ -10,8 +10,8 @@ enum GreetingStep: Equatable, Sendable {
     case subscribe
 
     /// SUBSCRIBE is the last: its confirmations are pushes, so no reply may be expected behind it.
-    static func all(for options: RedisSessionOptions) -> [GreetingStep] {
-        var steps: [GreetingStep] = [.hello]
+    static func all(for options: RedisSessionOptions) -> [HandshakeStep] {
+        var steps: [HandshakeStep] = [.hello]
         if options.database != 0 { steps.append(.select) }
         steps += [.probe, .noEvict, .libraryName]
         steps += options.scripts.map { .loadScript($0) }
@@ -60,7 +60,7 @@ enum GreetingStep: Equatable, Sendable {
     }
 
     /// What an error reply to `step`, or to nothing we asked, means for the session.
-    static func failure(_ error: RedisError, doing step: GreetingStep?) -> RedisFailure {
+    static func failure(_ error: RedisError, doing step: HandshakeStep?) -> RedisFailure {
         guard let step else {
             let refusal = RedisFailure(refusing: error)
             guard refusal.kind == .unsupported else { return refusal }

@@ -6,8 +6,8 @@ import Logging
 import NodeSupervisor
 import TaskModel
 
-/// Where a succession stands.
-enum SuccessionState {
+/// Where a re-exec stands.
+enum ReExecStanding {
     case none
     /// Nothing new is taken; what is under way comes to rest.
     case settling(untilNanoseconds: Int64)
@@ -15,40 +15,40 @@ enum SuccessionState {
 
 extension Daemon {
     /// Begins to make way for the installed program.
-    func beginSuccession() -> [Event] {
-        guard case .none = succession else { return [] }
+    func beginReExec() -> [Event] {
+        guard case .none = reExec else { return [] }
         // An ending that has begun takes the kill grace at most, and a report a round trip.
         let seconds = node.configuration.killGraceSeconds + 10
-        succession = .settling(untilNanoseconds: SystemClock.bootNanoseconds() + Int64(seconds * 1e9))
+        reExec = .settling(untilNanoseconds: SystemClock.bootNanoseconds() + Int64(seconds * 1e9))
         log.notice("making way for \(node.programPath); tasks go on")
         return [.drain]
     }
 
     /// Once nothing is under way but running tasks, becomes the installed program. Returns only when that is not to be, yet or
     /// ever.
-    func succeedIfSettled() -> [Event] {
-        guard case .settling(let until) = succession else { return [] }
+    func reExecIfSettled() -> [Event] {
+        guard case .settling(let until) = reExec else { return [] }
         if supervisor.isLeaving {
-            succession = .none
+            reExec = .none
             return []
         }
-        guard launches.isEmpty, let estate = supervisor.estate else {
+        guard launches.isEmpty, let reExecState = supervisor.reExecState else {
             if SystemClock.bootNanoseconds() < until { return [] }
-            return abandonSuccession("tasks or reports did not come to rest in time")
+            return abandonReExec("tasks or reports did not come to rest in time")
         }
         do throws(SystemError) {
             let ending = try trialOfInstalledProgram()
             guard ending == .exit(code: 0) else {
-                return abandonSuccession("\(node.programPath) --version ended with \(ending)")
+                return abandonReExec("\(node.programPath) --version ended with \(ending)")
             }
-            try becomeInstalledProgram(leaving: estate)
+            try becomeInstalledProgram(leaving: reExecState)
         } catch {
-            return abandonSuccession("\(error)")
+            return abandonReExec("\(error)")
         }
     }
 
-    private func abandonSuccession(_ reason: String) -> [Event] {
-        succession = .none
+    private func abandonReExec(_ reason: String) -> [Event] {
+        reExec = .none
         standBySoon()
         log.error("not replaced: \(reason); this program goes on with the settings it has")
         services.notify("READY=1")
@@ -63,16 +63,16 @@ extension Daemon {
             for: try ChildProcesses.start(node.programPath, ["--version"], descriptors: descriptors))
     }
 
-    private func becomeInstalledProgram(leaving estate: NodeSupervisor.Estate) throws(SystemError) -> Never {
-        let handover = Handover(
-            estate: estate, running: runner.running(of: estate.tasks.map(\.number)),
+    private func becomeInstalledProgram(leaving reExecState: NodeSupervisor.ReExecState) throws(SystemError) -> Never {
+        let reExecRecord = ReExecRecord(
+            reExecState: reExecState, running: runner.running(of: reExecState.tasks.map(\.number)),
             incarnation: queue.incarnationText, lock: node.lock.raw, statusPipe: runner.statusPipe,
             taskDescriptorsMax: node.taskDescriptorsMax, doneCount: done, failedCount: failed)
         runner.clearPreparations()
         services.notify("RELOADING=1", "MONOTONIC_USEC=\(SystemClock.monotonicNanoseconds() / 1000)")
-        try Succession.execute(
-            node.programPath, environment: Host.environment + services.takenVariables, inheritance: handover.bytes,
-            keeping: handover.descriptors
+        try ReExec.execute(
+            node.programPath, environment: Host.environment + services.takenVariables, inheritance: reExecRecord.bytes,
+            keeping: reExecRecord.descriptors
         ) { descriptor in
             [node.programPath] + node.arguments.words + ["--handover", "\(descriptor)"]
         }
@@ -80,13 +80,13 @@ extension Daemon {
 }
 
 /// What the program before this one handed over; nil for a first life.
-func takeHandover(_ arguments: Arguments) throws(StartFailure) -> Handover? {
-    guard let descriptor = arguments.handoverDescriptor else { return nil }
-    let bytes = try required { () throws(SystemError) in try Succession.inheritance(from: descriptor) }
+func takeReExecRecord(_ arguments: Arguments) throws(StartFailure) -> ReExecRecord? {
+    guard let descriptor = arguments.reExecDescriptor else { return nil }
+    let bytes = try required { () throws(SystemError) in try ReExec.inheritance(from: descriptor) }
     // Without it the tasks are an earlier life's leftovers: they are ended, and run again.
-    guard let handover = Handover(bytes) else {
+    guard let reExecRecord = ReExecRecord(bytes) else {
         standardError.write("distcompd: what was handed over cannot be read; running tasks are ended and run again\n")
         return nil
     }
-    return handover
+    return reExecRecord
 }

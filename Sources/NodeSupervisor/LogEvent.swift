@@ -5,7 +5,7 @@ import TaskModel
 
 extension NodeSupervisor {
     /// What somebody who runs the node may want to know.
-    public enum Notice: Hashable, Sendable, CustomStringConvertible {
+    public enum LogEvent: Hashable, Sendable, CustomStringConvertible {
         /// The main process has ended, and something in its group does not die.
         case groupNotEmpty(TaskNumber, seconds: Double)
         case groupEmptiedLate(TaskNumber, seconds: Double)

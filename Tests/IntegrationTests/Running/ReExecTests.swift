@@ -7,7 +7,7 @@ import TaskModel
 import Testing
 
 @Suite("A daemon that executes itself anew", .aFewAtATime)
-struct SuccessionTests {
+struct ReExecTests {
     private let keep = ["restart_mode": "\"keep\"", "health_report_interval": "0.2"]
 
     /// SIGHUP, and the program that follows: it logs that it is connected once more.

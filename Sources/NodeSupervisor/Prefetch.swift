@@ -6,7 +6,7 @@ import DequeModule
 import TaskModel
 
 extension NodeSupervisor {
-    struct ClaimAhead {
+    struct Prefetch {
         struct Waiting {
             let task: ClaimedTask
             let since: Instant
@@ -74,7 +74,7 @@ extension NodeSupervisor {
             return ends.count / Self.horizonsPerWindow
         }
 
-        /// Claims nothing ahead for a while.
+        /// Prefetches nothing for a while.
         mutating func pause(at now: Instant) { pausedUntil = now.advanced(bySeconds: Self.pauseSeconds) }
 
         mutating func append(_ task: ClaimedTask, at now: Instant) {
@@ -90,13 +90,13 @@ extension NodeSupervisor {
     }
 
     /// Whether tasks wait here for the end of others. Then nothing is lost if the queue hears of an ending a moment later.
-    public var hasTasksAhead: Bool { !ahead.waiting.isEmpty }
+    public var hasPrefetched: Bool { !prefetch.waiting.isEmpty }
 
     /// What tasks hold that may be among the next `count` to end: those that have not run for long.
-    func roomAboutToBeFree(_ count: Int, at now: Instant) -> ClaimAhead.Room {
-        var room = ClaimAhead.Room()
+    func roomAboutToBeFree(_ count: Int, at now: Instant) -> Prefetch.Room {
+        var room = Prefetch.Room()
         guard count > 0 else { return room }
-        for task in tasks.values where now.seconds(since: task.begunAt) < ClaimAhead.shortSeconds {
+        for task in tasks.values where now.seconds(since: task.begunAt) < Prefetch.shortSeconds {
             room.add(task.task.line)
         }
         return room.limited(to: count)
@@ -104,18 +104,18 @@ extension NodeSupervisor {
 
     /// Begins what waited, in its order, as far as there is room now; what has waited too long, or will not begin here, goes back.
     /// Without a connection it cannot, and waits on for room.
-    mutating func useTasksAhead(at now: Instant, into actions: inout [Action]) {
-        guard hasTasksAhead else { return }
-        let mayBegin = mayBeginTasksAhead(at: now, into: &actions)
+    mutating func usePrefetched(at now: Instant, into actions: inout [Action]) {
+        guard hasPrefetched else { return }
+        let mayBegin = mayBeginPrefetched(at: now, into: &actions)
         var index = 0
-        while index < ahead.waiting.count {
-            let next = ahead.waiting[index]
-            let isLate = now >= next.since.advanced(bySeconds: ClaimAhead.waitSecondsMax)
+        while index < prefetch.waiting.count {
+            let next = prefetch.waiting[index]
+            let isLate = now >= next.since.advanced(bySeconds: Prefetch.waitSecondsMax)
             if mayBegin, hasRoom(for: next.task.line), !taken.lines.contains(next.task.line.text) {
-                begin(ahead.remove(at: index), at: now, into: &actions)
+                begin(prefetch.remove(at: index), at: now, into: &actions)
             } else if departure != .none || isLate && membership.isConnected {
-                ahead.pause(at: now)
-                giveBack(ahead.remove(at: index), into: &actions)
+                prefetch.pause(at: now)
+                giveBack(prefetch.remove(at: index), into: &actions)
             } else {
                 index += 1
             }
@@ -123,7 +123,7 @@ extension NodeSupervisor {
     }
 
     /// The same that a claim for them would ask.
-    private mutating func mayBeginTasksAhead(at now: Instant, into actions: inout [Action]) -> Bool {
+    private mutating func mayBeginPrefetched(at now: Instant, into actions: inout [Action]) -> Bool {
         guard departure == .none, admission.pausedUntil == nil, let leaseUntil = membership.leaseUntil,
             now < leaseUntil,
             memory.victim == nil
@@ -136,16 +136,16 @@ extension NodeSupervisor {
     }
 
     /// The order about a line reaches the queue's script with the task: there it becomes cancelled.
-    mutating func giveBackAhead(line: String, into actions: inout [Action]) {
-        while let index = ahead.waiting.firstIndex(where: { $0.task.line.text == line }) {
-            giveBack(ahead.remove(at: index), into: &actions)
+    mutating func giveBackPrefetched(line: String, into actions: inout [Action]) {
+        while let index = prefetch.waiting.firstIndex(where: { $0.task.line.text == line }) {
+            giveBack(prefetch.remove(at: index), into: &actions)
         }
     }
 
-    /// Forgets the tasks ahead but those the queue still holds for ours; nothing is to be said of the others.
-    mutating func keepTasksAhead(heldBy tokens: Set<String>) {
-        for index in ahead.waiting.indices.reversed() where !tokens.contains(ahead.waiting[index].task.token) {
-            _ = ahead.remove(at: index)
+    /// Forgets the prefetched tasks but those the queue still holds for ours; nothing is to be said of the others.
+    mutating func keepPrefetched(heldBy tokens: Set<String>) {
+        for index in prefetch.waiting.indices.reversed() where !tokens.contains(prefetch.waiting[index].task.token) {
+            _ = prefetch.remove(at: index)
         }
     }
 

@@ -4,7 +4,7 @@
 import CLinux
 import Glibc
 
-public enum Succession {
+public enum ReExec {
     /// Executes `path` in place of the running program, with `inheritance` in a file in memory and the descriptors in `kept` open.
     ///
     /// The child processes remain children of this process, and blocked signals blocked. Returns only by throwing; then all is as
@@ -14,8 +14,8 @@ public enum Succession {
         _ path: String, environment: [[UInt8]], inheritance: [UInt8], keeping kept: [Int32],
         arguments: (Int32) -> [String]
     ) throws(SystemError) -> Never {
-        let raw = clinux_memory_file("distcompd-succession")
-        guard raw >= 0 else { throw .last("memfd_create", "distcompd-succession") }
+        let raw = clinux_memory_file("distcompd-re-exec")
+        guard raw >= 0 else { throw .last("memfd_create", "distcompd-re-exec") }
         let file = OwnedDescriptor(adopting: raw)
         try file.writeAll(inheritance, subject: "memfd")
         guard lseek(raw, 0, SEEK_SET) == 0 else { throw .last("lseek", "memfd") }
@@ -35,13 +35,13 @@ public enum Succession {
 
     /// Reads what the program before this one left in descriptor `raw`, and closes it.
     public static func inheritance(from raw: Int32, bytesMax: Int = 64 << 20) throws(SystemError) -> [UInt8] {
-        try inherited(raw).readToEnd(subject: "what was handed over", bytesMax: bytesMax)
+        try kept(raw).readToEnd(subject: "the re-exec record", bytesMax: bytesMax)
     }
 
     /// Takes over a descriptor that the program before this one kept open.
-    public static func inherited(_ raw: Int32) throws(SystemError) -> OwnedDescriptor {
+    public static func kept(_ raw: Int32) throws(SystemError) -> OwnedDescriptor {
         guard raw > 2, clinux_set_close_on_exec(raw, true) == 0 else {
-            throw SystemError(call: "fcntl F_SETFD", subject: "inherited descriptor \(raw)", code: EBADF)
+            throw SystemError(call: "fcntl F_SETFD", subject: "kept descriptor \(raw)", code: EBADF)
         }
         return OwnedDescriptor(adopting: raw)
     }

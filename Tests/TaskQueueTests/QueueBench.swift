@@ -93,6 +93,11 @@ final class QueueBench {
         get throws { try ReadCounts.parse(try call(ReadCounts(keys: keys).request)) }
     }
 
+    func standing(of line: String) throws -> TaskStanding {
+        let watcher = client(for: ReadCounts(keys: keys).request)
+        return try ReadStanding.parse(try watcher.pipeline(ReadStanding(line, keys: keys).requests))
+    }
+
     /// todo, in progress, finished, failed.
     var numbers: [Int] {
         get throws {
@@ -115,7 +120,8 @@ final class QueueBench {
     ) throws -> BenchNode {
         let lives = (1..<max(1, life)).map { Incarnation(name: name, machine: machine + name, life: $0) }
         let description = NodeDescription(
-            memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0", address: address, trouble: trouble)
+            memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0", address: address, trouble: trouble
+        )
         let node = BenchNode(
             bench: self, name: name, incarnation: Incarnation(name: name, machine: machine + name, life: life),
             leaseMilliseconds: leaseMilliseconds, description: description, known: .init())

@@ -177,8 +177,8 @@ extension QueueClient {
             let isComplete = try scanWhile(key(of: state), pattern: pattern) { entries throws(CommandError) in
                 let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
                 // What failed and has another try to come is in todo or in progress as well.
-                let isElsewhere = state == .failed ? try areMembers(fields, of: keys.retrying) : []
-                for (index, field) in fields.enumerated() where isElsewhere.isEmpty || !isElsewhere[index] {
+                let states = state == .failed ? try retryStates(of: fields) : []
+                for (index, field) in fields.enumerated() where states.isEmpty || states[index] == .failedForGood {
                     if !(try use(text(field))) { return false }
                 }
                 return true

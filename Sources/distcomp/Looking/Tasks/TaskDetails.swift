@@ -30,10 +30,10 @@ extension QueueClient {
         if let task, standing.isWaiting { standing.aheadCount = try countAhead(of: task, standing) }
         var result: TaskResult?
         if let value = standing.finishedValue {
-            result = finishedResult(line: Array(line.utf8), value: value, record: standing.outcome)
+            result = TaskResult(finished: Array(line.utf8), value: value, record: standing.outcome)
         } else if standing.failedValue != nil || standing.outcome != nil {
-            result = failedResult(
-                line: Array(line.utf8), workers: standing.failedValue ?? [], record: standing.outcome,
+            result = TaskResult(
+                failed: Array(line.utf8), workers: standing.failedValue ?? [], record: standing.outcome,
                 reason: standing.reason)
         }
         return TaskDetails(line: line, task: task, standing: standing, result: result)

@@ -24,10 +24,16 @@ let package = Package(
                 "TaskModel", .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
+        .target(
+            name: "NodeProtocol",
+            dependencies: [
+                "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ]),
         .executableTarget(
             name: "distcompd",
             dependencies: [
-                "NodeSupervisor", "TaskQueue", .product(name: "DequeModule", package: "swift-collections"),
+                "NodeProtocol", "NodeSupervisor", "TaskQueue", .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(

@@ -85,10 +85,6 @@ public struct RegisterNode: Sendable {
         return .script(call)
     }
 
-    /// - Throws: `QueueError.nameTaken` when another machine is alive under the name.
-    public static func parse(_ value: RESPValue) throws(QueueError) {
-        if let error = value.error { throw QueueError(error) }
-    }
 }
 
 /// Renews the lease, writes `worker_status`, and looks after what belongs to nobody: tasks of dead nodes, retries that are due.

@@ -4,7 +4,9 @@ import RedisClient
 
 public enum QueueError: Error, Equatable, CustomStringConvertible {
     /// The lease of this incarnation is over, and so is its hold on its tasks.
-    case fenced
+    case fenced(queueIdentity: String?)
+    case twin(address: String, remainingMilliseconds: Int)
+    case wrongType(String)
     /// Another machine is alive under this node's name.
     case nameTaken(String)
     /// Redis refused: out of memory, read-only, not permitted, ...
@@ -15,6 +17,8 @@ public enum QueueError: Error, Equatable, CustomStringConvertible {
     /// To stand behind the name of the Redis it comes from.
     public var description: String {
         switch self {
+        case .twin(let address, _): address
+        case .wrongType(let text): text
         case .fenced: "the lease of this node is over"
         case .nameTaken(let name): "another machine runs as node \"\(name)\": give one of the two another node_name"
         case .refused(let error) where error.code == "OOM":
@@ -26,7 +30,7 @@ public enum QueueError: Error, Equatable, CustomStringConvertible {
 
     init(_ error: RedisError) {
         switch error.code {
-        case "FENCED": self = .fenced
+        case "FENCED": self = .fenced(queueIdentity: nil)
         case "NAMETAKEN": self = .nameTaken(error.message)
         default: self = .refused(error)
         }

@@ -33,7 +33,8 @@ let package = Package(
         .executableTarget(
             name: "distcompd",
             dependencies: [
-                "NodeProtocol", "NodeSupervisor", "TaskQueue", .product(name: "DequeModule", package: "swift-collections"),
+                "NodeProtocol", "NodeSupervisor", "TaskQueue",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(

@@ -29,7 +29,7 @@ extension NodeProtocol {
         var serverRun: String?
         /// Names the queue, so that one that was emptied is not taken for the one we knew.
         var queueIdentity: String?
-        var earlierReportsAreDelivered = true
+        var earlierReportsAreDelivered = false
         /// How many reports of earlier lives are under way.
         var earlierReportCount = 0
     }

@@ -108,8 +108,8 @@ extension NodeProtocol {
 
     /// One thing to do now.
     public enum Action: Sendable {
-        /// Send it over the present connection.
-        case send(RequestNumber, RedisRequest)
+        /// Send it over the present connection. What is not urgent may wait for company for some milliseconds.
+        case send(RequestNumber, RedisRequest, isUrgent: Bool)
         /// Close the present connection; another follows after a pause. Answered by ``Event/disconnected``.
         case closeConnection
         /// For the supervisor, in the order of these actions.
@@ -169,6 +169,9 @@ extension NodeProtocol {
                 false
             }
         }
+
+        /// Whether it is to leave at once.
+        var isUrgent: Bool { if case .report = self { false } else { true } }
 
         /// Whether its answer may bring tasks.
         var gives: Bool {

@@ -26,7 +26,8 @@ struct LineInspection {
         switch facts.taskKey?.problem(with: line, signature: claimed.signature) {
         case nil: return .task(NodeSupervisor.ClaimedTask(line: line, token: claimed.token, attempt: claimed.attempt))
         case .missing?:
-            return refusal(of: claimed, step: "check the signature", SignatureProblem.missing.description, attemptsMax: 0)
+            return refusal(
+                of: claimed, step: "check the signature", SignatureProblem.missing.description, attemptsMax: 0)
         case .wrong?:
             // Perhaps it is this node that has the wrong key: others are to try it, as they try what failed here.
             return refusal(

@@ -38,6 +38,9 @@ extension NodeProtocol {
             }
         }
 
+        /// Whether the text is about the server, whose name is to stand before it.
+        public var isAboutServer: Bool { if case .refused = self { true } else { false } }
+
         /// The task line it is about, where it is about one; not part of the description, so that a log can keep it as a field.
         public var line: String? {
             switch self {

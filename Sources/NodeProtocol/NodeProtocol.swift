@@ -44,17 +44,19 @@ public struct NodeProtocol: Sendable {
     /// - Parameters:
     ///   - incarnation: of the program before this one, whose tasks go on; nil for a new life.
     ///   - earlierLives: the incarnations this node has had and may still have; nil when that is not known.
-    ///   - hasEarlierReports: whether reports of earlier lives may lie on the disk.
+    ///   - running: the tasks of that incarnation.
     public init(
-        facts: Facts, incarnation: Incarnation? = nil, earlierLives: [String]? = nil, hasEarlierReports: Bool = true
+        facts: Facts, incarnation: Incarnation? = nil, earlierLives: [String]? = nil,
+        running: [NodeSupervisor.ClaimedTask] = []
     ) {
         self.facts = facts
         keys = QueueKeys(prefix: facts.keyPrefix)
         self.incarnation = incarnation ?? Incarnation(name: facts.name, machine: facts.machine, life: 0)
         lives = Array((earlierLives ?? []).suffix(Registering.livesMax))
         knowsEarlierLives = earlierLives != nil
-        connection.earlierReportsAreDelivered = !hasEarlierReports
         registering.hasIncarnation = incarnation != nil
+        registering.hasSucceeded = incarnation != nil
+        for task in running { reports.given(task) }
     }
 
     /// Says what follows from one event.
@@ -124,6 +126,6 @@ public struct NodeProtocol: Sendable {
         let number = RequestNumber(nextRequestNumber)
         nextRequestNumber += 1
         outstanding[number] = purpose
-        actions.append(.send(number, request))
+        actions.append(.send(number, request, isUrgent: purpose.isUrgent))
     }
 }

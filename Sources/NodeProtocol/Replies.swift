@@ -30,7 +30,9 @@ extension NodeProtocol {
                 if thenClaim { actions.append(.tell(.wake)) }
             case .sweep: if try TodoSweep.parseBegin(value) { sweepPage(from: "0", at: now, into: &actions) }
             case .sweepPage: adopt(try ScanHash.parse(value), at: now, into: &actions)
-            case .leave: departure = .left; actions.append(.left)
+            case .leave:
+                departure = .left
+                actions.append(.left)
             case .nothing: break
             }
         } catch {
@@ -142,7 +144,8 @@ extension NodeProtocol {
     }
 
     /// The tasks of these that may be run here. The others fail, with the reason, and the supervisor never hears of them.
-    private mutating func given(_ claimed: [ClaimTasks.Claimed]) -> [(token: String, task: NodeSupervisor.ClaimedTask)] {
+    private mutating func given(_ claimed: [ClaimTasks.Claimed]) -> [(token: String, task: NodeSupervisor.ClaimedTask)]
+    {
         claimed.compactMap { claimed in
             switch LineInspection(facts).result(of: claimed) {
             case .task(let task):

@@ -154,7 +154,9 @@ extension NodeProtocol {
         }
 
         private static func isEarlier(_ one: ReportRecord, _ other: ReportRecord) -> Bool {
-            guard let first = one.number, let second = other.number else { return one.number == nil && other.number != nil }
+            guard let first = one.number, let second = other.number else {
+                return one.number == nil && other.number != nil
+            }
             return first < second
         }
 
@@ -221,7 +223,8 @@ extension NodeProtocol {
 
         /// The queue refused this report. Says whether that is to be doubted, as it is once.
         mutating func doubt(_ token: String) -> Bool {
-            guard let record = records[token], case .sent(let result) = record.state, !record.isDoubted, record.task != nil
+            guard let record = records[token], case .sent(let result) = record.state, !record.isDoubted,
+                record.task != nil
             else { return false }
             records[token]?.isDoubted = true
             records[token]?.state = .made(result)

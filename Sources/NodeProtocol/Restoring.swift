@@ -22,7 +22,9 @@ extension NodeProtocol {
     mutating func restore(at now: Instant, into actions: inout [Action]) {
         if restoration == nil { restoration = Restoration(remaining: reports.tokensToRestore) }
         var tokens: [String] = []
-        while tokens.count < Restoration.tasksMax, let token = restoration?.remaining.popFirst() { tokens.append(token) }
+        while tokens.count < Restoration.tasksMax, let token = restoration?.remaining.popFirst() {
+            tokens.append(token)
+        }
         let tasks = tokens.compactMap { reports.task(of: $0) }
         if tasks.isEmpty { return finishRestoring(into: &actions) }
         let request = RestoreTasks(

@@ -37,7 +37,8 @@ extension NodeSupervisor {
             case .willNotDie(_, let line), .dropped(_, let line), .noLongerHeld(_, let line),
                 .givenBack(_, let line, _):
                 line
-            case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outOfTouch, .memoryShort, .nodeCannotLaunch, .leftWithout:
+            case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outOfTouch, .memoryShort, .nodeCannotLaunch,
+                .leftWithout:
                 nil
             }
         }

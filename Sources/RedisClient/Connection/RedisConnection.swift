@@ -72,6 +72,8 @@ public final class RedisConnection {
     deinit { buffer.deallocate() }
 
     public var descriptor: Int32 { transport.descriptor }
+    /// Our end of it, without the port; nil for a Unix socket.
+    public var localHost: String? { transport.localHost }
     public var isReady: Bool { session.isReady }
     public var failure: RedisFailure? { session.failure?.at(address) }
     /// What Redis says of itself; known once it is ready.

@@ -7,11 +7,17 @@ extension NodeDescription {
     }
 }
 extension RegisterNode {
-    public struct Reply { public let silence: Int; public let queueIdentity: String }
+    public struct Reply {
+        public let silence: Int
+        public let queueIdentity: String
+    }
     public init(
         keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, node: NodeDescription,
         queueCandidate: String, earlierIncarnations: [String]
-    ) { self.init(keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: status, node: node) }
+    ) {
+        self.init(
+            keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: status, node: node)
+    }
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
         if let error = value.error { throw QueueError(error) }
         return Reply(silence: 0, queueIdentity: "")
@@ -27,7 +33,10 @@ extension Heartbeat {
             node: node)
     }
 }
-extension Heartbeat.Reply { public var silence: Int { 0 }; public var queueIdentity: String { "" } }
+extension Heartbeat.Reply {
+    public var silence: Int { 0 }
+    public var queueIdentity: String { "" }
+}
 extension ClaimTasks.Reply { public var silence: Int { 0 } }
 extension ClaimTasks {
     public init(

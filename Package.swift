@@ -15,7 +15,11 @@ let package = Package(
         .target(name: "LinuxSystem", dependencies: ["CLinux"]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"]),
-        .target(name: "RedisClient", dependencies: ["LinuxSystem", "Cryptography"]),
+        .target(
+            name: "RedisClient",
+            dependencies: [
+                "LinuxSystem", "Cryptography", .product(name: "DequeModule", package: "swift-collections"),
+            ]),
         .target(name: "TaskModel"),
         .target(name: "TaskQueue", dependencies: ["Cryptography", "RedisClient", "TaskModel"]),
         .target(
@@ -27,18 +31,21 @@ let package = Package(
         .executableTarget(
             name: "distcompd",
             dependencies: [
-                "NodeSupervisor", "TaskQueue", .product(name: "DequeModule", package: "swift-collections"),
+                "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(
             name: "distcomp",
             dependencies: [
-                "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
             name: "distcomp-bench",
             dependencies: [
-                "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["clock", "peers"]),
 
@@ -52,11 +59,11 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tests/Chaos"),
         .testTarget(name: "LayeringTests", dependencies: ["LinuxSystem"]),
-        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
+        .testTarget(name: "LinuxSystemTests", dependencies: ["CLinux", "LinuxSystem"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),
         .testTarget(name: "TaskModelTests", dependencies: ["TaskModel"]),
-        .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel"]),
+        .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel", "TaskQueue"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"],

@@ -11,6 +11,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
     targets: [
+        .target(name: "Notation"),
         .target(name: "CLinux"),
         .target(name: "LinuxSystem", dependencies: ["CLinux"]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
@@ -18,10 +19,10 @@ let package = Package(
         .target(
             name: "RedisClient",
             dependencies: [
-                "LinuxSystem", "Cryptography", .product(name: "DequeModule", package: "swift-collections"),
+                "Notation", "LinuxSystem", "Cryptography", .product(name: "DequeModule", package: "swift-collections"),
             ]),
-        .target(name: "TaskModel"),
-        .target(name: "TaskQueue", dependencies: ["Cryptography", "RedisClient", "TaskModel"]),
+        .target(name: "TaskModel", dependencies: ["Notation"]),
+        .target(name: "TaskQueue", dependencies: ["Notation", "Cryptography", "RedisClient", "TaskModel"]),
         .target(
             name: "NodeSupervisor",
             dependencies: [
@@ -38,7 +39,7 @@ let package = Package(
         .executableTarget(
             name: "distcomp",
             dependencies: [
-                "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue",
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
@@ -59,10 +60,11 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tests/Chaos"),
         .testTarget(name: "LayeringTests", dependencies: ["LinuxSystem"]),
+        .testTarget(name: "NotationTests", dependencies: ["Notation"]),
         .testTarget(name: "LinuxSystemTests", dependencies: ["CLinux", "LinuxSystem"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),
-        .testTarget(name: "TaskModelTests", dependencies: ["TaskModel"]),
+        .testTarget(name: "TaskModelTests", dependencies: ["Notation", "TaskModel"]),
         .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel", "TaskQueue"]),
         .testTarget(
             name: "IntegrationTests",
@@ -73,7 +75,7 @@ let package = Package(
             dependencies: ["distcompd", "LinuxSystem", "TaskQueue", .product(name: "Logging", package: "swift-log")]),
         .testTarget(
             name: "TaskQueueTests",
-            dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
+            dependencies: ["Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
         .testTarget(
             name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"],
             // Ten million simulated events: optimised even in a debug build, they take half a minute.

@@ -6,18 +6,19 @@ import Testing
 
 /// What each room may import, besides the Swift standard library.
 private let allowedImports: [String: Set<String>] = [
+    "Notation": [],
     "LinuxSystem": ["CLinux", "Glibc", "Synchronization"],
     "Cryptography": ["COpenSSL"],
-    "RedisClient": ["LinuxSystem", "Cryptography", "DequeModule"],
-    "TaskModel": [],
-    "TaskQueue": ["Cryptography", "RedisClient", "TaskModel"],
+    "RedisClient": ["Notation", "LinuxSystem", "Cryptography", "DequeModule"],
+    "TaskModel": ["Notation"],
+    "TaskQueue": ["Notation", "Cryptography", "RedisClient", "TaskModel"],
     "NodeSupervisor": ["TaskModel", "HeapModule", "DequeModule"],
     "NodeProtocol": ["RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "HeapModule", "DequeModule"],
     "distcompd": [
         "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "NodeProtocol", "Logging",
         "DequeModule",
     ],
-    "distcomp": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser"],
+    "distcomp": ["Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser"],
     "distcomp-bench": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser"],
 ]
 

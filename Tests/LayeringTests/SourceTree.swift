@@ -76,7 +76,7 @@ enum PackageManifest {
             let entries = upToClosing("[", "]", of: arguments[list.upperBound...])
             // The package of a product is no module.
             let names = entries.replacing(/package: "[^"]+"/, with: "").matches(of: /"([^"]+)"/)
-            target.dependencies = names.map { $0.1.replacing("-", with: "_") }
+            target.dependencies = names.map { String($0.1).replacing("-", with: "_") }
         }
         return target
     }

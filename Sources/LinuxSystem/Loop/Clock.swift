@@ -26,7 +26,7 @@ public enum SystemClock {
 }
 
 /// Waits that long; for programs with nothing else to do, never in the daemon's loop.
-public func pause(milliseconds: UInt32) { usleep(milliseconds &* 1000) }
+public func pause(milliseconds: UInt32) { usleep(milliseconds * 1000) }
 
 /// Random bytes from the kernel, see getrandom(2).
 public func randomUInt64() -> UInt64 {

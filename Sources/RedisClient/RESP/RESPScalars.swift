@@ -1,6 +1,8 @@
 // The types that fit on one line. Each accepts what the protocol specifies and nothing beside it: where a number parser
 // of the standard library is laxer than that, the text is checked first.
 
+import Notation
+
 /// The text of a simple string or error. A lone CR in it means that somebody's framing went wrong.
 func simpleText(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> String {
     guard !content.contains(UInt8(ascii: "\r")) else { throw RESPProtocolError("a CR inside a line") }
@@ -76,14 +78,9 @@ private func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") <= 9 }
 /// The beginning of something malformed, fit for a log line: a bounded length, and nothing that moves a cursor.
 func readable(_ bytes: some Collection<UInt8>) -> String {
     let shown = bytes.prefix(40).map { byte in
-        byte >= 0x20 && byte < 0x7F ? String(UnicodeScalar(byte)) : "\\x" + hexadecimal(byte)
+        byte >= 0x20 && byte < 0x7F ? String(UnicodeScalar(byte)) : "\\x" + Hexadecimal.text(byte)
     }
     return shown.joined() + (bytes.count > 40 ? "..." : "")
-}
-
-private func hexadecimal(_ byte: UInt8) -> String {
-    let digits = String(byte, radix: 16)
-    return digits.utf8.count == 1 ? "0" + digits : digits
 }
 
 // MARK: - Integers
@@ -108,6 +105,6 @@ enum DecimalInteger {
             sum = next
         }
         if isNegative { return sum }
-        return sum == .min ? nil : 0 &- sum
+        return sum == .min ? nil : -sum
     }
 }

@@ -39,15 +39,6 @@ public struct RedisFailure: Error, Equatable, Sendable, CustomStringConvertible 
         self.address = address
     }
 
-    /// Whether connecting again, after a delay, may succeed without anybody changing a setting. That decides at start-up;
-    /// a daemon that has been running goes on trying after any failure, since what changed may be changed back.
-    public var isRetryable: Bool {
-        switch kind {
-        case .unreachable, .notReady, .notMaster, .connectionLost, .timeout, .overloaded: true
-        case .authentication, .untrusted, .unsupported, .protocolViolation: false
-        }
-    }
-
     public var description: String {
         let place = address.isEmpty ? "Redis" : "Redis at \(address)"
         return kind == .unreachable ? "cannot reach \(place): \(detail)" : "\(place): \(detail)"

@@ -4,6 +4,8 @@
 // The first thirteen are those of the old system, with their old names and meanings; all others have a default, so that
 // an old conf.json loads as it is.
 
+import Notation
+
 /// The settings of a node and of the command line: the defaults, or what `parse` made of a conf.json and found good.
 public struct Configuration: Hashable, Sendable {
     public enum MemoryCaps: String, CaseIterable, Sendable {

@@ -2,6 +2,8 @@
 // kept exactly as it was written (surrounding white space aside) and two tasks are the same when their lines are.
 // How the text is read: TaskLineGrammar.swift (fields between colons) and TaskLineJSON.swift (named fields).
 
+import Notation
+
 /// How a task's command is to be understood.
 public enum TaskType: String, CaseIterable, Hashable, Sendable {
     /// Given to `sh -c`.
@@ -63,8 +65,7 @@ public struct TaskLine: Hashable, Sendable {
     public static func identifier(of text: String) -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        let digits = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return Hexadecimal.text(hash)
     }
 
     /// Byte for byte, as Redis compares them. String's own `==` takes a composed letter and its parts for the same, and

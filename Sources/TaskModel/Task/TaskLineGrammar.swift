@@ -10,6 +10,8 @@
 //
 // A million lines are read at a time, so this works on bytes and makes two strings a line, no more.
 
+import Notation
+
 extension TaskLine {
     /// Reads a line, in either form; white space around it does not count.
     public init(parsing text: String) throws(TaskLineError) {
@@ -107,7 +109,7 @@ struct TaskFields {
             return text
         } catch {
             let offset = error.byteOffsets.lowerBound
-            report("line", at: offset, found: "the byte \(hexadecimal(line[offset]))", expected: "UTF-8 text")
+            report("line", at: offset, found: "the byte 0x\(Hexadecimal.text(line[offset]))", expected: "UTF-8 text")
             return ""
         }
     }

@@ -12,51 +12,81 @@ public struct WordSplitError: Error, Hashable, Sendable, CustomStringConvertible
 /// Splits without a shell, as the commands of python and demo tasks need it: the rules of Python's `shlex.split`, which are those of
 /// a POSIX shell's quoting and nothing else.
 enum WordSplitter {
+    /// A word of a command.
+    struct Word {
+        /// What it is, quotes and backslashes taken away.
+        var text = String.UnicodeScalarView()
+        /// What stands in the command for it.
+        var written = String.UnicodeScalarView()
+    }
+
     /// The words of `command`: single quotes keep everything, double quotes keep all but a backslash before `"` or `\`,
     /// elsewhere a backslash keeps the next character. Quotes that hold nothing make an empty word.
     static func split(_ command: String) throws(WordSplitError) -> [String] {
-        var words: [String] = []
-        var word: String.UnicodeScalarView? = nil
-        var scalars = NumberedScalars(command)
-        while let scalar = scalars.next() {
-            switch scalar {
-            case " ", "\t", "\r", "\n":
-                if let word { words.append(String(word)) }
-                word = nil
-            case "'", "\"":
-                let opening = scalars.column
-                guard let quoted = quoted(by: scalar, &scalars) else {
-                    let name = scalar == "'" ? "single" : "double"
-                    throw WordSplitError(column: opening, message: "a \(name) quote that is never closed")
-                }
-                word = (word ?? .init()) + quoted
-            case "\\":
-                guard let next = scalars.next() else {
-                    throw WordSplitError(column: scalars.column, message: "a backslash with nothing after it")
-                }
-                word = (word ?? .init()) + CollectionOfOne(next)
-            default: word = (word ?? .init()) + CollectionOfOne(scalar)
-            }
-        }
-        if let word { words.append(String(word)) }
-        return words
+        let (words, problem) = words(of: command)
+        if let problem { throw problem }
+        return words.map { String($0.text) }
     }
 
-    /// What stands before the quote that closes; nil when none does.
-    private static func quoted(by quote: Unicode.Scalar, _ scalars: inout NumberedScalars) -> String.UnicodeScalarView?
-    {
-        var result = String.UnicodeScalarView()
+    /// The words, and what is wrong with the last of them, if anything is: it then goes on to the end of the command.
+    static func words(of command: String) -> (words: [Word], problem: WordSplitError?) {
+        var words: [Word] = []
+        var word: Word?
+        var problem: WordSplitError?
+        var scalars = NumberedScalars(command)
         while let scalar = scalars.next() {
-            if scalar == quote { return result }
-            guard scalar == "\\", quote == "\"" else {
-                result.append(scalar)
-                continue
+            if scalar == " " || scalar == "\t" || scalar == "\r" || scalar == "\n" {
+                if let word { words.append(word) }
+                word = nil
+            } else {
+                problem = add(scalar, to: &word, &scalars)
             }
-            guard let next = scalars.next() else { return nil }
-            if next != "\\", next != quote { result.append(scalar) }
-            result.append(next)
+        }
+        if let word { words.append(word) }
+        return (words, problem)
+    }
+
+    /// Adds a scalar to the word, with all that it quotes.
+    private static func add(
+        _ scalar: Unicode.Scalar, to word: inout Word?, _ scalars: inout NumberedScalars
+    ) -> WordSplitError? {
+        var longer = word ?? Word()
+        defer { word = longer }
+        longer.written.append(scalar)
+        switch scalar {
+        case "'", "\"":
+            let opening = scalars.column
+            if addQuoted(by: scalar, to: &longer, &scalars) { return nil }
+            let name = scalar == "'" ? "single" : "double"
+            return WordSplitError(column: opening, message: "a \(name) quote that is never closed")
+        case "\\":
+            guard let next = scalars.next() else {
+                return WordSplitError(column: scalars.column, message: "a backslash with nothing after it")
+            }
+            longer.written.append(next)
+            longer.text.append(next)
+        default: longer.text.append(scalar)
         }
         return nil
+    }
+
+    /// Adds what stands before the quote that closes, and that quote; false when none does.
+    private static func addQuoted(
+        by quote: Unicode.Scalar, to word: inout Word, _ scalars: inout NumberedScalars
+    ) -> Bool {
+        while let scalar = scalars.next() {
+            word.written.append(scalar)
+            if scalar == quote { return true }
+            guard scalar == "\\", quote == "\"" else {
+                word.text.append(scalar)
+                continue
+            }
+            guard let next = scalars.next() else { return false }
+            word.written.append(next)
+            if next != "\\", next != quote { word.text.append(scalar) }
+            word.text.append(next)
+        }
+        return false
     }
 }
 

@@ -167,7 +167,7 @@ final class QueueConnection {
 
     private func pause(after failure: RedisFailure, _ now: Int64) {
         // One that lasted was a good one. One that is lost as soon as it is made must not be made again and again at once.
-        if case .ready(_, let since) = state, now - since >= ReconnectDelay.longestNanoseconds { delay.reset() }
+        if case .ready(_, let since) = state, now - since >= delay.longestNanoseconds { delay.reset() }
         let nanoseconds = delay.next(random: randomUInt64())
         state = .waiting(untilNanoseconds: now + nanoseconds)
         log.warning("\(failure); retrying in \(nanoseconds / 1_000_000) ms, tasks go on")

@@ -107,6 +107,6 @@ struct SystemErrorTests {
     func unknownNumber() {
         #expect(errorText(99_999) == "Unknown error")
         #expect(errorText(-1) == "Unknown error")
-        #expect(errorText(ErrorCode.noSpace) == "No space left on device")
+        #expect(errorText(ENOSPC) == "No space left on device")
     }
 }

@@ -11,13 +11,18 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
     targets: [
+        .target(name: "Notation"),
         .target(name: "CLinux"),
         .target(name: "LinuxSystem", dependencies: ["CLinux"]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"]),
-        .target(name: "RedisClient", dependencies: ["LinuxSystem", "Cryptography"]),
-        .target(name: "TaskModel"),
-        .target(name: "TaskQueue", dependencies: ["Cryptography", "RedisClient", "TaskModel"]),
+        .target(
+            name: "RedisClient",
+            dependencies: [
+                "Notation", "LinuxSystem", "Cryptography", .product(name: "DequeModule", package: "swift-collections"),
+            ]),
+        .target(name: "TaskModel", dependencies: ["Notation"]),
+        .target(name: "TaskQueue", dependencies: ["Notation", "Cryptography", "RedisClient", "TaskModel"]),
         .target(
             name: "NodeSupervisor",
             dependencies: [
@@ -33,19 +38,21 @@ let package = Package(
         .executableTarget(
             name: "distcompd",
             dependencies: [
-                "NodeProtocol", "NodeSupervisor", "TaskQueue",
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "NodeProtocol",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(
             name: "distcomp",
             dependencies: [
-                "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
             name: "distcomp-bench",
             dependencies: [
-                "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["clock", "peers"]),
 
@@ -59,11 +66,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tests/Chaos"),
         .testTarget(name: "LayeringTests", dependencies: ["LinuxSystem"]),
-        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
+        .testTarget(name: "NotationTests", dependencies: ["Notation"]),
+        .testTarget(name: "LinuxSystemTests", dependencies: ["CLinux", "LinuxSystem"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),
-        .testTarget(name: "TaskModelTests", dependencies: ["TaskModel"]),
-        .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel"]),
+        .testTarget(name: "TaskModelTests", dependencies: ["Notation", "TaskModel"]),
+        .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel", "TaskQueue"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"],
@@ -73,7 +81,7 @@ let package = Package(
             dependencies: ["distcompd", "LinuxSystem", "TaskQueue", .product(name: "Logging", package: "swift-log")]),
         .testTarget(
             name: "TaskQueueTests",
-            dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
+            dependencies: ["Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
         .testTarget(
             name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"],
             // Ten million simulated events: optimised even in a debug build, they take half a minute.

@@ -249,3 +249,36 @@ func later(_ nanoseconds: Int64, bySeconds seconds: Double) -> Int64 {
 func plain(_ seconds: Double) -> String {
     Int(exactly: seconds).map { String($0) } ?? String(seconds)
 }
+
+// MARK: - The next connection
+
+/// The delays before the first, second, ... attempt to connect again: exponential, with full jitter, so that a fleet that lost
+/// its Redis at one moment does not come back at one moment.
+///
+/// The ceiling doubles from 100 ms up to the longest delay; each delay is drawn evenly between 50 ms and the ceiling.
+public struct ReconnectDelay: Equatable, Sendable {
+    /// No delay is longer.
+    public let longestNanoseconds: Int64
+    private let shortestNanoseconds: Int64
+    private var ceilingNanoseconds: Int64
+
+    /// - Parameter longestSeconds: for a node, a part of its lease: a Redis that answers again must not find its leases over.
+    public init(longestSeconds: Double = 5) {
+        longestNanoseconds = max(1, later(0, bySeconds: longestSeconds))
+        shortestNanoseconds = min(50_000_000, longestNanoseconds)
+        ceilingNanoseconds = min(shortestNanoseconds * 2, longestNanoseconds)
+    }
+
+    /// The delay before the next attempt, from a random number of the caller's.
+    public mutating func next(random: UInt64) -> Int64 {
+        assert((shortestNanoseconds...longestNanoseconds).contains(ceilingNanoseconds))
+        let choices = UInt64(ceilingNanoseconds - shortestNanoseconds) + 1
+        let drawn = choices.multipliedFullWidth(by: random).high
+        // Not doubled first: the longest may be close to the largest number there is.
+        ceilingNanoseconds = ceilingNanoseconds > longestNanoseconds / 2 ? longestNanoseconds : ceilingNanoseconds * 2
+        return shortestNanoseconds + Int64(drawn)
+    }
+
+    /// To be called when a session became ready; that the socket connected is not enough.
+    public mutating func reset() { ceilingNanoseconds = min(shortestNanoseconds * 2, longestNanoseconds) }
+}

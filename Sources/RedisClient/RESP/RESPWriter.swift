@@ -12,7 +12,10 @@ public struct RESPWriter: Sendable {
     public init() {}
 
     /// Bytes that are written here and not yet taken.
-    public var count: Int { buffer.count &- taken }
+    public var count: Int {
+        assert(taken <= buffer.count)
+        return buffer.count - taken
+    }
     public var isEmpty: Bool { count == 0 }
 
     public mutating func write(_ command: RedisCommand) {
@@ -22,7 +25,7 @@ public struct RESPWriter: Sendable {
 
     /// EVALSHA or EVAL: the name, the digest or source, the number of keys, the keys, the arguments.
     mutating func write(_ call: RedisScriptCall, as name: StaticString, _ script: some Collection<UInt8>) {
-        writeArrayHeader(count: 3 &+ call.keys.count &+ call.arguments.count)
+        writeArrayHeader(count: 3 + call.keys.count + call.arguments.count)
         name.withUTF8Buffer { write($0) }
         write(script)
         write(String(call.keys.count).utf8)
@@ -38,7 +41,7 @@ public struct RESPWriter: Sendable {
         let used = try buffer.withUnsafeBufferPointer { bytes throws(Failure) in
             try body(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: bytes[start...])))
         }
-        taken = min(taken &+ max(0, used), buffer.count)
+        taken = min(taken + max(0, used), buffer.count)
         compact()
     }
 
@@ -75,7 +78,7 @@ public struct RESPWriter: Sendable {
     /// A count and CR LF, without a string in between.
     private mutating func writeLine(_ count: Int) {
         var divisor = 1
-        while count / divisor >= 10 { divisor = divisor &* 10 }
+        while count / divisor >= 10 { divisor = divisor * 10 }
         while divisor > 0 {
             buffer.append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: count / divisor % 10))
             divisor /= 10

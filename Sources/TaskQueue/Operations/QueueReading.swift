@@ -121,28 +121,6 @@ public struct OutcomeEntry: Equatable, Sendable {
     }
 }
 
-/// Which of some failed lines wait for another try, or are having it; the others have failed for good.
-public struct ReadRetrying: Sendable {
-    private let keys: QueueKeys
-    private let lines: [[UInt8]]
-
-    /// - Parameter lines: at least one.
-    public init(_ lines: [[UInt8]], keys: QueueKeys) {
-        self.keys = keys
-        self.lines = lines
-    }
-
-    public var request: RedisRequest {
-        .command(RedisCommand(bytes: [Array("SMISMEMBER".utf8), Array(keys.retrying.utf8)] + lines))
-    }
-
-    /// In the order of the lines.
-    public static func parse(_ value: RESPValue) throws(QueueError) -> [Bool] {
-        guard let parts = try elements(value) else { throw .unexpectedReply("SMISMEMBER") }
-        return parts.map { $0.int == 1 }
-    }
-}
-
 /// One page of the nodes that have a lease, or had one and are not yet reaped.
 public struct ReadNodes: Sendable {
     public struct Node: Equatable, Sendable {

@@ -6,6 +6,7 @@ import LinuxSystem
 import Logging
 import NodeProtocol
 import NodeSupervisor
+import Notation
 import RedisClient
 import TaskModel
 import TaskQueue
@@ -242,7 +243,7 @@ extension NodeProtocol.Facts {
             name: node.name, machine: Host.machineIdentifier + "-" + node.groupName,
             keyPrefix: node.configuration.keyPrefix, leaseSeconds: node.configuration.leaseSeconds,
             memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, version: distcompd.version,
-            queueCandidate: hexadecimalDigits(randomUInt64()) + hexadecimalDigits(randomUInt64()))
+            queueCandidate: Hexadecimal.text(randomUInt64()) + Hexadecimal.text(randomUInt64()))
         taskKey = node.taskKey
         leaveWithinSeconds = NodeSupervisor.Settings(node).leaveWithinSeconds
         wallNanoseconds = SystemClock.wallNanoseconds()
@@ -256,11 +257,6 @@ extension NodeProtocol.Facts {
         attemptsMax = node.configuration.maxRetryPerTask
         retryDelaySeconds = node.configuration.retryDelaySeconds
     }
-}
-
-private func hexadecimalDigits(_ number: UInt64) -> String {
-    let digits = String(number, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
 }
 
 // MARK: - The lives of this node

@@ -22,7 +22,9 @@ let package = Package(
                 "Notation", "LinuxSystem", "Cryptography", .product(name: "DequeModule", package: "swift-collections"),
             ]),
         .target(name: "TaskModel", dependencies: ["Notation"]),
-        .target(name: "TaskQueue", dependencies: ["Notation", "Cryptography", "RedisClient", "TaskModel"]),
+        .target(
+            name: "TaskQueue", dependencies: ["Notation", "Cryptography", "RedisClient", "TaskModel"],
+            resources: [.embedInCode("Scripts")]),
         .target(
             name: "NodeSupervisor",
             dependencies: [

@@ -16,6 +16,11 @@ extension NodeSupervisor {
         /// Read what the group used, then try to remove it. Answered by `collected`. A group that was never made counts
         /// as removed.
         case collect(TaskNumber)
+        /// No report of this task will follow: what is kept of it, such as its output, is of no use any more.
+        case forget(TaskNumber)
+        /// Start a trial, by all the steps a task goes through, without waiting for it. Answered by `trialEnded`. One that is still
+        /// under way is given up for it.
+        case tryLaunch
 
         // MARK: The queue
 
@@ -92,6 +97,8 @@ extension NodeSupervisor {
         case nodeStopping
         /// The node itself could not start it.
         case launch(LaunchFailure)
+        /// It was started, and failed as any would have: its output could not be written.
+        case nodeTrouble(LaunchFailure)
         /// It came when there was no room for it, or nothing was to be taken any more.
         case noRoom
         /// An earlier attempt at the same line has not quite gone from this node.

@@ -90,6 +90,7 @@ final class Daemon {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
         defer { runner.clearPreparations() }
         do throws(SystemError) {
+            if let trouble = runner.troubleAtStart { decide([.trialEnded(trouble)]) }
             // The signals of tasks that ended may have gone to the program before this one.
             if isReExecuted { decide(runner.reapEnded()) }
             while !hasLeft {
@@ -174,10 +175,15 @@ final class Daemon {
             return logged("terminate", number) { () throws(SystemError) in try runner.terminate(number) }
         case .kill(let number): return logged("kill", number) { () throws(SystemError) in try runner.kill(number) }
         case .collect(let number): return collect(number)
+        case .forget(let number):
+            runner.forget(number)
+            return []
+        case .tryLaunch: return runner.tryLaunch()
         case .heartbeat:
             runner.tidy()
             let drained = queue.isDrained ? ", drained" : ""
-            services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)")
+            let trouble = supervisor.trouble.map { ", takes no task: \($0)" } ?? ""
+            services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)\(trouble)")
             return queue.send(action, at: now) + measuredMemory()
         case .register, .reconcile, .claim: return queue.send(action, at: now)
         case .report(let report), .keep(let report):
@@ -191,7 +197,6 @@ final class Daemon {
         case .log(let notice):
             let fields: Logger.Metadata = notice.line.map { ["task": "\($0)"] } ?? [:]
             log.log(level: notice.isWarning ? .warning : .info, "\(notice)", metadata: fields)
-            if case .dropped(let number, _) = notice { runner.forget(number) }  // No report will ever be answered.
             return []
         }
     }
@@ -203,10 +208,8 @@ final class Daemon {
             guard let next = launches.first else { return }
             switch launchTurn(of: next.number) {
             case .later: return
-            case .never:
+            case .never(let failure):
                 launches.removeFirst()
-                let failure = NodeSupervisor.LaunchFailure(
-                    step: "wait for its turn", errno: 0, message: "it was stopped before it began", fault: .task)
                 decide([.launchFailed(next.number, failure)])
             case .now:
                 launches.removeFirst()
@@ -280,11 +283,10 @@ final class Daemon {
     // MARK: Waiting
 
     private func arm() throws(SystemError) {
-        var deadlines = [
+        let deadlines = [
             supervisor.nextDeadline?.nanoseconds, queue.redis.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
-            queue.flushDueNanoseconds, standbyDueNanoseconds,
+            queue.flushDueNanoseconds, standbyDueNanoseconds, reExec.nextDeadlineNanoseconds,
         ]
-        if case .settling(let until) = reExec { deadlines.append(until) }
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }
 

@@ -31,7 +31,8 @@ final class QueueLink {
     let redis: QueueConnection
 
     private var node: NodeIdentity
-    private let runner: TaskRunner
+    let runner: TaskRunner
+    var encoder: ReportEncoder
     let keys: QueueKeys
     private let machine: String
     private(set) var incarnation: Incarnation
@@ -64,6 +65,7 @@ final class QueueLink {
         self.runner = runner
         keys = QueueKeys(prefix: node.configuration.keyPrefix)
         redis = QueueConnection(node)
+        encoder = ReportEncoder(settings: ReportEncoder.Settings(node)) { runner.output(of: $0) }
         store = ReportStore(path: node.stateDirectory + "/reports", log: node.log)
         machine = Host.machineIdentifier + "-" + node.groupName
         incarnation =
@@ -74,10 +76,12 @@ final class QueueLink {
     var incarnationText: String { incarnation.text }
 
     /// The node with new settings, for what is sent from now on.
-    func take(_ node: NodeIdentity) { self.node = node }
+    func take(_ node: NodeIdentity) {
+        self.node = node
+        encoder.settings = ReportEncoder.Settings(node)
+    }
 
     var log: Logger { node.log }
-    var encoder: ReportEncoder { ReportEncoder(node: node, runner: runner, keys: keys) }
 
     // MARK: For the loop
 
@@ -123,7 +127,7 @@ final class QueueLink {
         case .keep(let report):
             store.keep(report.number, encoded(report))
             return []
-        case .launch, .terminate, .kill, .collect, .leave, .measureMemory, .log:
+        case .launch, .terminate, .kill, .collect, .forget, .tryLaunch, .leave, .measureMemory, .log:
             return []  // Not the queue's.
         }
     }

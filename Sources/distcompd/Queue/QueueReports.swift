@@ -36,7 +36,11 @@ extension QueueLink {
     /// The report as the queue is told it; the same one whenever it is asked for, since the files it is made from may change.
     func encoded(_ report: NodeSupervisor.Report) -> ReportTask {
         if let made = reports[report.number] { return made }
-        let made = encoder.encode(report, incarnation)
+        encoder.add(report.number, report)
+        var result = ReportTask.Result.returned
+        while encoder.hasWork { if let (_, made) = encoder.step() { result = made } }
+        let made = ReportTask(
+            keys: keys, incarnation: incarnation, line: report.task.line.text, token: report.task.token, result: result)
         reports[report.number] = made
         return made
     }
@@ -47,7 +51,7 @@ extension QueueLink {
     func reported(_ reply: ReportTask.Reply, _ number: TaskNumber) -> Event {
         reports[number] = nil
         store.forget(number)
-        encoder.forget(number)
+        runner.forget(number)
         switch reply {
         case .accepted: return .reportAccepted(number)
         case .duplicate: return .reportRefused(number, .duplicate)

@@ -55,6 +55,8 @@ struct SimulatedTask {
     var isExcused = false
     /// The supervisor was told of its process.
     var isStartHeard = false
+    /// The disk was full when its group was last read, and it had ended badly.
+    var metShortage = false
     /// In whose name it was claimed.
     let incarnation: Int?
 
@@ -211,6 +213,9 @@ extension SimulatedTask {
         case .memoryPressure: return node.wasLow ? nil : "returned for memory though there was enough"
         case .nodeStopping: return node.isStopping ? nil : "returned for a stop nobody asked for"
         case .launch: return failure?.fault == .node ? nil : "returned for a launch the node did not fail"
+        case .nodeTrouble:
+            if hasSignalBeforeEnd { return "returned for a full disk though we stopped it" }
+            return metShortage ? nil : "returned for a full disk, which it was not"
         case .noRoom, .earlierAttemptRemains: return "given back after it had run"
         }
     }

@@ -248,7 +248,7 @@ final class Simulation {
     private func hear(_ event: NodeSupervisor.Event, node: Int) -> Bool {
         switch event {
         case .reportAccepted(let number), .reportRefused(let number, _): nodes[node].kept[number] = nil
-        case .launched(let number):
+        case .launched(let number, _):
             nodes[node].tasks[number]?.isStartHeard = true
             guard nodes[node].tasks[number]?.isEndHeard == false, nodes[node].tasks[number]?.deadline == nil else {
                 break

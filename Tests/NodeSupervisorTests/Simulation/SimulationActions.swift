@@ -10,12 +10,17 @@ extension Simulation {
         case .terminate(let number): terminate(number, node: node)
         case .kill(let number): kill(number, node: node)
         case .collect(let number): collect(number, node: node)
+        case .forget(let number):
+            if nodes[node].tasks[number]?.report != nil { fail("node \(node) forgets \(number), of which it reported") }
+            count("forgotten")
+        case .tryLaunch: tryLaunch(node: node)
         case .register: send(.register, node: node)
         case .heartbeat: send(.heartbeat, node: node)
         case .reconcile(let number): send(.reconcile(number), node: node)
         case .claim(let claim):
             if nodes[node].leavesSince != nil { fail("node \(node) claims while it leaves") }
             if claim.count < 1 { fail("node \(node) claims nothing") }
+            if nodes[node].supervisor.trouble != nil { fail("node \(node) claims while it can start nothing") }
             if claim.count > nodes[node].settings.taskCountMax - nodes[node].taskCount { count("prefetched") }
             send(.claim(claim), node: node)
         case .report(let report):
@@ -78,6 +83,14 @@ extension Simulation {
         nodes[node].tasks[number] = simulated
         nodes[node].unended.insert(number)
         count("launch")
+    }
+
+    private func tryLaunch(node: Int) {
+        count("trial")
+        if nodes[node].supervisor.trouble == nil { fail("node \(node) tries a launch without need") }
+        if random.oneIn(16) { return count("trial hangs") }
+        let failure = now < nodes[node].cannotLaunchUntil ? failure(.node) : nil
+        event(.trialEnded(failure), node: node, in: random.nanoseconds(0, 100_000_000))
     }
 
     /// The line runs nowhere else, unless what runs has been killed and is only slow to die, or its node has lost its
@@ -210,7 +223,12 @@ extension Simulation {
         }
         let usage = Usage(
             wallSeconds: 0, userSeconds: nil, systemSeconds: nil, memoryPeakBytes: nil, oomKills: task.plan.oomKills)
-        let collected = NodeSupervisor.Collected(usage: usage, removed: task.isRemoved)
+        // What keeps tasks from starting here fills the disk as well.
+        let hasEndedBadly = task.failure == nil && task.status != .code(0)
+        task.metShortage = hasEndedBadly && now < nodes[node].cannotLaunchUntil
+        let shortage = NodeSupervisor.OutputShortage(failure(.node), ownBytes: 0)
+        let collected = NodeSupervisor.Collected(
+            usage: usage, removed: task.isRemoved, shortage: task.metShortage ? shortage : nil)
         nodes[node].tasks[number] = task
         event(.collected(number, collected), node: node, in: random.nanoseconds(0, 50_000))
     }
@@ -223,6 +241,7 @@ extension Simulation {
             switch report.result {
             case .returned(.noRoom): return count("given back: no room")
             case .returned(.earlierAttemptRemains): return count("given back: earlier attempt")
+            case .returned(.launch): return count("given back: node in trouble")
             case .returned, .ended: return fail("node \(node): a report of \(report.number), which never ran")
             }
         }
@@ -259,6 +278,7 @@ extension Simulation {
         case .returned(.memoryPressure): count("returned: memory")
         case .returned(.nodeStopping): count("returned: stop")
         case .returned(.launch): count("returned: launch")
+        case .returned(.nodeTrouble): count("returned: disk full")
         case .returned: break
         }
     }
@@ -276,6 +296,7 @@ extension Simulation {
         case .reportRefused(_, .duplicate): count("report duplicate")
         case .memoryShort(_, _, let isAlone): count(isAlone ? "memory short, alone" : "memory short")
         case .nodeCannotLaunch: count("node cannot launch")
+        case .nodeLaunchesAgain: count("node launches again")
         case .leftWithout: count("left without")
         case .givenBack: break
         }

@@ -6,7 +6,6 @@ import LinuxSystem
 import Logging
 import NodeProtocol
 import NodeSupervisor
-import Notation
 import RedisClient
 import TaskModel
 import TaskQueue
@@ -133,6 +132,7 @@ final class QueueLink {
         dialogue.facts.statusText = node.statusText()
         dialogue.facts.wallNanoseconds = SystemClock.wallNanoseconds()
         dialogue.facts.trouble = trouble
+        dialogue.facts.queueCandidate = QueueIdentity()
     }
 
     // MARK: The protocol's side
@@ -247,7 +247,7 @@ extension NodeProtocol.Facts {
             name: node.name, machine: Host.machineIdentifier + "-" + node.groupName,
             keyPrefix: node.configuration.keyPrefix, leaseSeconds: node.configuration.leaseSeconds,
             memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, version: distcompd.version,
-            queueCandidate: Hexadecimal.text(randomUInt64()) + Hexadecimal.text(randomUInt64()))
+            queueCandidate: QueueIdentity())
         taskKey = node.taskKey
         leaveWithinSeconds = NodeSupervisor.Settings(node).leaveWithinSeconds
         wallNanoseconds = SystemClock.wallNanoseconds()

@@ -45,7 +45,7 @@ struct LineInspection {
         of claimed: ClaimTasks.Claimed, step: String, _ message: String, attemptsMax: Int
     ) -> Refusal {
         let outcome = TaskOutcome(
-            cause: .launch(step: step, errno: 0, message: message), usage: Usage(wallSeconds: 0), worker: node.name,
+            cause: .launch(step: step, errno: 0, message: message), usage: Usage(wallSeconds: 0), node: node.name,
             attempt: claimed.attempt)
         return Refusal(
             reason: outcome.reason,

@@ -22,17 +22,25 @@ let package = Package(
                 "Notation", "LinuxSystem", "Cryptography", .product(name: "DequeModule", package: "swift-collections"),
             ]),
         .target(name: "TaskModel", dependencies: ["Notation"]),
-        .target(name: "TaskQueue", dependencies: ["Notation", "Cryptography", "RedisClient", "TaskModel"]),
+        .target(
+            name: "TaskQueue", dependencies: ["Notation", "Cryptography", "RedisClient", "TaskModel"],
+            resources: [.embedInCode("Scripts")]),
         .target(
             name: "NodeSupervisor",
             dependencies: [
                 "TaskModel", .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
+        .target(
+            name: "NodeProtocol",
+            dependencies: [
+                "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ]),
         .executableTarget(
             name: "distcompd",
             dependencies: [
-                "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor",
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "NodeProtocol",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -76,6 +84,9 @@ let package = Package(
         .testTarget(
             name: "TaskQueueTests",
             dependencies: ["Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
+        .testTarget(
+            name: "NodeProtocolTests",
+            dependencies: ["NodeProtocol", "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue"]),
         .testTarget(
             name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"],
             // Ten million simulated events: optimised even in a debug build, they take half a minute.

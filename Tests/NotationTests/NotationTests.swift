@@ -19,7 +19,8 @@ struct HexadecimalTests {
         #expect(Hexadecimal.bytes(String(decoding: digits, as: UTF8.self).uppercased().utf8) == all)
     }
 
-    @Test("what are no digits, or half a byte, stand for nothing", arguments: ["0", "0g", "-1", "0x", " 0", "é0", "abc"])
+    @Test(
+        "what are no digits, or half a byte, stand for nothing", arguments: ["0", "0g", "-1", "0x", " 0", "é0", "abc"])
     func nonsense(text: String) { #expect(Hexadecimal.bytes(text.utf8) == nil) }
 }
 

@@ -112,6 +112,24 @@ public struct StreamSocket: ~Copyable {
         return descriptor
     }
 
+    /// The address of our end, without the port: `10.0.0.7`. nil for a Unix socket, and while there is none. See getsockname(2).
+    public var localHost: String? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                guard getsockname(descriptor, address, &length) == 0,
+                    [sa_family_t(AF_INET), sa_family_t(AF_INET6)].contains(address.pointee.sa_family)
+                else { return nil }
+                return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(NI_MAXHOST)) { text in
+                    let code = getnameinfo(
+                        address, length, text.baseAddress, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+                    return code == 0 ? text.baseAddress.map { String(cString: $0) } : nil
+                }
+            }
+        }
+    }
+
     /// The outcome of a connect, once the socket has become writable.
     public func finishConnecting() throws(SystemError) {
         var code: Int32 = 0

@@ -46,6 +46,8 @@ public final class RedisConnection {
     private var waitingSinceNanoseconds: Int64?
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
+    /// What one `handleWritable` writes at most: the kernel's copy of megabytes would hold up the rest of the loop as well.
+    private static let bytesWrittenMax = 256 << 10
     /// Reads of one `handleReadable`; a server that never stops talking must not starve the rest of the loop.
     private static let readsMax = 32
 
@@ -72,6 +74,8 @@ public final class RedisConnection {
     deinit { buffer.deallocate() }
 
     public var descriptor: Int32 { transport.descriptor }
+    /// Our end of it, without the port; nil for a Unix socket.
+    public var localHost: String? { transport.localHost }
     public var isReady: Bool { session.isReady }
     public var failure: RedisFailure? { session.failure?.at(address) }
     /// What Redis says of itself; known once it is ready.
@@ -157,11 +161,13 @@ public final class RedisConnection {
 extension RedisConnection {
     private func write() throws(RedisFailure) {
         try transport.flush()
-        while !session.output.isEmpty {
+        var room = Self.bytesWrittenMax
+        while !session.output.isEmpty, room > 0 {
             var isBlocked = false
             try session.output.take { bytes throws(RedisFailure) in
-                switch try transport.write(bytes) {
+                switch try transport.write(UnsafeRawBufferPointer(rebasing: bytes.prefix(room))) {
                 case .transferred(let count):
+                    room -= count
                     return count
                 case .wouldBlock, .endOfStream:
                     isBlocked = true

@@ -18,13 +18,15 @@ final class QueueConnection {
     private let connector: RedisConnector
     private let log: Logger
     private var state = State.waiting(untilNanoseconds: 0)
-    private var delay = ReconnectDelay()
+    private var delay: ReconnectDelay
 
     init(_ node: NodeIdentity) {
         target = node.redis
         options = Self.options(for: node)
         connector = RedisConnector(node.redis, options: options)
         log = node.log
+        // Back well within the lease, however long the server was away.
+        delay = ReconnectDelay(longestSeconds: min(5, node.configuration.leaseSeconds / 6))
     }
 
     /// What a node wants of its Redis.

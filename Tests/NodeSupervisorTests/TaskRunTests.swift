@@ -24,7 +24,7 @@ struct TaskRunTests {
         #expect(outcome.memoryCapBytes == 2 << 30)
         #expect(outcome.timeoutSeconds == 100)
         #expect(outcome.attempt == 2)
-        #expect(outcome.worker == "node")
+        #expect(outcome.node == "node")
         #expect([outcome.stderrTail, outcome.stdoutPath, outcome.stderrPath] == ["tail", "out", "err"])
         #expect(node.supervisor.load.taskCount == 0)
     }

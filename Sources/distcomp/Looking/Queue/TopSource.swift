@@ -52,7 +52,7 @@ final class TopSource {
             guard let outcome = queue.parseOutcome(record) else { continue }
             endings.append(
                 TaskResult(
-                    line: line, outcome: outcome, succeeded: outcome.succeeded, worker: outcome.worker,
+                    line: line, outcome: outcome, succeeded: outcome.succeeded, worker: outcome.node,
                     reason: outcome.reason, standardOutputJSON: nil))
         }
         endings.sort { ($0.outcome?.finishedAtUnixSeconds ?? 0) > ($1.outcome?.finishedAtUnixSeconds ?? 0) }

@@ -95,7 +95,7 @@ extension QueueClient {
         let outcome = parseOutcome(record)
         let last = text(workers).split(separator: ",").last.map { String($0) }
         return TaskResult(
-            line: text(line), outcome: outcome, succeeded: false, worker: outcome?.worker ?? last ?? "",
+            line: text(line), outcome: outcome, succeeded: false, worker: outcome?.node ?? last ?? "",
             reason: reason.map { text($0) } ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
     }
 

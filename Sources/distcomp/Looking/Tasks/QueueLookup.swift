@@ -57,11 +57,11 @@ extension QueueClient {
             for field in fields {
                 let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
                 let task = ListedTask(
-                    line: text(field), state: .todo, worker: outcome?.worker ?? "", outcome: outcome,
+                    line: text(field), state: .todo, worker: outcome?.node ?? "", outcome: outcome,
                     reason: outcome?.reason ?? "")
                 if hasFailed {
                     guard let outcome, filter.causes.isEmpty || filter.causes.contains(outcome.cause.word),
-                        filter.includes(node: outcome.worker, endedAt: outcome.finishedAtUnixSeconds)
+                        filter.includes(node: outcome.node, endedAt: outcome.finishedAtUnixSeconds)
                     else { continue }
                 }
                 if !(try use(task)) { return false }

@@ -1,6 +1,8 @@
 import ArgumentParser
 import LinuxSystem
+import RedisClient
 import TaskModel
+import TaskQueue
 
 /// `distcomp cleanup`: takes dead nodes away.
 struct CleanupCommand: ParsableCommand {
@@ -33,5 +35,37 @@ struct CleanupCommand: ParsableCommand {
         try show(
             "\(count) worker\(count == 1 ? "" : "s") removed\(TerminalText.escaped(names)); "
                 + "\(grouped(cleanup.requeuedCount)) back in todo\n")
+    }
+}
+
+extension QueueClient {
+    /// What `cleanup` did.
+    struct Cleanup {
+        var removedWorkers: [String] = []
+        var requeuedCount = 0
+    }
+
+    /// Takes nodes that are not alive out of worker_status, and puts back what they were running, or what somebody runs who is
+    /// not known at all.
+    ///
+    /// - Parameter silenceSecondsMax: how long an old worker, which has no lease, may say nothing.
+    func cleanUp(silenceSecondsMax: Double) throws(CommandError) -> Cleanup {
+        let fleet = try fleet(countingTasks: false)
+        let alive = Set(
+            fleet.nodes.filter {
+                $0.isAlive(nowUnixSeconds: fleet.nowUnixSeconds, silenceSecondsMax: silenceSecondsMax)
+            }.map(\.name))
+        var cleanup = Cleanup()
+        // Tasks first: a worker that is gone from worker_status is looked for no more.
+        var batch = LineBatch { lines throws(CommandError) in cleanup.requeuedCount += try self.requeue(lines) }
+        try scan(keys.inProgress) { entries throws(CommandError) in
+            for (line, worker) in entries where !alive.contains(text(worker)) { try batch.add(text(line)) }
+        }
+        try batch.flush()
+        for node in fleet.nodes where !alive.contains(node.name) {
+            let removed = try answers([.command(RedisCommand("HDEL", keys.workerStatus, node.name))])
+            if removed.first?.int == 1 { cleanup.removedWorkers.append(node.name) }
+        }
+        return cleanup
     }
 }

@@ -155,16 +155,3 @@ extension TaskArguments {
         return total
     }
 }
-
-/// Lines that are no tasks: told one by one up to a bound, beyond it only counted.
-struct ProblemList {
-    private static let shownMax = 50
-
-    private(set) var count = 0
-
-    mutating func add(_ problem: TaskFileProblem) {
-        count += 1
-        if count <= Self.shownMax { standardError.write("\(problem)\n") }
-        if count == Self.shownMax { standardError.write("(further lines like these are only counted)\n") }
-    }
-}

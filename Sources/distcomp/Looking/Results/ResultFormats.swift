@@ -79,17 +79,3 @@ enum ResultJobLog {
         }
     }
 }
-
-/// `1700000000.250`: a number with exactly `places` decimals.
-func fixed(_ number: Double, places: Int) -> String {
-    var scale = 1.0
-    for _ in 0..<places { scale *= 10 }
-    guard let units = Int64(exactly: (abs(number) * scale).rounded()) else { return "0" }
-    let whole = String(units / Int64(scale))
-    guard places > 0 else { return whole }
-    let fraction = String(units % Int64(scale))
-    return (number < 0 ? "-" : "") + whole + "." + String(repeating: "0", count: places - fraction.count) + fraction
-}
-
-/// `text` with blanks before it until it is `width` wide.
-func padded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }

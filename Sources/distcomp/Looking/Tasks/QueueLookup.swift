@@ -204,6 +204,42 @@ extension QueueClient {
     }
 }
 
+/// One task and all the queue knows of it.
+struct TaskDetails {
+    let line: String
+    let task: TaskLine?
+    let standing: TaskStanding
+    /// How it ended, or how its last attempt did; nil before the first.
+    let result: TaskResult?
+
+    /// nil when no state holds it: it is gone.
+    var state: TaskState? {
+        if standing.worker != nil { return .inProgress }
+        if standing.isWaiting { return .todo }
+        if standing.finishedValue != nil { return .finished }
+        return standing.failedValue != nil ? .failed : nil
+    }
+
+    var worker: String? { standing.worker ?? result?.worker }
+}
+
+extension QueueClient {
+    func details(of line: String) throws(CommandError) -> TaskDetails {
+        var standing = try standing(of: line)
+        let task = try? TaskLine(parsing: line)
+        if let task, standing.isWaiting { standing.aheadCount = try countAhead(of: task, standing) }
+        var result: TaskResult?
+        if let value = standing.finishedValue {
+            result = finishedResult(line: Array(line.utf8), value: value, record: standing.outcome)
+        } else if standing.failedValue != nil || standing.outcome != nil {
+            result = failedResult(
+                line: Array(line.utf8), workers: standing.failedValue ?? [], record: standing.outcome,
+                reason: standing.reason)
+        }
+        return TaskDetails(line: line, task: task, standing: standing, result: result)
+    }
+}
+
 extension RESPValue {
     /// A score, as either version of the protocol spells it.
     fileprivate var number: Double? {

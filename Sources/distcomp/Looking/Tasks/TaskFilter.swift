@@ -111,3 +111,12 @@ struct TaskFilterOptions: ParsableArguments {
             pattern: match, limit: limit)
     }
 }
+
+/// The tasks a command is about.
+struct TaskSelection: ParsableArguments {
+    @Argument(
+        help: .init(
+            "The task's line, the first digits of its id (four or more), or a glob such as '*lru*'.", valueName: "task")
+    )
+    var tasks: [String]
+}

@@ -82,6 +82,3 @@ private struct TaskPrinter {
         return writer.text
     }
 }
-
-/// `text` with blanks after it until it is `width` wide.
-func filled(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }

@@ -28,7 +28,7 @@ final class BenchRedis {
             "--maxclients", "2000", "--appendonly", isDurable ? "yes" : "no",
         ]
         let log = try OwnedDescriptor.open(directory + "/redis.log", [.writeOnly, .create, .append], mode: 0o644)
-        let process = try startServant(words, descriptors: [null.raw, log.raw, log.raw])
+        let process = try startHelper(words, descriptors: [null.raw, log.raw, log.raw])
         self.process = process
         let path = directory + "/redis.sock"
         socketPath = path

@@ -12,7 +12,7 @@ enum Workplace {
     static func with(_ body: (String) throws -> Void) throws {
         let place = try FileSystem.makeTemporaryDirectory((Host.environment("TMPDIR") ?? "/tmp") + "/distcomp-bench-")
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
-        // Servers and daemons end with this process, see `startServant`; they are given a second to.
+        // Servers and daemons end with this process, see `startHelper`; they are given a second to.
         let guardian = try ChildProcesses.start(
             "/bin/sh",
             ["-c", #"tail --pid="$1" -f /dev/null; sleep 1; rm -rf "$0""#, place, "\(Host.processIdentifier)"],
@@ -27,7 +27,7 @@ enum Workplace {
 }
 
 /// Starts a program that ends with this one, however that ends.
-func startServant(_ words: [String], descriptors: [Int32]) throws -> Int32 {
+func startHelper(_ words: [String], descriptors: [Int32]) throws -> Int32 {
     try ChildProcesses.start(
         "/usr/bin/env", ["setpriv", "--pdeathsig", "TERM"] + words, descriptors: descriptors)
 }

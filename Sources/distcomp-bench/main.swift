@@ -50,7 +50,7 @@ struct OutputOptions: ParsableArguments {
 }
 
 extension Measurement {
-    /// None, or more than a machine has memory for, is a slip of the pen.
+    /// Zero, or more than a machine has memory for, is a typing mistake.
     func validate() throws {
         guard amounts.allSatisfy({ (1...10_000_000).contains($0) }) else {
             throw ValidationError("every number must be from 1 to 10000000")

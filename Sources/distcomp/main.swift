@@ -1,4 +1,4 @@
-// The command line of DistComp. A file per subcommand; here only which there are, and how they end.
+// The command line of DistComp. Each subcommand has a file; this one lists them and decides the exit status.
 
 import ArgumentParser
 import LinuxSystem

@@ -21,7 +21,7 @@ struct TopTests {
         model.snapshot.running = (0..<running).map { number in
             let line = "shell:1:\(number + 1):\(running - number):sim --seed \(number) \u{1b}[2J"
             return RunningTask(
-                line: line, task: try? TaskLine(parsing: line), worker: number == 0 ? "node1" : "node0",
+                line: line, task: try? TaskLine(parsing: line), node: number == 0 ? "node1" : "node0",
                 seenSinceSeconds: 990 - Double(number) * 100)
         }
         model.snapshot.endings = (0..<endings).map {

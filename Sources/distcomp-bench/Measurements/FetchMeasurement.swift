@@ -13,7 +13,7 @@ struct FetchMeasurement: Measurement {
     @Option(help: "The most lines that are queued: sizes above are left out.")
     var queued = 1_000_000
 
-    @Option(help: "How often each way is gone at each size.")
+    @Option(help: "How often each way is measured at each size.")
     var rounds = 200
 
     @OptionGroup var output: OutputOptions
@@ -72,7 +72,7 @@ struct FetchMeasurement: Measurement {
         return took * 1e6
     }
 
-    /// The second field of a line.
+    /// The second field of a line is its priority.
     private static func priority(of line: String) -> Int {
         line.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 2).dropFirst().first.flatMap { Int(Substring($0)) }
             ?? 0

@@ -26,14 +26,14 @@ struct CleanupCommand: ParsableCommand {
         }
         if json {
             var writer = JSONObjectWriter()
-            writer.field("removed_workers", cleanup.removedWorkers)
+            writer.field("removed_workers", cleanup.removedNodes)
             writer.field("requeued", cleanup.requeuedCount)
             return try show(writer.text + "\n")
         }
-        let names = cleanup.removedWorkers.isEmpty ? "" : ": " + cleanup.removedWorkers.joined(separator: ", ")
-        let count = cleanup.removedWorkers.count
+        let names = cleanup.removedNodes.isEmpty ? "" : ": " + cleanup.removedNodes.joined(separator: ", ")
+        let count = cleanup.removedNodes.count
         try show(
-            "\(count) worker\(count == 1 ? "" : "s") removed\(TerminalText.escaped(names)); "
+            "\(count) node\(count == 1 ? "" : "s") removed\(TerminalText.escaped(names)); "
                 + "\(grouped(cleanup.requeuedCount)) back in todo\n")
     }
 }
@@ -41,7 +41,7 @@ struct CleanupCommand: ParsableCommand {
 extension QueueClient {
     /// What `cleanup` did.
     struct Cleanup {
-        var removedWorkers: [String] = []
+        var removedNodes: [String] = []
         var requeuedCount = 0
     }
 
@@ -56,15 +56,15 @@ extension QueueClient {
                 $0.isAlive(nowUnixSeconds: fleet.nowUnixSeconds, silenceSecondsMax: silenceSecondsMax)
             }.map(\.name))
         var cleanup = Cleanup()
-        // Tasks first: a worker that is gone from worker_status is looked for no more.
+        // Tasks first: a node that is gone from worker_status is not looked for any more.
         var batch = LineBatch { lines throws(CommandError) in cleanup.requeuedCount += try self.requeue(lines) }
         try scan(keys.inProgress) { entries throws(CommandError) in
-            for (line, worker) in entries where !alive.contains(text(worker)) { try batch.add(text(line)) }
+            for (line, node) in entries where !alive.contains(text(node)) { try batch.add(text(line)) }
         }
         try batch.flush()
         for node in fleet.nodes where !alive.contains(node.name) {
             let removed = try answers([.command(RedisCommand("HDEL", keys.workerStatus, node.name))])
-            if removed.first?.int == 1 { cleanup.removedWorkers.append(node.name) }
+            if removed.first?.int == 1 { cleanup.removedNodes.append(node.name) }
         }
         return cleanup
     }

@@ -64,9 +64,9 @@ private func showPaused(_ isPaused: Bool, asJSON: Bool, _ text: String) throws(C
 struct StopWorkersCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stop-workers",
-        abstract: "Tell all workers to finish what they run and stop.",
+        abstract: "Tell all nodes to finish what they run and stop.",
         discussion: """
-            Sets WORKER_COMMAND_CLOSE in todo_tasks, as the old system knows it. It stays until it is taken back: a worker that is \
+            Sets WORKER_COMMAND_CLOSE in todo_tasks, as the old system knows it. It stays until it is taken back: a node that is \
             started meanwhile stops at once.
 
             Examples:
@@ -83,10 +83,10 @@ struct StopWorkersCommand: ParsableCommand {
     var quiet = false
 
     func run() throws {
-        let isNews = try connection.withQueue { try $0.setClosing(!undo) }
+        let hasChanged = try connection.withQueue { try $0.setClosing(!undo) }
         if quiet { return }
-        switch (undo, isNews) {
-        case (false, _): try show("WORKER_COMMAND_CLOSE is set: workers finish what they run and stop\n")
+        switch (undo, hasChanged) {
+        case (false, _): try show("WORKER_COMMAND_CLOSE is set: nodes finish what they run and stop\n")
         case (true, true): try show("WORKER_COMMAND_CLOSE is taken back\n")
         case (true, false): try show("WORKER_COMMAND_CLOSE was not set\n")
         }
@@ -94,7 +94,7 @@ struct StopWorkersCommand: ParsableCommand {
 }
 
 extension QueueClient {
-    /// Tells all workers, ours and old ones, to finish what they run and stop; or takes that back. Whether it was news.
+    /// Tells all nodes, ours and old workers, to finish what they run and stop; or takes that back. Whether that changed anything.
     func setClosing(_ isClosing: Bool) throws(CommandError) -> Bool {
         let command =
             isClosing ? ["HSET", keys.todo, TaskLine.closeCommand, ""] : ["HDEL", keys.todo, TaskLine.closeCommand]

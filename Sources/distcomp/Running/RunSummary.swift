@@ -37,11 +37,9 @@ struct RunSummary {
 
     /// One object with the integers of `distcomp status --json`, and the failures by their cause.
     var json: String {
-        var causes = JSONObjectWriter()
-        for (cause, count) in failuresByCause.sorted(by: { $0.key < $1.key }) { causes.field(cause, count) }
         var writer = JSONObjectWriter()
         counts.write(to: &writer)
-        writer.field("failed_by_cause", json: causes.bytes)
+        writer.field("failed_by_cause", failuresByCause)
         writer.field("wall_seconds", (seconds * 1000).rounded() / 1000)
         return writer.text
     }
@@ -92,5 +90,14 @@ extension QueueCounts {
         writer.field("finished", finished)
         writer.field("failed", failed)
         writer.field("workers", workers)
+    }
+}
+
+extension JSONObjectWriter {
+    /// An object of numbers, in the order of their names.
+    mutating func field(_ name: String, _ numbers: [String: Int]) {
+        var writer = JSONObjectWriter()
+        for (name, number) in numbers.sorted(by: { $0.key < $1.key }) { writer.field(name, number) }
+        field(name, json: writer.bytes)
     }
 }

@@ -26,7 +26,7 @@ final class RunWatch {
 
     /// How it came to an end; throws when the node ended though nobody asked it to.
     func untilOver() throws(CommandError) -> Ending {
-        let start = seconds()
+        let start = bootSeconds()
         let before = try queue.progress()
         let display = ProgressDisplay(
             isQuiet: !showsProgress, bar: ProgressBar(startedSeconds: start, endedAtStart: before.ended))
@@ -35,16 +35,17 @@ final class RunWatch {
             let progress = try queue.progress()
             if progress.isOver { return .over }
             if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
-            display.show(progress, nowSeconds: seconds())
+            display.show(progress, nowSeconds: bootSeconds())
             try takeSignals(display)
             if let ending = node.endingIfEnded() {
                 if stopRequests > 0 { return .interrupted }
                 display.clear()
                 node.clearLeftovers()
-                throw ending == .exit(code: 2) ? .usage(node.lastWords) : .failed("the node ended: \(node.lastWords)")
+                throw ending == .exit(code: 2)
+                    ? .usage(node.lastMessage) : .failed("the node ended: \(node.lastMessage)")
             }
             // Short runs should not wait for a slow poll, long ones should not be asked about all the time.
-            try wait(milliseconds: seconds() - start < 2 ? 10 : 200)
+            try wait(milliseconds: bootSeconds() - start < 2 ? 10 : 200)
         }
     }
 
@@ -54,10 +55,10 @@ final class RunWatch {
             idleSinceSeconds = nil
             return false
         }
-        let since = idleSinceSeconds ?? seconds()
+        let since = idleSinceSeconds ?? bootSeconds()
         idleSinceSeconds = since
-        guard seconds() - since > 2 else { return false }
-        idleSinceSeconds = seconds()  // Looked at again only after another while.
+        guard bootSeconds() - since > 2 else { return false }
+        idleSinceSeconds = bootSeconds()  // Looked at again only after another while.
         return true
     }
 
@@ -80,6 +81,4 @@ final class RunWatch {
             throw .failed("\(error)")
         }
     }
-
-    private func seconds() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }
 }

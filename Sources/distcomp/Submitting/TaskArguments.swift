@@ -141,7 +141,7 @@ extension TaskArguments {
         do {
             return try TaskLine(of: parts(command: sweep.command(index)))
         } catch {
-            throw .usage("a command of the sweep is no task: \(error.message)")
+            throw .usage("a command of the sweep is not a task: \(error.message)")
         }
     }
 

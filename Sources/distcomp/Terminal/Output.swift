@@ -27,15 +27,13 @@ struct Style {
     let isOn: Bool
 
     /// For what goes to standard output.
-    static let standardOutput = Style(isOn: standardOutputTakesColor)
-
-    private static let standardOutputTakesColor =
-        LinuxSystem.standardOutput.isTerminal && (Host.environment("NO_COLOR") ?? "").isEmpty
-        && Host.environment("TERM") != "dumb"
+    static let standardOutput = Style(isOn: LinuxSystem.standardOutput.isTerminal && isWanted)
 
     /// For a program that has the terminal to itself.
-    static let screen = Style(
-        isOn: (Host.environment("NO_COLOR") ?? "").isEmpty && Host.environment("TERM") != "dumb")
+    static let screen = Style(isOn: isWanted)
+
+    private static let isWanted =
+        (Host.environment("NO_COLOR") ?? "").isEmpty && Host.environment("TERM") != "dumb"
 
     func bold(_ text: String) -> String { wrapped(text, "1") }
     func inverse(_ text: String) -> String { wrapped(text, "7") }

@@ -64,14 +64,14 @@ final class LoadingDisplay {
     private(set) var linesSent = 0
 
     private let line: TransientLine
-    private let startedSeconds = LoadingDisplay.now()
+    private let startedSeconds = bootSeconds()
 
     init(isQuiet: Bool) { line = TransientLine(isQuiet: isQuiet) }
 
     func sent(_ count: Int) {
         linesSent += count
         guard line.isShown else { return }
-        let elapsed = Self.now() - startedSeconds
+        let elapsed = bootSeconds() - startedSeconds
         // What is over in a moment needs no bar.
         if elapsed > 0.3 { line.show(text(elapsedSeconds: elapsed, columns: line.columns)) }
     }
@@ -91,6 +91,7 @@ final class LoadingDisplay {
         parts.append("\(grouped(Int(Double(linesSent) / max(0.001, elapsedSeconds))))/s")
         return barLine(share: share, parts: parts, columns: columns)
     }
-
-    private static func now() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }
 }
+
+/// The clock that progress is measured by: seconds since the machine started.
+func bootSeconds() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }

@@ -19,8 +19,6 @@ struct TextTable {
         rows.append(row.map { TerminalText.escaped($0) })
     }
 
-    var isEmpty: Bool { rows.isEmpty }
-
     /// The table, each line ended by a newline; lines longer than `columns` are cut with an ellipsis.
     func rendered(columns: Int?) -> String {
         let all = [headings] + rows

@@ -7,7 +7,7 @@ import TaskQueue
 struct RunningTask {
     let line: String
     let task: TaskLine?
-    let worker: String
+    let node: String
     /// Since when, by the clock of `TopModel.nowSeconds`; it may have run before.
     let seenSinceSeconds: Double
 }
@@ -96,11 +96,11 @@ struct TopModel {
 
     /// What is shown of what runs: filtered and sorted.
     var running: [RunningTask] {
-        let wanted = snapshot.running.filter { matches($0.line) || matches($0.worker) }
+        let wanted = snapshot.running.filter { matches($0.line) || matches($0.node) }
         return wanted.sorted { left, right in
             switch sorting {
             case .time: (left.seenSinceSeconds, left.line) < (right.seenSinceSeconds, right.line)
-            case .node: (left.worker, left.line) < (right.worker, right.line)
+            case .node: (left.node, left.line) < (right.node, right.line)
             case .memory: (right.task?.memoryBytes ?? 0, left.line) < (left.task?.memoryBytes ?? 0, right.line)
             case .cores: (right.task?.millicores ?? 0, left.line) < (left.task?.millicores ?? 0, right.line)
             case .task: left.line < right.line
@@ -108,7 +108,7 @@ struct TopModel {
         }
     }
 
-    var endings: [TaskResult] { snapshot.endings.filter { matches($0.line) || matches($0.worker) } }
+    var endings: [TaskResult] { snapshot.endings.filter { matches($0.line) || matches($0.node) } }
 
     private func matches(_ text: String) -> Bool {
         filter.isEmpty || text.lowercased().contains(filter.lowercased())

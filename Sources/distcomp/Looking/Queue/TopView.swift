@@ -102,7 +102,7 @@ struct TopView {
         let seconds = max(0, model.nowSeconds - task.seenSinceSeconds)
         return cut(
             runningCells(
-                duration(seconds.rounded(.down)), TerminalText.escaped(task.worker),
+                duration(seconds.rounded(.down)), TerminalText.escaped(task.node),
                 task.task.map { oneDecimal(Double($0.millicores) / 1000) } ?? "?",
                 task.task.map { oneDecimal(Double($0.memoryBytes) / 1_073_741_824) } ?? "?",
                 TerminalText.escaped(task.task?.command ?? task.line)))

@@ -27,7 +27,7 @@ struct WatchCommand: ParsableCommand {
     func run() throws {
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         try connection.withQueue { queue in
-            let start = Self.now()
+            let start = bootSeconds()
             let display = ProgressDisplay(
                 isQuiet: json || quiet,
                 bar: ProgressBar(startedSeconds: start, endedAtStart: try queue.progress().ended))
@@ -37,9 +37,9 @@ struct WatchCommand: ParsableCommand {
                 let progress = try queue.progress()
                 if progress.isOver { break }
                 if progress.running == 0, !json, !quiet { try remark(queue, display, &lastRemark) }
-                display.show(progress, nowSeconds: Self.now())
-                // A short wait at first: whoever watches ten tasks of a second wants to know at once.
-                let milliseconds: Int32 = Self.now() - start < 5 ? 100 : 500
+                display.show(progress, nowSeconds: bootSeconds())
+                // Short waits at first: somebody who watches ten tasks of one second wants to know at once.
+                let milliseconds: Int32 = bootSeconds() - start < 5 ? 100 : 500
                 if try DescriptorWait.until(
                     signals.descriptor, readable: true, writable: false, atMostMilliseconds: milliseconds)
                 {
@@ -48,7 +48,7 @@ struct WatchCommand: ParsableCommand {
             }
             display.clear()
             let overview = try queue.overview()
-            let summary = RunSummary(overview, seconds: Self.now() - start)
+            let summary = RunSummary(overview, seconds: bootSeconds() - start)
             if !quiet { try show(json ? summary.json + "\n" : summary.sentence + "\n") }
             if overview.counts.failed > 0 { throw CommandError.tasksFailed }
         }
@@ -66,6 +66,4 @@ struct WatchCommand: ParsableCommand {
         display.clear()
         if !text.isEmpty { standardError.write("distcomp: \(text)\n") }
     }
-
-    private static func now() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }
 }

@@ -21,7 +21,7 @@ enum ResultCSV {
         var signal: String?
         if case .signal(let number) = outcome?.cause { signal = String(number) }
         return row([
-            result.line, result.state.rawValue, outcome?.cause.word, exitCode, signal, result.worker,
+            result.line, result.state.rawValue, outcome?.cause.word, exitCode, signal, result.node,
             outcome.map { String($0.attempt) }, outcome.map { decimal($0.usage.wallSeconds) },
             outcome?.usage.cpuSeconds.map(decimal), outcome?.usage.memoryPeakBytes.map { String($0) },
             outcome?.memoryCapBytes.map { String($0) }, outcome?.finishedAtUnixSeconds.map(decimal), result.reason,
@@ -58,7 +58,7 @@ enum ResultJobLog {
         let received = result.standardOutputJSON.flatMap { JSONText.unquoted($0) }?.utf8.count ?? 0
         let command = (try? TaskLine(parsing: result.line))?.command ?? result.line
         let fields = [
-            String(number), result.worker.isEmpty ? ":" : result.worker, fixed(started, places: 3),
+            String(number), result.node.isEmpty ? ":" : result.node, fixed(started, places: 3),
             padded(fixed(wallSeconds, places: 3), 10), "0", String(received), String(exitValue), String(signal),
             // As GNU parallel does, so that a line stays a line.
             command.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\0"),

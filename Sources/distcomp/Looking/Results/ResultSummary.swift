@@ -106,13 +106,11 @@ extension ResultSummary.Group {
     }
 
     var json: String {
-        var causes = JSONObjectWriter()
-        for (cause, count) in failuresByCause.sorted(by: { $0.key < $1.key }) { causes.field(cause, count) }
         var writer = JSONObjectWriter()
         writer.field("command", text)
         writer.field("tasks", taskCount)
         writer.field("failed", failureCount)
-        writer.field("failed_by_cause", json: causes.bytes)
+        writer.field("failed_by_cause", failuresByCause)
         for (name, share) in [("p50", 0.5), ("p95", 0.95), ("max", 1.0)] {
             writer.field("wall_seconds_\(name)", value(wallSeconds, share))
         }

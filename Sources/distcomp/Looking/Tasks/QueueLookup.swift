@@ -8,7 +8,7 @@ import TaskQueue
 struct ListedTask {
     let line: String
     let state: TaskState
-    let worker: String
+    let node: String
     /// Of its last attempt.
     let outcome: TaskOutcome?
     /// Why it failed, or how it ended.
@@ -26,8 +26,8 @@ extension QueueClient {
             let isComplete = try scanWhile(keys.inProgress, pattern: filter.pattern) { entries throws(CommandError) in
                 for (field, value) in entries {
                     let task = ListedTask(
-                        line: text(field), state: .inProgress, worker: text(value), outcome: nil, reason: "")
-                    if filter.includes(node: task.worker, endedAt: nil), !(try use(task)) { return false }
+                        line: text(field), state: .inProgress, node: text(value), outcome: nil, reason: "")
+                    if filter.includes(node: task.node, endedAt: nil), !(try use(task)) { return false }
                 }
                 return true
             }
@@ -37,7 +37,7 @@ extension QueueClient {
         try forEachResult(filter) { result throws(CommandError) in
             try use(
                 ListedTask(
-                    line: result.line, state: result.state, worker: result.worker, outcome: result.outcome,
+                    line: result.line, state: result.state, node: result.node, outcome: result.outcome,
                     reason: result.reason))
         }
     }
@@ -56,7 +56,7 @@ extension QueueClient {
             for field in fields {
                 let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
                 let task = ListedTask(
-                    line: text(field), state: .todo, worker: outcome?.worker ?? "", outcome: outcome,
+                    line: text(field), state: .todo, node: outcome?.worker ?? "", outcome: outcome,
                     reason: outcome?.reason ?? "")
                 if hasFailed {
                     guard let outcome, filter.causes.isEmpty || filter.causes.contains(outcome.cause.word),
@@ -156,7 +156,7 @@ extension QueueClient {
         return try answers(requests).contains { $0.int == 1 }
     }
 
-    /// The line whose short id begins so. All lines are looked at: that there is only one, nothing else tells.
+    /// The line whose short id begins so. All lines are looked at: only then is it known that there is no second one.
     private func line(identifier digits: String, in states: Set<TaskState>) throws(CommandError) -> String? {
         var found: [String] = []
         try forEachName(pattern: nil, in: states) { line in
@@ -220,7 +220,6 @@ struct TaskDetails {
         return standing.failedValue != nil ? .failed : nil
     }
 
-    var worker: String? { standing.worker ?? result?.worker }
 }
 
 extension QueueClient {
@@ -233,7 +232,7 @@ extension QueueClient {
             result = finishedResult(line: Array(line.utf8), value: value, record: standing.outcome)
         } else if standing.failedValue != nil || standing.outcome != nil {
             result = failedResult(
-                line: Array(line.utf8), workers: standing.failedValue ?? [], record: standing.outcome,
+                line: Array(line.utf8), failedOn: standing.failedValue ?? [], record: standing.outcome,
                 reason: standing.reason)
         }
         return TaskDetails(line: line, task: task, standing: standing, result: result)

@@ -100,7 +100,7 @@ extension TaskDetails {
                 rows.append(("ended", LocalTime(unixSeconds: Int64(ended)).text))
             }
         }
-        if !result.worker.isEmpty { rows.append(("node", result.worker)) }
+        if !result.node.isEmpty { rows.append(("node", result.node)) }
         return rows
     }
 

@@ -70,8 +70,8 @@ struct TaskLog {
 
     /// The file on this machine; nil when it is another machine's.
     private func localPath(_ details: TaskDetails) -> String? {
-        if details.state == .inProgress, let worker = details.standing.worker {
-            guard ownName.map({ $0 == worker }) ?? true else { return nil }
+        if details.state == .inProgress, let name = details.standing.worker {
+            guard ownName.map({ $0 == name }) ?? true else { return nil }
             return "\(resultDirectory)/\(TaskLine.identifier(of: details.line))/\(stream)"
         }
         guard let outcome = details.result?.outcome else { return nil }
@@ -89,9 +89,9 @@ struct TaskLog {
             throw .usage("nothing was reported: \(place)")
         }
         let path = stream == "stdout" ? result.outcome?.stdoutPath : result.outcome?.stderrPath
-        let file = path.map { $0.isEmpty ? "" : " (\(result.worker): \($0))" } ?? ""
+        let file = path.map { $0.isEmpty ? "" : " (\(result.node): \($0))" } ?? ""
         if stream == "stderr" {
-            standardError.write("distcomp: the end of it, as \(result.worker) reported\(file)\n")
+            standardError.write("distcomp: the end of it, as \(result.node) reported\(file)\n")
             try printer.print(Array((result.outcome?.stderrTail ?? "").utf8))
         } else if let output = result.standardOutputJSON {
             try printer.print(Array((JSONText.unquoted(output) ?? "").utf8))

@@ -68,7 +68,7 @@ struct Diagnosis: Equatable {
     private static func explain(
         _ line: TaskLine?, _ standing: TaskStanding, _ result: TaskResult?, _ fleet: Fleet
     ) -> Answer {
-        if let worker = standing.worker { return running(on: worker, standing, fleet) }
+        if let name = standing.worker { return running(on: name, standing, fleet) }
         if standing.isWaiting { return waiting(line, standing, result, fleet) }
         guard let result else { return ("unknown", "The queue does not know it.") }
         return ended(result, standing)
@@ -80,7 +80,7 @@ struct Diagnosis: Equatable {
         let time = result.outcome?.finishedAtUnixSeconds.map { " at \(LocalTime(unixSeconds: Int64($0)).text)" } ?? ""
         if result.succeeded {
             let wall = result.outcome.map { " after \(AmountText.roundedSeconds($0.usage.wallSeconds))" } ?? ""
-            return ("finished", "It has finished on \(result.worker)\(time)\(wall).")
+            return ("finished", "It has finished on \(result.node)\(time)\(wall).")
         }
         let nodes = standing.failedOn.isEmpty ? "" : " on " + list(unique(standing.failedOn))
         return ("failed", "It has failed for good\(nodes)\(time): \(result.reason). \(remedy(result))")
@@ -99,20 +99,20 @@ struct Diagnosis: Equatable {
 
     // MARK: Running
 
-    private static func running(on worker: String, _ standing: TaskStanding, _ fleet: Fleet) -> Answer {
-        guard let node = fleet.nodes.first(where: { $0.name == worker }),
+    private static func running(on name: String, _ standing: TaskStanding, _ fleet: Fleet) -> Answer {
+        guard let node = fleet.nodes.first(where: { $0.name == name }),
             node.isAlive(nowUnixSeconds: fleet.nowUnixSeconds)
         else {
-            let heard = fleet.nodes.first { $0.name == worker }?.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds)
+            let heard = fleet.nodes.first { $0.name == name }?.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds)
             let since = heard.map { " for \(duration($0))" } ?? ""
             let remedy =
                 fleet.alive.isEmpty
                 ? "it goes back to todo when a node is alive, or by distcomp cleanup"
                 : "another node puts it back to todo; distcomp cleanup does it at once"
-            return ("node-lost", "It ran on \(worker), which has not been heard of\(since): \(remedy).")
+            return ("node-lost", "It ran on \(name), which has not been heard of\(since): \(remedy).")
         }
         let attempt = standing.attempts > 0 ? ", for the \(ordinal(standing.attempts + 1)) time" : ""
-        return ("running", "It runs on \(worker)\(attempt).")
+        return ("running", "It runs on \(name)\(attempt).")
     }
 
     // MARK: Waiting

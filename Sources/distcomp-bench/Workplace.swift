@@ -7,8 +7,8 @@ struct BenchError: Error, CustomStringConvertible {
 }
 
 enum Workplace {
-    /// Gives `body` a directory, in TMPDIR or /tmp, and removes it afterwards. Should this process be killed, a shell that waits for
-    /// its end does so.
+    /// Gives `body` a directory, in TMPDIR or /tmp, and removes it afterwards; if this process is killed, a shell that waits for its end
+    /// removes it.
     static func with(_ body: (String) throws -> Void) throws {
         let place = try FileSystem.makeTemporaryDirectory((Host.environment("TMPDIR") ?? "/tmp") + "/distcomp-bench-")
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])

@@ -28,7 +28,7 @@ struct Distcomp: ParsableCommand {
 }
 
 extension Distcomp {
-    /// What to say of a first word that is no subcommand of ours; nil when it is one.
+    /// What to say of a first word that is not a subcommand; nil when it is one.
     static func objection(to words: [String]) -> String? {
         guard let word = words.first, !word.hasPrefix("-") else { return nil }
         let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
@@ -57,7 +57,7 @@ do {
         standardOutput.write(text + "\n")
         exitProcess(0)
     }
-    // What was typed is quoted in it. Our name stands before each complaint, as before all others.
+    // It quotes what was typed, so it is escaped. Like all our messages it begins with our name.
     let complaint = text.hasPrefix("Error: ") ? "distcomp: " + text.dropFirst("Error: ".count) : text
     let lines = complaint.split(separator: "\n", omittingEmptySubsequences: false)
     standardError.write(lines.map { TerminalText.escaped(String($0)) }.joined(separator: "\n") + "\n")

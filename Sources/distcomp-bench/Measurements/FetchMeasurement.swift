@@ -48,8 +48,8 @@ struct FetchMeasurement: Measurement {
         Spread(try (0..<rounds).map { _ in try once() })
     }
 
-    /// The microseconds the old worker takes for one task: the whole of todo when that is small, else some lines at random; the
-    /// best of them taken out by HDEL, whose count decides, and noted by HSET. Then, not counted, it goes back.
+    /// The microseconds the old worker takes for one task: it reads all of todo when that is small, else some lines at random, and
+    /// takes the best of them by HDEL, whose count decides, and HSET. Putting the task back afterwards is not counted.
     private func oldFetch(_ queue: BenchQueue) throws -> Double {
         let redis = queue.redis
         var taken: String?

@@ -81,7 +81,7 @@ struct LatencyMeasurement: Measurement {
     }
 
     private func milliseconds(from start: Int64, toClockIn text: String) throws -> Double {
-        // In some places the seconds end with a comma.
+        // Some locales write a comma instead of a point.
         let parts = text.split { !("0"..."9" ~= $0) }.compactMap { Int64($0) }
         guard parts.count >= 2 else { throw BenchError(description: "a task told no time (is bash 5 there?): \(text)") }
         return Double(parts[0] * 1_000_000 + parts[1] - start / 1000) / 1000

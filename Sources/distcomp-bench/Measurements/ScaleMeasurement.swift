@@ -1,4 +1,4 @@
-// What it takes when there is very much: of a node and its Redis while nothing happens, and of people who load, count and print.
+// What very large queues cost: a node and its Redis while nothing happens, and the commands of people.
 
 import ArgumentParser
 import LinuxSystem

@@ -1,4 +1,4 @@
-// The nodes of a queue, ours and old workers alike, with what each has, what it was given, and when it was last heard of.
+// The nodes of a queue, ours and old workers alike: what each has, what it runs, and when it last reported.
 
 import LinuxSystem
 import TaskModel
@@ -43,7 +43,7 @@ struct FleetNode {
 
     var millicoresTotal: Int { millicores ?? Int(((report?.totalCores ?? 0) * 1000).rounded()) }
 
-    /// What there is to say of it beside its numbers; nil when it is as it should be.
+    /// What is unusual about it; nil when nothing is.
     func condition(nowUnixSeconds: Int64) -> String? {
         if !isAlive(nowUnixSeconds: nowUnixSeconds) { return "gone" }
         return isDrained ? (runningCount > 0 ? "draining" : "drained") : nil
@@ -69,7 +69,7 @@ extension QueueClient {
     /// Every node in the order of names. What they run is read from in_progress_tasks, all of it.
     ///
     /// - Parameters:
-    ///   - countingTasks: false where nobody asks for that.
+    ///   - countingTasks: false where it is not needed.
     ///   - use: gets each running task, with its node.
     func fleet(
         countingTasks: Bool = true, eachTask use: (_ line: String, _ node: String) -> Void = { _, _ in }

@@ -45,8 +45,8 @@ extension QueueClient {
         var requeuedCount = 0
     }
 
-    /// Takes nodes that are not alive out of worker_status, and puts back what they were running, or what somebody runs who is
-    /// not known at all.
+    /// Takes nodes that are not alive out of worker_status, and puts back what they were running, and what is marked as running on
+    /// an unknown node.
     ///
     /// - Parameter silenceSecondsMax: how long an old worker, which has no lease, may say nothing.
     func cleanUp(silenceSecondsMax: Double) throws(CommandError) -> Cleanup {

@@ -61,7 +61,7 @@ struct RunCommand: ParsableCommand {
         let redis = try PrivateRedis(in: directory)
         defer { redis.stop() }
         let queue = try QueueClient(.server(redis.endpoint))
-        // The run's node goes by the same settings, and by no variables.
+        // The run's node reads the same file, and no environment variables.
         if let config { queue.keyFile = try loadSettings(config, environment: []).configuration.taskKeyFile }
         let submission = try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
         if !json && !quiet { standardError.write(submission.summary + "\n") }

@@ -28,7 +28,7 @@ struct RunSummary {
         failures = shown
     }
 
-    /// For a queue somebody watched: the failures are counted, not named.
+    /// For a queue that was watched: failures are counted, not listed.
     init(_ overview: QueueOverview, seconds: Double) {
         counts = overview.counts
         failuresByCause = overview.failuresByCause
@@ -83,7 +83,7 @@ struct RunSummary {
 }
 
 extension QueueCounts {
-    /// The integers every `--json` of ours begins with.
+    /// The integers that `status --json` and the JSON summaries begin with.
     func write(to writer: inout JSONObjectWriter) {
         writer.field("todo", todo)
         writer.field("in_progress", inProgress)

@@ -44,7 +44,7 @@ final class RunWatch {
                 throw ending == .exit(code: 2)
                     ? .usage(node.lastMessage) : .failed("the node ended: \(node.lastMessage)")
             }
-            // Short runs should not wait for a slow poll, long ones should not be asked about all the time.
+            // A short run should not wait for a slow poll, and a long one should not be polled all the time.
             try wait(milliseconds: bootSeconds() - start < 2 ? 10 : 200)
         }
     }
@@ -58,7 +58,7 @@ final class RunWatch {
         let since = idleSinceSeconds ?? bootSeconds()
         idleSinceSeconds = since
         guard bootSeconds() - since > 2 else { return false }
-        idleSinceSeconds = bootSeconds()  // Looked at again only after another while.
+        idleSinceSeconds = bootSeconds()  // The next look is only after another while.
         return true
     }
 

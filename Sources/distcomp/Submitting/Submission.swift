@@ -58,7 +58,7 @@ struct Submission {
     }
 }
 
-/// Lines that are no tasks: told one by one up to a bound, beyond it only counted.
+/// Lines that are not tasks: reported one by one up to a bound, beyond that only counted.
 struct ProblemList {
     private static let shownMax = 50
 
@@ -72,7 +72,7 @@ struct ProblemList {
 }
 
 extension TaskFile {
-    /// Hands over every task of a file, in order, and every line that is none; `-` is standard input.
+    /// Hands over every task of a file, in order, and a problem for every line that is not a task; `-` is standard input.
     static func read(
         _ path: String, counting: (Int) -> Void = { _ in }, _ use: (Entry) throws(CommandError) -> Void
     ) throws(CommandError) {

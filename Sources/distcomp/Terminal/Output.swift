@@ -1,4 +1,4 @@
-// What goes to standard output: in pieces that are worth a system call, in colour where somebody sees it, and harmless to a terminal.
+// What goes to standard output: buffered, in colour where somebody sees it, and harmless to a terminal.
 
 import LinuxSystem
 import TaskModel
@@ -13,7 +13,7 @@ final class BufferedOutput {
         if text.utf8.count >= Self.bytesMax { try flush() }
     }
 
-    /// Writes what has been collected; whoever prints calls it whenever the next row may be long in coming.
+    /// Writes what has been collected; called whenever the next row may take long.
     func flush() throws(CommandError) {
         guard !text.isEmpty else { return }
         let ready = text
@@ -74,7 +74,7 @@ final class LogPrinter {
     }
 
     private static func endOfWholeCharacters(_ bytes: [UInt8]) -> Int {
-        // A lead byte among the last three that announces more than there is.
+        // One of the last three bytes may begin a character of which more bytes are still to come.
         for back in 1...3 where back <= bytes.count {
             let byte = bytes[bytes.count - back]
             if byte & 0xC0 == 0x80 { continue }

@@ -1,4 +1,4 @@
-// How far something is, for whoever looks: a line redrawn on a terminal, a line now and then in a file or a pipe.
+// The progress of something long: a line redrawn on a terminal, a line now and then in a file or a pipe.
 
 import LinuxSystem
 
@@ -26,7 +26,7 @@ final class TransientLine {
     }
 }
 
-/// Tasks that run.
+/// The progress of running tasks.
 final class ProgressDisplay {
     private let isQuiet: Bool
     private let bar: ProgressBar
@@ -54,7 +54,7 @@ final class ProgressDisplay {
     func clear() { line.clear() }
 }
 
-/// How far loading is, drawn at most some times a second.
+/// The progress of loading tasks into the queue.
 final class LoadingDisplay {
     /// Known for files, but not for pipes.
     var bytesTotal: Int?

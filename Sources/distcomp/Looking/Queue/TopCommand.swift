@@ -28,7 +28,7 @@ struct TopCommand: ParsableCommand {
             throw CommandError.usage("top needs a terminal; status, workers and tasks print the same once")
         }
         try connection.withQueue { queue in
-            // Before the terminal is changed: no signal may find it so and end us.
+            // Blocked before the terminal is changed, so that no signal ends us without restoring it.
             let signals = try SignalQueue(blocking: [
                 .interrupt, .terminate, .hangup, .quit, .windowChange, .terminalStop,
             ])
@@ -86,7 +86,7 @@ private final class TopScreen {
         }
     }
 
-    /// No byte at all: the terminal has gone.
+    /// No bytes at all mean that the terminal has gone.
     private func take(keys bytes: [UInt8]) -> TopModel.Answer {
         if bytes.isEmpty { return .quit }
         for key in TopKey.parse(bytes) where model.handle(key) == .quit { return .quit }

@@ -3,7 +3,7 @@
 import TaskModel
 import TaskQueue
 
-/// A task that runs, as long as it has been seen to.
+/// A task that runs, and since when it has been seen running.
 struct RunningTask {
     let line: String
     let task: TaskLine?
@@ -26,7 +26,7 @@ enum TopKey: Equatable {
     case character(Character)
     case enter, escape, backspace, up, down
 
-    /// The keys in what a terminal sent; what is none of ours is dropped.
+    /// The keys in what a terminal sent; unknown sequences are dropped.
     static func parse(_ bytes: [UInt8]) -> [TopKey] {
         var keys: [TopKey] = []
         var rest = String(decoding: bytes, as: UTF8.self)[...]
@@ -94,7 +94,7 @@ struct TopModel {
         return .goOn
     }
 
-    /// What is shown of what runs: filtered and sorted.
+    /// The running tasks that are shown: filtered and sorted.
     var running: [RunningTask] {
         let wanted = snapshot.running.filter { matches($0.line) || matches($0.node) }
         return wanted.sorted { left, right in

@@ -31,7 +31,7 @@ final class TopSource {
         return TopSnapshot(progress: try queue.progress(), fleet: fleet, running: running, endings: endings)
     }
 
-    /// Before the first look nothing is known to have ended of late; among some records the newest are near enough.
+    /// At the first look nothing is known to have ended recently, so the newest of a sample of records stand for that.
     private func recentLines() throws(CommandError) -> [String] {
         var ends: [(line: String, end: Double)] = []
         _ = try queue.scanWhile(queue.keys.outcomes) { entries in

@@ -34,7 +34,7 @@ enum ResultCSV {
     }
 
     private static func field(_ text: String) -> String {
-        // Bytes, since CR LF is one Character and none of the two.
+        // Bytes are compared, since Swift takes CR LF for one Character that equals neither.
         let needsQuotes = text.utf8.contains { byte in
             byte == UInt8(ascii: ",") || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\r")
                 || byte == UInt8(ascii: "\n")

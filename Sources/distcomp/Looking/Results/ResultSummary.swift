@@ -21,7 +21,7 @@ struct ResultSummary {
         var text: String { isRest ? "(other commands)" : shape.text }
     }
 
-    /// More shapes than anybody reads are counted together: what is kept here is bounded.
+    /// Beyond this many shapes, which nobody would read, commands are counted together, so that memory is bounded.
     private static let groupsMax = 1000
 
     private var groupsByKey: [CommandShape.Key: Group] = [:]

@@ -1,4 +1,4 @@
-// What became of the tasks that have ended, a page at a time: ten million results never stand in memory together.
+// What became of the tasks that have ended, read a page at a time: ten million results are never in memory together.
 
 import RedisClient
 import TaskModel

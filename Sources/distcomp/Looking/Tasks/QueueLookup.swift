@@ -42,8 +42,8 @@ extension QueueClient {
         }
     }
 
-    /// Whether `use` wanted more to the end. Where a cause, a node or a time is asked for, only what waits for another try is
-    /// meant: nothing else has failed, been anywhere or ended.
+    /// Whether `use` wanted more to the end. Where the filter names a cause, a node or a time, only tasks that wait for another try can
+    /// match: no other waiting task has failed, or been on a node, or ended.
     private func forEachWaiting(
         _ filter: TaskFilter, _ use: (ListedTask) throws(CommandError) -> Bool
     ) throws(CommandError) -> Bool {
@@ -77,7 +77,7 @@ enum TaskSelector: Equatable {
     case identifier(String)
     case glob(String)
 
-    /// A line is told by its form; what is neither a line nor digits is a glob when it holds what makes one.
+    /// What `text` may mean, in the order to be tried: a line, the digits of an id, a glob.
     static func candidates(_ text: String) -> [TaskSelector] {
         let trimmed = text.trimmingBlanks()
         var candidates = [TaskSelector.line(trimmed)]
@@ -240,7 +240,7 @@ extension QueueClient {
 }
 
 extension RESPValue {
-    /// A score, as either version of the protocol spells it.
+    /// A score, as RESP2 or RESP3 spells it.
     fileprivate var number: Double? {
         if case .double(let number) = self { return number }
         return int.map(Double.init) ?? string.flatMap { Double($0) }

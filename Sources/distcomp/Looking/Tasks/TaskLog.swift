@@ -32,7 +32,7 @@ struct TaskLog {
         var file: LogFile?
         var isTold = false
         while true {
-            // Looked at before reading: what was written up to the end is then read after it.
+            // The state is read before the file: if the task has ended, all of its output is read after that.
             let details = try queue.details(of: line)
             if details.state == .inProgress, let path = localPath(details) {
                 if file.map({ !$0.isCurrent }) ?? true { file = LogFile(path) ?? file }

@@ -145,7 +145,7 @@ struct Diagnosis: Equatable {
         guard !fitting.isEmpty else { return tooLarge(line, alive) }
         let taking = fitting.filter { !$0.isDrained }
         guard !taking.isEmpty else { return drained(fitting) }
-        // Where it failed it is taken again only when no other node could.
+        // A node where it failed takes it again only when no other node could.
         let fresh = taking.filter { !standing.failedOn.contains($0.name) }
         return competing(line, standing, result, candidates: fresh.isEmpty ? taking : fresh, fleet)
     }
@@ -184,7 +184,7 @@ struct Diagnosis: Equatable {
         )
     }
 
-    /// Some node could run it, but others want their place too.
+    /// Some node could run it, but other tasks compete for the same nodes.
     private static func competing(
         _ line: TaskLine, _ standing: TaskStanding, _ result: TaskResult?, candidates: [FleetNode], _ fleet: Fleet
     ) -> Answer {

@@ -14,7 +14,7 @@ struct Distcomp: ParsableCommand {
             A fleet, with a Redis and a distcompd on every node:
               distcomp submit FILE && distcomp status
 
-            Exit status: 0 all well, 1 some task failed, 2 bad usage or configuration, 3 Redis not reachable.
+            Exit status: 0 all well, 1 some task failed, 2 bad usage or configuration, 3 Redis not reachable, or the queue is gone.
             """,
         version: "distcomp 1.0.0",
         subcommands: [

@@ -101,3 +101,16 @@ extension JSONObjectWriter {
         field(name, json: writer.bytes)
     }
 }
+
+extension Progress {
+    init(_ counts: QueueCounts) {
+        self.init(waiting: counts.todo, running: counts.inProgress, finished: counts.finished, failed: counts.failed)
+    }
+}
+
+extension WatchedQueue.Look {
+    init(_ counts: QueueCounts) {
+        let progress = Progress(counts)
+        self.init(taskCount: progress.total, endedCount: progress.ended)
+    }
+}

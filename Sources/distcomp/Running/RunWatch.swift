@@ -27,12 +27,23 @@ final class RunWatch {
     /// How it came to an end; throws when the node ended though nobody asked it to.
     func untilOver() throws(CommandError) -> Ending {
         let start = bootSeconds()
-        let before = try queue.progress()
+        var counts = try queue.counts()
+        var watched = WatchedQueue(WatchedQueue.Look(counts))
         let display = ProgressDisplay(
-            isQuiet: !showsProgress, bar: ProgressBar(startedSeconds: start, endedAtStart: before.ended))
+            isQuiet: !showsProgress, bar: ProgressBar(startedSeconds: start, endedAtStart: Progress(counts).ended))
         defer { display.clear() }
         while true {
-            let progress = try queue.progress()
+            counts = try queue.counts()
+            let progress = Progress(counts)
+            do throws(CommandError) {
+                _ = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds())
+            } catch .queueGone {
+                node.askToStop()
+                node.waitUntilEnded()
+                throw .queueGone(
+                    "the queue of this run is gone: something has flushed its Redis. Give the same command again to begin anew"
+                )
+            }
             if progress.isOver { return .over }
             if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
             display.show(progress, nowSeconds: bootSeconds())

@@ -17,7 +17,9 @@ let package = Package(
         .target(name: "Cryptography", dependencies: ["COpenSSL"]),
         .target(name: "RedisClient", dependencies: ["LinuxSystem", "Cryptography"]),
         .target(name: "TaskModel"),
-        .target(name: "TaskQueue", dependencies: ["Cryptography", "RedisClient", "TaskModel"]),
+        .target(
+            name: "TaskQueue", dependencies: ["Cryptography", "RedisClient", "TaskModel"],
+            resources: [.embedInCode("Scripts")]),
         .target(
             name: "NodeSupervisor",
             dependencies: [

@@ -21,13 +21,13 @@ public struct QueueCounts: Equatable, Sendable {
 }
 
 /// Reads the counts, in constant time.
-public struct ReadCounts: Sendable {
+public struct ReadCounts: QueueOperation {
     private let keys: QueueKeys
 
     public init(keys: QueueKeys) { self.keys = keys }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(ScriptsReading.counts, keys))
+        .script(RedisScriptCall(QueueScripts.counts, keys))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> QueueCounts {
@@ -46,7 +46,7 @@ public struct ReadCounts: Sendable {
 }
 
 /// One page of a hash: HSCAN from `cursor`, which begins and ends at "0".
-public struct ScanHash: Sendable {
+public struct ScanHash: QueueOperation {
     private let key: String
     private let cursor: String
     private let countHint: Int
@@ -89,7 +89,7 @@ public struct ScanHash: Sendable {
 }
 
 /// The values of some fields of a hash, in their order.
-public struct ReadFields: Sendable {
+public struct ReadFields: QueueOperation {
     private let key: String
     private let fields: [[UInt8]]
 
@@ -122,7 +122,7 @@ public struct OutcomeEntry: Equatable, Sendable {
 }
 
 /// Which of some failed lines wait for another try, or are having it; the others have failed for good.
-public struct ReadRetrying: Sendable {
+public struct ReadRetrying: QueueOperation {
     private let keys: QueueKeys
     private let lines: [[UInt8]]
 
@@ -144,7 +144,7 @@ public struct ReadRetrying: Sendable {
 }
 
 /// One page of the nodes that have a lease, or had one and are not yet reaped.
-public struct ReadNodes: Sendable {
+public struct ReadNodes: QueueOperation {
     public struct Node: Equatable, Sendable {
         public let incarnation: Incarnation
         /// Until its lease is over; negative when it is.
@@ -171,7 +171,7 @@ public struct ReadNodes: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsReading.nodes, keys)
+        var call = RedisScriptCall(QueueScripts.nodes, keys)
         call.append(offset)
         return .script(call)
     }

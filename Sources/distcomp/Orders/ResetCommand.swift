@@ -24,7 +24,7 @@ struct ResetCommand: ParsableCommand {
 
     func run() throws {
         try connection.withQueue { queue in
-            let counts = try queue.counts()
+            let counts = try queue.perform(ReadCounts(keys: queue.keys))
             if !yes {
                 let content =
                     "\(grouped(counts.todo)) waiting, \(grouped(counts.inProgress)) running, "

@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 /// Watches one run until its queue is empty or somebody stops it.
 final class RunWatch {
@@ -27,13 +28,13 @@ final class RunWatch {
     /// How it came to an end; throws when the node ended though nobody asked it to.
     func untilOver() throws(CommandError) -> Ending {
         let start = bootSeconds()
-        var counts = try queue.counts()
+        var counts = try queue.perform(ReadCounts(keys: queue.keys))
         var watched = WatchedQueue(WatchedQueue.Look(counts))
         let display = ProgressDisplay(
             isQuiet: !showsProgress, bar: ProgressBar(startedSeconds: start, endedAtStart: Progress(counts).ended))
         defer { display.clear() }
         while true {
-            counts = try queue.counts()
+            counts = try queue.perform(ReadCounts(keys: queue.keys))
             let progress = Progress(counts)
             do throws(CommandError) {
                 _ = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds())

@@ -223,7 +223,7 @@ struct AccessTests {
     private func calls(in scripts: [RedisScript]) -> Set<String> {
         Set(
             scripts.flatMap { script in
-                script.source.components(between: "redis.call(", and: ",").filter { $0.hasPrefix("'") }
+                script.source.components(between: "call(", and: ",").filter { $0.hasPrefix("'") }
                     .map { $0.filter { $0 != "'" && $0 != ")" }.lowercased() }
             })
     }

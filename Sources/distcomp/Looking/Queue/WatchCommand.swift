@@ -1,6 +1,7 @@
 import ArgumentParser
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 /// `distcomp watch`: waits until all is done.
 struct WatchCommand: ParsableCommand {
@@ -65,7 +66,7 @@ private final class QueueWatcher {
         self.queue = queue
         self.isQuiet = isQuiet
         self.showsProgress = showsProgress
-        let counts = try queue.counts()
+        let counts = try queue.perform(ReadCounts(keys: queue.keys))
         watched = WatchedQueue(WatchedQueue.Look(counts))
         display = ProgressDisplay(
             isQuiet: !showsProgress,
@@ -79,7 +80,7 @@ private final class QueueWatcher {
                 try queue.reconnect()
                 watched.reconnected(nowSeconds: bootSeconds())
             }
-            let counts = try queue.counts()
+            let counts = try queue.perform(ReadCounts(keys: queue.keys))
             awaySinceSeconds = nil
             if let news = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds()), !isQuiet { say(news) }
             let progress = Progress(counts)

@@ -1,6 +1,22 @@
-// What a queue operation can come to besides its answer.
+// What is asked of the queue, in one form: a request and how its answer is read; and what it can come to besides its answer.
 
 import RedisClient
+
+/// One thing to ask of the queue.
+public protocol QueueOperation: Sendable {
+    associatedtype Reply
+    var request: RedisRequest { get }
+    static func parse(_ value: RESPValue) throws(QueueError) -> Reply
+}
+
+extension BlockingRedisClient {
+    /// Asks for one thing and waits for its answer.
+    ///
+    /// - Throws: `RedisFailure` when there is no answer, `QueueError` when it is a refusal.
+    public func perform<Operation: QueueOperation>(_ operation: Operation) throws -> Operation.Reply {
+        try Operation.parse(try call(operation.request))
+    }
+}
 
 public enum QueueError: Error, Equatable, CustomStringConvertible {
     /// The lease of this incarnation is over, and so is its hold on its tasks.

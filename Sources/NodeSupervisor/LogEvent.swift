@@ -16,21 +16,19 @@ extension NodeSupervisor {
         case outOfTouch(taskCount: Int, seconds: Double)
         case dropped(TaskNumber, line: String)
         case noLongerHeld(TaskNumber, line: String)
-        case reportRefused(TaskNumber, ReportRefusal)
         case memoryShort(TaskNumber, availableBytes: UInt64, isAlone: Bool)
         case givenBack(TaskNumber, line: String, ReturnReason)
         case nodeCannotLaunch(LaunchFailure, retrySeconds: Double)
         case nodeLaunchesAgain
-        case leftWithout(reportCount: Int, taskCount: Int)
+        case leftWithout(taskCount: Int)
 
         /// Whether it tells of trouble, rather than of the ordinary course of things.
         public var isWarning: Bool {
             switch self {
             case .groupNotEmpty, .willNotDie, .leaseLost, .outOfTouch, .dropped, .noLongerHeld, .memoryShort,
-                .nodeCannotLaunch,
-                .leftWithout, .reportRefused(_, .stale):
+                .nodeCannotLaunch, .leftWithout:
                 true
-            case .groupEmptiedLate, .givenBack, .nodeLaunchesAgain, .reportRefused(_, .duplicate): false
+            case .groupEmptiedLate, .givenBack, .nodeLaunchesAgain: false
             }
         }
 
@@ -40,8 +38,8 @@ extension NodeSupervisor {
             case .willNotDie(_, let line), .dropped(_, let line), .noLongerHeld(_, let line),
                 .givenBack(_, let line, _):
                 line
-            case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outOfTouch, .reportRefused, .memoryShort,
-                .nodeCannotLaunch, .nodeLaunchesAgain, .leftWithout:
+            case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outOfTouch, .memoryShort, .nodeCannotLaunch,
+                .nodeLaunchesAgain, .leftWithout:
                 nil
             }
         }
@@ -65,10 +63,6 @@ extension NodeSupervisor {
                 "\(number) ended unreported, another node runs it"
             case .noLongerHeld(let number, _):
                 "\(number) is no longer held by this node, killing it"
-            case .reportRefused(let number, .duplicate):
-                "\(number): its report had been accepted before"
-            case .reportRefused(let number, .stale):
-                "\(number): its report came too late, another node runs it"
             case .memoryShort(let number, let availableBytes, let isAlone):
                 "memory is short (\(availableBytes / 1_000_000) MB available): killing \(number), the newest, "
                     + (isAlone ? "which fails, for nothing else runs here" : "which goes back to the queue")
@@ -79,8 +73,7 @@ extension NodeSupervisor {
                     + "\(Int(retrySeconds)) s; what could not be started goes back untried"
             case .nodeLaunchesAgain:
                 "tasks can be started here again"
-            case .leftWithout(let reportCount, let taskCount):
-                "leaving with \(reportCount) reports not accepted and \(taskCount) tasks not gone; their lease will end"
+            case .leftWithout(let taskCount): "leaving with \(taskCount) tasks not gone; their lease will end"
             }
         }
     }

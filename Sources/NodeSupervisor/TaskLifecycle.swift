@@ -341,7 +341,7 @@ extension NodeSupervisor.TaskLifecycle {
         switch ending.verdict(for: task.line, usage: collected.usage, shortage: collected.shortage) {
         case .dropped:
             actions.append(.log(.dropped(number, line: task.line.text)))
-            actions.append(.forget(number))
+            actions.append(.forget(number, token: task.token))
             return nil
         case .returned(let reason):
             return Report(number: number, task: task, result: .returned(reason))
@@ -351,7 +351,7 @@ extension NodeSupervisor.TaskLifecycle {
             let outcome = TaskOutcome(
                 cause: cause, usage: usage, memoryCapBytes: task.line.memoryBytes == 0 ? nil : task.line.memoryBytes,
                 timeoutSeconds: timeoutSeconds, stderrTail: collected.stderrTail, stdoutPath: collected.stdoutPath,
-                stderrPath: collected.stderrPath, worker: settings.worker, attempt: task.attempt, notes: notes,
+                stderrPath: collected.stderrPath, node: settings.worker, attempt: task.attempt, notes: notes,
                 finishedAtUnixSeconds: collected.endedAtUnixSeconds)
             return Report(number: number, task: task, result: .ended(outcome))
         }

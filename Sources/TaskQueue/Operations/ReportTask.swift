@@ -5,7 +5,7 @@ import RedisClient
 import TaskModel
 
 /// One report.
-public struct ReportTask: Equatable, Sendable {
+public struct ReportTask: QueueOperation, Equatable {
     public enum Result: Equatable, Sendable {
         /// Exit 0. `value` is what finished_tasks holds: `worker: <JSON string of stdout>`.
         case finished(value: [UInt8], record: String)
@@ -40,7 +40,7 @@ public struct ReportTask: Equatable, Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsReport.report, keys, incarnation)
+        var call = RedisScriptCall(QueueScripts.report, keys, incarnation)
         call.append(line)
         call.append(token)
         switch result {
@@ -68,5 +68,68 @@ public struct ReportTask: Equatable, Sendable {
         case "stale": return .stale
         default: throw .unexpectedReply("report")
         }
+    }
+}
+
+/// A value of finished_tasks.
+public struct FinishedValue: Equatable, Sendable {
+    public let worker: String
+    /// A JSON string, quotes included.
+    public let standardOutputJSON: [UInt8]
+
+    /// The value of a task of `worker` that wrote `standardOutput`; nil stands for more than the queue takes.
+    public static func encode(worker: String, standardOutput: [UInt8]?) -> [UInt8] {
+        guard let standardOutput else { return Array("\(worker): stdout is too large".utf8) }
+        var writer = Writer(worker: worker, bytesExpected: standardOutput.count)
+        writer.append(standardOutput)
+        return writer.finish()
+    }
+
+    /// The same for output that comes in pieces, so that nobody need wait for all of it.
+    public struct Writer: Sendable {
+        private var text: JSONStringWriter
+
+        /// - Parameter bytesExpected: how much output there will be. Room is taken for the worst it may become, of which only what is
+        ///   used costs memory: to grow would be to copy it all at once.
+        public init(worker: String, bytesExpected: Int) {
+            text = JSONStringWriter(after: Array("\(worker): ".utf8))
+            let growth = bytesExpected < 64 << 10 ? 1 : JSONStringWriter.growthMax
+            text.reserveCapacity(worker.utf8.count + 4 + bytesExpected * growth)
+        }
+
+        public mutating func append(_ piece: [UInt8]) { text.append(piece) }
+
+        /// Nothing more comes: the value.
+        public mutating func finish() -> [UInt8] { text.finish() }
+    }
+
+    /// Reads a value, ours or an old worker's. Text that is no JSON string is made one, so that it can be printed as one.
+    public init(parsing value: [UInt8]) {
+        let colon = value.firstIndex(of: UInt8(ascii: ":")) ?? value.startIndex
+        worker = String(decoding: value[..<colon], as: UTF8.self)
+        let rest = value[colon...].dropFirst().drop { $0 == UInt8(ascii: " ") }
+        standardOutputJSON = Self.isJSONString(rest) ? Array(rest) : JSONText.quoted(bytes: Array(rest))
+    }
+
+    private static func isJSONString(_ text: ArraySlice<UInt8>) -> Bool {
+        let quote = UInt8(ascii: "\"")
+        guard text.count >= 2, text.first == quote, text.last == quote, String(validating: text, as: UTF8.self) != nil
+        else {
+            return false
+        }
+        var body = text.dropFirst().dropLast()
+        while let byte = body.popFirst() {
+            if byte < 0x20 || byte == quote { return false }
+            guard byte == UInt8(ascii: "\\") else { continue }
+            guard let escaped = body.popFirst(), "\"\\/bfnrtu".utf8.contains(escaped) else { return false }
+            if escaped == UInt8(ascii: "u") {
+                let digits = body.prefix(4)
+                guard digits.count == 4, UInt16(String(decoding: digits, as: UTF8.self), radix: 16) != nil else {
+                    return false
+                }
+                body = body.dropFirst(4)
+            }
+        }
+        return true
     }
 }

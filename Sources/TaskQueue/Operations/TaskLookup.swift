@@ -20,7 +20,7 @@ public struct TaskStanding: Sendable {
     public var isRetrying = false
     /// How often it was tried, where it is not done with.
     public var attempts = 0
-    /// When its next try is due, by the server's clock in milliseconds.
+    /// When its next try is due, by the server's clock in milliseconds, as far as that keeps step with the queue's.
     public var dueMilliseconds: Int?
     /// How many waiting tasks go before it; nil where the index does not know it.
     public var aheadCount: Int?
@@ -53,12 +53,13 @@ public struct ReadStanding: Sendable {
         let fields: [(String, String)] = [
             ("HEXISTS", keys.todo), ("HGET", keys.inProgress), ("HGET", keys.finished), ("HGET", keys.failed),
             ("HGET", keys.failReason), ("HGET", keys.outcomes), ("SMISMEMBER", keys.retrying),
-            ("HGET", keys.own("attempts")),
+            ("HGET", keys[.attempts]),
         ]
         return fields.map { .command(RedisCommand(bytes: [Array($0.utf8), Array($1.utf8), line])) } + [
             .command(
-                RedisCommand(bytes: [Array("ZSCORE".utf8), Array((keys.own("delayed")).utf8), delayed])),
-            .command(RedisCommand("TIME")),
+                RedisCommand(bytes: [Array("ZSCORE".utf8), Array(keys[.delayed].utf8), delayed])),
+            .command(RedisCommand("TIME")), .command(RedisCommand("GET", keys[.clock])),
+            .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.failedOn].utf8), line])),
         ]
     }
 
@@ -66,12 +67,12 @@ public struct ReadStanding: Sendable {
     private var delayed: [UInt8] {
         guard let task else { return line }
         // The band of its priority, as the scripts reckon it.
-        let band = max(0, min(8191, 4096 - task.priority))
+        let band = QueueOrder.band(ofPriority: task.priority)
         return Array("\(task.memoryBytes) \(task.millicores) \(band)\n".utf8) + line
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
-        guard values.count == 10, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+        guard values.count == 12, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
             let microseconds = time[1].int
         else { throw .unexpectedReply("a look at one task") }
         for value in values { if let error = value.error { throw QueueError(error) } }
@@ -82,16 +83,24 @@ public struct ReadStanding: Sendable {
         standing.failedValue = values[3].bytes
         standing.reason = values[4].bytes
         standing.outcome = values[5].bytes
-        standing.isRetrying = values[6].elements?.first?.int == 1
+        // An old worker that ended the try says so in the six hashes alone.
+        let isWaiting = standing.isWaiting || standing.worker != nil
+        standing.isRetrying =
+            values[6].elements?.first?.int == 1 && standing.failedValue != nil
+            && (isWaiting || standing.finishedValue == nil && standing.failedValue == values[11].bytes)
         standing.attempts = values[7].int ?? 0
-        standing.dueMilliseconds = milliseconds(values[8])
         standing.serverMilliseconds = seconds &* 1000 &+ microseconds / 1000
+        let clock = QueueClock(parsing: values[10].string ?? "")
+        standing.dueMilliseconds = milliseconds(values[8]).map { due in
+            due &- (clock?.now(server: standing.serverMilliseconds) ?? standing.serverMilliseconds)
+                &+ standing.serverMilliseconds
+        }
         return standing
     }
 }
 
 /// The classes of the index with how many wait in each: what nobody is large enough for is known from these few names.
-public struct ReadClasses: Sendable {
+public struct ReadClasses: QueueOperation {
     /// More than this many classes of memory and cores are not looked at.
     public static let classesMax = 5000
 
@@ -109,7 +118,7 @@ public struct ReadClasses: Sendable {
     public init(keys: QueueKeys) { self.keys = keys }
 
     public var request: RedisRequest {
-        .command(RedisCommand("ZRANGE", keys.own("classes"), "0", String(Self.classesMax - 1)))
+        .command(RedisCommand("ZRANGE", keys[.classes], "0", String(Self.classesMax - 1)))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> [Class] {
@@ -132,15 +141,39 @@ public struct ReadClasses: Sendable {
 
     /// The place of a waiting line in the order of all; its answer is nil where the index does not know it.
     public func place(of line: TaskLine, failedOn: String) -> RedisRequest {
-        let key = keys.own("class:\(line.memoryBytes):\(line.millicores):\(failedOn)")
+        let key = keys[.waiting, "\(line.memoryBytes):\(line.millicores):\(failedOn)"]
         return .command(RedisCommand("ZSCORE", key, line.text))
     }
 
-    private func key(_ members: Class) -> String { keys.own("class:" + members.name) }
+    private func key(_ members: Class) -> String { keys[.waiting, members.name] }
 }
 
 /// A score that is a time; nil where there is none.
 private func milliseconds(_ value: RESPValue) -> Int? {
     if case .double(let number) = value { return Int(exactly: number.rounded()) }
     return value.int ?? value.string.flatMap { Double($0) }.flatMap { Int(exactly: $0.rounded()) }
+}
+
+/// The queue's clock as `distcomp:clock` holds it; see Scripts/Shared/clock.lua.
+struct QueueClock {
+    private let server: Int
+    private let queue: Int
+    private let gap: Int
+
+    /// Nil for what is none.
+    init?(parsing text: String) {
+        let numbers = text.split(separator: " ", omittingEmptySubsequences: false).map { Int($0) }
+        guard numbers.count == 5, let server = numbers[0], let queue = numbers[1], let gap = numbers[4] else {
+            return nil
+        }
+        self.server = server
+        self.queue = queue
+        self.gap = gap
+    }
+
+    /// The queue's time when the server's clock says `milliseconds`.
+    func now(server milliseconds: Int) -> Int {
+        let passed = milliseconds &- server
+        return passed >= 0 && passed <= gap ? queue &+ passed : queue
+    }
 }

@@ -1,5 +1,5 @@
-// The manager of the old system, redisManager.py, for the scripts that call it: the same words, the same layout of what it prints.
-// What it does, the new commands do; only how it is asked and answers is here.
+// The manager of the old system, redisManager.py, for the scripts that call it: the same arguments and the same layout of its output.
+// The work itself is done as the new commands do it.
 
 import ArgumentParser
 import LinuxSystem
@@ -121,7 +121,7 @@ struct ManagerCommand: ParsableCommand {
             _ = try queue.cleanUp(silenceSecondsMax: queue.settings.healthReportIntervalSeconds * 20)
         case .removeFinishedTask:
             try forEachBatch(of: queue.keys.finished, queue) { lines throws(CommandError) in
-                _ = try queue.forget(.finished, lines)
+                _ = try queue.perform(ForgetTasks(.finished, lines[...], keys: queue.keys))
             }
         case .moveInProgressTaskToTodo:
             try forEachBatch(of: queue.keys.inProgress, queue) { lines throws(CommandError) in

@@ -23,7 +23,7 @@ struct LineBatch<Line> {
 }
 
 extension LineBatch<String> {
-    /// Adds every line of a file; those that are no tasks are told.
+    /// Adds every line of a file; those that are not tasks are reported.
     mutating func add(file path: String, _ problems: inout ProblemList) throws(CommandError) {
         try TaskFile.read(path) { entry throws(CommandError) in
             switch entry {
@@ -35,30 +35,16 @@ extension LineBatch<String> {
 }
 
 extension QueueClient {
-    /// Queues lines again that failed for good, and hastens those that wait for their retry; how many of each.
+    /// Queues lines again that failed for good, and lets those that wait for their retry run at once; how many of each.
     func retry(_ lines: [String]) throws(CommandError) -> RetryTasks.Reply {
-        let value = try call(RetryTasks(taskLines(lines)[...], keys: keys).request)
-        return try parsed { () throws(QueueError) in try RetryTasks.parse(value) }
+        try perform(RetryTasks(taskLines(lines)[...], keys: keys))
     }
 
     /// Puts lines that are in progress back into todo; how many were.
     func requeue(_ lines: [String]) throws(CommandError) -> Int {
-        let value = try call(RequeueTasks(taskLines(lines)[...], keys: keys).request)
-        return try parsed { () throws(QueueError) in try RequeueTasks.parse(value) }
+        try perform(RequeueTasks(taskLines(lines)[...], keys: keys))
     }
 
-    /// Forgets how lines ended; how many there were.
-    func forget(_ state: ForgetTasks.State, _ lines: [[UInt8]]) throws(CommandError) -> Int {
-        let value = try call(ForgetTasks(state, lines[...], keys: keys).request)
-        return try parsed { () throws(QueueError) in try ForgetTasks.parse(value) }
-    }
-
-    /// Stops the giving of tasks, or lets it go on.
-    func setPaused(_ isPaused: Bool) throws(CommandError) {
-        let value = try call(PauseQueue(isPaused, keys: keys).request)
-        try parsed { () throws(QueueError) in try PauseQueue.parse(value) }
-    }
-
-    /// What is no task line was put there by hand, and has no place in todo.
+    /// Text that is not a task line was put there by hand, and does not belong in todo.
     private func taskLines(_ lines: [String]) -> [TaskLine] { lines.compactMap { try? TaskLine(parsing: $0) } }
 }

@@ -72,7 +72,7 @@ extension Daemon {
             }
             reExec = .settling(untilNanoseconds: until, .given)
         }
-        guard launches.isEmpty, let reExecState = supervisor.reExecState else {
+        guard launches.isEmpty, queue.isAtRest, let reExecState = supervisor.reExecState else {
             if now < until { return [] }
             return abandonReExec("tasks or reports did not come to rest in time")
         }

@@ -35,7 +35,7 @@ struct ReportEncoderTests {
     ) throws -> NodeSupervisor.Report {
         let line = try TaskLine(parsing: "shell:1:0:0:true")
         let outcome = TaskOutcome(
-            cause: cause, usage: Usage(wallSeconds: 1), memoryCapBytes: nil, timeoutSeconds: nil, worker: "node",
+            cause: cause, usage: Usage(wallSeconds: 1), memoryCapBytes: nil, timeoutSeconds: nil, node: "node",
             attempt: 1)
         return NodeSupervisor.Report(
             number: number, task: .init(line: line, token: "1", attempt: 1), result: result(outcome))

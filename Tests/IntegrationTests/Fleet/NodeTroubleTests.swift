@@ -16,14 +16,16 @@ struct NodeTroubleTests {
 
     /// A node whose result_dir is a disk of its own, unmounted in the end.
     private func withDisk(
-        _ options: String, _ body: (Fleet, _ node: Node, _ disk: String) async throws -> Void
+        _ options: String, _ settings: [String: String] = [:],
+        _ body: (Fleet, _ node: Node, _ disk: String) async throws -> Void
     ) async throws {
         try await withFleet { fleet in
             let disk = fleet.scratch.path + "/disk"
             try FileSystem.createDirectories(disk, mode: 0o755)
             try await run("/bin/mount", "-t", "tmpfs", "-o", options, "none", disk, in: fleet.scratch)
             defer { umount2(disk, Int32(MNT_DETACH)) }
-            let node = try await fleet.startedNode("broken", oneTry.merging(["result_dir": "\"\(disk)\""]) { $1 })
+            let node = try await fleet.startedNode(
+                "broken", oneTry.merging(settings.merging(["result_dir": "\"\(disk)\""]) { $1 }) { $1 })
             try await body(fleet, node, disk)
             try await node.stop()
         }
@@ -74,11 +76,15 @@ struct NodeTroubleTests {
             try await run("/bin/mount", "-o", "remount,ro", disk, in: fleet.scratch)
             try await fleet.submit(lines(1...40))
             try await untilInTrouble(broken, "Read-only file system")
+            try await eventually("it is told in the queue", broken.log) {
+                try fleet.hash("distcomp:troubles").values.contains { $0.contains("Read-only file system") }
+            }
             let sound = try await fleet.startedNode("sound", oneTry)
             try await fleet.untilFinished(40)
             try await expectNothingFailed(fleet)
             try await run("/bin/mount", "-o", "remount,rw", disk, in: fleet.scratch)
             try await expectRecovery(of: broken, fleet)
+            #expect(try fleet.hash("distcomp:troubles").isEmpty)
             try await sound.stop()
             #expect(try FileSystem.entries(of: disk).allSatisfy { !$0.hasPrefix(".") }, "a trial left something")
         }
@@ -154,6 +160,30 @@ struct NodeTroubleTests {
             #expect(doctor.output.contains("it may only be read: mount it for writing"), "\(doctor.output)")
             try await run("/bin/mount", "-o", "remount,rw", disk, in: fleet.scratch)
             try await expectRecovery(of: node, fleet)
+        }
+    }
+
+    @Test("may be replaced by the installed program, which is in trouble too and loses no task")
+    func reExecuted() async throws {
+        try await withDisk("size=4m", ["restart_mode": "\"keep\""]) { fleet, node, disk in
+            let gate = fleet.scratch.path + "/gate"
+            let held = "shell:9:0:0:600:until [ -e \(gate) ]; do sleep 0.02; done"
+            try await fleet.submit([held])
+            try await eventually("it runs") { try fleet.count("in_progress_tasks") == 1 }
+            try fill(disk + "/full")
+            try await fleet.submit(lines(1...3))
+            try await untilInTrouble(node, "No space left on device")
+            node.program?.send(SIGHUP)
+            try await eventually("the next program says so too", node.log) {
+                node.log.split(separator: "no task can be started here").count == 3
+                    && node.log.split(separator: " connected").count == 3
+            }
+            #expect(fleet.scratch.tasks(with: "until [ -e").count == 1)
+            try fleet.scratch.write("gate", "")
+            try await fleet.untilFinished(1)
+            try FileSystem.remove(disk + "/full")
+            try await fleet.untilFinished(4)
+            #expect(try fleet.count("failed_tasks") == 0)
         }
     }
 

@@ -1,6 +1,6 @@
-// A directory of small files that outlive the process: each is there whole or not at all, at whatever moment the process dies. (After
-// a loss of power one may be missing or damaged; the reader of a file has to tell.) The directory belongs to the daemon alone, and is
-// worked on by descriptor, so that no link and no swapped directory leads a write elsewhere.
+// A directory of small files that outlive the process: each is there whole or not at all, at whatever moment the process dies.
+// (After a loss of power one may be missing or damaged; the reader of a file has to tell.) The directory belongs to the daemon
+// alone, and is worked on by descriptor, so that no link and no swapped directory leads a write elsewhere.
 
 import CLinux
 import Glibc
@@ -10,7 +10,7 @@ public final class SpoolDirectory {
     public let path: String
     private let directory: SharedDescriptor
 
-    /// What a file is called while it is written. One that a crash left is nobody's.
+    /// What a file is called while it is written. One that a crash left is to be removed.
     public static let temporarySuffix = ".new"
 
     /// Opens the directory at `path`, made where it is missing. A link is refused, and so is another user's directory.
@@ -36,13 +36,13 @@ public final class SpoolDirectory {
         }
     }
 
-    /// A file that is being written, under a name that is nobody's until all of it is there.
+    /// A file that is being written, under a temporary name until all of it is there.
     public struct Unfinished: ~Copyable {
         fileprivate let name: String
         fileprivate let file: OwnedDescriptor
     }
 
-    /// Begins a new file. What was begun and not finished is nobody's.
+    /// Begins a new file, in place of one that was begun under this name and not finished.
     public func begin(_ name: String) throws(SystemError) -> Unfinished {
         let temporary = name + Self.temporarySuffix
         unlinkat(directory.raw, temporary, 0)  // Of an earlier try.
@@ -63,7 +63,7 @@ public final class SpoolDirectory {
 
     /// Removes what was begun.
     public func abandon(_ unfinished: consuming Unfinished) {
-        unlinkat(directory.raw, unfinished.name + Self.temporarySuffix, 0)  // If it stays, it is nobody's.
+        unlinkat(directory.raw, unfinished.name + Self.temporarySuffix, 0)  // If it stays, the next start removes it.
     }
 
     /// The bytes of a file, at most `bytesMax`. Only of a plain file: anything else there has not come from ``begin(_:)``.

@@ -165,7 +165,7 @@ func trimmedText(_ bytes: [UInt8]) -> String {
 /// Writes all of `bytes` to `raw`.
 ///
 /// - Parameter waitsForRoom: whether to wait for a non-blocking descriptor that takes nothing now; else that is an error
-/// (EAGAIN).
+///   (EAGAIN).
 func writeAll(_ bytes: [UInt8], to raw: Int32, subject: String, waitsForRoom: Bool) throws(SystemError) {
     var done = 0
     while done < bytes.count {

@@ -27,7 +27,7 @@ extension NodeProtocol {
         }
         let tasks = tokens.compactMap { reports.task(of: $0) }
         if tasks.isEmpty { return finishRestoring(into: &actions) }
-        let request = RestoreTasks(tasks, keys: keys, incarnation: incarnation).request
+        let request = RestoreTasks(tasks[...], keys: keys, incarnation: incarnation).request
         send(request, for: .restore(tokens: tasks.map(\.token)), into: &actions)
     }
 
@@ -62,7 +62,7 @@ extension NodeProtocol {
     /// and then a result would be lost. So it is asked, once.
     mutating func doubt(_ token: String, into actions: inout [Action]) -> Bool {
         guard reports.doubt(token), let task = reports.task(of: token) else { return false }
-        let request = RestoreTasks([task], keys: keys, incarnation: incarnation).request
+        let request = RestoreTasks([task][...], keys: keys, incarnation: incarnation).request
         send(request, for: .doubt(token: token), into: &actions)
         return true
     }

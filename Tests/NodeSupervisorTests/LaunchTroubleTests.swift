@@ -11,9 +11,9 @@ struct LaunchTroubleTests {
     private func troubled() -> Node {
         var node = Node.running(claimed("1:0:0:runs"))
         node.hear(.wake)
-        node.hear(.claimed(request(2), [claimed("1:0:0:new")], dueSeconds: nil))
+        node.hear(.claimed(request(2), [claimed("1:0:0:new")], refusedCount: 0, dueSeconds: nil))
         node.hear(.launchFailed(number(2), noProcesses))
-        node.hear(.collected(number(2), collected(removed: true)), .reportAccepted(number(2)))
+        node.hear(.collected(number(2), collected(removed: true)))
         return node
     }
 
@@ -22,7 +22,7 @@ struct LaunchTroubleTests {
     @Test("gives back, untried, the task it could not start, and says why it takes none")
     func givesBack() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [claimed("1:0:0:true")], dueSeconds: nil))
+        node.hear(.claimed(request(1), [claimed("1:0:0:true")], refusedCount: 0, dueSeconds: nil))
         #expect(node.supervisor.trouble == nil)
         #expect(
             node.hear(.launchFailed(number(1), noProcesses)).notices == [
@@ -86,7 +86,7 @@ struct LaunchTroubleTests {
     @Test("begins none of the tasks that wait for their turn, and those go back with the reason")
     func launchesThatWait() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [claimed("1:0:0:a"), claimed("1:0:0:b")], dueSeconds: nil))
+        node.hear(.claimed(request(1), [claimed("1:0:0:a"), claimed("1:0:0:b")], refusedCount: 0, dueSeconds: nil))
         #expect(node.supervisor.launchTurn(of: number(2), at: node.now) == .now)
         node.hear(.launchFailed(number(1), noProcesses))
         #expect(node.supervisor.launchTurn(of: number(2), at: node.now) == .never(noProcesses))
@@ -99,7 +99,7 @@ struct LaunchTroubleTests {
         var node = Node.running(claimed("1:0:0:a"))
         node.hear(.wake)
         node.hear(.trialEnded(diskFull))
-        let actions = node.hear(.claimed(request(2), [claimed("1:0:0:b")], dueSeconds: nil))
+        let actions = node.hear(.claimed(request(2), [claimed("1:0:0:b")], refusedCount: 0, dueSeconds: nil))
         #expect(actions.launched.isEmpty)
         #expect(actions.returns == [.launch(diskFull)])
     }
@@ -144,7 +144,7 @@ struct WallTimeTests {
     @Test("begins when it was told to begin, though we hear later of it, and so does its timeout")
     func begins() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [claimed("1:0:0:10:a")], dueSeconds: nil))
+        node.hear(.claimed(request(1), [claimed("1:0:0:10:a")], refusedCount: 0, dueSeconds: nil))
         let begun = node.now
         node.now = begun.advanced(bySeconds: 0.25)
         node.hear(.launched(number(1), begunAt: begun))
@@ -156,7 +156,7 @@ struct WallTimeTests {
     @Test("is never negative, whatever the clock says")
     func neverNegative() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil))
+        node.hear(.claimed(request(1), [claimed("1:0:0:a")], refusedCount: 0, dueSeconds: nil))
         node.hear(.launched(number(1), begunAt: node.now.advanced(bySeconds: 5)))
         #expect(wallSeconds(node.end(number(1))) == 0)
     }

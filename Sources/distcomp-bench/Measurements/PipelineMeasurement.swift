@@ -143,7 +143,7 @@ private struct QueueWork {
     func submit() throws {
         var rest = lines[...]
         while !rest.isEmpty {
-            _ = try SubmitTasks.parse(try queue.redis.client.call(SubmitTasks(rest, keys: queue.keys).request))
+            _ = try queue.redis.client.perform(SubmitTasks(rest, keys: queue.keys))
             rest = rest.dropFirst(SubmitTasks.linesMax)
         }
     }

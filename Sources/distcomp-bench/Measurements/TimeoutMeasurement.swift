@@ -49,7 +49,7 @@ struct TimeoutMeasurement: Measurement {
             _ = try waited("the whole tree") { try node.standardOutput(of: line) == "up" ? true : nil }
             times.append(
                 try seconds {
-                    _ = try CancelTask.parse(try node.redis.client.call(CancelTask(line, keys: node.keys).request))
+                    _ = try node.redis.client.perform(CancelTask(line, keys: node.keys))
                     try node.waitUntil { $0.failed == round + 1 }
                 } * 1000)
         }

@@ -55,6 +55,10 @@ final class QueueLink {
     /// Whether somebody ordered, by `distcomp drain`, that this node is given nothing. Redis sees to it.
     private(set) var isDrained = false
     private var hasRegistered = false
+    /// As the queue told it last.
+    private var silence = 0
+    /// When the request was sent whose answer renewed the lease last.
+    private var renewedNanoseconds: Int64 = 0
     /// Set when there is no point in going on.
     private(set) var fatalFailure: StartFailure?
 
@@ -163,7 +167,7 @@ final class QueueLink {
     private var register: RegisterNode {
         RegisterNode(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds,
-            status: node.statusText(), node: description)
+            status: node.statusText(), node: description, earlier: [Incarnation(resuming: "*")])
     }
 
     private var description: NodeDescription {
@@ -172,21 +176,17 @@ final class QueueLink {
     }
 
     private func heartbeat(_ now: Instant) -> Heartbeat {
-        var mayReap = false
-        // After an outage every lease looks over: others get the time of one to come back.
-        if let since = redis.readySinceNanoseconds {
-            mayReap = now.nanoseconds - since > Int64(leaseMilliseconds) * 1_000_000
-        }
-        return Heartbeat(
+        Heartbeat(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: node.statusText(),
-            mayReap: mayReap, node: description)
+            silence: silence, elapsedMilliseconds: Int((now.nanoseconds - renewedNanoseconds) / 1_000_000),
+            node: description)
     }
 
     private func claimRequest(_ claim: NodeSupervisor.Claim) -> RedisRequest {
         ClaimTasks(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, count: claim.count,
             freeMemoryBytes: claim.freeMemoryBytes, freeMillicores: claim.freeMillicores,
-            withSignatures: node.taskKey != nil
+            withSignatures: node.taskKey != nil, silence: silence
         ).request
     }
 
@@ -232,7 +232,8 @@ final class QueueLink {
         do throws(QueueError) {
             switch purpose {
             case .register(let sentAt):
-                try RegisterNode.parse(value)
+                silence = try RegisterNode.parse(value).silence
+                renewedNanoseconds = sentAt.nanoseconds
                 hasRegistered = true
                 return [.registered(sentAt: sentAt)]
             case .heartbeat(let sentAt):
@@ -241,6 +242,8 @@ final class QueueLink {
                 if reply.recoveredCount > 0 {
                     log.warning("put back \(reply.recoveredCount) tasks that old workers dropped")
                 }
+                silence = reply.silence
+                renewedNanoseconds = sentAt.nanoseconds
                 note(isDrained: reply.isDrained)
                 return [.leaseRenewed(sentAt: sentAt)] + (reply.closeRequested ? [.closeRequested] : [])
                     + (reply.hasCancellations ? askForCancellations() : [])
@@ -265,7 +268,7 @@ final class QueueLink {
     }
 
     private func refused(_ error: QueueError, _ purpose: Purpose) -> [Event] {
-        if error == .fenced { return [.fenced] }
+        if case .fenced = error { return [.fenced] }
         if case .refused(let reply) = error, reply.remedy == .reconnect { return translate(redis.close()) }
         if case .register = purpose, isFinal(error) { return giveUp(because: "Redis at \(address): \(error)") }
         if refusals.isNews("\(error)", at: SystemClock.bootNanoseconds()) {
@@ -286,7 +289,7 @@ final class QueueLink {
     /// a member goes on asking, since what changed may be changed back.
     private func isFinal(_ error: QueueError) -> Bool {
         switch error {
-        case .nameTaken: true
+        case .nameTaken, .twin, .wrongType: !hasRegistered
         case .refused(let reply): reply.remedy == .giveUp && !hasRegistered
         case .fenced, .unexpectedReply: false
         }
@@ -301,11 +304,14 @@ final class QueueLink {
 
     private func claimed(_ value: RESPValue, _ number: NodeSupervisor.RequestNumber) throws(QueueError) -> [Event] {
         let reply = try ClaimTasks.parse(value)
+        let wasRefused = reply.silence != silence
+        silence = reply.silence
         if reply.needsSweep { beginSweep() }
         let orders = reply.isHeldBack ? askForCancellations(thenClaim: true) : []
         let due = reply.dueMilliseconds.map { Double($0) / 1000 }
         let tasks = reply.tasks.compactMap { claimedTask($0) }
         return [.claimed(number, tasks, dueSeconds: due)] + (reply.closeRequested ? [.closeRequested] : []) + orders
+            + (wasRefused ? [.wake] : [])
     }
 
     /// What may not be run here fails, with the reason, and goes to NodeSupervisor at no time.

@@ -26,7 +26,8 @@ struct WatchTests {
             try await fleet.submit(["shell:1:0:0:a", "shell:1:0:0:b"])
             let watch = try await watching(fleet)
             _ = try fleet.call("FLUSHALL")
-            try await expectGone(watch, saying: "the queue is gone: Redis was flushed, or came back without its data")
+            try await expectGone(
+                watch, saying: "the queue is gone: it was reset, or Redis was flushed or came back without its data")
             #expect(watch.errors.contains("submit the tasks again\n"))
         }
     }
@@ -37,7 +38,8 @@ struct WatchTests {
             try await fleet.submit(["shell:1:0:0:a"])
             let watch = try await watching(fleet)
             try fleet.redis.restart()
-            try await expectGone(watch, saying: "the queue is gone: Redis was flushed, or came back without its data")
+            try await expectGone(
+                watch, saying: "the queue is gone: it was reset, or Redis was flushed or came back without its data")
         }
     }
 

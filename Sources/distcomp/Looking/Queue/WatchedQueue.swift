@@ -53,8 +53,8 @@ struct WatchedQueue {
     mutating func take(_ look: Look, nowSeconds: Double) throws(CommandError) -> String? {
         guard last.identity.isEmpty ? look.taskCount > 0 || last.taskCount == 0 : look.identity == last.identity else {
             throw .queueGone(
-                "the queue is gone: Redis was flushed, or came back without its data\(replaced(by: look)). "
-                    + "What runs is finished and its result kept; submit the tasks again"
+                "the queue is gone: it was reset, or Redis was flushed or came back without its data\(replaced(by: look)). "
+                    + "What still runs is finished and its result kept; submit the tasks again"
             )
         }
         noteLosses(look, nowSeconds: nowSeconds)

@@ -69,10 +69,10 @@ extension QueueClient {
     ) throws(CommandError) {
         _ = try scanWhile(keys.failed, pattern: filter.pattern) { entries throws(CommandError) in
             let fields = entries.map(\.field)
-            let waiting = try areMembers(fields, of: keys.retrying)
+            let states = try retryStates(fields)
             let records = try values(keys.outcomes, of: fields)
             let reasons = try values(keys.failReason, of: fields)
-            for (index, entry) in entries.enumerated() where !waiting[index] {
+            for (index, entry) in entries.enumerated() where states[index] == .failedForGood {
                 let result = failedResult(
                     line: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
                 if filter.includes(result), !(try use(result)) { return false }
@@ -81,10 +81,11 @@ extension QueueClient {
         }
     }
 
-    /// What is known of a finished task from the three places that know of it.
+    /// What is known of a finished task. A record of another node, or of a failure, is of an earlier attempt: an old worker, which keeps
+    /// no records, has finished it.
     func finishedResult(line: [UInt8], value: [UInt8], record: [UInt8]?) -> TaskResult {
         let value = FinishedValue(parsing: value)
-        let outcome = parseOutcome(record)
+        let outcome = parseOutcome(record).flatMap { $0.succeeded && $0.worker == value.worker ? $0 : nil }
         return TaskResult(
             line: text(line), outcome: outcome, succeeded: true, node: value.worker,
             reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
@@ -92,11 +93,23 @@ extension QueueClient {
 
     /// What is known of a failed task; `failedOn` is its value in failed_tasks.
     func failedResult(line: [UInt8], failedOn: [UInt8], record: [UInt8]?, reason: [UInt8]?) -> TaskResult {
-        let outcome = parseOutcome(record)
-        let last = text(failedOn).split(separator: ",").last.map { String($0) }
+        let last = text(failedOn).split(separator: ",").last.map { String($0) } ?? ""
+        let reason = reason.map { text($0) }
+        let outcome = recordOfFailure(record, last: last, reason: reason)
         return TaskResult(
-            line: text(line), outcome: outcome, succeeded: false, node: outcome?.worker ?? last ?? "",
-            reason: reason.map { text($0) } ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
+            line: text(line), outcome: outcome, succeeded: false, node: outcome?.worker ?? last,
+            reason: reason ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
+    }
+
+    /// The record of a failure; nil when it is of an earlier one than the last, which an old worker had: it keeps no records, but puts
+    /// its name and its reason where they are known to all.
+    private func recordOfFailure(_ record: [UInt8]?, last: String, reason: String?) -> TaskOutcome? {
+        guard let entry = record.flatMap({ OutcomeEntry(parsing: $0) }), let outcome = parseOutcome(record) else {
+            return nil
+        }
+        // Cancelled, or lost with its nodes: no node puts its name there for that.
+        if entry.token == "0" || outcome.cause == .cancelled { return outcome }
+        return outcome.worker == last && reason?.hasPrefix(outcome.reason) ?? true ? outcome : nil
     }
 
     func parseOutcome(_ value: [UInt8]?) -> TaskOutcome? {

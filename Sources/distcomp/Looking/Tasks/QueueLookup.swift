@@ -50,8 +50,7 @@ extension QueueClient {
         let hasFailed = !filter.causes.isEmpty || filter.node != nil || filter.sinceUnixSeconds != nil
         return try scanWhile(keys.todo, pattern: filter.pattern) { entries throws(CommandError) in
             let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
-            let retrying = try areMembers(fields, of: keys.retrying)
-            let retries = zip(fields, retrying).filter(\.1).map(\.0)
+            let retries = zip(fields, try retryStates(fields)).filter { $0.1 == .retrying }.map(\.0)
             let records = Dictionary(zip(retries, try values(keys.outcomes, of: retries)), uniquingKeysWith: { $1 })
             for field in fields {
                 let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
@@ -177,8 +176,8 @@ extension QueueClient {
             let isComplete = try scanWhile(key(of: state), pattern: pattern) { entries throws(CommandError) in
                 let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
                 // What failed and has another try to come is in todo or in progress as well.
-                let isElsewhere = state == .failed ? try areMembers(fields, of: keys.retrying) : []
-                for (index, field) in fields.enumerated() where isElsewhere.isEmpty || !isElsewhere[index] {
+                let failures = state == .failed ? try retryStates(fields) : []
+                for (index, field) in fields.enumerated() where failures.isEmpty || failures[index] == .failedForGood {
                     if !(try use(text(field))) { return false }
                 }
                 return true

@@ -48,7 +48,7 @@ func isConfirmed(_ question: String) throws(CommandError) -> Bool {
 
 extension QueueClient {
     /// So long nodes may take to hear that their tasks are taken from them.
-    private static var stoppingSecondsMax: Double { 30 }
+    private static var stoppingSecondsMax: Double { 20 }
 
     /// Deletes every key of this queue and no other; how many there were. What runs is taken from its nodes first: nodes that find their
     /// queue gone go on, and put what they run into the new one.

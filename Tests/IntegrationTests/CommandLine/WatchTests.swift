@@ -101,6 +101,45 @@ struct WatchTests {
         }
     }
 
+    @Test("what nodes run and put back into an older state of Redis is told, and waited for")
+    func putBack() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:0:a", "shell:1:0:0:b", "shell:1:0:0:c"])
+            _ = try fleet.call("SAVE")
+            let watch = try await watching(fleet)
+            let tasks = try PretendedNode("a", on: fleet).claim(3)
+            try #require(tasks.count == 3)
+            try await lookedAgain(fleet)
+            fleet.redis.kill9()
+            try fleet.redis.start()
+            let node = try PretendedNode("a", life: 2, on: fleet)
+            #expect(try node.restore(tasks) == [.restored, .restored, .restored])
+            #expect(try node.restore(tasks) == [.held, .held, .held])
+            for task in tasks { try node.finish(task) }
+            let result = try await watch.result()
+            #expect(result.status == 0, "\(result.errors)")
+            let lost = "Redis had lost a part of the queue: 3 tasks that run were taken up again by their nodes\n"
+            #expect(result.errors.contains(lost), "\(result.errors)")
+        }
+    }
+
+    @Test("another queue in its place ends it with status 3")
+    func replaced() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:0:a"])
+            let watch = try await watching(fleet)
+            // In one, or the empty queue between them might be seen.
+            let script = """
+                redis.call('FLUSHALL')
+                redis.call('HSET', 'distcomp:queue', 'id', '0123456789abcdef0123456789abcdef')
+                redis.call('HSET', 'finished_tasks', 'shell:1:0:0:a', 'w: ""')
+                """
+            _ = try fleet.call("EVAL", script, "0")
+            try await expectGone(watch, saying: "the queue is gone: ")
+            #expect(watch.errors.contains("; it holds another queue now, of 1 task. "), "\(watch.errors)")
+        }
+    }
+
     /// Waits until the watch has asked twice: at least the second answer is of what is there now. Nodes do not use SCARD.
     private func lookedAgain(_ fleet: Fleet) async throws {
         func looks() throws -> Int {

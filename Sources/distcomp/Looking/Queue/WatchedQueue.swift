@@ -89,10 +89,8 @@ struct WatchedQueue {
 
     private var sentence: String {
         var parts: [String] = []
-        if tasksRestored > 0 {
-            parts.append(
-                "\(tasks(tasksRestored)) that run\(tasksRestored == 1 ? "s" : "") were taken up again by their nodes")
-        }
+        if tasksRestored == 1 { parts.append("1 task that runs was taken up again by its node") }
+        if tasksRestored > 1 { parts.append("\(tasks(tasksRestored)) that run were taken up again by their nodes") }
         if endingsLost > 0 {
             parts.append("\(tasks(endingsLost)) that had ended run\(endingsLost == 1 ? "s" : "") again")
         }

@@ -1,5 +1,5 @@
-// A TLS client as a value of bytes: what came from the network goes in, what is to be sent comes out, and nothing waits. The socket
-// is somebody else's.
+// A TLS client as a value of bytes: what came from the network goes in, what is to be sent comes out, and nothing waits. The
+// socket is somebody else's.
 
 import COpenSSL
 
@@ -11,7 +11,7 @@ public final class TLSSession {
         case done(Int)
         /// More must come from the network first.
         case wantsInput
-        /// The other side said in order that nothing more will come.
+        /// The other side ended the connection as TLS wants it ended; nothing more will come.
         case closed
     }
 
@@ -19,9 +19,9 @@ public final class TLSSession {
 
     /// - Parameter serverName: the name, or the numeric address, that the server's certificate must be for.
     public init(_ context: TLSContext, serverName: String) throws(TLSError) {
-        // As a C string it would be another name.
+        // A NUL byte would end the C string early, and make it another name.
         guard !serverName.utf8.contains(0), let raw = copenssl_session_new(context.raw, serverName) else {
-            throw TLSError("no certificate can be for this name")
+            throw TLSError("no certificate can be for the name \(String(reflecting: serverName))")
         }
         self.raw = raw
     }

@@ -26,7 +26,7 @@ final class BenchNode {
         try FileSystem.replace(directory + "/conf.json", with: Array(configuration.utf8), mode: 0o644)
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let log = try OwnedDescriptor.open(directory + "/log", [.writeOnly, .create, .append], mode: 0o644)
-        daemon = try startServant(
+        daemon = try startHelper(
             [try program("distcompd"), "--config", directory + "/conf.json"],
             descriptors: [null.raw, null.raw, log.raw])
         _ = try waited("distcompd") {

@@ -12,14 +12,23 @@ final class QueueClient {
     var keyFile: String?
     /// Called before each wait for Redis: what has been collected to be printed is not held up by it.
     var beforeWaiting: () throws(CommandError) -> Void = {}
-    private let client: BlockingRedisClient
+    private let target: RedisTarget
+    private var client: BlockingRedisClient
 
     init(_ target: RedisTarget, prefix: String = "") throws(CommandError) {
         keys = QueueKeys(prefix: prefix)
+        self.target = target
+        client = try Self.client(target)
+    }
+
+    /// Connects anew: after one call has failed, all later ones do.
+    func reconnect() throws(CommandError) { client = try Self.client(target) }
+
+    private static func client(_ target: RedisTarget) throws(CommandError) -> BlockingRedisClient {
         var options = RedisConnectionOptions()
         options.session.scripts = QueueScripts.forCommandLine
         do {
-            client = try BlockingRedisClient(target, options: options)
+            return try BlockingRedisClient(target, options: options)
         } catch {
             throw CommandError(error)
         }
@@ -48,9 +57,7 @@ final class QueueClient {
     }
 
     func progress() throws(CommandError) -> Progress {
-        let counts = try perform(ReadCounts(keys: keys))
-        return Progress(
-            waiting: counts.todo, running: counts.inProgress, finished: counts.finished, failed: counts.failed)
+        Progress(try perform(ReadCounts(keys: keys)))
     }
 
     /// Every entry of a hash, a page at a time; one that changes meanwhile may come twice or not at all.
@@ -86,12 +93,15 @@ final class QueueClient {
         fields.isEmpty ? [] : try perform(ReadFields(key, fields: fields))
     }
 
-    /// Whether each of `fields` is a member of a set.
-    func areMembers(_ fields: [[UInt8]], of key: String) throws(CommandError) -> [Bool] {
-        if fields.isEmpty { return [] }
-        let command = RedisCommand(bytes: [Array("SMISMEMBER".utf8), Array(key.utf8)] + fields)
-        let members = try answers([.command(command)]).first?.elements ?? []
-        return fields.indices.map { $0 < members.count && members[$0].int == 1 }
+    /// What it means for each of these lines to be in failed_tasks.
+    func retryStates(_ lines: [[UInt8]]) throws(CommandError) -> [ReadRetrying.State] {
+        var states: [ReadRetrying.State] = []
+        while states.count < lines.count {
+            let page = try perform(ReadRetrying(lines[states.count...], keys: keys))
+            if page.isEmpty { break }
+            states += page
+        }
+        return states + Array(repeating: .failedForGood, count: max(0, lines.count - states.count))
     }
 
     func call(_ request: RedisRequest) throws(CommandError) -> RESPValue {

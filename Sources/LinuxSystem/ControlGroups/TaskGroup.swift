@@ -118,8 +118,8 @@ extension ControlGroupTree {
         }
     }
 
-    /// The files a process writes `0` to in order to join the group, one per hierarchy: cgroup.procs, and in v1 `tasks`, which moves
-    /// a process of one thread without the lock that all forks and exits of the machine wait for (Linux 6.0).
+    /// The files a process writes `0` to in order to join the group, one per hierarchy: cgroup.procs, and in v1 `tasks`, which
+    /// moves a process of one thread without the lock that all forks and exits of the machine wait for (Linux 6.0).
     ///
     /// - Parameter exceptUnified: leave out the v2 tree, for a process that is born there.
     public func joiningDescriptors(
@@ -199,6 +199,12 @@ extension ControlGroupTree {
             processorStatistics: try readShort("cpu.stat", of: group, in: unified),
             memoryPeak: try readShort(peak, of: group, in: memory),
             memoryEvents: try readShort(events, of: group, in: memory))
+    }
+
+    /// What the group has used of the processors alone; for a group that no task has had.
+    public func processorUsage(of group: TaskGroup) throws(SystemError) -> TaskGroupUsage {
+        TaskGroupUsage(
+            processorStatistics: try readShort("cpu.stat", of: group, in: unified), memoryPeak: nil, memoryEvents: nil)
     }
 
     /// Removes the group from every hierarchy; false while processes, or dying ones, are still in it.

@@ -1,4 +1,4 @@
-// The nodes of a queue, ours and old workers alike, with what each has, what it was given, and when it was last heard of.
+// The nodes of a queue, ours and old workers alike: what each has, what it runs, and when it last reported.
 
 import LinuxSystem
 import TaskModel
@@ -18,6 +18,10 @@ struct FleetNode {
     var version: String?
     /// Whether `distcomp drain` keeps tasks from it.
     var isDrained = false
+    /// Why it takes no tasks at present: no task can be launched there; nil when all is well.
+    var trouble: String?
+    /// Where it is: the host and port of its end of the connection; nil where that is not known.
+    var address: String?
     /// What it runs, and what those tasks ask for together.
     var runningCount = 0
     var memoryBytesAsked: UInt64 = 0
@@ -43,9 +47,10 @@ struct FleetNode {
 
     var millicoresTotal: Int { millicores ?? Int(((report?.totalCores ?? 0) * 1000).rounded()) }
 
-    /// What there is to say of it beside its numbers; nil when it is as it should be.
+    /// What is unusual about it; nil when nothing is.
     func condition(nowUnixSeconds: Int64) -> String? {
         if !isAlive(nowUnixSeconds: nowUnixSeconds) { return "gone" }
+        if let trouble { return "in trouble: \(trouble)" }
         return isDrained ? (runningCount > 0 ? "draining" : "drained") : nil
     }
 
@@ -63,22 +68,24 @@ struct Fleet {
     var nowUnixSeconds: Int64 = 0
 
     var alive: [FleetNode] { nodes.filter { $0.isAlive(nowUnixSeconds: nowUnixSeconds) } }
+    /// Those that are alive and yet take nothing.
+    var inTrouble: [FleetNode] { alive.filter { $0.trouble != nil } }
 }
 
 extension QueueClient {
-    /// Every node in the order of names. What they run is read from in_progress_tasks, which is as long as all that runs.
+    /// Every node in the order of names. What they run is read from in_progress_tasks, all of it.
     ///
     /// - Parameters:
-    ///   - countingTasks: false where nobody asks for that.
+    ///   - countingTasks: false where it is not needed.
     ///   - use: gets each running task, with its node.
     func fleet(
-        countingTasks: Bool = true, eachTask use: (_ line: String, _ worker: String) -> Void = { _, _ in }
+        countingTasks: Bool = true, eachTask use: (_ line: String, _ node: String) -> Void = { _, _ in }
     ) throws(CommandError) -> Fleet {
         let counts = try perform(ReadCounts(keys: keys))
         var nodes: [String: FleetNode] = [:]
         for lease in try leases() {
             let left = Double(lease.leaseMilliseconds) / 1000
-            // Of several lives of a node the one that lasts longest counts.
+            // A node may have several incarnations; the one whose lease lasts longest counts.
             if let other = nodes[lease.incarnation.nodeName]?.leaseSecondsLeft, other >= left { continue }
             var node = FleetNode(name: lease.incarnation.nodeName)
             node.leaseSecondsLeft = left
@@ -86,6 +93,8 @@ extension QueueClient {
             node.millicores = lease.millicores
             node.version = lease.version.isEmpty ? nil : lease.version
             node.isDrained = lease.isDrained
+            node.trouble = lease.trouble.isEmpty ? nil : lease.trouble
+            node.address = lease.address.isEmpty ? nil : lease.address
             nodes[node.name] = node
         }
         try scan(keys.workerStatus) { entries in
@@ -99,7 +108,7 @@ extension QueueClient {
             isClosing: counts.closeRequested, nowUnixSeconds: SystemClock.wallSeconds())
     }
 
-    /// Every life of a node that has, or had until a moment ago, a lease.
+    /// Every incarnation of a node that has a lease, or had one until a moment ago.
     func leases() throws(CommandError) -> [ReadNodes.Node] {
         var all: [ReadNodes.Node] = []
         while true {
@@ -110,7 +119,7 @@ extension QueueClient {
     }
 
     private func countTasks(
-        of nodes: inout [String: FleetNode], _ use: (_ line: String, _ worker: String) -> Void
+        of nodes: inout [String: FleetNode], _ use: (_ line: String, _ node: String) -> Void
     ) throws(CommandError) {
         var counted = nodes
         try scan(keys.inProgress) { entries in

@@ -17,7 +17,7 @@ struct WorkersCommand: ParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Flag(help: "Print one JSON object a worker.")
+    @Flag(help: "Print one JSON object a node.")
     var json = false
 
     func run() throws {
@@ -46,6 +46,8 @@ struct WorkersCommand: ParsableCommand {
         writer.field("memory_bytes_for_tasks", node.memoryBytes)
         writer.field("version", node.version)
         writer.field("drained", node.isDrained)
+        writer.field("trouble", node.trouble)
+        writer.field("address", node.address)
         return writer.text
     }
 }
@@ -54,7 +56,7 @@ extension Fleet {
     /// A row a node.
     var table: TextTable {
         var table = TextTable([
-            ("WORKER", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
+            ("NODE", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
             ("GB", .right),
             ("ASKED", .right), ("USED", .right), ("VERSION", .left), ("HEARD", .left),
         ])

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LinuxSystem
+import RedisClient
 import TaskModel
 import TaskQueue
 
@@ -43,4 +44,69 @@ func isConfirmed(_ question: String) throws(CommandError) -> Bool {
     guard standardInputIsTerminal else { throw .usage("nobody is there to be asked: say --yes") }
     standardError.write(question)
     return ["y", "yes"].contains((readLine() ?? "").lowercased())
+}
+
+extension QueueClient {
+    /// So long nodes may take to hear that their tasks are taken from them.
+    private static var stoppingSecondsMax: Double { 20 }
+
+    /// Deletes every key of this queue and no other; how many there were. What runs is taken from its nodes first: nodes that find their
+    /// queue gone go on, and put what they run into the new one.
+    func reset() throws(CommandError) -> Int {
+        try stopWhatRuns()
+        let own = [keys.todo, keys.inProgress, keys.finished, keys.failed, keys.failReason, keys.workerStatus]
+        // Not DEL, which would hold up Redis for as long as it takes to free ten million lines.
+        var count = try answers([.command(RedisCommand("UNLINK", own))]).first?.int ?? 0
+        var cursor = "0"
+        repeat {
+            let page = try answers([.command(ScanKeys.request(keys: keys, cursor: cursor))])
+            let (next, names) = ScanKeys.parse(page.first ?? .null)
+            cursor = next
+            if names.isEmpty { continue }
+            count += try answers([.command(RedisCommand(bytes: [Array("UNLINK".utf8)] + names))]).first?.int ?? 0
+        } while cursor != "0"
+        return count
+    }
+
+    /// Takes from the nodes what they run, gives them nothing new, and waits until all that are alive have heard of it.
+    private func stopWhatRuns() throws(CommandError) {
+        guard try perform(ReadCounts(keys: keys)).inProgress > 0 else { return }
+        try perform(PauseQueue(true, keys: keys))
+        var batch = LineBatch { lines throws(CommandError) in _ = try self.requeue(lines) }
+        try scan(keys.inProgress) { entries throws(CommandError) in
+            for (line, _) in entries { try batch.add(text(line)) }
+        }
+        try batch.flush()
+        let deadline = bootSeconds() + Self.stoppingSecondsMax
+        while let node = try nodeNotTold() {
+            guard bootSeconds() < deadline else {
+                throw .failed(
+                    "\(TerminalText.escaped(node)) has not heard that it is to stop what it runs: nothing was deleted, and the queue is "
+                        + "paused. Stop distcompd there, or wait until distcomp workers shows it as gone; then reset again"
+                )
+            }
+            pause(milliseconds: 100)
+        }
+    }
+
+    /// A living node from which tasks were taken and that has not asked which.
+    private func nodeNotTold() throws(CommandError) -> String? {
+        for node in try leases() where node.leaseMilliseconds > 0 {
+            let key = keys.revoked(from: node.incarnation)
+            if try answers([.command(RedisCommand("EXISTS", key))]).first?.int == 1 { return node.incarnation.nodeName }
+        }
+        return nil
+    }
+}
+
+/// The keys of a queue beside the six hashes, a page at a time.
+private enum ScanKeys {
+    static func request(keys: QueueKeys, cursor: String) -> RedisCommand {
+        RedisCommand("SCAN", cursor, "MATCH", keys.ownPattern, "COUNT", "1000")
+    }
+
+    static func parse(_ value: RESPValue) -> (cursor: String, names: [[UInt8]]) {
+        guard let parts = value.elements, parts.count == 2, let cursor = parts[0].string else { return ("0", []) }
+        return (cursor, parts[1].elements?.compactMap(\.bytes) ?? [])
+    }
 }

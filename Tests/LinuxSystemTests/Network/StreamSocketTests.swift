@@ -23,6 +23,18 @@ struct StreamSocketTests {
         try echo(over: listener, at: .internet(address: "127.0.0.1", port: listener.port))
     }
 
+    @Test("our own end has an address over TCP, and none over a Unix socket")
+    func ownAddress() throws {
+        let listener = try Listener()
+        #expect(
+            try StreamSocket(connectingTo: .internet(address: "127.0.0.1", port: listener.port)).localHost
+                == "127.0.0.1")
+        let path = folder.path + "/socket"
+        let local = try Listener(unixPath: path)
+        #expect(try StreamSocket(connectingTo: .unix(path: path)).localHost == nil)
+        _ = (listener, local)
+    }
+
     private func echo(over listener: Listener, at address: SocketAddress) throws {
         let socket = try StreamSocket(connectingTo: address)
         #expect(try DescriptorWait.until(socket.descriptor, readable: false, writable: true, atMostMilliseconds: 5000))
@@ -206,4 +218,23 @@ private final class Listener {
         guard raw >= 0 else { throw SystemError.last("accept", "listener") }
         return OwnedDescriptor(adopting: raw)
     }
+}
+
+// MARK: - Loopback
+
+@Suite("Loopback addresses")
+struct LoopbackTests {
+    @Test(
+        "an address only this machine can reach is told from one that others can",
+        arguments: [
+            ("127.0.0.1", true), ("127.255.3.4", true), ("::1", true), ("::ffff:127.0.0.1", true), ("128.0.0.1", false),
+            ("10.0.0.1", false), ("0.0.0.0", false), ("::", false), ("::ffff:10.0.0.1", false), ("fd00::1", false),
+            ("1::1", false), ("7f00::1", false), ("fe80::1%lo", false), ("localhost", false),
+        ])
+    func addresses(text: String, isOnThisMachine: Bool) {
+        #expect(SocketAddress.internet(address: text, port: 6379).isOnThisMachine == isOnThisMachine)
+    }
+
+    @Test("a Unix socket is on this machine")
+    func unixSocket() { #expect(SocketAddress.unix(path: "/run/redis.sock").isOnThisMachine) }
 }

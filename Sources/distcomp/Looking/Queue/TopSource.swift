@@ -10,7 +10,8 @@ final class TopSource {
     private static let endingsMax = 100
 
     private let queue: QueueClient
-    private var seenSince: [String: Double] = [:]
+    /// What ran at the last look.
+    private var seen: [String: RunningTask] = [:]
     private var endings: [TaskResult] = []
     private var hasLooked = false
 
@@ -18,20 +19,21 @@ final class TopSource {
 
     func snapshot(nowSeconds: Double) throws(CommandError) -> TopSnapshot {
         var running: [RunningTask] = []
-        let fleet = try queue.fleet { line, worker in
+        let fleet = try queue.fleet { line, node in
             guard running.count < Self.runningMax else { return }
-            let since = self.seenSince[line] ?? nowSeconds
+            let since = self.seen[line]?.seenSinceSeconds ?? nowSeconds
             running.append(
-                RunningTask(line: line, task: try? TaskLine(parsing: line), worker: worker, seenSinceSeconds: since))
+                RunningTask(line: line, task: try? TaskLine(parsing: line), node: node, seenSinceSeconds: since))
         }
-        let now = Dictionary(running.map { ($0.line, $0.seenSinceSeconds) }, uniquingKeysWith: { min($0, $1) })
-        try note(ended: hasLooked ? seenSince.keys.filter { now[$0] == nil } : try recentLines())
-        seenSince = now
+        let now = Dictionary(
+            running.map { ($0.line, $0) }, uniquingKeysWith: { $0.seenSinceSeconds < $1.seenSinceSeconds ? $0 : $1 })
+        try note(ended: hasLooked ? seen.keys.filter { now[$0] == nil } : try recentLines())
+        seen = now
         hasLooked = true
         return TopSnapshot(progress: try queue.progress(), fleet: fleet, running: running, endings: endings)
     }
 
-    /// Before the first look nothing is known to have ended of late; among some records the newest are near enough.
+    /// At the first look nothing is known to have ended recently, so the newest of a sample of records stand for that.
     private func recentLines() throws(CommandError) -> [String] {
         var ends: [(line: String, end: Double)] = []
         _ = try queue.scanWhile(queue.keys.outcomes) { entries in
@@ -48,11 +50,13 @@ final class TopSource {
         let fields = lines.prefix(1000).map { Array($0.utf8) }
         let records = try queue.values(queue.keys.outcomes, of: fields)
         for (line, record) in zip(lines, records) {
-            // Without a record it went back to todo, or an old worker ran it.
-            guard let outcome = queue.parseOutcome(record) else { continue }
+            // Without a record it went back to todo, or an old worker ran it; then a record may be left of another node's try.
+            guard let outcome = queue.parseOutcome(record), seen[line].map({ $0.node == outcome.node }) ?? true else {
+                continue
+            }
             endings.append(
                 TaskResult(
-                    line: line, outcome: outcome, succeeded: outcome.succeeded, worker: outcome.worker,
+                    line: line, outcome: outcome, succeeded: outcome.succeeded, node: outcome.node,
                     reason: outcome.reason, standardOutputJSON: nil))
         }
         endings.sort { ($0.outcome?.finishedAtUnixSeconds ?? 0) > ($1.outcome?.finishedAtUnixSeconds ?? 0) }

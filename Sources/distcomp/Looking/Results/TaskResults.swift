@@ -1,4 +1,4 @@
-// What became of the tasks that have ended, a page at a time: ten million results never stand in memory together.
+// What became of the tasks that have ended, read a page at a time: ten million results are never in memory together.
 
 import RedisClient
 import TaskModel
@@ -10,7 +10,7 @@ struct TaskResult {
     /// nil for a task of an old worker, which keeps no record.
     let outcome: TaskOutcome?
     let succeeded: Bool
-    let worker: String
+    let node: String
     let reason: String
     /// A JSON string; nil where nothing was kept.
     let standardOutputJSON: [UInt8]?
@@ -29,7 +29,7 @@ struct TaskResult {
             outcome.writeFields(to: &writer)
         } else {
             for name in ["cause", "exit_code", "signal"] { writer.field(name, String?.none) }
-            writer.field("worker", worker)
+            writer.field("worker", node)
             for name in ["attempts", "wall_seconds", "cpu_seconds", "memory_peak_bytes", "stdout_path", "stderr_path"] {
                 writer.field(name, String?.none)
             }
@@ -49,25 +49,31 @@ extension TaskResult {
     init(finished line: [UInt8], value: [UInt8], record: [UInt8]?) {
         let value = FinishedValue(parsing: value)
         // It may be of an attempt that failed here, before an old worker, which keeps no record, had it.
-        let outcome = TaskOutcome(entry: record).flatMap { $0.succeeded && $0.worker == value.worker ? $0 : nil }
+        let outcome = TaskOutcome(entry: record).flatMap { $0.succeeded && $0.node == value.worker ? $0 : nil }
         self.init(
-            line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: true, worker: value.worker,
+            line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: true, node: value.worker,
             reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
     }
 
-    /// A failed task; `workers` is its value in failed_tasks.
-    init(failed line: [UInt8], workers: [UInt8], record: [UInt8]?, reason: [UInt8]?) {
-        let last = String(decoding: workers, as: UTF8.self).split(separator: ",").last.map { String($0) }
-        // The same; one without a worker is of an order, or of a line that never ran.
-        let outcome = TaskOutcome(entry: record).flatMap { outcome in
-            let isLast = outcome.worker.isEmpty || last == nil || outcome.worker == last
-            return isLast && !outcome.succeeded ? outcome : nil
-        }
+    /// A failed task; `failedOn` is its value in failed_tasks.
+    init(failed line: [UInt8], failedOn: [UInt8], record: [UInt8]?, reason: [UInt8]?) {
+        let last = String(decoding: failedOn, as: UTF8.self).split(separator: ",").last.map { String($0) } ?? ""
+        let reason = reason.map { String(decoding: $0, as: UTF8.self) }
+        let outcome = Self.recordOfFailure(record, last: last, reason: reason)
         self.init(
             line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: false,
-            worker: outcome?.worker ?? last ?? "",
-            reason: reason.map { String(decoding: $0, as: UTF8.self) } ?? outcome?.reason ?? "unknown",
-            standardOutputJSON: nil)
+            node: outcome.map(\.node) ?? last, reason: reason ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
+    }
+
+    /// The record of a failure; nil when it is of an earlier one than the last, which an old worker had: it keeps no records, but puts
+    /// its name and its reason where they are known to all.
+    private static func recordOfFailure(_ record: [UInt8]?, last: String, reason: String?) -> TaskOutcome? {
+        guard let entry = record.flatMap({ OutcomeEntry(parsing: $0) }), let outcome = TaskOutcome(entry: record),
+            !outcome.succeeded
+        else { return nil }
+        // Cancelled, or lost with its nodes: no node puts its name there for that.
+        if entry.token == "0" || outcome.cause == .cancelled { return outcome }
+        return outcome.node == last && reason?.hasPrefix(outcome.reason) ?? true ? outcome : nil
     }
 }
 
@@ -111,7 +117,7 @@ extension QueueClient {
             let reasons = try values(keys.failReason, of: fields)
             for (index, entry) in entries.enumerated() where states[index] == .failedForGood {
                 let result = TaskResult(
-                    failed: entry.field, workers: entry.value, record: records[index], reason: reasons[index])
+                    failed: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
                 if filter.includes(result), !(try use(result)) { return false }
             }
             return true

@@ -80,7 +80,10 @@ let package = Package(
             exclude: ["Golden"]),
         .testTarget(
             name: "distcompdTests",
-            dependencies: ["distcompd", "LinuxSystem", "TaskQueue", .product(name: "Logging", package: "swift-log")]),
+            dependencies: [
+                "distcompd", "LinuxSystem", "NodeSupervisor", "TaskModel", "TaskQueue",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         .testTarget(
             name: "TaskQueueTests",
             dependencies: ["Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),

@@ -21,6 +21,11 @@ extension NodeSupervisor {
         case leaseRenewed(sentAt: Instant)
         /// The queue refused a request because it holds this incarnation for dead: its tasks belong to others now.
         case fenced
+        /// The queue does not know this incarnation, and perhaps nobody has begun what it holds: a new one takes it up again. Tasks
+        /// go on; ``takenAway(tokens:)`` names those that others have.
+        case outside
+        /// Others have the tasks of these attempts, or nobody wants them any more.
+        case takenAway(tokens: Set<String>)
         /// The queue answered a request with an error other than those named here. It is sent again after a pause.
         case requestFailed(Request)
 
@@ -28,21 +33,20 @@ extension NodeSupervisor {
 
         /// Something was submitted, or another reason to look at the queue came by.
         case wake
-        /// The answer to ``Action/claim(_:)``. `dueSeconds`: when a delayed task falls due, if the queue knows of one.
-        case claimed(RequestNumber, [ClaimedTask], dueSeconds: Double?)
+        /// The answer to ``Action/claim(_:)``. `refusedCount`: how many more it brought that may not be run here, and were dealt
+        /// with. `dueSeconds`: when a delayed task falls due, if the queue knows of one.
+        case claimed(RequestNumber, [ClaimedTask], refusedCount: Int, dueSeconds: Double?)
         /// The answer to ``Action/reconcile(_:)``: all the queue thinks this incarnation holds.
         case held(RequestNumber, [ClaimedTask])
-        /// The queue has taken this report: the task is off our hands.
-        case reportAccepted(TaskNumber)
-        /// The queue has answered this report, and does not want it: it is done with all the same.
-        case reportRefused(TaskNumber, ReportRefusal)
+        /// So many reports wait for their answer that no more tasks are to be taken; or no longer.
+        case reportsPileUp(Bool)
         /// Somebody no longer wants the task with this line.
         case cancelRequested(line: String)
 
         // MARK: A running task
 
-        /// The launcher process of the task exists.
-        case launched(TaskNumber)
+        /// The launcher process of the task exists. `begunAt`: just before it was started, or told to begin; nil is now.
+        case launched(TaskNumber, begunAt: Instant? = nil)
         /// The task was not started: told by posix_spawn, or later through the launcher's status pipe. Then it takes
         /// the place of ``exited(_:_:)``, for which the launcher's own exit status would be no use.
         case launchFailed(TaskNumber, LaunchFailure)
@@ -50,6 +54,9 @@ extension NodeSupervisor {
         case exited(TaskNumber, ExitStatus)
         /// The answer to ``Action/collect(_:)``.
         case collected(TaskNumber, Collected)
+        /// The answer to ``Action/tryLaunch``: what keeps tasks from being started, or nil when nothing does. It may come unasked,
+        /// from a trial at the start.
+        case trialEnded(LaunchFailure?)
 
         // MARK: The machine
 
@@ -112,7 +119,7 @@ extension NodeSupervisor {
 
     /// Why a task was not started.
     public struct LaunchFailure: Hashable, Sendable {
-        /// Whose failure it is: a missing program is the task's; EAGAIN, ENOMEM, EMFILE and their like are the node's.
+        /// Whose failure it is: a program that is not there, or cannot be executed, is the task's; all else is the node's.
         public enum Fault: Hashable, Sendable { case task, node }
 
         /// The step that failed, as `execve ./x`.
@@ -128,6 +135,22 @@ extension NodeSupervisor {
             self.message = message
             self.fault = fault
         }
+
+        /// Of a launch that waited for its turn. What the task was stopped for is what is told of it.
+        static let stoppedBeforeItBegan = LaunchFailure(
+            step: "wait for its turn", errno: 0, message: "it was stopped before it began", fault: .task)
+    }
+
+    /// A place for output that takes no more.
+    public struct OutputShortage: Hashable, Sendable {
+        public let failure: LaunchFailure
+        /// What the task itself takes of what is missing.
+        public let ownBytes: UInt64
+
+        public init(_ failure: LaunchFailure, ownBytes: UInt64) {
+            self.failure = failure
+            self.ownBytes = ownBytes
+        }
     }
 
     /// What was found when a task's group was read after its main process had gone.
@@ -142,12 +165,15 @@ extension NodeSupervisor {
         public let stderrPath: String
         /// When the main process was reaped, by the clock on the wall, which the supervisor does not know.
         public let endedAtUnixSeconds: Double?
+        /// Why output cannot be written here now, if that is so and the task ended badly.
+        public let shortage: OutputShortage?
 
         public init(
             usage: Usage, removed: Bool, stderrTail: String = "", stdoutPath: String = "", stderrPath: String = "",
-            endedAtUnixSeconds: Double? = nil
+            endedAtUnixSeconds: Double? = nil, shortage: OutputShortage? = nil
         ) {
             self.endedAtUnixSeconds = endedAtUnixSeconds
+            self.shortage = shortage
             self.usage = usage
             self.removed = removed
             self.stderrTail = stderrTail
@@ -156,20 +182,11 @@ extension NodeSupervisor {
         }
     }
 
-    /// Why the queue did not want a report.
-    public enum ReportRefusal: Hashable, Sendable {
-        /// It had accepted the same report before.
-        case duplicate
-        /// The task is no longer ours: it was given to another.
-        case stale
-    }
-
     /// What of ours the queue could not answer.
     public enum Request: Hashable, Sendable {
         case register
         case heartbeat
         case reconcile(RequestNumber)
         case claim(RequestNumber)
-        case report(TaskNumber)
     }
 }

@@ -3,8 +3,8 @@
 // trouble in seconds, and every run can be repeated.
 //
 // This file holds what the node knows and the way of an event through it. Each subject has its own file: one task
-// (TaskLifecycle, Verdict), taking tasks (Admission, Prefetch), the queue's trust in us (Membership), reports (Outbox), short
-// memory (MemoryPressure), going away (Leaving).
+// (TaskLifecycle, Verdict), taking tasks (Admission, Prefetch), being unable to start any (LaunchTrouble), the queue's trust in us
+// (Membership), short memory (MemoryPressure), going away (Leaving). How the queue is told all that is NodeProtocol's subject.
 
 import TaskModel
 
@@ -22,8 +22,8 @@ public struct NodeSupervisor: Sendable {
 
     var membership = Membership()
     var admission = Admission()
+    var launchTrouble = LaunchTrouble()
     var prefetch = Prefetch()
-    var outbox = Outbox()
     var memory = MemoryWatch()
     var departure = Departure.none
 
@@ -58,6 +58,7 @@ public struct NodeSupervisor: Sendable {
         if let at = sweepAt { earliest = min(earliest, at) }
         if let at = membership.nextDeadline { earliest = min(earliest, at) }
         if let at = admission.nextDeadline { earliest = min(earliest, at) }
+        if let at = launchTrouble.trialAt { earliest = min(earliest, at) }
         if membership.isConnected, let at = prefetch.nextDeadline { earliest = min(earliest, at) }
         if let at = departure.nextDeadline { earliest = min(earliest, at) }
         return earliest == .distantFuture ? nil : earliest
@@ -71,13 +72,17 @@ public struct NodeSupervisor: Sendable {
         case now
         /// The lease is over by our clock, as after a sleep: the queue's answer decides whether the task is still ours.
         case later
-        /// The task is not wanted any more. To be answered by `launchFailed`, since nothing was begun.
-        case never
+        /// The task is not wanted any more, or cannot be begun here. To be answered by `launchFailed` with this, since nothing was
+        /// begun.
+        case never(LaunchFailure)
     }
 
     /// To be asked just before a launch is made: a task given to another meanwhile must not be begun here as well.
     public func launchTurn(of number: TaskNumber, at now: Instant) -> LaunchTurn {
-        guard case .launching(stop: nil)? = tasks[number]?.state else { return .never }
+        guard case .launching(stop: nil)? = tasks[number]?.state else {
+            return .never(.stoppedBeforeItBegan)
+        }
+        if let trouble { return .never(trouble) }
         guard let leaseUntil = membership.leaseUntil, now < leaseUntil else { return .later }
         return .now
     }
@@ -85,8 +90,7 @@ public struct NodeSupervisor: Sendable {
     /// What the node holds, for `worker_status` and for whoever looks.
     public var load: Load {
         Load(
-            taskCount: tasks.count, memoryBytes: taken.memoryBytes, millicores: taken.millicores,
-            unacknowledgedReportCount: outbox.count)
+            taskCount: tasks.count, memoryBytes: taken.memoryBytes, millicores: taken.millicores)
     }
 
     /// The node's tasks and what they requested, until the group of each is gone.
@@ -94,7 +98,6 @@ public struct NodeSupervisor: Sendable {
         public let taskCount: Int
         public let memoryBytes: UInt64
         public let millicores: Int
-        public let unacknowledgedReportCount: Int
     }
 
     // MARK: - The way of an event
@@ -103,31 +106,34 @@ public struct NodeSupervisor: Sendable {
         if departure == .left { return }  // The daemon is on its way out; the lease ends what is left.
         switch event {
         case .connected: connected(at: now, into: &actions)
-        case .disconnected: disconnected(into: &actions)
+        case .disconnected: disconnected()
         case .registered(let sentAt): registered(sentAt: sentAt, at: now)
         case .leaseRenewed(let sentAt): membership.renew(sentAt: sentAt, at: now, settings: settings)
         case .fenced: fenced(at: now, into: &actions)
+        case .outside: outside(at: now, into: &actions)
+        case .takenAway(let tokens): takenAway(tokens, at: now, into: &actions)
         case .requestFailed(let request): requestFailed(request, at: now)
 
         case .wake: admission.isWanted = true
-        case .claimed(let number, let given, let dueSeconds):
-            claimed(number, given, dueSeconds: dueSeconds, at: now, into: &actions)
+        case .claimed(let number, let given, let refusedCount, let dueSeconds):
+            claimed(number, given, refusedCount: refusedCount, dueSeconds: dueSeconds, at: now, into: &actions)
         case .held(let number, let held): reconcile(number, with: held, at: now, into: &actions)
-        case .reportAccepted(let number): outbox.forget(number)
-        case .reportRefused(let number, let refusal):
-            if outbox.forget(number) { actions.append(.log(.reportRefused(number, refusal))) }
+        case .reportsPileUp(let doPileUp):
+            admission.reportsPileUp = doPileUp
+            if !doPileUp { admission.isWanted = true }
         case .cancelRequested(let line): cancel(line: line, at: now, into: &actions)
 
-        case .launched(let number): advance(number, .launched, at: now, into: &actions)
+        case .launched(let number, let begunAt): advance(number, .launched(begunAt: begunAt), at: now, into: &actions)
         case .launchFailed(let number, let failure):
             if failure.fault == .node, tasks[number]?.isUnreported == true {
                 nodeCannotLaunch(failure, at: now, into: &actions)
             }
             advance(number, .launchFailed(failure), at: now, into: &actions)
         case .exited(let number, let status):
-            if tasks[number] != nil { admission.launchWorks() }
+            if tasks[number] != nil { launchTrouble.aTaskHasRun() }
             advance(number, .exited(status), at: now, into: &actions)
         case .collected(let number, let collected): advance(number, .collected(collected), at: now, into: &actions)
+        case .trialEnded(let failure): trialEnded(failure, at: now, into: &actions)
 
         case .tick: tick(at: now, into: &actions)
         case .memory(let availableBytes): measured(availableBytes: availableBytes, at: now, into: &actions)
@@ -169,6 +175,7 @@ public struct NodeSupervisor: Sendable {
         if let at = sweepAt, at <= now { sweep(at: now, into: &actions) }
         keepMembership(at: now, into: &actions)
         admission.tick(at: now)
+        tickTrouble(at: now, into: &actions)
         tickDeparture(at: now, into: &actions)
     }
 
@@ -198,7 +205,12 @@ public struct NodeSupervisor: Sendable {
             prefetch.taskEnded(after: now.seconds(since: task.begunAt), at: now)
             admission.isWanted = true
         }
-        if let report { send(report, into: &actions) }
+        if let report {
+            if case .returned(.nodeTrouble(let failure)) = report.result {
+                nodeCannotLaunch(failure, at: now, into: &actions)
+            }
+            actions.append(.report(report))
+        }
     }
 
     /// Stops all tasks for one reason, in the order in which they came.

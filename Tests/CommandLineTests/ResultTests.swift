@@ -11,7 +11,7 @@ func result(
     var usage = Usage(wallSeconds: wallSeconds)
     usage.memoryPeakBytes = peakBytes
     let outcome = TaskOutcome(
-        cause: cause, usage: usage, worker: node, attempt: 1, finishedAtUnixSeconds: finishedAt)
+        cause: cause, usage: usage, node: node, attempt: 1, finishedAtUnixSeconds: finishedAt)
     return TaskResult(
         line: line, outcome: outcome, succeeded: outcome.succeeded, node: node, reason: outcome.reason,
         standardOutputJSON: output.map { Array(JSONText.quoted($0).utf8) })

@@ -115,7 +115,8 @@ final class QueueBench {
     ) throws -> BenchNode {
         let lives = (1..<max(1, life)).map { Incarnation(name: name, machine: machine + name, life: $0) }
         let description = NodeDescription(
-            memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0", address: address, trouble: trouble)
+            memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0", address: address, trouble: trouble
+        )
         let node = BenchNode(
             bench: self, name: name, incarnation: Incarnation(name: name, machine: machine + name, life: life),
             leaseMilliseconds: leaseMilliseconds, description: description, known: .init())

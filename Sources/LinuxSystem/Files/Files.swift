@@ -88,8 +88,6 @@ public enum FileSystem {
 
     public static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
 
-    public static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
-
     public static func remove(_ path: String) throws(SystemError) {
         guard unlink(path) == 0 else { throw .last("unlink", path) }
     }
@@ -117,12 +115,12 @@ public enum FileSystem {
         try removeDirectory(path)
     }
 
-    /// The names in a directory, `.` and `..` left out.
-    public static func entries(of path: String) throws(SystemError) -> [String] {
+    /// The names in a directory, `.` and `..` left out; no more than `countMax` of them.
+    public static func entries(of path: String, countMax: Int = .max) throws(SystemError) -> [String] {
         guard let stream = opendir(path) else { throw .last("opendir", path) }
         defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(stream) {
+        while names.count < countMax, let entry = readdir(stream) {
             // As a C string, not as the 256 bytes it is declared with: cgroupfs has longer names.
             let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
                 name.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
@@ -162,6 +160,25 @@ func trimmedText(_ bytes: [UInt8]) -> String {
     var end = bytes.count
     while end > 0, bytes[end - 1] == 10 || bytes[end - 1] == 32 { end -= 1 }
     return String(decoding: bytes[..<end], as: UTF8.self)
+}
+
+/// Writes all of `bytes` to `raw`.
+///
+/// - Parameter waitsForRoom: a descriptor that does not block is waited for when it takes nothing now; else that is an error (EAGAIN).
+func writeAll(_ bytes: [UInt8], to raw: Int32, subject: String, waitsForRoom: Bool) throws(SystemError) {
+    var done = 0
+    while done < bytes.count {
+        let step = bytes.withUnsafeBytes { buffer in
+            retryingInterrupted { Glibc.write(raw, buffer.baseAddress.map { $0 + done }, buffer.count - done) }
+        }
+        if step >= 0 {
+            done += step
+        } else if waitsForRoom, errno == EAGAIN {
+            _ = try DescriptorWait.until(raw, readable: false, writable: true, atMostMilliseconds: nil)
+        } else {
+            throw .last("write", subject)
+        }
+    }
 }
 
 extension OwnedDescriptor {
@@ -209,14 +226,7 @@ extension OwnedDescriptor {
 
     /// Writes all of `bytes`; for files, where a short write means a full disk about to say so.
     public func writeAll(_ bytes: [UInt8], subject: String) throws(SystemError) {
-        var done = 0
-        while done < bytes.count {
-            let step = bytes.withUnsafeBytes { buffer in
-                retryingInterrupted { Glibc.write(raw, buffer.baseAddress.map { $0 + done }, buffer.count - done) }
-            }
-            guard step >= 0 else { throw .last("write", subject) }
-            done += step
-        }
+        try LinuxSystem.writeAll(bytes, to: raw, subject: subject, waitsForRoom: false)
     }
 
     /// What fstat(2) says of what is open here.

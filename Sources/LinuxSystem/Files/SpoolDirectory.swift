@@ -18,7 +18,9 @@ public final class SpoolDirectory {
         let opened = try OwnedDescriptor.open(path, [.readOnly, .directory, .doNotFollow])
         var status = stat()
         guard fstat(opened.raw, &status) == 0 else { throw .last("fstat", path) }
-        guard status.st_uid == geteuid() else { throw SystemError(call: "owner of", subject: path, code: EPERM) }
+        guard status.st_uid == geteuid() else {
+            throw SystemError(call: "check the owner of", subject: path, code: EPERM)
+        }
         guard fchmod(opened.raw, 0o700) == 0 else { throw .last("chmod", path) }
         self.path = path
         directory = SharedDescriptor(opened)
@@ -31,6 +33,36 @@ public final class SpoolDirectory {
             let isThere = fstatat(directory.raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0
             return (name, isThere ? max(0, Int(status.st_size)) : 0)
         }
+    }
+
+    /// A file that is being written, under a name that is nobody's until all of it is there.
+    public struct Unfinished: ~Copyable {
+        fileprivate let name: String
+        fileprivate let file: OwnedDescriptor
+    }
+
+    /// Begins a new file. What was begun and not finished is nobody's.
+    public func begin(_ name: String) throws(SystemError) -> Unfinished {
+        let temporary = name + Self.temporarySuffix
+        unlinkat(directory.raw, temporary, 0)  // Of an earlier try.
+        let flags: OpenFlags = [.writeOnly, .create, .exclusive, .doNotFollow]
+        return Unfinished(name: name, file: try OwnedDescriptor.open(temporary, flags, mode: 0o600, below: directory))
+    }
+
+    /// Writes a part of it, to the page cache: it survives the death of this process, and not a loss of power.
+    public func append(_ bytes: [UInt8], to unfinished: borrowing Unfinished) throws(SystemError) {
+        try unfinished.file.writeAll(bytes, subject: "\(path)/\(unfinished.name)")
+    }
+
+    /// Gives it its name.
+    public func finish(_ unfinished: consuming Unfinished) throws(SystemError) {
+        let name = unfinished.name
+        try rename(name + Self.temporarySuffix, to: name)
+    }
+
+    /// Removes what was begun.
+    public func abandon(_ unfinished: consuming Unfinished) {
+        unlinkat(directory.raw, unfinished.name + Self.temporarySuffix, 0)  // If it stays, it is nobody's.
     }
 
     /// Writes a new file, and returns once it is on the disk under its name. Nothing of it is left when that fails.

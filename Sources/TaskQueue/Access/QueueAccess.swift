@@ -25,7 +25,8 @@ public enum QueueAccess: String, CaseIterable, Sendable {
     var commands: [String] {
         let handshake = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
         let looking = [
-            "exists", "get", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smembers", "smismember",
+            "exists", "get", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smembers",
+            "smismember",
             "time", "zcard", "zcount", "zrange", "zscore",
         ]
         let changing = [

@@ -84,10 +84,10 @@ public enum TodoSweep {
     /// What is to be done about a page of todo, and which fields of it were no task lines, with the reason.
     public static func requests(
         for page: ScanHash.Page, keys: QueueKeys
-    ) -> (requests: [RedisRequest], rejected: [String]) {
+    ) -> (requests: [RedisRequest], rejected: [(field: [UInt8], reason: String)]) {
         var lines: [(field: [UInt8], line: TaskLine)] = []
         var rejections: [RedisRequest] = []
-        var rejected: [String] = []
+        var rejected: [(field: [UInt8], reason: String)] = []
         for (field, _) in page.entries where field != Array(TaskLine.closeCommand.utf8) {
             let reason: String
             do throws(TaskLineError) {
@@ -97,7 +97,7 @@ public enum TodoSweep {
                 reason = "not a task line: \(error)"
             }
             rejections.append(RejectLine(field, reason: reason, keys: keys).request)
-            rejected.append(reason)
+            rejected.append((field, reason))
         }
         var requests: [RedisRequest] = []
         // An empty one as well: it keeps the right to sweep while pages come.

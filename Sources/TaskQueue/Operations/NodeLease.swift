@@ -1,6 +1,7 @@
 // A node's place in the queue: it registers, keeps its lease alive, and leaves. A node that is heard of no more loses its
 // lease, and any other node puts its tasks back.
 
+import Notation
 import RedisClient
 import TaskModel
 
@@ -18,8 +19,7 @@ public struct Incarnation: Hashable, Sendable {
     ///   - life: grows from one life to the next on the same machine, reboots included, so that a registration that was long on
     ///     its way cannot end the life that came after it. The wall clock: one set back costs a node the rest of its old lease.
     public init(name: String, machine: String, life: Int64) {
-        let digits = String(UInt64(bitPattern: life), radix: 16)
-        text = "\(name)/\(machine)/\(String(repeating: "0", count: 16 - digits.count))\(digits)"
+        text = "\(name)/\(machine)/\(Hexadecimal.text(UInt64(bitPattern: life)))"
     }
 
     /// The same life, as another program of it knows it.

@@ -1,5 +1,6 @@
 // What is asked of the queue, in one form: a request and how its answer is read; and what it can come to besides its answer.
 
+import Notation
 import RedisClient
 
 /// One thing to ask of the queue.
@@ -28,11 +29,10 @@ public struct QueueIdentity: Hashable, Sendable, CustomStringConvertible {
 
     /// A new one.
     public init(using generator: inout some RandomNumberGenerator) {
-        let halves = [UInt64.random(in: .min ... .max, using: &generator), .random(in: .min ... .max, using: &generator)]
-        text = halves.map { half in
-            let digits = String(half, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
+        let halves = [
+            UInt64.random(in: .min ... .max, using: &generator), .random(in: .min ... .max, using: &generator),
+        ]
+        text = halves.map { Hexadecimal.text($0) }.joined()
     }
 
     /// A new one.

@@ -163,7 +163,9 @@ struct QueueClock {
     /// Nil for what is none.
     init?(parsing text: String) {
         let numbers = text.split(separator: " ", omittingEmptySubsequences: false).map { Int($0) }
-        guard numbers.count == 5, let server = numbers[0], let queue = numbers[1], let gap = numbers[4] else { return nil }
+        guard numbers.count == 5, let server = numbers[0], let queue = numbers[1], let gap = numbers[4] else {
+            return nil
+        }
         self.server = server
         self.queue = queue
         self.gap = gap

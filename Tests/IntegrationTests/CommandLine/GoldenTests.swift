@@ -178,7 +178,7 @@ struct GoldenTests {
         let outcome = TaskOutcome(
             cause: cause, usage: usage, memoryCapBytes: 1 << 30, timeoutSeconds: 60,
             stderrTail: cause == .exit(code: 3) ? "no such trace\n" : "",
-            stdoutPath: "/srv/result/\(name)/stdout", stderrPath: "/srv/result/\(name)/stderr", worker: "node1",
+            stdoutPath: "/srv/result/\(name)/stdout", stderrPath: "/srv/result/\(name)/stderr", node: "node1",
             attempt: 1,
             finishedAtUnixSeconds: 1_750_000_000.25)
         if outcome.succeeded {

@@ -44,7 +44,7 @@ final class PretendedNode {
 
     func finish(_ task: ClaimTasks.Claimed) throws {
         let outcome = TaskOutcome(
-            cause: .exit(code: 0), usage: Usage(wallSeconds: 1), worker: incarnation.nodeName, attempt: 1,
+            cause: .exit(code: 0), usage: Usage(wallSeconds: 1), node: incarnation.nodeName, attempt: 1,
             finishedAtUnixSeconds: Double(SystemClock.wallSeconds()))
         _ = try client.perform(
             ReportTask(

@@ -194,7 +194,7 @@ struct OrderTests {
         #expect(nodes.allSatisfy { (1...60_000).contains($0.leaseMilliseconds) })
     }
 
-    @Test("outcomes and what waits for a retry are read a page at a time by somebody who may only look")
+    @Test("outcomes are read a page at a time by somebody who may only look")
     func reading() throws {
         let bench = try QueueBench()
         let node = try bench.node("a")

@@ -51,12 +51,12 @@ final class TopSource {
         let records = try queue.values(queue.keys.outcomes, of: fields)
         for (line, record) in zip(lines, records) {
             // Without a record it went back to todo, or an old worker ran it; then a record may be left of another node's try.
-            guard let outcome = queue.parseOutcome(record), seen[line].map({ $0.node == outcome.worker }) ?? true else {
+            guard let outcome = queue.parseOutcome(record), seen[line].map({ $0.node == outcome.node }) ?? true else {
                 continue
             }
             endings.append(
                 TaskResult(
-                    line: line, outcome: outcome, succeeded: outcome.succeeded, node: outcome.worker,
+                    line: line, outcome: outcome, succeeded: outcome.succeeded, node: outcome.node,
                     reason: outcome.reason, standardOutputJSON: nil))
         }
         endings.sort { ($0.outcome?.finishedAtUnixSeconds ?? 0) > ($1.outcome?.finishedAtUnixSeconds ?? 0) }

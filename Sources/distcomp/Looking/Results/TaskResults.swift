@@ -85,7 +85,7 @@ extension QueueClient {
     /// no records, has finished it.
     func finishedResult(line: [UInt8], value: [UInt8], record: [UInt8]?) -> TaskResult {
         let value = FinishedValue(parsing: value)
-        let outcome = parseOutcome(record).flatMap { $0.succeeded && $0.worker == value.worker ? $0 : nil }
+        let outcome = parseOutcome(record).flatMap { $0.succeeded && $0.node == value.worker ? $0 : nil }
         return TaskResult(
             line: text(line), outcome: outcome, succeeded: true, node: value.worker,
             reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
@@ -97,7 +97,7 @@ extension QueueClient {
         let reason = reason.map { text($0) }
         let outcome = recordOfFailure(record, last: last, reason: reason)
         return TaskResult(
-            line: text(line), outcome: outcome, succeeded: false, node: outcome?.worker ?? last,
+            line: text(line), outcome: outcome, succeeded: false, node: outcome?.node ?? last,
             reason: reason ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
     }
 
@@ -109,7 +109,7 @@ extension QueueClient {
         }
         // Cancelled, or lost with its nodes: no node puts its name there for that.
         if entry.token == "0" || outcome.cause == .cancelled { return outcome }
-        return outcome.worker == last && reason?.hasPrefix(outcome.reason) ?? true ? outcome : nil
+        return outcome.node == last && reason?.hasPrefix(outcome.reason) ?? true ? outcome : nil
     }
 
     func parseOutcome(_ value: [UInt8]?) -> TaskOutcome? {

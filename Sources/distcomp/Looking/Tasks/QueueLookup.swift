@@ -1,5 +1,6 @@
 // Finding tasks: by their line, by the beginning of their short id, or by a glob; and listing all there are.
 
+import Notation
 import RedisClient
 import TaskModel
 import TaskQueue
@@ -55,11 +56,11 @@ extension QueueClient {
             for field in fields {
                 let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
                 let task = ListedTask(
-                    line: text(field), state: .todo, node: outcome?.worker ?? "", outcome: outcome,
+                    line: text(field), state: .todo, node: outcome?.node ?? "", outcome: outcome,
                     reason: outcome?.reason ?? "")
                 if hasFailed {
                     guard let outcome, filter.causes.isEmpty || filter.causes.contains(outcome.cause.word),
-                        filter.includes(node: outcome.worker, endedAt: outcome.finishedAtUnixSeconds)
+                        filter.includes(node: outcome.node, endedAt: outcome.finishedAtUnixSeconds)
                     else { continue }
                 }
                 if !(try use(task)) { return false }
@@ -81,7 +82,7 @@ enum TaskSelector: Equatable {
         let trimmed = text.trimmingBlanks()
         var candidates = [TaskSelector.line(trimmed)]
         let digits = trimmed.lowercased()
-        if (4...16).contains(digits.utf8.count), digits.utf8.allSatisfy({ hexadecimalDigits.contains($0) }) {
+        if (4...16).contains(digits.utf8.count), digits.utf8.allSatisfy({ Hexadecimal.value(of: $0) != nil }) {
             candidates.append(.identifier(digits))
         }
         if trimmed.utf8.contains(where: {
@@ -91,8 +92,6 @@ enum TaskSelector: Equatable {
         }
         return candidates
     }
-
-    private static let hexadecimalDigits = Set("0123456789abcdef".utf8)
 }
 
 extension QueueClient {

@@ -182,6 +182,7 @@ extension NodeSupervisor {
     /// The queue does not know us. What runs goes on until a new incarnation has asked whose it is.
     mutating func outside(at now: Instant, into actions: inout [Action]) {
         guard membership.hasIncarnation else { return }
+        actions.append(.log(.outside(taskCount: tasks.count)))
         beOutside()
         askWhatIsOpen(at: now, into: &actions)
     }
@@ -244,6 +245,11 @@ extension NodeSupervisor {
         actions.append(.leaseLost)
         keepPrefetched(heldBy: [])
         stopAll(because: .leaseLost, at: now, into: &actions)
+    }
+
+    /// What a heartbeat says has changed: it is said now rather than at the next one.
+    mutating func beatNow(at now: Instant, into actions: inout [Action]) {
+        if membership.isMember(at: now) { beat(at: now, into: &actions) }
     }
 
     private mutating func beat(at now: Instant, into actions: inout [Action]) {

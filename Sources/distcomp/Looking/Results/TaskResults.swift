@@ -44,6 +44,49 @@ struct TaskResult {
     }
 }
 
+extension TaskResult {
+    /// A finished task, by what the three places hold that know of it.
+    init(finished line: [UInt8], value: [UInt8], record: [UInt8]?) {
+        let value = FinishedValue(parsing: value)
+        // It may be of an attempt that failed here, before an old worker, which keeps no record, had it.
+        let outcome = TaskOutcome(entry: record).flatMap { $0.succeeded && $0.node == value.worker ? $0 : nil }
+        self.init(
+            line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: true, node: value.worker,
+            reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
+    }
+
+    /// A failed task; `failedOn` is its value in failed_tasks.
+    init(failed line: [UInt8], failedOn: [UInt8], record: [UInt8]?, reason: [UInt8]?) {
+        let last = String(decoding: failedOn, as: UTF8.self).split(separator: ",").last.map { String($0) } ?? ""
+        let reason = reason.map { String(decoding: $0, as: UTF8.self) }
+        let outcome = Self.recordOfFailure(record, last: last, reason: reason)
+        self.init(
+            line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: false,
+            node: outcome.map(\.node) ?? last, reason: reason ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
+    }
+
+    /// The record of a failure; nil when it is of an earlier one than the last, which an old worker had: it keeps no records, but puts
+    /// its name and its reason where they are known to all.
+    private static func recordOfFailure(_ record: [UInt8]?, last: String, reason: String?) -> TaskOutcome? {
+        guard let entry = record.flatMap({ OutcomeEntry(parsing: $0) }), let outcome = TaskOutcome(entry: record),
+            !outcome.succeeded
+        else { return nil }
+        // Cancelled, or lost with its nodes: no node puts its name there for that.
+        if entry.token == "0" || outcome.cause == .cancelled { return outcome }
+        return outcome.node == last && reason?.hasPrefix(outcome.reason) ?? true ? outcome : nil
+    }
+}
+
+extension TaskOutcome {
+    /// A value of `outcomes`; nil for what is none.
+    fileprivate init?(entry value: [UInt8]?) {
+        guard let entry = value.flatMap({ OutcomeEntry(parsing: $0) }),
+            let outcome = try? TaskOutcome(record: entry.record)
+        else { return nil }
+        self = outcome
+    }
+}
+
 extension QueueClient {
     /// Every finished task, then every one that failed for good, as far as `filter` wants them and for as long as `use` does.
     func forEachResult(
@@ -53,7 +96,7 @@ extension QueueClient {
             let isComplete = try scanWhile(keys.finished, pattern: filter.pattern) { entries throws(CommandError) in
                 let records = try values(keys.outcomes, of: entries.map(\.field))
                 for (entry, record) in zip(entries, records) {
-                    let result = finishedResult(line: entry.field, value: entry.value, record: record)
+                    let result = TaskResult(finished: entry.field, value: entry.value, record: record)
                     if filter.includes(result), !(try use(result)) { return false }
                 }
                 return true
@@ -69,52 +112,30 @@ extension QueueClient {
     ) throws(CommandError) {
         _ = try scanWhile(keys.failed, pattern: filter.pattern) { entries throws(CommandError) in
             let fields = entries.map(\.field)
-            let states = try retryStates(fields)
+            let states = try retryStates(of: fields)
             let records = try values(keys.outcomes, of: fields)
             let reasons = try values(keys.failReason, of: fields)
             for (index, entry) in entries.enumerated() where states[index] == .failedForGood {
-                let result = failedResult(
-                    line: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
+                let result = TaskResult(
+                    failed: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
                 if filter.includes(result), !(try use(result)) { return false }
             }
             return true
         }
     }
 
-    /// What is known of a finished task. A record of another node, or of a failure, is of an earlier attempt: an old worker, which keeps
-    /// no records, has finished it.
-    func finishedResult(line: [UInt8], value: [UInt8], record: [UInt8]?) -> TaskResult {
-        let value = FinishedValue(parsing: value)
-        let outcome = parseOutcome(record).flatMap { $0.succeeded && $0.node == value.worker ? $0 : nil }
-        return TaskResult(
-            line: text(line), outcome: outcome, succeeded: true, node: value.worker,
-            reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
-    }
-
-    /// What is known of a failed task; `failedOn` is its value in failed_tasks.
-    func failedResult(line: [UInt8], failedOn: [UInt8], record: [UInt8]?, reason: [UInt8]?) -> TaskResult {
-        let last = text(failedOn).split(separator: ",").last.map { String($0) } ?? ""
-        let reason = reason.map { text($0) }
-        let outcome = recordOfFailure(record, last: last, reason: reason)
-        return TaskResult(
-            line: text(line), outcome: outcome, succeeded: false, node: outcome?.node ?? last,
-            reason: reason ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
-    }
-
-    /// The record of a failure; nil when it is of an earlier one than the last, which an old worker had: it keeps no records, but puts
-    /// its name and its reason where they are known to all.
-    private func recordOfFailure(_ record: [UInt8]?, last: String, reason: String?) -> TaskOutcome? {
-        guard let entry = record.flatMap({ OutcomeEntry(parsing: $0) }), let outcome = parseOutcome(record) else {
-            return nil
+    /// What it means for these lines to be in failed_tasks.
+    func retryStates(of fields: [[UInt8]]) throws(CommandError) -> [ReadRetrying.State] {
+        var states: [ReadRetrying.State] = []
+        while states.count < fields.count {
+            let page = try perform(ReadRetrying(fields[states.count...], keys: keys))
+            if page.isEmpty { throw .failed("Redis does not say which tasks are to be tried again") }
+            states += page
         }
-        // Cancelled, or lost with its nodes: no node puts its name there for that.
-        if entry.token == "0" || outcome.cause == .cancelled { return outcome }
-        return outcome.node == last && reason?.hasPrefix(outcome.reason) ?? true ? outcome : nil
+        return states
     }
 
-    func parseOutcome(_ value: [UInt8]?) -> TaskOutcome? {
-        value.flatMap { OutcomeEntry(parsing: $0) }.flatMap { try? TaskOutcome(record: $0.record) }
-    }
+    func parseOutcome(_ value: [UInt8]?) -> TaskOutcome? { TaskOutcome(entry: value) }
 
     func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 }

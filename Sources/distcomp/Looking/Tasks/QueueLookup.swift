@@ -51,7 +51,7 @@ extension QueueClient {
         let hasFailed = !filter.causes.isEmpty || filter.node != nil || filter.sinceUnixSeconds != nil
         return try scanWhile(keys.todo, pattern: filter.pattern) { entries throws(CommandError) in
             let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
-            let retries = zip(fields, try retryStates(fields)).filter { $0.1 == .retrying }.map(\.0)
+            let retries = zip(fields, try retryStates(of: fields)).filter { $0.1 == .retrying }.map(\.0)
             let records = Dictionary(zip(retries, try values(keys.outcomes, of: retries)), uniquingKeysWith: { $1 })
             for field in fields {
                 let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
@@ -175,8 +175,8 @@ extension QueueClient {
             let isComplete = try scanWhile(key(of: state), pattern: pattern) { entries throws(CommandError) in
                 let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
                 // What failed and has another try to come is in todo or in progress as well.
-                let failures = state == .failed ? try retryStates(fields) : []
-                for (index, field) in fields.enumerated() where failures.isEmpty || failures[index] == .failedForGood {
+                let states = state == .failed ? try retryStates(of: fields) : []
+                for (index, field) in fields.enumerated() where states.isEmpty || states[index] == .failedForGood {
                     if !(try use(text(field))) { return false }
                 }
                 return true
@@ -227,10 +227,10 @@ extension QueueClient {
         if let task, standing.isWaiting { standing.aheadCount = try countAhead(of: task, standing) }
         var result: TaskResult?
         if let value = standing.finishedValue {
-            result = finishedResult(line: Array(line.utf8), value: value, record: standing.outcome)
+            result = TaskResult(finished: Array(line.utf8), value: value, record: standing.outcome)
         } else if standing.failedValue != nil || standing.outcome != nil {
-            result = failedResult(
-                line: Array(line.utf8), failedOn: standing.failedValue ?? [], record: standing.outcome,
+            result = TaskResult(
+                failed: Array(line.utf8), failedOn: standing.failedValue ?? [], record: standing.outcome,
                 reason: standing.reason)
         }
         return TaskDetails(line: line, task: task, standing: standing, result: result)

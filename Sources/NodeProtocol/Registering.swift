@@ -75,8 +75,7 @@ extension NodeProtocol {
         registering.silence = reply.silence
         registering.registered = sentAt
         note(reply.queue, into: &actions)
-        lives = [incarnation.text]
-        actions.append(.rememberLives(lives))
+        // Earlier ones are kept: a server that was rolled back may know one of them for alive.
         restore(into: &actions)
     }
 
@@ -120,9 +119,7 @@ extension NodeProtocol {
     ) {
         // Perhaps it is our own life before, of which no file tells any more. Then its lease ends.
         let isElsewhere = address.map { $0 != "-" && $0 != connection.localAddress } ?? false
-        if knowsEarlierLives || registering.hasSucceeded || isElsewhere
-            || isRenewed(remainingMilliseconds, at: now)
-        {
+        if isElsewhere || isRenewed(remainingMilliseconds, at: now) {
             return actions.append(.giveUp(LogEvent.twin(name: facts.name, address: address)))
         }
         waitForLease(remainingMilliseconds, into: &actions)

@@ -1,0 +1,57 @@
+// Worlds of fresh seeds. One that fails is told with its seed, and with the shortest list of troubles that still makes it fail.
+
+import Foundation
+import Testing
+
+@Suite("Nodes and a queue in a world of trouble", .serialized)
+struct SimulationTests {
+    /// Runs until so many events were handled, of as many worlds as that takes.
+    @Test("keep every promise, whatever the seed", .timeLimit(.minutes(60)))
+    func keepsPromises() {
+        let environment = ProcessInfo.processInfo.environment
+        let eventsMax = environment["DISTCOMP_SIMULATION_EVENTS"].flatMap { Int($0) } ?? 3_000_000
+        let first = environment["DISTCOMP_SIMULATION_SEED"].flatMap { UInt64($0) }
+        var seed = first ?? UInt64.random(in: 1...1_000_000_000)
+        print("simulation: first seed \(seed), \(eventsMax) events")
+        var (events, worlds, tally) = (0, 0, [String: Int]())
+        var failures = 0
+        repeat {
+            let world = World(Scenario(seed: seed))
+            if environment["DISTCOMP_SIMULATION_VERBOSE"] != nil { print("world \(seed)") }
+            if let broken = world.run() {
+                failures += 1
+                Issue.record("seed \(seed), \(broken)\n\(Shrinking.explanation(of: world.scenario, broken))")
+            }
+            events += world.eventCount
+            worlds += 1
+            tally.merge(world.tally, uniquingKeysWith: +)
+            seed += 1
+        } while events < eventsMax && first == nil || first != nil && events < eventsMax && environment["DISTCOMP_SIMULATION_EVENTS"] != nil
+        print("simulation: \(events) events in \(worlds) worlds, last seed \(seed - 1), \(failures) failed")
+        for (kind, count) in tally.sorted(by: { $0.key < $1.key }) { print("    \(count) \(kind)") }
+    }
+
+    /// To look into one world: what it is goes here, and what happens is printed.
+    @Test("(one world, told)", .enabled(if: ProcessInfo.processInfo.environment["DISTCOMP_SIMULATION_TRACE"] != nil))
+    func trace() {
+        let scenario = Scenario(
+            seed: 155466277, nodes: 5, lines: 28, lease: 6.0, seconds: 56.858,
+            [
+                Happening(37.777, .restart(downSeconds: 6.276, keeping: .allBut(lastSeconds: 0.01))),
+                Happening(55.858, .flush),
+            ])
+        let world = World(scenario)
+        world.isTraced = true
+        print(world.run() ?? "all is well")
+    }
+
+    @Test("go the same way for the same seed")
+    func isRepeatable() {
+        let runs = (0..<2).map { _ in
+            let world = World(Scenario(seed: 5))
+            let broken = world.run()
+            return "\(String(describing: broken)) \(world.now) \(world.tally.sorted { $0.key < $1.key })"
+        }
+        #expect(runs[0] == runs[1])
+    }
+}

@@ -87,7 +87,9 @@ let package = Package(
             dependencies: ["distcompd", "LinuxSystem", "TaskQueue", .product(name: "Logging", package: "swift-log")]),
         .testTarget(
             name: "TaskQueueTests",
-            dependencies: ["Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
+            dependencies: [
+                "Notation", "LinuxSystem", "QueueModel", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture",
+            ]),
         .testTarget(
             name: "NodeProtocolTests",
             dependencies: ["NodeProtocol", "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue"]),

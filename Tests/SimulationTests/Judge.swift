@@ -55,7 +55,7 @@ struct Judge {
         freezes.reduce(Int64(0)) { $0 + max(0, min($1.to, to) - max($1.from, from)) }
     }
 
-    /// A node was killed: what it alone knew of is lost.
+    /// A node was killed, or left: what it alone knew of is lost.
     mutating func lifeEnds(_ node: SimulatedNode, _ queue: QueueModel) {
         for line in lostWhileRunning.keys.sorted() { release(line, node, queue) }
     }

@@ -4,16 +4,24 @@ import Foundation
 
 enum Shrinking {
     static func explanation(of scenario: Scenario, _ broken: String, secondsMax: Double = 20) -> String {
-        let smallest = shrink(scenario, secondsMax: secondsMax)
+        let smallest = shrink(scenario, kind(broken), secondsMax: secondsMax)
         let world = World(smallest)
         let outcome = world.run() ?? "(it does not fail any more)"
         return "The shortest that fails: \(outcome)\n\(smallest.asCode)"
     }
 
-    private static func shrink(_ scenario: Scenario, secondsMax: Double) -> Scenario {
+    /// The words of a failure that are no names or numbers: another way to fail is another story.
+    private static func kind(_ broken: String) -> String {
+        let told = broken.split(separator: ":", maxSplits: 1).last.map(String.init) ?? broken
+        return told.split(separator: " ").filter { $0.allSatisfy { $0.isLetter } }.prefix(6).joined(separator: " ")
+    }
+
+    private static func shrink(_ scenario: Scenario, _ wanted: String, secondsMax: Double) -> Scenario {
         let end = Date().addingTimeInterval(secondsMax)
         var best = scenario
-        func fails(_ candidate: Scenario) -> Bool { Date() < end && World(candidate).run() != nil }
+        func fails(_ candidate: Scenario) -> Bool {
+            Date() < end && World(candidate).run().map { kind($0) == wanted } ?? false
+        }
         func tryOut(_ change: (inout Scenario) -> Void) -> Bool {
             var candidate = best
             change(&candidate)

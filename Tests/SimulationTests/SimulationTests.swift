@@ -31,16 +31,11 @@ struct SimulationTests {
         for (kind, count) in tally.sorted(by: { $0.key < $1.key }) { print("    \(count) \(kind)") }
     }
 
-    /// To look into one world: what it is goes here, and what happens is printed.
+    /// To look into one world: DISTCOMP_SIMULATION_TRACE=SEED prints all that is said and done in it.
     @Test("(one world, told)", .enabled(if: ProcessInfo.processInfo.environment["DISTCOMP_SIMULATION_TRACE"] != nil))
     func trace() {
-        let scenario = Scenario(
-            seed: 155466277, nodes: 5, lines: 28, lease: 6.0, seconds: 56.858,
-            [
-                Happening(37.777, .restart(downSeconds: 6.276, keeping: .allBut(lastSeconds: 0.01))),
-                Happening(55.858, .flush),
-            ])
-        let world = World(scenario)
+        let seed = ProcessInfo.processInfo.environment["DISTCOMP_SIMULATION_TRACE"].flatMap { UInt64($0) } ?? 1
+        let world = World(Scenario(seed: seed))
         world.isTraced = true
         print(world.run() ?? "all is well")
     }

@@ -60,9 +60,9 @@ extension World {
         node.diedAt = now
         if let connection = node.connection ?? connecting(node) { closeAtClient(connection) }
         for token in node.tasks.values where token.isMainAlive { judge.runs[token.token] = nil }
+        judge.lifeEnds(node, queue)
         if isKilled {
             count("kill")
-            judge.lifeEnds(node, queue)
             // What was being written is on the disk, or not.
             if let next = node.unwritten.first, chance.oneIn(2) { write(next, node) }
         } else {

@@ -120,7 +120,7 @@ final class World {
     private func judgePace() {
         if now - paceSince > 1_000_000_000 { (paceSince, paceCount) = (now, eventCount) }
         let bound = 20_000 * nodes.count
-        if eventCount - paceCount > bound { fail("more than \(bound) events in a second: somebody spins") }
+        if eventCount - paceCount > bound { fail("somebody spins: more than \(bound) events in a second") }
     }
 
     /// No more trouble and no new work: all that was submitted must end, and every node must leave with nothing left.

@@ -88,6 +88,7 @@ extension World {
         node.inbox.removeAll(keepingCapacity: true)
         let isTimerDue = node.timerIsDue
         node.timerIsDue = false
+        trace("\(node.name) round: \(inputs.count) inputs\(isTimerDue ? ", timer" : "")")
         // What comes from different descriptors comes in any order.
         var timerFirst = isTimerDue && node.numbers.oneIn(2)
         while !inputs.isEmpty || timerFirst {

@@ -107,6 +107,9 @@ final class World {
     /// Says whether there was something before the end.
     private func step(until end: Int64) -> Bool {
         guard let next = agenda.popFirst() else {
+            for node in nodes {
+                trace("\(node.name): \(node.isUp) \(node.isRoundScheduled) timer \(node.timerAt ?? 0), now \(now) \(node.link)")
+            }
             fail("nothing waits for anything: the world stands still")
             return false
         }

@@ -27,8 +27,8 @@ extension NodeProtocol {
         var silence = 0
         /// When the last request was sent that renewed the lease. One that was not answered may have been lost.
         var renewedAt: Instant?
-        /// Another incarnation under this name, alive to the queue.
-        var inTheWay: (since: Instant, remainingMilliseconds: Int)?
+        /// Another incarnation under this name, alive to the queue; `growths`: how often its remaining time was more than before.
+        var inTheWay: (since: Instant, remainingMilliseconds: Int, growths: Int)?
 
         /// Lives of one process are told apart by a number that grows, whatever the clock on the wall does.
         var lastLife: Int64 = 0
@@ -75,8 +75,7 @@ extension NodeProtocol {
         registering.silence = reply.silence
         registering.registered = sentAt
         note(reply.queue, into: &actions)
-        lives = [incarnation.text]
-        actions.append(.rememberLives(lives))
+        // Earlier ones are kept: a server that was rolled back may know one of them for alive.
         restore(into: &actions)
     }
 
@@ -120,9 +119,7 @@ extension NodeProtocol {
     ) {
         // Perhaps it is our own life before, of which no file tells any more. Then its lease ends.
         let isElsewhere = address.map { $0 != "-" && $0 != connection.localAddress } ?? false
-        if knowsEarlierLives || registering.hasSucceeded || isElsewhere
-            || isRenewed(remainingMilliseconds, at: now)
-        {
+        if isElsewhere || isRenewed(remainingMilliseconds, at: now) {
             return actions.append(.giveUp(LogEvent.twin(name: facts.name, address: address)))
         }
         waitForLease(remainingMilliseconds, into: &actions)
@@ -139,10 +136,11 @@ extension NodeProtocol {
     /// Whether who stands in the way has been heard of since we first asked: a lease that nobody renews becomes shorter.
     private mutating func isRenewed(_ remainingMilliseconds: Int, at now: Instant) -> Bool {
         let before = registering.inTheWay
-        registering.inTheWay = (before?.since ?? now, remainingMilliseconds)
-        guard let before else { return false }
-        return remainingMilliseconds > before.remainingMilliseconds
-            || now.seconds(since: before.since) > facts.leaseSeconds * 1.5
+        let hasGrown = before.map { remainingMilliseconds > $0.remainingMilliseconds } ?? false
+        let growths = (before?.growths ?? 0) + (hasGrown ? 1 : 0)
+        registering.inTheWay = (before?.since ?? now, remainingMilliseconds, growths)
+        // A silence of the queue prolongs every lease once; who is alive does so three times in a lease.
+        return growths >= 3 || now.seconds(since: before?.since ?? now) > facts.leaseSeconds * 4
     }
 
     private mutating func waitForLease(_ remainingMilliseconds: Int, into actions: inout [Action]) {

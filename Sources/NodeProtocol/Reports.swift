@@ -11,7 +11,7 @@ import TaskQueue
 
 extension NodeProtocol {
     struct Reports: Sendable {
-        private var records: [String: ReportRecord] = [:]
+        private(set) var records: [String: ReportRecord] = [:]
         /// Those that are to be sent, in the order in which they were made.
         private var unsent: Deque<String> = []
         /// Those that were accepted, oldest first, with the time.
@@ -20,8 +20,8 @@ extension NodeProtocol {
         private var encodingToken: String?
         private var storingToken: String?
         /// What the reports in memory take.
-        private var bytes = 0
-        private var answeredBytes = 0
+        private(set) var bytes = 0
+        private(set) var answeredBytes = 0
         private(set) var unansweredCount = 0
         /// When what the queue could not take is sent again.
         var retryAt: Instant?

@@ -20,7 +20,9 @@ extension QueueModel {
         troubles[me] = trouble.isEmpty ? nil : trouble
     }
 
-    private mutating func identify(_ candidate: String) { if identity == nil, !candidate.isEmpty { identity = candidate } }
+    private mutating func identify(_ candidate: String) {
+        if identity == nil, !candidate.isEmpty { identity = candidate }
+    }
 
     // MARK: - The lease
 
@@ -278,7 +280,8 @@ extension QueueModel {
         let known = waiting[line]?.score
         let score = known ?? self.score(band: entry.score / Self.arrivalsOfBand)
         held[me, default: [:]][line] = Held(
-            token: entry.token, memory: entry.memory, millicores: entry.millicores, score: score, attempt: entry.attempt)
+            token: entry.token, memory: entry.memory, millicores: entry.millicores, score: score, attempt: entry.attempt
+        )
         doing[line] = name
         if todo.contains(line) {
             delayed[line] = nil
@@ -327,7 +330,9 @@ extension QueueModel {
         let (me, line, kind, record) = (arguments.text(2), arguments.text(3), arguments.text(5), arguments.text(6))
         let (name, token) = (Self.nodeName(me), arguments.int(4))
         let wasTold = outcomes[line]?.hasPrefix("\(token) ") == true
-        guard let entry = held[me]?[line], entry.token == token else { return Self.text(wasTold ? "duplicate" : "stale") }
+        guard let entry = held[me]?[line], entry.token == token else {
+            return Self.text(wasTold ? "duplicate" : "stale")
+        }
         let owner = doing[line]
         if owner.map({ $0 != name }) ?? (done[line] != nil && !wasTold) {
             held[me]?[line] = nil

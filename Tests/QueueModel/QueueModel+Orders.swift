@@ -152,7 +152,9 @@ extension QueueModel {
 
     mutating func drain(_ arguments: Arguments) -> RESPValue {
         var counts: [String: Int] = [:]
-        for incarnation in leases.keys { counts[Self.nodeName(incarnation), default: 0] += held[incarnation]?.count ?? 0 }
+        for incarnation in leases.keys {
+            counts[Self.nodeName(incarnation), default: 0] += held[incarnation]?.count ?? 0
+        }
         var (answers, hasResumed): ([RESPValue], Bool) = ([], false)
         for position in stride(from: 3, through: arguments.count, by: 1) {
             let name = arguments.text(position)

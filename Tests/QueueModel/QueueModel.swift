@@ -257,7 +257,9 @@ public struct QueueModel: Sendable {
     // MARK: - Names and numbers
 
     static let arrivalsOfBand = 1 << 40
-    static func band(ofPriority priority: Int) -> Int { max(0, min(8191, 4096 - max(-100_000, min(100_000, priority)))) }
+    static func band(ofPriority priority: Int) -> Int {
+        max(0, min(8191, 4096 - max(-100_000, min(100_000, priority))))
+    }
 
     mutating func score(band: Int) -> Int {
         sequence += 1

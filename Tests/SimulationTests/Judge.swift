@@ -79,7 +79,9 @@ extension World {
 
     func judge(_ request: RedisRequest, _ value: RESPValue, from node: SimulatedNode?, sentAt: Int64) {
         if case .script(let call) = request, let node {
-            if ["register", "heartbeat", "claim"].contains(call.script.name), value.error == nil { node.renewedAt = now }
+            if ["register", "heartbeat", "claim"].contains(call.script.name), value.error == nil {
+                node.renewedAt = now
+            }
             if call.script.name == "heartbeat" { judgeWhatWaits() }
         }
         let journal = queue.journal
@@ -112,11 +114,15 @@ extension World {
         count("given")
         let lease = judge.leaseNanoseconds
         // Restarts break connections; only a freeze keeps what was sent.
-        if judge.freezes.contains(where: { sentAt < $0.from && $0.to <= now && ($0.to - $0.from) * 2 > lease + 200_000_000 }) {
+        if judge.freezes.contains(where: {
+            sentAt < $0.from && $0.to <= now && ($0.to - $0.from) * 2 > lease + 200_000_000
+        }) {
             fail("\(line) is given for a claim that was sent before a silence")
         }
         for other in judge.runsOfLine[line] ?? [] where other != token {
-            guard let (node, number) = judge.runs[other], let task = node.tasks[number], task.isWorking else { continue }
+            guard let (node, number) = judge.runs[other], let task = node.tasks[number], task.isWorking else {
+                continue
+            }
             if task.isExcused || task.isExcusedUntilRestored {
                 judge.wasGivenAgain.insert(other)
                 continue
@@ -174,7 +180,10 @@ extension World {
         let lease = judge.leaseNanoseconds
         let calmSince = max(judge.disturbedUntil, judge.lastSilenceAt)
         // Somebody must be there to notice.
-        guard nodes.contains(where: { $0.isUp && $0.connection != nil && $0.troubledNanoseconds(from: now - lease * 2, to: now) == 0 })
+        guard
+            nodes.contains(where: {
+                $0.isUp && $0.connection != nil && $0.troubledNanoseconds(from: now - lease * 2, to: now) == 0
+            })
         else { return }
         let beat = lease / 3 + 500_000_000
         for (incarnation, rows) in queue.held where !rows.isEmpty {
@@ -183,7 +192,9 @@ extension World {
             else { continue }
             // A reconnecting node may be a backoff and a handshake late.
             if now - max(diedAt, calmSince + 10_000_000_000) > lease + beat {
-                fail("\(rows.count) tasks of \(node.name) are not taken over \(Double(now - diedAt) / 1e9) s after its death")
+                fail(
+                    "\(rows.count) tasks of \(node.name) are not taken over \(Double(now - diedAt) / 1e9) s after its death"
+                )
             }
         }
         for (line, delay) in judge.delays {
@@ -297,7 +308,9 @@ extension SimulatedNode {
         case .nodeLost: return "node lost, said by the node"
         case .exit, .signal, .oom, .launch:
             if task.hasSignalBeforeEnd { return "ended \(outcome.cause) though we stopped it" }
-            if outcome.cause != task.ownCause { return "\(outcome.cause) instead of \(String(describing: task.ownCause))" }
+            if outcome.cause != task.ownCause {
+                return "\(outcome.cause) instead of \(String(describing: task.ownCause))"
+            }
         }
         return nil
     }
@@ -320,11 +333,15 @@ extension NodeProtocol {
     func inconsistency(at now: Instant) -> String? {
         let records = reports.records.values
         let unanswered = records.reduce(0) { $0 + ($1.isUnanswered ? 1 : 0) }
-        if unanswered != reports.unansweredCount { return "\(reports.unansweredCount) unanswered reports, in fact \(unanswered)" }
+        if unanswered != reports.unansweredCount {
+            return "\(reports.unansweredCount) unanswered reports, in fact \(unanswered)"
+        }
         let bytes = records.reduce(0) { $0 + ($1.isUnanswered ? $1.bytes : 0) }
         if bytes != reports.bytes { return "\(reports.bytes) bytes of reports, in fact \(bytes)" }
         let answered = records.reduce(0) { $0 + ($1.isUnanswered ? 0 : $1.bytes) }
-        if answered != reports.answeredBytes { return "\(reports.answeredBytes) bytes of answered reports, in fact \(answered)" }
+        if answered != reports.answeredBytes {
+            return "\(reports.answeredBytes) bytes of answered reports, in fact \(answered)"
+        }
         if bytes > Reports.bytesMax + (14 << 20) { return "\(bytes) bytes of reports in memory" }
         if answered > Reports.answeredBytesMax { return "\(answered) bytes of answered reports in memory" }
         if records.count > Reports.countMax * 2 + Reports.answeredCountMax { return "\(records.count) records" }

@@ -168,7 +168,8 @@ extension Scenario {
         case 18: return .diskRefuses(node: node, seconds: span())
         case 19: return .wallClock(node: node, seconds: step(&numbers))
         case 20: return .refuse(node: node, seconds: span())
-        case 21: return numbers.oneIn(3) ? .addByHand(count: 1 + numbers.below(8)) : .submit(count: 1 + numbers.below(20))
+        case 21:
+            return numbers.oneIn(3) ? .addByHand(count: 1 + numbers.below(8)) : .submit(count: 1 + numbers.below(20))
         case 22: return .cancel(line: line)
         case 23: return .requeue(line: line)
         case 24: return numbers.oneIn(2) ? .retryFailed : numbers.oneIn(3) ? .pauseQueue : .resumeQueue
@@ -186,7 +187,8 @@ extension Scenario {
     /// Swift that makes this world, to be pasted as a test.
     var asCode: String {
         var lines = [
-            "var scenario = Scenario(", "    seed: \(seed), nodes: \(nodeCount), lines: \(lineCount), lease: \(leaseSeconds), "
+            "var scenario = Scenario(",
+            "    seed: \(seed), nodes: \(nodeCount), lines: \(lineCount), lease: \(leaseSeconds), "
                 + "seconds: \(seconds),", "    [",
         ]
         lines += happenings.map { "        Happening(\($0.at), .\($0.trouble.asCode))," }

@@ -68,7 +68,8 @@ struct ScenarioTests {
         #expect(world.tally["put back: reaped"] == 3)
     }
 
-    @Test("Redis's clock set forward, once and again: no living node's task is taken", arguments: [60.0, 3600, 2.9, 3.1])
+    @Test(
+        "Redis's clock set forward, once and again: no living node's task is taken", arguments: [60.0, 3600, 2.9, 3.1])
     func clockSetForward(seconds: Double) {
         let scenario = longTasks(
             Scenario(

@@ -109,7 +109,8 @@ final class SimulatedNode {
         var settings = NodeSupervisor.Settings(
             worker: name, taskCountMax: 1 + numbers.below(24), memoryBytes: UInt64(4) << 30, millicores: 4000,
             memoryBytesMinToAccept: 2_000_000_000, memoryBytesMinToKeep: 1_000_000_000,
-            claimCountMax: 1 + numbers.below(16), idlePollSeconds: scenario.nodeCount > 20 ? 5 : [0.2, 1, 5][numbers.below(3)],
+            claimCountMax: 1 + numbers.below(16),
+            idlePollSeconds: scenario.nodeCount > 20 ? 5 : [0.2, 1, 5][numbers.below(3)],
             defaultTimeoutSeconds: 20, sweepSeconds: [1.0, 30][numbers.below(2)],
             heartbeatSeconds: [1.0, 5, 60][numbers.below(3)], leaseSeconds: scenario.leaseSeconds,
             killsWhenCutOff: numbers.oneIn(3), killGraceSeconds: [0, 0.2, 5][numbers.below(3)],

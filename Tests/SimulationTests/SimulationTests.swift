@@ -26,7 +26,8 @@ struct SimulationTests {
             worlds += 1
             tally.merge(world.tally, uniquingKeysWith: +)
             seed += 1
-        } while events < eventsMax && first == nil || first != nil && events < eventsMax && environment["DISTCOMP_SIMULATION_EVENTS"] != nil
+        } while events < eventsMax && first == nil
+            || first != nil && events < eventsMax && environment["DISTCOMP_SIMULATION_EVENTS"] != nil
         print("simulation: \(events) events in \(worlds) worlds, last seed \(seed - 1), \(failures) failed")
         for (kind, count) in tally.sorted(by: { $0.key < $1.key }) { print("    \(count) \(kind)") }
     }

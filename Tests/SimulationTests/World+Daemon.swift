@@ -33,7 +33,8 @@ extension World {
         var facts = SimulatedNode.facts(node.name, node.machine, node.settings, scenario)
         facts.wallNanoseconds = wall(node)
         node.dialogue = NodeProtocol(
-            facts: facts, incarnation: incarnation.map { Incarnation(resuming: $0) }, earlierLives: node.disk.lives,
+            facts: facts, incarnation: incarnation.map { Incarnation(resuming: $0) },
+            earlierLives: node.disk.lives ?? [],
             running: running)
         node.launches = []
         node.inbox = []
@@ -133,7 +134,8 @@ extension World {
             count("leave")
             end(node, isKilled: false)
             if node.gaveUp == nil {
-                schedule(.start(node, life: node.life), in: judge.restarts.removeValue(forKey: node.index) ?? 1_000_000_000)
+                schedule(
+                    .start(node, life: node.life), in: judge.restarts.removeValue(forKey: node.index) ?? 1_000_000_000)
             }
             return
         }
@@ -486,7 +488,10 @@ extension World {
         case .willNotDie: count("will not die")
         case .leaseLost:
             count("lease lost")
-            if !node.settings.killsWhenCutOff { fail("\(node.name) gives up tasks that, for all it knows, nobody else runs") }
+            if !node.settings.killsWhenCutOff {
+                fail("\(node.name) gives up tasks that, for all it knows, nobody else runs")
+            }
+        case .outside: count("outside")
         case .outOfTouch: count("out of touch")
         case .dropped: count("dropped")
         case .noLongerHeld(let number, let line):

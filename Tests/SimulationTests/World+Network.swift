@@ -206,7 +206,8 @@ extension RedisRequest {
         case .command(let command): command.name
         case .script(let call):
             call.script.name + " "
-                + call.arguments.dropFirst().map { String(decoding: $0.prefix(60), as: UTF8.self) }.joined(separator: "|")
+                + call.arguments.dropFirst().map { String(decoding: $0.prefix(60), as: UTF8.self) }.joined(
+                    separator: "|")
         }
     }
 }

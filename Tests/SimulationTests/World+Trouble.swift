@@ -24,7 +24,8 @@ extension World {
         case .submit(let count): if isReachable { submit(count) }
         case .addByHand(let count): if isReachable { addByHand(count) }
         case .cancel(let line): if isReachable { cancel(line) }
-        case .requeue(let line): if isReachable { ask(RequeueTasks([lines[line % lines.count]], keys: queue.keys).request) }
+        case .requeue(let line):
+            if isReachable { ask(RequeueTasks([lines[line % lines.count]], keys: queue.keys).request) }
         case .retryFailed:
             let failed = lines.filter { queue.failed[$0.text] != nil && !queue.retrying.contains($0.text) }
             if isReachable, !failed.isEmpty { ask(RetryTasks(failed[...], keys: queue.keys).request) }

@@ -94,7 +94,8 @@ final class World {
         for (index, happening) in scenario.happenings.enumerated() {
             agenda.add(.trouble(index), at: 1_000_000_000 + Int64(happening.at * 1e9))
         }
-        if scenario.happenings.contains(where: { if case .restart(_, .allBut, _) = $0.trouble { true } else { false } }) {
+        if scenario.happenings.contains(where: { if case .restart(_, .allBut, _) = $0.trouble { true } else { false } })
+        {
             schedule(.snapshot, in: 0)
         }
         let end = now + Int64(scenario.seconds * 1e9)
@@ -108,7 +109,9 @@ final class World {
     private func step(until end: Int64) -> Bool {
         guard let next = agenda.popFirst() else {
             for node in nodes {
-                trace("\(node.name): \(node.isUp) \(node.isRoundScheduled) timer \(node.timerAt ?? 0), now \(now) \(node.link)")
+                trace(
+                    "\(node.name): \(node.isUp) \(node.isRoundScheduled) timer \(node.timerAt ?? 0), now \(now) \(node.link)"
+                )
             }
             fail("nothing waits for anything: the world stands still")
             return false

@@ -126,7 +126,8 @@ private struct RandomRun {
         guard case .script(let call) = request, let parts = value.elements else { return text(value) }
         switch call.script.name {
         case "held":
-            return stride(from: 0, to: parts.count - 2, by: 3).map { text(.array(Array(parts[$0...($0 + 2)]))) }.sorted()
+            return stride(from: 0, to: parts.count - 2, by: 3).map { text(.array(Array(parts[$0...($0 + 2)]))) }
+                .sorted()
                 .joined()
         case "cancellations": return parts.map { text($0) }.sorted().joined()
         default: return text(value)

@@ -1,4 +1,9 @@
 #!lua flags=no-writes
+-- Of a life that the queue does not know nothing can be said: it may have been emptied.
+
+-- uses lease
+
+if not expiry_of(ARGV[2]) then return fenced() end
 -- Writes nothing. A node holds few more than it has slots, so all of it is told at once.
 local rows, cursor = {}, '0'
 repeat

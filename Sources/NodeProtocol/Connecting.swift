@@ -50,7 +50,6 @@ extension NodeProtocol {
         connection.earlierReportCount = 0
         outstanding.removeAll()
         restoration = nil
-        registering.registered = nil
         registering.isUnderWay = false
         registering.isWanted = false  // The supervisor asks again once there is a connection.
         reports.disconnected()

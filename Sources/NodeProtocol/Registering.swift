@@ -51,6 +51,9 @@ extension NodeProtocol {
         let hearsReportsFirst = registering.hasIncarnation && !reports.areAllSent && reports.retryAt == nil
         guard registering.isWanted, connection.phase == .open, !hearsReportsFirst else { return }
         registering.isWanted = false
+        // Done before the connection was lost, and not told. Another life would put back what this one has taken up again, and
+        // others might be given it before that life asks.
+        if registering.hasIncarnation, registering.registered != nil { return tellRegistered(into: &actions) }
         registering.isUnderWay = true
         let life = max(facts.wallNanoseconds, registering.lastLife &+ 1)
         registering.lastLife = life
@@ -79,6 +82,13 @@ extension NodeProtocol {
         restore(into: &actions)
     }
 
+    mutating func tellRegistered(into actions: inout [Action]) {
+        registering.isUnderWay = false
+        guard let sentAt = registering.registered else { return }
+        registering.registered = nil
+        actions.append(.tell(.registered(sentAt: sentAt)))
+    }
+
     /// The queue is told by name, and whoever reads the log is told when it is another.
     mutating func note(_ queue: QueueIdentity, into actions: inout [Action]) {
         if let known = connection.queue, known != queue {
@@ -105,6 +115,7 @@ extension NodeProtocol {
         guard registering.hasIncarnation else { return }  // Every request under way is refused when one is.
         let isOurQueue = queue != nil && queue == connection.queue
         registering.hasIncarnation = false
+        registering.registered = nil
         registering.mustRestore = true
         restoration = nil
         open(into: &actions)

@@ -78,15 +78,12 @@ extension NodeProtocol {
         guard let done = restoration else { return }
         restoration = nil
         registering.mustRestore = false
-        registering.isUnderWay = false
         if done.restoredCount > 0 {
             actions.append(.log(.restored(count: done.restoredCount, takenCount: done.takenTokens.count)))
         }
         if !done.takenTokens.isEmpty { actions.append(.tell(.takenAway(tokens: done.takenTokens))) }
-        if let sentAt = registering.registered {
-            registering.registered = nil
-            actions.append(.tell(.registered(sentAt: sentAt)))
-        }
+        // After a loss of the connection the supervisor asks first.
+        if registering.isUnderWay { tellRegistered(into: &actions) }
         open(into: &actions)
     }
 }

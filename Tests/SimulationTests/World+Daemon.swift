@@ -488,6 +488,7 @@ extension World {
             count("lease lost")
             if !node.settings.killsWhenCutOff { fail("\(node.name) gives up tasks that, for all it knows, nobody else runs") }
         case .outOfTouch: count("out of touch")
+        case .outside: count("outside")
         case .dropped: count("dropped")
         case .noLongerHeld(let number, let line):
             count("no longer held")

@@ -493,7 +493,6 @@ extension World {
             }
         case .outside: count("outside")
         case .outOfTouch: count("out of touch")
-        case .outside: count("outside")
         case .dropped: count("dropped")
         case .noLongerHeld(let number, let line):
             count("no longer held")

@@ -21,6 +21,9 @@ struct QueueModel {
     }
 
     var nodes: [String: Node] = [:]
+    /// Who has not been told of the last silence.
+    private var unheard: Set<String> = []
+    private var cancelledAndLost: Set<String> = []
     var isPaused = false
     /// What may be taken, by the order of arrival.
     private(set) var waiting: [String: Int] = [:]
@@ -145,9 +148,34 @@ struct QueueModel {
         return Set(cancelled).union(nodes[name]?.revoked ?? [])
     }
 
+    mutating func silence() { unheard = Set(nodes.keys) }
+
+    mutating func heard(_ name: String) { unheard.remove(name) }
+
+    /// The queue loses an attempt that runs.
+    mutating func lose(_ line: String) {
+        // Whether it was cancelled is noted elsewhere.
+        if running.removeValue(forKey: line)?.isCancelled == true { cancelledAndLost.insert(line) }
+    }
+
+    mutating func restore(_ task: ClaimTasks.Claimed, by name: String) -> RestoreTasks.Answer {
+        if let attempt = running[task.line] {
+            return attempt.node == name && attempt.token == task.token ? .held : .taken
+        }
+        guard finished[task.line] == nil, !failedForGood.contains(task.line),
+            nodes[name]?.revoked.contains(task.line) == false
+        else { return .taken }
+        let order = waiting.removeValue(forKey: task.line) ?? nextOrder()
+        delayed.remove(task.line)
+        running[task.line] = Running(
+            node: name, token: task.token, attempt: task.attempt, order: order,
+            isCancelled: cancelledAndLost.remove(task.line) != nil)
+        return .restored
+    }
+
     /// What a claim gives, in its order: line and attempt.
     func claim(_ name: String, count: Int, gigabytes: Int, cores: Int) -> [(line: String, attempt: Int)] {
-        guard !isPaused, nodes[name]?.revoked.isEmpty == true else { return [] }
+        guard !isPaused, !unheard.contains(name), nodes[name]?.revoked.isEmpty == true else { return [] }
         var (memory, millicores) = (UInt64(gigabytes) << 30, cores * 1000)
         var given: [(line: String, attempt: Int)] = []
         let tasks = waiting.compactMap { entry in (try? TaskLine(parsing: entry.key)).map { ($0, entry.value) } }
@@ -213,6 +241,7 @@ struct QueueModel {
     /// A node is gone. Unless it left in order, what it held has a mark more.
     mutating func remove(_ name: String, inOrder: Bool) {
         nodes[name] = nil
+        unheard.remove(name)
         for (line, task) in running where task.node == name {
             running[line] = nil
             if !inOrder { lost[line, default: 0] += 1 }

@@ -77,7 +77,7 @@ private struct RandomRun {
     }
 
     mutating func step() throws {
-        let operation = pick(24)
+        let operation = pick(28)
         switch operation {
         case 0...3:
             let lines = someLines()
@@ -98,7 +98,10 @@ private struct RandomRun {
         case 22:
             model.isPaused.toggle()
             try PauseQueue.parse(try bench.call(PauseQueue(model.isPaused, keys: bench.keys).request))
-        default: try nodes[pick(4)].beat()
+        case 23: try beat(pick(4))
+        case 24: try moveClock()
+        case 25, 26: try restoreLost()
+        default: try restorePast()
         }
         try checkState("seed \(seed), operation \(operation)")
     }
@@ -112,7 +115,37 @@ private struct RandomRun {
         #expect(reply.tasks.map(\.attempt) == expected.map(\.attempt))
         #expect(reply.isPaused == model.isPaused)
         #expect(reply.hasCancellations == !model.cancellations(of: node.name).isEmpty)
+        model.heard(node.name)
         for task in reply.tasks { model.taken(task, by: node.name) }
+    }
+
+    private mutating func beat(_ index: Int) throws {
+        try nodes[index].beat()
+        model.heard(nodes[index].name)
+    }
+
+    /// Redis's clock is moved, and the first to ask finds out.
+    private mutating func moveClock() throws {
+        try bench.stepClock(bySeconds: [-3600, 3600, -60, 61][pick(4)])
+        model.silence()
+        try beat(pick(4))
+    }
+
+    /// The queue has lost what somebody runs, and is told of it.
+    private mutating func restoreLost() throws {
+        guard let (node, task) = someAttempt() else { return }
+        try bench.command("HDEL", bench.keys.prefix + "distcomp:held:" + node.incarnation.text, task.line)
+        try bench.command("HDEL", bench.keys.inProgress, task.line)
+        model.lose(task.line)
+        #expect(try node.restore([task]) == [model.restore(task, by: node.name)])
+    }
+
+    /// A node tells of an attempt that is over, as one that was cut off for long would.
+    private mutating func restorePast() throws {
+        guard let (node, task) = past.randomElement(using: &random),
+            nodes.contains(where: { $0.incarnation == node.incarnation })
+        else { return }
+        #expect(try node.restore([task]) == [model.restore(task, by: node.name)])
     }
 
     private mutating func report(_ result: ReportTask.Result) throws {
@@ -122,7 +155,9 @@ private struct RandomRun {
     }
 
     private mutating func reportAgain() throws {
-        guard let (node, task) = past.randomElement(using: &random) else { return }
+        // One that was restored is no longer past.
+        guard let (node, task) = past.randomElement(using: &random), model.running[task.line]?.token != task.token
+        else { return }
         let result = ReportTask.Result.finished(value: [], record: "{}")
         let expected = model.report(task, by: node.name, result)
         #expect(expected != .accepted)
@@ -168,8 +203,10 @@ private struct RandomRun {
     private mutating func loseNode() throws {
         let index = pick(4)
         let dead = nodes[index]
+        try beat((index + 1) % 4)
         try dead.loseLease()
-        try nodes[(index + 1) % 4].beat()
+        try bench.setClock { $0.quiet = 0 }
+        try beat((index + 1) % 4)
         remember(dead)
         model.remove(dead.name, inOrder: false)
         #expect(throws: try bench.fenced) { try dead.claim() }

@@ -43,7 +43,8 @@ let package = Package(
             exclude: ["clock", "peers"]),
 
         .target(
-            name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture"),
+            name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture",
+            resources: [.embedInCode("stepped-clock.c")]),
         // `make chaos`: a test tool, never installed.
         .executableTarget(
             name: "distcomp-chaos",

@@ -12,6 +12,7 @@ final class Campaign {
     private var submitter: Submitter
     private let begunNanoseconds = SystemClock.bootNanoseconds()
     private var counts = QueueCounts()
+    private(set) var renewals = Renewals()
     /// When last a task was settled.
     private var settledNanoseconds = SystemClock.bootNanoseconds()
     private var shownNanoseconds = SystemClock.bootNanoseconds()
@@ -46,6 +47,7 @@ final class Campaign {
         while !trouble.isWhole { try step() }
         // Whoever has come back may still bring something to do: the tasks of its last life.
         while !(isSettled && fleet.isServing), !isStuck { try step() }
+        renewals.end(atSeconds: Journal.now)
         trouble.dismiss()
         while !trouble.isDeserted { try step() }
     }
@@ -64,12 +66,13 @@ final class Campaign {
             fleet.proxy.calm()
         }
         try trouble.act()
-        try submitter.act()
+        try submitter.act(mayFinish: trouble.hasMadeAll)
         lookAtQueue()
         pause(milliseconds: Self.stepMilliseconds)
     }
 
     private func lookAtQueue() {
+        if let leases = fleet.leases() { renewals.note(leases, atSeconds: Journal.now) }
         guard let now = fleet.counts() else { return }
         let time = SystemClock.bootNanoseconds()
         if now.finished + now.failed != counts.finished + counts.failed { settledNanoseconds = time }
@@ -78,7 +81,7 @@ final class Campaign {
         shownNanoseconds = time
         standardError.write(
             "\(Int(seconds)) s: \(counts.finished + counts.failed) of \(tasks.count) settled, \(journal.absences.count) "
-                + "blows to nodes, \(journal.redisKills) to Redis\n")
+                + "blows to nodes, \(journal.redisAbsences.count + journal.clockSteps.count) to Redis\n")
     }
 
     private func lookForSignals() throws {

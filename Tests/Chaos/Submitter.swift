@@ -18,7 +18,9 @@ struct Submitter {
     var isDone: Bool { files.isEmpty }
 
     /// Takes the next step, if there is one to be taken now.
-    mutating func act() throws {
+    ///
+    /// - Parameter mayFinish: whether the last file may be loaded. Until then there is work to come.
+    mutating func act(mayFinish: Bool) throws {
         if let process {
             guard let ending = try ChildProcesses.endingIfEnded(process) else { return }
             self.process = nil
@@ -29,7 +31,9 @@ struct Submitter {
                 throw ChaosError(description: "distcomp submit ended with \(ending), see \(fleet.place)/submit.log")
             }
         }
-        guard let file = files.first, SystemClock.bootNanoseconds() >= notBeforeNanoseconds else { return }
+        guard let file = files.first, files.count > 1 || mayFinish,
+            SystemClock.bootNanoseconds() >= notBeforeNanoseconds
+        else { return }
         process = try fleet.startSubmitting(file)
         callCount += 1
     }

@@ -66,7 +66,8 @@ struct TaskSet {
               long) ticks=0; while [ "$ticks" -lt "$3" ]; do sleep 0.2; say tick; ticks=$((ticks + 1)); done ;;
               failing) say end; exit 1 ;;
             esac
-            echo "$number $$"
+            # A full disk is a failure, and says so.
+            echo "$number $$" || exit 9
             say end
 
             """

@@ -12,11 +12,15 @@ struct Findings {
     var failedAsMeant = 0
     /// Given up after three nodes were lost with them.
     var failedForLostNodes = 0
+    /// Tries, not tasks: they met a full disk as they wrote.
+    var failedForFullDisk = 0
 
     // None of these may be.
     var lost = 0
     var finishedTwice = 0
     var failedUnmeant = 0
+    /// Tries that were held against a task for what its node could not do.
+    var chargedForNode = 0
     var wrongResults = 0
     var strangeTraces = 0
     var leftovers = 0
@@ -27,15 +31,19 @@ struct Findings {
     var repeated = Reasons()
     var overlapping = Reasons()
 
-    /// A few of the things that may not be, in words.
+    /// A few of each of the things that may not be, in words.
     private(set) var examples: [String] = []
 
-    mutating func example(_ text: String) { if examples.count < 20 { examples.append(text) } }
+    /// Counts one of the things that may not be.
+    mutating func note(_ kind: WritableKeyPath<Findings, Int>, _ text: String) {
+        self[keyPath: kind] += 1
+        if self[keyPath: kind] <= 5 { examples.append(text) }
+    }
 
     var isSound: Bool {
         [
-            lost, finishedTwice, failedUnmeant, wrongResults, strangeTraces, leftovers, crashes,
-            repeated.counts[.unknown] ?? 0, overlapping.counts[.unknown] ?? 0,
+            lost, finishedTwice, failedUnmeant, chargedForNode, wrongResults, strangeTraces, leftovers, crashes,
+            repeated.unfounded, overlapping.unfounded,
         ].allSatisfy { $0 == 0 }
     }
 }
@@ -59,17 +67,15 @@ struct Checker {
             let state = (finished[number], failed[number], waiting.contains(number))
             judge(number, state, outcome: outcomes[number], reason: reasons[number] ?? "", &findings)
             judgeHistory(number, &findings)
+            judgeTries(number, &findings)
             countExecutions(number, failures: workerCount(failed[number]), &findings)
         }
         for text in traces.strangeLines {
-            findings.strangeTraces += 1
-            findings.example("a trace that makes no sense: \(text)")
+            findings.note(\.strangeTraces, "a trace that makes no sense: \(text)")
         }
-        findings.crashes = explanation.journal.crashes.count
-        for text in explanation.journal.crashes { findings.example(text) }
+        for text in explanation.journal.crashes { findings.note(\.crashes, text) }
         for text in try leftovers() {
-            findings.leftovers += 1
-            findings.example("left behind: \(text)")
+            findings.note(\.leftovers, "left behind: \(text)")
         }
         return findings
     }
@@ -105,32 +111,22 @@ struct Checker {
         switch state {
         case (nil, nil, let isWaiting),
             (_, _, let isWaiting) where isWaiting:
-            findings.lost += 1
-            findings.example("task \(number) \(isWaiting ? "was never settled" : "has vanished")")
+            findings.note(\.lost, "task \(number) \(isWaiting ? "was never settled" : "has vanished")")
         case (.some, .some, _):
-            findings.finishedTwice += 1
-            findings.example("task \(number) has finished and failed")
+            findings.note(\.finishedTwice, "task \(number) has finished and failed")
         case (.some(let value), nil, _):
             findings.finished += 1
             guard isMeantToFail || !isResult(value, of: number) else { return }
-            findings.wrongResults += 1
-            findings.example("task \(number) has a result that no execution of it wrote: \(value)")
-        case (nil, .some, _) where cause(outcome) == .nodeLost:
+            findings.note(\.wrongResults, "task \(number) has a result that no execution of it wrote: \(value)")
+        case (nil, .some, _) where QueueHistory.cause(outcome) == .nodeLost:
             findings.failedForLostNodes += 1
         case (nil, .some(let workers), _):
             if isMeantToFail {
                 findings.failedAsMeant += 1
             } else {
-                findings.failedUnmeant += 1
-                findings.example("task \(number) failed on \(workers) though it fails nowhere: \(reason)")
+                findings.note(\.failedUnmeant, "task \(number) failed on \(workers) though it fails nowhere: \(reason)")
             }
         }
-    }
-
-    /// What an entry of the outcomes, `token {record}`, names as the cause.
-    private func cause(_ outcome: String?) -> Cause? {
-        guard let outcome, let space = outcome.firstIndex(of: " ") else { return nil }
-        return try? TaskOutcome(record: Array(outcome[space...].dropFirst().utf8)).cause
     }
 
     /// Whether an execution that came to its end on that node wrote this.
@@ -144,11 +140,25 @@ struct Checker {
 
     private func judgeHistory(_ number: Int, _ findings: inout Findings) {
         if history.finishCounts[number] > 1 {
-            findings.finishedTwice += 1
-            findings.example("task \(number) was written to finished_tasks \(history.finishCounts[number]) times")
+            findings.note(
+                \.finishedTwice, "task \(number) was written to finished_tasks \(history.finishCounts[number]) times")
         } else if history.revived.contains(number) {
-            findings.finishedTwice += 1
-            findings.example("task \(number) went back to todo after it had finished")
+            findings.note(\.finishedTwice, "task \(number) went back to todo after it had finished")
+        }
+    }
+
+    /// What each failure was held against: of a task that fails nowhere, only a lost node and a full disk can be blamed, and the disk
+    /// only by what ran as it filled: from then on the node is to know.
+    private func judgeTries(_ number: Int, _ findings: inout Findings) {
+        for cause in history.failedTries[number] ?? [] {
+            switch cause {
+            case .nodeLost: continue
+            case .exit where tasks.kind(number).fails: continue
+            case .exit where traces.runs[number].contains(where: explanation.metFillingDisk):
+                findings.failedForFullDisk += 1
+            default:
+                findings.note(\.chargedForNode, "task \(number) was charged with a try: \(cause)")
+            }
         }
     }
 
@@ -166,8 +176,8 @@ struct Checker {
             (earlier, later, reason: explanation.reason(number, earlier, before: later))
         }
         // Which of them were those retries cannot be told; first of all those with no other reason.
-        for (earlier, later, reason) in pairs.filter({ $0.reason == .unknown })
-            + pairs.filter({ $0.reason != .unknown })
+        for (earlier, later, reason) in pairs.filter({ $0.reason.isUnfounded })
+            + pairs.filter({ !$0.reason.isUnfounded })
         {
             if retries > 0, earlier.hasEnded {
                 retries -= 1

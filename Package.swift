@@ -11,34 +11,50 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
     targets: [
+        .target(name: "Notation"),
         .target(name: "CLinux"),
         .target(name: "LinuxSystem", dependencies: ["CLinux"]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"]),
-        .target(name: "RedisClient", dependencies: ["LinuxSystem", "Cryptography"]),
-        .target(name: "TaskModel"),
-        .target(name: "TaskQueue", dependencies: ["Cryptography", "RedisClient", "TaskModel"]),
+        .target(
+            name: "RedisClient",
+            dependencies: [
+                "Notation", "LinuxSystem", "Cryptography", .product(name: "DequeModule", package: "swift-collections"),
+            ]),
+        .target(name: "TaskModel", dependencies: ["Notation"]),
+        .target(
+            name: "TaskQueue", dependencies: ["Notation", "Cryptography", "RedisClient", "TaskModel"],
+            resources: [.embedInCode("Scripts")]),
         .target(
             name: "NodeSupervisor",
             dependencies: [
                 "TaskModel", .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
+        .target(
+            name: "NodeProtocol",
+            dependencies: [
+                "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ]),
         .executableTarget(
             name: "distcompd",
             dependencies: [
-                "NodeSupervisor", "TaskQueue", .product(name: "DequeModule", package: "swift-collections"),
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "NodeProtocol",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
         .executableTarget(
             name: "distcomp",
             dependencies: [
-                "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
             name: "distcomp-bench",
             dependencies: [
-                "TaskQueue", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["clock", "peers"]),
 
@@ -53,11 +69,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tests/Chaos"),
         .testTarget(name: "LayeringTests", dependencies: ["LinuxSystem"]),
-        .testTarget(name: "LinuxSystemTests", dependencies: ["LinuxSystem"]),
+        .testTarget(name: "NotationTests", dependencies: ["Notation"]),
+        .testTarget(name: "LinuxSystemTests", dependencies: ["CLinux", "LinuxSystem"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),
-        .testTarget(name: "TaskModelTests", dependencies: ["TaskModel"]),
-        .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel"]),
+        .testTarget(name: "TaskModelTests", dependencies: ["Notation", "TaskModel"]),
+        .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel", "TaskQueue"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"],
@@ -67,7 +84,10 @@ let package = Package(
             dependencies: ["distcompd", "LinuxSystem", "TaskQueue", .product(name: "Logging", package: "swift-log")]),
         .testTarget(
             name: "TaskQueueTests",
-            dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
+            dependencies: ["Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
+        .testTarget(
+            name: "NodeProtocolTests",
+            dependencies: ["NodeProtocol", "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue"]),
         .testTarget(
             name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"],
             // Ten million simulated events: optimised even in a debug build, they take half a minute.

@@ -30,13 +30,13 @@ extension NodeSupervisor {
         /// Ask for tasks. Answered by `claimed` or `fenced`. It is the last action of its batch, so that it can share a
         /// round trip with the reports before it.
         case claim(Claim)
-        /// Say how a task ended. Answered by `reportAccepted` or `reportRefused`; sent again after a reconnect until it
-        /// is.
+        /// Say how a task ended, once; that it is heard is NodeProtocol's business.
         case report(Report)
-        /// This report may not be delivered soon: there is no connection, or the node leaves before it was answered. Write
-        /// it to disk, for a later life to deliver. In this life it is sent, as `report`, once there is a connection.
-        case keep(Report)
-        /// All is done: take the node's name from the queue and exit. Nothing follows.
+        /// This task ended, and nothing is reported of it: let go of its output and of the attempt.
+        case forget(TaskNumber, token: String)
+        /// The lease is lost, and what was held under it is killed: none of it is to be taken up again.
+        case leaseLost
+        /// All is done: have the last reports answered, take the node's name from the queue, and exit. Nothing follows.
         case leave
 
         // MARK: The machine

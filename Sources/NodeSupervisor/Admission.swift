@@ -40,6 +40,8 @@ extension NodeSupervisor {
         var pollAt: Instant?
         /// No claim before: the node could not launch, or the queue could not answer.
         var pausedUntil: Instant?
+        /// Too many reports wait for their answer.
+        var reportsPileUp = false
         private(set) var launchPauseSeconds = launchPauseSecondsMin
 
         static let launchPauseSecondsMin = 1.0
@@ -94,7 +96,7 @@ extension NodeSupervisor {
     /// Asks for tasks when there is room for one, reason to ask, and nothing that forbids it.
     mutating func claimIfRoom(at now: Instant, into actions: inout [Action]) {
         guard membership.isMember(at: now), !membership.isReconciling, departure == .none, admission.isWanted,
-            admission.outstanding == nil, admission.pausedUntil == nil, outbox.hasRoom
+            admission.outstanding == nil, admission.pausedUntil == nil, !admission.reportsPileUp
         else { return }
         let prefetchCountMax = prefetch.expectedCount(at: now)
         // What waits may be used up to the half before more is asked for, in one request.
@@ -118,7 +120,7 @@ extension NodeSupervisor {
 
     /// The queue answered the claim. It knew what was free when we asked; what is free now decides.
     mutating func claimed(
-        _ number: RequestNumber, _ given: [ClaimedTask], dueSeconds: Double?, at now: Instant,
+        _ number: RequestNumber, _ given: [ClaimedTask], refusedCount: Int, dueSeconds: Double?, at now: Instant,
         into actions: inout [Action]
     ) {
         // An answer to an older claim: the connection was lost since, and reconciling tells what came of it.
@@ -130,7 +132,7 @@ extension NodeSupervisor {
         for task in given where !admit(task, prefetchCountMax: outstanding.prefetchCountMax, at: now, into: &actions) {
             areAllTaken = false
         }
-        if given.count >= outstanding.claim.count && areAllTaken {
+        if given.count + refusedCount >= outstanding.claim.count && areAllTaken {
             admission.isWanted = true  // There may be more.
         } else {
             let due = max(dueSeconds ?? settings.idlePollSeconds, Admission.dueSecondsMin)
@@ -155,7 +157,7 @@ extension NodeSupervisor {
                 actions.append(.log(.givenBack(number, line: task.line.text, reason)))
                 admission.pauseAfterGivingBack(at: now)
             }
-            send(Report(number: number, task: task, result: .returned(reason)), into: &actions)
+            actions.append(.report(Report(number: number, task: task, result: .returned(reason))))
             return false
         }
         begin(task, at: now, into: &actions)

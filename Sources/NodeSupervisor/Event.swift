@@ -21,6 +21,11 @@ extension NodeSupervisor {
         case leaseRenewed(sentAt: Instant)
         /// The queue refused a request because it holds this incarnation for dead: its tasks belong to others now.
         case fenced
+        /// The queue does not know this incarnation, and perhaps nobody has begun what it holds: a new one takes it up again. Tasks
+        /// go on; ``takenAway(tokens:)`` names those that others have.
+        case outside
+        /// Others have the tasks of these attempts, or nobody wants them any more.
+        case takenAway(tokens: Set<String>)
         /// The queue answered a request with an error other than those named here. It is sent again after a pause.
         case requestFailed(Request)
 
@@ -28,14 +33,13 @@ extension NodeSupervisor {
 
         /// Something was submitted, or another reason to look at the queue came by.
         case wake
-        /// The answer to ``Action/claim(_:)``. `dueSeconds`: when a delayed task falls due, if the queue knows of one.
-        case claimed(RequestNumber, [ClaimedTask], dueSeconds: Double?)
+        /// The answer to ``Action/claim(_:)``. `refusedCount`: how many more it brought that may not be run here, and were dealt
+        /// with. `dueSeconds`: when a delayed task falls due, if the queue knows of one.
+        case claimed(RequestNumber, [ClaimedTask], refusedCount: Int, dueSeconds: Double?)
         /// The answer to ``Action/reconcile(_:)``: all the queue thinks this incarnation holds.
         case held(RequestNumber, [ClaimedTask])
-        /// The queue has taken this report: the task is off our hands.
-        case reportAccepted(TaskNumber)
-        /// The queue has answered this report, and does not want it: it is done with all the same.
-        case reportRefused(TaskNumber, ReportRefusal)
+        /// So many reports wait for their answer that no more tasks are to be taken; or no longer.
+        case reportsPileUp(Bool)
         /// Somebody no longer wants the task with this line.
         case cancelRequested(line: String)
 
@@ -156,20 +160,11 @@ extension NodeSupervisor {
         }
     }
 
-    /// Why the queue did not want a report.
-    public enum ReportRefusal: Hashable, Sendable {
-        /// It had accepted the same report before.
-        case duplicate
-        /// The task is no longer ours: it was given to another.
-        case stale
-    }
-
     /// What of ours the queue could not answer.
     public enum Request: Hashable, Sendable {
         case register
         case heartbeat
         case reconcile(RequestNumber)
         case claim(RequestNumber)
-        case report(TaskNumber)
     }
 }

@@ -8,8 +8,7 @@ extension NodeSupervisor {
     enum Departure: Equatable {
         case none
         case drained
-        /// Leaves when nothing runs and all is reported; `leaveAt` once only the reports, or groups that will not
-        /// empty, are missing.
+        /// Leaves when nothing runs; `leaveAt` once only groups that will not empty, or answers, are missing.
         case closing(leaveAt: Instant?)
         /// Tasks may go on until then.
         case stopping(terminateAt: Instant)
@@ -72,7 +71,7 @@ extension NodeSupervisor {
     /// Leaves when nothing is left to do, and sets the bound once all that is missing is others' answers.
     mutating func leaveIfDone(at now: Instant, into actions: inout [Action]) {
         let isAsking = admission.outstanding != nil || membership.reconciliation != nil
-        if tasks.isEmpty && outbox.count == 0 && !isAsking { return leave(into: &actions) }
+        if tasks.isEmpty && !isAsking { return leave(into: &actions) }
         if tasks.values.contains(where: \.isUnreported) { return }
         let leaveAt = now.advanced(bySeconds: settings.leaveWithinSeconds)
         switch departure {
@@ -83,10 +82,7 @@ extension NodeSupervisor {
     }
 
     private mutating func leave(into actions: inout [Action]) {
-        if !tasks.isEmpty || outbox.count > 0 {
-            for report in outbox.all { actions.append(.keep(report)) }
-            actions.append(.log(.leftWithout(reportCount: outbox.count, taskCount: tasks.count)))
-        }
+        if !tasks.isEmpty { actions.append(.log(.leftWithout(taskCount: tasks.count))) }
         departure = .left
         actions.append(.leave)
     }

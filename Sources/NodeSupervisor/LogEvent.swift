@@ -16,20 +16,18 @@ extension NodeSupervisor {
         case outOfTouch(taskCount: Int, seconds: Double)
         case dropped(TaskNumber, line: String)
         case noLongerHeld(TaskNumber, line: String)
-        case reportRefused(TaskNumber, ReportRefusal)
         case memoryShort(TaskNumber, availableBytes: UInt64, isAlone: Bool)
         case givenBack(TaskNumber, line: String, ReturnReason)
         case nodeCannotLaunch(LaunchFailure, retrySeconds: Double)
-        case leftWithout(reportCount: Int, taskCount: Int)
+        case leftWithout(taskCount: Int)
 
         /// Whether it tells of trouble, rather than of the ordinary course of things.
         public var isWarning: Bool {
             switch self {
             case .groupNotEmpty, .willNotDie, .leaseLost, .outOfTouch, .dropped, .noLongerHeld, .memoryShort,
-                .nodeCannotLaunch,
-                .leftWithout, .reportRefused(_, .stale):
+                .nodeCannotLaunch, .leftWithout:
                 true
-            case .groupEmptiedLate, .givenBack, .reportRefused(_, .duplicate): false
+            case .groupEmptiedLate, .givenBack: false
             }
         }
 
@@ -39,8 +37,8 @@ extension NodeSupervisor {
             case .willNotDie(_, let line), .dropped(_, let line), .noLongerHeld(_, let line),
                 .givenBack(_, let line, _):
                 line
-            case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outOfTouch, .reportRefused, .memoryShort,
-                .nodeCannotLaunch, .leftWithout:
+            case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outOfTouch, .memoryShort, .nodeCannotLaunch,
+                .leftWithout:
                 nil
             }
         }
@@ -64,10 +62,6 @@ extension NodeSupervisor {
                 "\(number) ended unreported, another node runs it"
             case .noLongerHeld(let number, _):
                 "\(number) is no longer held by this node, killing it"
-            case .reportRefused(let number, .duplicate):
-                "\(number): its report had been accepted before"
-            case .reportRefused(let number, .stale):
-                "\(number): its report came too late, another node runs it"
             case .memoryShort(let number, let availableBytes, let isAlone):
                 "memory is short (\(availableBytes / 1_000_000) MB available): killing \(number), the newest, "
                     + (isAlone ? "which fails, for nothing else runs here" : "which goes back to the queue")
@@ -76,8 +70,7 @@ extension NodeSupervisor {
             case .nodeCannotLaunch(let failure, let retrySeconds):
                 "no task can be started here (\(failure.step): \(failure.message)): "
                     + "taking none for \(Int(retrySeconds)) s"
-            case .leftWithout(let reportCount, let taskCount):
-                "leaving with \(reportCount) reports not accepted and \(taskCount) tasks not gone; their lease will end"
+            case .leftWithout(let taskCount): "leaving with \(taskCount) tasks not gone; their lease will end"
             }
         }
     }

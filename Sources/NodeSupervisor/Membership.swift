@@ -38,7 +38,7 @@ extension NodeSupervisor {
 
         struct Reconciliation {
             let number: RequestNumber
-            /// What we held when asking, and what we had not had acknowledged.
+            /// What we held when asking.
             let knownTokens: Set<String>
         }
 
@@ -97,7 +97,7 @@ extension NodeSupervisor {
     }
 
     /// Requests under way have no answer any more. Tasks go on.
-    mutating func disconnected(into actions: inout [Action]) {
+    mutating func disconnected() {
         guard membership.isConnected else { return }  // Told twice.
         membership.isConnected = false
         if !membership.hasIncarnation { membership.standing = .outside }
@@ -107,16 +107,15 @@ extension NodeSupervisor {
         membership.reconciliation = nil
         admission.outstanding = nil
         admission.pollAt = nil
-        for report in outbox.unsend() { actions.append(.keep(report)) }
     }
 
-    /// Sends all that is to be sent and is not under way: reports first, for a new incarnation may undo their tokens.
+    /// Asks all that is to be asked and is not under way.
     private mutating func askWhatIsOpen(at now: Instant, into actions: inout [Action]) {
         guard membership.isConnected else { return }
-        for report in outbox.sendAll() { actions.append(.report(report)) }
         switch membership.standing {
         case .outside:
-            guard !departure.isLeaving else { break }  // Nothing will be taken, so no lease is needed.
+            // Nothing will be taken; only what runs needs a lease.
+            guard !departure.isLeaving || !tasks.isEmpty else { break }
             membership.standing = .registering(sentAt: now)
             actions.append(.register)
         case .registering, .member, .outOfTouch:
@@ -131,7 +130,7 @@ extension NodeSupervisor {
             membership.retryAt == nil, admission.outstanding == nil
         else { return }
         let number = newRequestNumber()
-        let tokens = Set(tasks.values.map(\.task.token)).union(outbox.tokens).union(prefetch.waiting.map(\.task.token))
+        let tokens = Set(tasks.values.map(\.task.token)).union(prefetch.waiting.map(\.task.token))
         membership.mustReconcile = false
         membership.reconciliation = .init(number: number, knownTokens: tokens)
         membership.reconcileAt = now.advanced(bySeconds: settings.leaseSeconds)
@@ -155,8 +154,6 @@ extension NodeSupervisor {
             admission.outstanding = nil
             admission.isWanted = true
             membership.mustReconcile = true  // A script that failed half-way has not been undone.
-        case .report(let number):
-            guard outbox.unsend(number) else { return }
         }
         guard membership.isConnected, membership.retryAt == nil else { return }
         membership.retryAt = now.advanced(bySeconds: Membership.retrySeconds)
@@ -180,6 +177,35 @@ extension NodeSupervisor {
         guard membership.hasIncarnation else { return }
         loseLease(at: now, into: &actions)
         askWhatIsOpen(at: now, into: &actions)
+    }
+
+    /// The queue does not know us. What runs goes on until a new incarnation has asked whose it is.
+    mutating func outside(at now: Instant, into actions: inout [Action]) {
+        guard membership.hasIncarnation else { return }
+        beOutside()
+        askWhatIsOpen(at: now, into: &actions)
+    }
+
+    private mutating func beOutside() {
+        membership.standing = .outside
+        membership.heartbeatAt = nil
+        membership.reconcileAt = nil
+        membership.mustReconcile = false
+        membership.reconciliation = nil
+        admission.outstanding = nil
+        admission.pollAt = nil
+    }
+
+    /// Others have these tasks: ours are killed, and nothing is reported of them.
+    mutating func takenAway(_ tokens: Set<String>, at now: Instant, into actions: inout [Action]) {
+        for number in tasks.keys.sorted() {
+            guard let task = tasks[number], task.isRunningOrStopped, tokens.contains(task.task.token) else { continue }
+            actions.append(.log(.noLongerHeld(number, line: task.task.line.text)))
+            advance(number, .stop(.notOurs), at: now, into: &actions)
+        }
+        for waiting in prefetch.waiting where tokens.contains(waiting.task.token) {
+            prefetch.remove(token: waiting.task.token)
+        }
     }
 
     /// What time brings: the end of the lease, the next heartbeat, another try.
@@ -214,13 +240,8 @@ extension NodeSupervisor {
     /// that ended before are still sent, for the queue to judge.
     private mutating func loseLease(at now: Instant, into actions: inout [Action]) {
         actions.append(.log(.leaseLost(taskCount: tasks.count)))
-        membership.standing = .outside
-        membership.heartbeatAt = nil
-        membership.reconcileAt = nil
-        membership.mustReconcile = false
-        membership.reconciliation = nil
-        admission.outstanding = nil
-        admission.pollAt = nil
+        beOutside()
+        actions.append(.leaseLost)
         keepPrefetched(heldBy: [])
         stopAll(because: .leaseLost, at: now, into: &actions)
     }

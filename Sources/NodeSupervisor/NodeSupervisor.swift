@@ -3,8 +3,8 @@
 // trouble in seconds, and every run can be repeated.
 //
 // This file holds what the node knows and the way of an event through it. Each subject has its own file: one task
-// (TaskLifecycle, Verdict), taking tasks (Admission, Prefetch), the queue's trust in us (Membership), reports (Outbox), short
-// memory (MemoryPressure), going away (Leaving).
+// (TaskLifecycle, Verdict), taking tasks (Admission, Prefetch), the queue's trust in us (Membership), short memory
+// (MemoryPressure), going away (Leaving). How the queue is told all that is NodeProtocol's subject.
 
 import TaskModel
 
@@ -23,7 +23,6 @@ public struct NodeSupervisor: Sendable {
     var membership = Membership()
     var admission = Admission()
     var prefetch = Prefetch()
-    var outbox = Outbox()
     var memory = MemoryWatch()
     var departure = Departure.none
 
@@ -85,8 +84,7 @@ public struct NodeSupervisor: Sendable {
     /// What the node holds, for `worker_status` and for whoever looks.
     public var load: Load {
         Load(
-            taskCount: tasks.count, memoryBytes: taken.memoryBytes, millicores: taken.millicores,
-            unacknowledgedReportCount: outbox.count)
+            taskCount: tasks.count, memoryBytes: taken.memoryBytes, millicores: taken.millicores)
     }
 
     /// The node's tasks and what they requested, until the group of each is gone.
@@ -94,7 +92,6 @@ public struct NodeSupervisor: Sendable {
         public let taskCount: Int
         public let memoryBytes: UInt64
         public let millicores: Int
-        public let unacknowledgedReportCount: Int
     }
 
     // MARK: - The way of an event
@@ -103,19 +100,21 @@ public struct NodeSupervisor: Sendable {
         if departure == .left { return }  // The daemon is on its way out; the lease ends what is left.
         switch event {
         case .connected: connected(at: now, into: &actions)
-        case .disconnected: disconnected(into: &actions)
+        case .disconnected: disconnected()
         case .registered(let sentAt): registered(sentAt: sentAt, at: now)
         case .leaseRenewed(let sentAt): membership.renew(sentAt: sentAt, at: now, settings: settings)
         case .fenced: fenced(at: now, into: &actions)
+        case .outside: outside(at: now, into: &actions)
+        case .takenAway(let tokens): takenAway(tokens, at: now, into: &actions)
         case .requestFailed(let request): requestFailed(request, at: now)
 
         case .wake: admission.isWanted = true
-        case .claimed(let number, let given, let dueSeconds):
-            claimed(number, given, dueSeconds: dueSeconds, at: now, into: &actions)
+        case .claimed(let number, let given, let refusedCount, let dueSeconds):
+            claimed(number, given, refusedCount: refusedCount, dueSeconds: dueSeconds, at: now, into: &actions)
         case .held(let number, let held): reconcile(number, with: held, at: now, into: &actions)
-        case .reportAccepted(let number): outbox.forget(number)
-        case .reportRefused(let number, let refusal):
-            if outbox.forget(number) { actions.append(.log(.reportRefused(number, refusal))) }
+        case .reportsPileUp(let doPileUp):
+            admission.reportsPileUp = doPileUp
+            if !doPileUp { admission.isWanted = true }
         case .cancelRequested(let line): cancel(line: line, at: now, into: &actions)
 
         case .launched(let number): advance(number, .launched, at: now, into: &actions)
@@ -198,7 +197,7 @@ public struct NodeSupervisor: Sendable {
             prefetch.taskEnded(after: now.seconds(since: task.begunAt), at: now)
             admission.isWanted = true
         }
-        if let report { send(report, into: &actions) }
+        if let report { actions.append(.report(report)) }
     }
 
     /// Stops all tasks for one reason, in the order in which they came.

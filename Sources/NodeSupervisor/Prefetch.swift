@@ -82,6 +82,10 @@ extension NodeSupervisor {
             requested.add(task.line)
         }
 
+        mutating func remove(token: String) {
+            if let index = waiting.firstIndex(where: { $0.task.token == token }) { _ = remove(at: index) }
+        }
+
         mutating func remove(at index: Int) -> ClaimedTask {
             let task = waiting.remove(at: index).task
             requested.subtract(task.line)
@@ -150,6 +154,6 @@ extension NodeSupervisor {
     }
 
     private mutating func giveBack(_ task: ClaimedTask, into actions: inout [Action]) {
-        send(Report(number: newTaskNumber(), task: task, result: .returned(.noRoom)), into: &actions)
+        actions.append(.report(Report(number: newTaskNumber(), task: task, result: .returned(.noRoom))))
     }
 }

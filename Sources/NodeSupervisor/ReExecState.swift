@@ -40,7 +40,7 @@ extension NodeSupervisor {
     /// What could be left to the re-executed daemon now; nil while a launch, an ending, a claim or a report is under way, or tasks wait.
     /// ``Event/drain`` brings that about, unless tasks are being stopped, or the queue cannot be reached.
     public var reExecState: ReExecState? {
-        guard outbox.count == 0, !hasPrefetched, admission.outstanding == nil, membership.reconciliation == nil
+        guard !hasPrefetched, admission.outstanding == nil, membership.reconciliation == nil
         else { return nil }
         var running: [ReExecState.RunningTask] = []
         for number in tasks.keys.sorted() {

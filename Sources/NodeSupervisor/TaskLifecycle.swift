@@ -341,6 +341,7 @@ extension NodeSupervisor.TaskLifecycle {
         switch ending.verdict(for: task.line, usage: collected.usage) {
         case .dropped:
             actions.append(.log(.dropped(number, line: task.line.text)))
+            actions.append(.forget(number, token: task.token))
             return nil
         case .returned(let reason):
             return Report(number: number, task: task, result: .returned(reason))

@@ -25,6 +25,12 @@ final class QueueClient {
         }
     }
 
+    /// Asks for one thing and waits for its answer.
+    func perform<Operation: QueueOperation>(_ operation: Operation) throws(CommandError) -> Operation.Reply {
+        let value = try call(operation.request)
+        return try parsed { () throws(QueueError) in try Operation.parse(value) }
+    }
+
     /// Adds tasks, a thousand to a call and many calls to a round trip.
     func submit(_ lines: [TaskLine]) throws(CommandError) -> SubmitReply {
         let taskKey = try loadTaskKey(keyFile ?? settings.taskKeyFile, prefix: keys.prefix)
@@ -41,18 +47,8 @@ final class QueueClient {
         return total
     }
 
-    func counts() throws(CommandError) -> QueueCounts {
-        let value = try call(ReadCounts(keys: keys).request)
-        return try parsed { () throws(QueueError) in try ReadCounts.parse(value) }
-    }
-
-    func cancel(_ line: String) throws(CommandError) -> CancelTask.Reply {
-        let value = try call(CancelTask(line, keys: keys).request)
-        return try parsed { () throws(QueueError) in try CancelTask.parse(value) }
-    }
-
     func progress() throws(CommandError) -> Progress {
-        let counts = try counts()
+        let counts = try perform(ReadCounts(keys: keys))
         return Progress(
             waiting: counts.todo, running: counts.inProgress, finished: counts.finished, failed: counts.failed)
     }
@@ -75,8 +71,7 @@ final class QueueClient {
         var cursor = "0"
         var countHint = 16  // A value may be a megabyte.
         repeat {
-            let value = try call(ScanHash(key, cursor: cursor, countHint: countHint, pattern: pattern).request)
-            let page = try parsed { () throws(QueueError) in try ScanHash.parse(value) }
+            let page = try perform(ScanHash(key, cursor: cursor, countHint: countHint, pattern: pattern))
             cursor = page.cursor
             let bytes = page.entries.reduce(0) { $0 + $1.field.count + $1.value.count }
             if bytes > 4 << 20 { countHint = max(4, countHint / 4) }
@@ -88,9 +83,7 @@ final class QueueClient {
 
     /// The values of `fields` in a hash, nil where there is none.
     func values(_ key: String, of fields: [[UInt8]]) throws(CommandError) -> [[UInt8]?] {
-        if fields.isEmpty { return [] }
-        let value = try call(ReadFields(key, fields: fields).request)
-        return try parsed { () throws(QueueError) in try ReadFields.parse(value) }
+        fields.isEmpty ? [] : try perform(ReadFields(key, fields: fields))
     }
 
     /// Whether each of `fields` is a member of a set.

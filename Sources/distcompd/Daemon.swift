@@ -1,5 +1,5 @@
-// The loop. Whatever is ready becomes an event, NodeSupervisor turns events into actions, and the runner and the queue link
-// perform them. Nothing is decided here and nothing waits but `EventLoop.wait`.
+// The loop. Whatever is ready becomes an event, NodeSupervisor and NodeProtocol turn events into actions, and the runner and the
+// queue link perform them. Nothing is decided here and nothing waits but `EventLoop.wait`.
 
 import DequeModule
 import LinuxSystem
@@ -44,7 +44,6 @@ final class Daemon {
     /// Whether the settings in their file would do for a start.
     var settingsAreGood = true
     var reExec = ReExecStanding.none
-    private var hasLeft = false
     /// Launches that were decided and not yet made, see `launchSome`.
     private(set) var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
 
@@ -56,7 +55,9 @@ final class Daemon {
         self.runner = runner
         self.signals = signals
         self.services = services
-        queue = QueueLink(node, runner, incarnation: reExecRecord?.incarnation)
+        queue = QueueLink(
+            node, runner, incarnation: reExecRecord?.incarnation,
+            running: reExecRecord?.reExecState.tasks.map(\.task) ?? [])
         let settings = NodeSupervisor.Settings(node)
         supervisor =
             reExecRecord.map { NodeSupervisor(settings: settings, resuming: $0.reExecState) }
@@ -88,18 +89,21 @@ final class Daemon {
     /// Runs until a stop was asked for and everything is reported.
     func runUntilStopped() throws(StartFailure) {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
-        defer { runner.clearPreparations() }
+        defer {
+            queue.finish()
+            runner.clearPreparations()
+        }
         do throws(SystemError) {
             // The signals of tasks that ended may have gone to the program before this one.
             if isReExecuted { decide(runner.reapEnded()) }
-            while !hasLeft {
+            while !queue.hasLeft {
                 try arm()
                 try watchQueue()
                 let ready = try loop.wait(atMostMilliseconds: hasWorkLeft ? 0 : nil)
                 for descriptor in ready { decide(events(from: descriptor)) }
                 launchSome()
                 standBy()
-                queue.storeSome()
+                decide(queue.work())
                 decide(queue.flush(mayWait: supervisor.hasPrefetched))
                 decide(reExecIfSettled())
                 keepAlive()
@@ -112,7 +116,7 @@ final class Daemon {
 
     /// What is done a little of in every round.
     private var hasWorkLeft: Bool {
-        queue.hasReportsToStore || launches.first.map { launchTurn(of: $0.number) != .later } ?? false
+        queue.hasWork || launches.first.map { launchTurn(of: $0.number) != .later } ?? false
     }
 
     // MARK: From descriptors to events
@@ -178,20 +182,18 @@ final class Daemon {
             runner.tidy()
             let drained = queue.isDrained ? ", drained" : ""
             services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)")
-            return queue.send(action, at: now) + measuredMemory()
-        case .register, .reconcile, .claim: return queue.send(action, at: now)
-        case .report(let report), .keep(let report):
-            if !queue.hasReported(report.number) { note(report) }
-            return queue.send(action, at: now)
-        case .leave:
-            queue.leave()
-            hasLeft = true
-            return []
+            return queue.ask(action, at: now, trouble: nil) + measuredMemory()
+        case .register, .reconcile, .claim, .leaseLost, .leave: return queue.ask(action, at: now, trouble: nil)
+        case .report(let report):
+            note(report)
+            return queue.ask(action, at: now, trouble: nil)
+        case .forget(let number, _):
+            runner.forget(number)
+            return queue.ask(action, at: now, trouble: nil)
         case .measureMemory: return measuredMemory()
         case .log(let notice):
             let fields: Logger.Metadata = notice.line.map { ["task": "\($0)"] } ?? [:]
             log.log(level: notice.isWarning ? .warning : .info, "\(notice)", metadata: fields)
-            if case .dropped(let number, _) = notice { runner.forget(number) }  // No report will ever be answered.
             return []
         }
     }
@@ -281,8 +283,8 @@ final class Daemon {
 
     private func arm() throws(SystemError) {
         var deadlines = [
-            supervisor.nextDeadline?.nanoseconds, queue.redis.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
-            queue.flushDueNanoseconds, standbyDueNanoseconds,
+            supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
+            standbyDueNanoseconds,
         ]
         if case .settling(let until) = reExec { deadlines.append(until) }
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())

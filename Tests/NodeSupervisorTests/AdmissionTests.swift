@@ -23,7 +23,7 @@ struct AdmissionTests {
     func oneClaim() {
         var node = Node.waitingForTasks()
         #expect(node.hear(.wake, .wake) == [])
-        #expect(node.hear(.claimed(request(1), [], dueSeconds: nil)).claim != nil)  // The wake came after we asked.
+        #expect(node.hear(.claimed(request(1), [], refusedCount: 0, dueSeconds: nil)).claim != nil)  // The wake came after we asked.
     }
 
     @Test("asking for what is left beside what it holds")
@@ -38,7 +38,7 @@ struct AdmissionTests {
     @Test("again at once when the queue gave all it was asked for, and there is room")
     func filled() {
         var node = Node.waitingForTasks { $0.claimCountMax = 1 }
-        let actions = node.hear(.claimed(request(1), [claimed("1:0:0:true")], dueSeconds: nil))
+        let actions = node.hear(.claimed(request(1), [claimed("1:0:0:true")], refusedCount: 0, dueSeconds: nil))
         #expect(actions.launched.count == 1)
         #expect(actions.claim?.count == 1)
     }
@@ -46,10 +46,10 @@ struct AdmissionTests {
     @Test("after the idle poll when the queue had fewer, or when a delayed task falls due")
     func poll() {
         var node = Node.waitingForTasks()
-        #expect(node.hear(.claimed(request(1), [], dueSeconds: nil)) == [])
+        #expect(node.hear(.claimed(request(1), [], refusedCount: 0, dueSeconds: nil)) == [])
         #expect(node.passAnswered(seconds: 4.999).claim == nil)
         #expect(node.passAnswered(seconds: 0.001).claim?.number == request(2))
-        node.hear(.claimed(request(2), [], dueSeconds: 0.5))
+        node.hear(.claimed(request(2), [], refusedCount: 0, dueSeconds: 0.5))
         #expect(node.passAnswered(seconds: 0.499).claim == nil)
         #expect(node.passAnswered(seconds: 0.001).claim != nil)
     }
@@ -57,7 +57,7 @@ struct AdmissionTests {
     @Test("without spinning on a task that is always due now")
     func dueNow() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [], dueSeconds: 0))
+        node.hear(.claimed(request(1), [], refusedCount: 0, dueSeconds: 0))
         #expect(node.passAnswered(seconds: 0.049).claim == nil)
     }
 
@@ -85,7 +85,7 @@ struct AdmissionTests {
         let given = [
             claimed("1:3G:0:b"), claimed("1:0:2:c"), claimed("1:2G:1:d"), claimed("1:0:0:e"), claimed("1:0:0:f"),
         ]
-        let actions = node.hear(.claimed(request(2), given + [claimed("1:0:0:g")], dueSeconds: nil))
+        let actions = node.hear(.claimed(request(2), given + [claimed("1:0:0:g")], refusedCount: 0, dueSeconds: nil))
         #expect(actions.launched.count == 3)
         #expect(actions.returns == [.noRoom, .noRoom, .noRoom])
         #expect(node.supervisor.load.memoryBytes == 8 << 30)
@@ -95,7 +95,7 @@ struct AdmissionTests {
     @Test("and pauses after giving one back, for it would only be given the same again")
     func pausesAfterGivingBack() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [claimed("1:9G:0:b")], dueSeconds: nil))
+        node.hear(.claimed(request(1), [claimed("1:9G:0:b")], refusedCount: 0, dueSeconds: nil))
         #expect(node.hear(.wake).claim == nil)
         #expect(node.passAnswered(seconds: 1).claim != nil)
     }
@@ -105,7 +105,10 @@ struct AdmissionTests {
         var node = Node.running(claimed("1:0:0:true", token: "first"))
         node.hear(.wake)
         let again = claimed("1:0:0:true", token: "second", attempt: 2)
-        #expect(node.hear(.claimed(request(2), [again], dueSeconds: nil)).returns == [.earlierAttemptRemains])
+        #expect(
+            node.hear(.claimed(request(2), [again], refusedCount: 0, dueSeconds: nil)).returns == [
+                .earlierAttemptRemains
+            ])
     }
 
     @Test("not while drained, and again when resumed")
@@ -121,13 +124,15 @@ struct AdmissionTests {
     func drainedMeanwhile() {
         var node = Node.waitingForTasks()
         node.hear(.drain)
-        #expect(node.hear(.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil)).returns == [.noRoom])
+        #expect(
+            node.hear(.claimed(request(1), [claimed("1:0:0:a")], refusedCount: 0, dueSeconds: nil)).returns == [.noRoom]
+        )
     }
 
     @Test("not while memory is short, and looks again at every idle poll")
     func memoryShort() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [], dueSeconds: nil))
+        node.hear(.claimed(request(1), [], refusedCount: 0, dueSeconds: nil))
         #expect(node.passAnswered(seconds: 20, availableBytes: 900_000_000).claim == nil)
         #expect(node.passAnswered(seconds: 5).claim != nil)
     }
@@ -135,7 +140,7 @@ struct AdmissionTests {
     @Test("by a fresh measurement only")
     func staleMeasurement() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [], dueSeconds: nil))
+        node.hear(.claimed(request(1), [], refusedCount: 0, dueSeconds: nil))
         node.now = node.now.advanced(bySeconds: 2)
         #expect(node.hear(.wake) == [.measureMemory])
         #expect(node.hear(.wake) == [])
@@ -162,19 +167,5 @@ struct AdmissionTests {
         let claim = node.hear(.settingsChanged(settings)).claim
         #expect(claim?.count == 1)
         #expect(claim?.freeMemoryBytes == 0)
-    }
-
-    @Test("no more while a thousand reports wait for an answer")
-    func outboxFull() {
-        var node = Node.waitingForTasks {
-            $0.taskCountMax = 2000
-            $0.claimCountMax = 2000
-        }
-        let given = (0..<1024).map { claimed("1:0:0:\($0)") }
-        node.hear(.claimed(request(1), given, dueSeconds: nil))
-        for index in 1...1024 { node.hear(.exited(number(UInt64(index)), .code(0))) }
-        let ends = (1...1024).map { Event.collected(number(UInt64($0)), collected(removed: true)) }
-        #expect(node.supervisor.handle(ends, at: node.now).claim == nil)
-        #expect(node.hear(.reportAccepted(number(1))).claim != nil)
     }
 }

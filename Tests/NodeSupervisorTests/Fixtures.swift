@@ -98,7 +98,7 @@ struct Node {
         _ tasks: NodeSupervisor.ClaimedTask..., change: (inout NodeSupervisor.Settings) -> Void = { _ in }
     ) -> Node {
         var node = waitingForTasks(change)
-        for launched in node.hear(.claimed(request(1), tasks, dueSeconds: nil)).launched {
+        for launched in node.hear(.claimed(request(1), tasks, refusedCount: 0, dueSeconds: nil)).launched {
             node.hear(.launched(launched))
         }
         return node

@@ -7,12 +7,13 @@ import Testing
 
 @Suite("A node that is told to go")
 struct LeavingTests {
-    @Test("lets tasks finish within the stop grace, reports them, and leaves when that is acknowledged")
+    @Test("lets tasks finish within the stop grace, reports them, and leaves")
     func finishes() {
         var node = Node.running(claimed("1:0:0:a"))
         #expect(node.hear(.stopRequested) == [])
-        #expect(node.end(number(1)).causes == [.exit(code: 0)])
-        #expect(node.hear(.reportAccepted(number(1))) == [.leave])
+        let actions = node.end(number(1))
+        #expect(actions.causes == [.exit(code: 0)])
+        #expect(actions.last == .leave)
         #expect(node.hear(.wake, .tick, .connected) == [])
         #expect(node.supervisor.nextDeadline == nil)
     }
@@ -24,8 +25,9 @@ struct LeavingTests {
         #expect(!node.passAnswered(seconds: 19.999).contains(.terminate(number(1))))
         #expect(node.passAnswered(seconds: 0.001).contains(.terminate(number(1))))
         #expect(node.passAnswered(seconds: 5).contains(.kill(number(1))))
-        #expect(node.end(number(1), .signal(9)).returns == [.nodeStopping])
-        #expect(node.hear(.reportAccepted(number(1))) == [.leave])
+        let actions = node.end(number(1), .signal(9))
+        #expect(actions.returns == [.nodeStopping])
+        #expect(actions.last == .leave)
     }
 
     @Test("is hastened by a second order, and kills at a third")
@@ -46,31 +48,9 @@ struct LeavingTests {
     func claimUnderWay() {
         var node = Node.waitingForTasks()
         #expect(node.hear(.stopRequested) == [])
-        let actions = node.hear(.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil))
+        let actions = node.hear(.claimed(request(1), [claimed("1:0:0:a")], refusedCount: 0, dueSeconds: nil))
         #expect(actions.returns == [.noRoom])
-        #expect(node.hear(.reportAccepted(number(1))) == [.leave])
-    }
-
-    @Test("leaves without acknowledgements when the queue cannot be reached, after a bound")
-    func disconnected() {
-        var node = Node.running(claimed("1:0:0:a"))
-        node.hear(.disconnected)
-        node.hear(.stopRequested)
-        node.end(number(1))
-        #expect(!node.pass(seconds: 9.999).contains(.leave))
-        #expect(node.pass(seconds: 0.001).contains(.leave))
-    }
-
-    @Test("has every report kept that was not answered when it leaves, whether it was under way or refused for now")
-    func keepsReports() {
-        var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
-        node.hear(.stopRequested)
-        let reports = node.end(number(1)).reports + node.end(number(2)).reports
-        let left = node.pass(seconds: 9.5)
-        node.hear(.requestFailed(.report(number(1))))
-        let actions = node.pass(seconds: 0.5)
-        #expect(left.reports == [])
-        #expect(actions.suffix(4).withoutLog == reports.map { .keep($0) } + [.leave])
+        #expect(actions.last == .leave)
     }
 
     @Test("leaves without a process that not even KILL ends, after a bound")
@@ -80,7 +60,7 @@ struct LeavingTests {
         #expect(!node.passAnswered(seconds: 14.999).contains(.leave))
         let actions = node.passAnswered(seconds: 0.001)
         #expect(actions.contains(.leave))
-        #expect(actions.notices.contains(.leftWithout(reportCount: 0, taskCount: 1)))
+        #expect(actions.notices.contains(.leftWithout(taskCount: 1)))
     }
 
     @Test("closing finishes what runs, however long, takes nothing new, and leaves")
@@ -90,8 +70,7 @@ struct LeavingTests {
         let actions = node.passAnswered(seconds: 100_000)
         #expect(actions.claim == nil)
         #expect(!actions.contains(.terminate(number(1))))
-        node.end(number(1))
-        #expect(node.hear(.reportAccepted(number(1))) == [.leave])
+        #expect(node.end(number(1)).last == .leave)
     }
 
     @Test("closing can be overtaken by a stop, and not undone by a resume")
@@ -106,7 +85,7 @@ struct LeavingTests {
     @Test("leaves at once when it holds nothing")
     func idle() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [], dueSeconds: nil))
+        node.hear(.claimed(request(1), [], refusedCount: 0, dueSeconds: nil))
         #expect(node.hear(.closeRequested) == [.leave])
     }
 }

@@ -13,39 +13,13 @@ struct MembershipTests {
         #expect(node.passAnswered(seconds: 60).filter { $0 == .heartbeat }.count == 6)
     }
 
-    @Test("tasks go on while the connection is lost, and their reports are sent over the next one")
+    @Test("tasks go on while the connection is lost, and the next one is asked what is held")
     func disconnected() {
         var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
         node.hear(.disconnected)
-        let ended = node.end(number(1))
-        guard case .keep(let report)? = ended.last else {
-            Issue.record("\(ended)")
-            return
-        }
-        #expect(ended == [.collect(number(1)), .keep(report)])
-        let actions = node.hear(.connected)
-        #expect(actions == [.heartbeat, .report(report), .reconcile(request(2))])
+        #expect(node.end(number(1)).reports.count == 1)
+        #expect(node.hear(.connected) == [.heartbeat, .reconcile(request(2))])
         #expect(node.supervisor.load.taskCount == 1)
-    }
-
-    @Test("a report not answered before the connection was lost is sent again, and once answered never more")
-    func resent() {
-        var node = Node.running(claimed("1:0:0:a"))
-        let report = node.end(number(1)).reports
-        #expect(node.hear(.disconnected) == report.map { .keep($0) })
-        #expect(node.hear(.connected).reports == report)
-        node.hear(.reportRefused(number(1), .duplicate))
-        node.hear(.disconnected)
-        #expect(node.hear(.connected).reports == [])
-    }
-
-    @Test("a report the queue could not take is sent again after a second")
-    func failedReport() {
-        var node = Node.running(claimed("1:0:0:a"))
-        let report = node.end(number(1)).reports
-        node.hear(.requestFailed(.report(number(1))))
-        #expect(node.pass(seconds: 0.999).reports == [])
-        #expect(node.pass(seconds: 0.001).reports == report)
     }
 
     @Test("tasks given in an answer that was lost are found and started; those we know are left alone")
@@ -66,7 +40,6 @@ struct MembershipTests {
         node.hear(.disconnected)
         node.hear(.connected)
         node.end(number(1))
-        node.hear(.reportAccepted(number(1)))
         #expect(node.hear(.held(request(2), [claimed("1:0:0:known")])).launched == [])
     }
 
@@ -101,7 +74,7 @@ struct MembershipTests {
         var node = Node.waitingForTasks()
         node.hear(.disconnected)
         node.hear(.connected)
-        let old = Event.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil)
+        let old = Event.claimed(request(1), [claimed("1:0:0:a")], refusedCount: 0, dueSeconds: nil)
         #expect(node.hear(old) == [])
         #expect(node.hear(.held(request(2), [])).claim?.number == request(3))
         #expect(node.hear(old) == [])
@@ -135,22 +108,17 @@ struct MembershipTests {
     }
 
     @Test(
-        "a lease that ends while the connection is lost: at the next one it is asked for, with what had ended meanwhile"
+        "a lease that ends while the connection is lost: at the next one it is asked for"
     )
     func leaseEndsDisconnected() {
         var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
         node.hear(.disconnected)
         #expect(!node.pass(seconds: 300).contains(.kill(number(1))))
-        let kept = node.end(number(2)).withoutLog
+        #expect(node.end(number(2)).reports.count == 1)
         #expect(
             node.supervisor.nextDeadline.map { $0 > node.now } == true, "no deadline of the past keeps the loop busy")
-        guard case .keep(let report)? = kept.last else {
-            Issue.record("\(kept)")
-            return
-        }
-        #expect(node.hear(.connected) == [.heartbeat, .report(report)])
-        let asked = node.hear(.leaseRenewed(sentAt: node.now), .reportAccepted(number(2)))
-        #expect(asked == [.reconcile(request(2))])
+        #expect(node.hear(.connected) == [.heartbeat])
+        #expect(node.hear(.leaseRenewed(sentAt: node.now)) == [.reconcile(request(2))])
         let held = Event.held(request(2), [claimed("1:0:0:a")])
         #expect(node.hear(held, .memory(availableBytes: 8 << 30)).claim != nil)
         #expect(node.supervisor.load.taskCount == 1)
@@ -162,8 +130,44 @@ struct MembershipTests {
         node.hear(.disconnected)
         node.pass(seconds: 300)
         node.hear(.connected)
-        #expect(node.hear(.fenced).withoutLog == [.kill(number(1)), .register])
+        #expect(node.hear(.fenced).withoutLog == [.leaseLost, .kill(number(1)), .register])
         #expect(node.end(number(1), .signal(9)).reports == [])
+    }
+
+    @Test(
+        "when the queue does not know us, all goes on until it has said whose it is; what others have is killed alone")
+    func outside() {
+        var node = Node.running(claimed("1:0:0:a"), claimed("1:0:0:b"))
+        #expect(node.hear(.outside, .outside) == [.register])
+        #expect(node.pass(seconds: 300).withoutLog.allSatisfy { $0 == .measureMemory })
+        let taken = node.hear(.takenAway(tokens: ["token of 1:0:0:a"]), .registered(sentAt: node.now))
+        #expect(taken.contains(.kill(number(1))) && !taken.contains(.kill(number(2))))
+        let ended = node.end(number(1), .signal(9))
+        #expect(ended.reports == [])
+        #expect(ended.contains(.forget(number(1), token: "token of 1:0:0:a")))
+        #expect(node.end(number(2)).causes == [.exit(code: 0)])
+    }
+
+    @Test("a node that leaves while the queue does not know it registers for the sake of what still runs")
+    func outsideLeaving() {
+        var node = Node.running(claimed("1:0:0:a"))
+        node.hear(.stopRequested)
+        #expect(node.hear(.outside) == [.register])
+    }
+
+    @Test("nothing is claimed while too many reports wait for their answer")
+    func reportsPileUp() {
+        var node = Node.running(claimed("1:0:0:a"))
+        node.hear(.reportsPileUp(true))
+        #expect(node.hear(.wake).claim == nil)
+        #expect(node.hear(.reportsPileUp(false)).claim != nil)
+    }
+
+    @Test("lines that were refused cost a claim nothing: the next one is asked for at once")
+    func refusedLines() {
+        var node = Node.waitingForTasks { $0.taskCountMax = 2 }
+        let answer = Event.claimed(request(1), [], refusedCount: 2, dueSeconds: nil)
+        #expect(node.hear(answer).claim?.count == 2)
     }
 
     @Test("a node that is to kill when it is cut off kills all when the lease ends, and reports nothing of it")
@@ -190,14 +194,14 @@ struct MembershipTests {
     func fenced() {
         var node = Node.running(claimed("1:0:0:a"))
         let actions = node.hear(.fenced, .fenced)
-        #expect(actions.withoutLog == [.kill(number(1)), .register])
+        #expect(actions.withoutLog == [.leaseLost, .kill(number(1)), .register])
     }
 
     @Test("a task claimed under a lease that has ended meanwhile is not started")
     func claimedTooLate() {
         var node = Node.waitingForTasks()
         node.now = node.now.advanced(bySeconds: 31)
-        #expect(node.hear(.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil)).launched == [])
+        #expect(node.hear(.claimed(request(1), [claimed("1:0:0:a")], refusedCount: 0, dueSeconds: nil)).launched == [])
     }
 
     @Test("the answer to a claim renews the lease too, from when the claim was sent")
@@ -206,7 +210,7 @@ struct MembershipTests {
         node.pass(seconds: 20)
         let claim = try #require(node.hear(.memory(availableBytes: 8 << 30)).claim)
         node.now = node.now.advanced(bySeconds: 1)
-        node.hear(.claimed(claim.number, [], dueSeconds: nil))
+        node.hear(.claimed(claim.number, [], refusedCount: 0, dueSeconds: nil))
         #expect(node.pass(seconds: 28.999).notices == [])
         #expect(node.pass(seconds: 0.001).notices == [.outOfTouch(taskCount: 1, seconds: 30)])
     }
@@ -231,7 +235,7 @@ struct MembershipTests {
     @Test("a launch still to be made when the lease runs out waits until the queue has renewed it")
     func launchWaits() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil))
+        node.hear(.claimed(request(1), [claimed("1:0:0:a")], refusedCount: 0, dueSeconds: nil))
         #expect(node.launchTurn(1) == .now)
         node.now = node.now.advanced(bySeconds: 30)
         #expect(node.launchTurn(1) == .later, "the process slept, and no tick has told so yet")
@@ -244,7 +248,7 @@ struct MembershipTests {
     @Test("a launch still to be made when the lease is refused is called off, and nothing is reported of it")
     func launchCalledOff() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [claimed("1:0:0:a")], dueSeconds: nil))
+        node.hear(.claimed(request(1), [claimed("1:0:0:a")], refusedCount: 0, dueSeconds: nil))
         node.now = node.now.advanced(bySeconds: 30)
         node.hear(.tick, .fenced)
         #expect(node.launchTurn(1) == .never)

@@ -49,12 +49,12 @@ private struct BusyNode {
             pending = []
             for action in actions {
                 switch action {
-                case .claim(let claim): pending.append(.claimed(claim.number, given(claim), dueSeconds: nil))
+                case .claim(let claim):
+                    pending.append(.claimed(claim.number, given(claim), refusedCount: 0, dueSeconds: nil))
                 case .launch(let number, _):
                     running.append(number)
                     pending.append(.launched(number))
                 case .measureMemory: pending.append(.memory(availableBytes: 8 << 30))
-                case .report(let report): pending.append(.reportAccepted(report.number))
                 default: break
                 }
             }
@@ -209,7 +209,7 @@ struct PrefetchTests {
         settings.memoryBytes = 1 << 30
         _ = supervisor.handle([.settingsChanged(settings)], at: now)
         let actions = supervisor.handle(
-            [.claimed(claim.number, [claimed("1:2G:0:60:large")], dueSeconds: nil)], at: now)
+            [.claimed(claim.number, [claimed("1:2G:0:60:large")], refusedCount: 0, dueSeconds: nil)], at: now)
         #expect(actions.returns == [.noRoom])
         #expect(actions.notices.isEmpty)
         #expect(try nextClaim().count > 0)

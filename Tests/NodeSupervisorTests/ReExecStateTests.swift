@@ -61,19 +61,17 @@ struct ReExecStateTests {
         var node = Node.waitingForTasks()
         #expect(node.supervisor.reExecState == nil)  // A claim.
         node.hear(.drain)
-        node.hear(.claimed(request(1), [], dueSeconds: nil))
+        node.hear(.claimed(request(1), [], refusedCount: 0, dueSeconds: nil))
         #expect(node.supervisor.reExecState?.tasks == [])
 
         node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [claimed("1:0:0:0:a")], dueSeconds: nil), .drain)
+        node.hear(.claimed(request(1), [claimed("1:0:0:0:a")], refusedCount: 0, dueSeconds: nil), .drain)
         #expect(node.supervisor.reExecState == nil)  // A launch.
         node.hear(.launched(number(1)))
         #expect(node.supervisor.reExecState != nil)
         node.hear(.exited(number(1), .code(0)))
         #expect(node.supervisor.reExecState == nil)  // An ending.
         node.hear(.collected(number(1), collected(removed: true)))
-        #expect(node.supervisor.reExecState == nil)  // A report.
-        node.hear(.reportAccepted(number(1)))
         #expect(node.supervisor.reExecState?.tasks == [])
     }
 }

@@ -113,13 +113,13 @@ struct TaskRunTests {
         #expect(node.supervisor.load.memoryBytes == 3 << 30)
         node.hear(.collected(number(1), collected(removed: true)))
         #expect(
-            node.supervisor.load == .init(taskCount: 0, memoryBytes: 0, millicores: 0, unacknowledgedReportCount: 1))
+            node.supervisor.load == .init(taskCount: 0, memoryBytes: 0, millicores: 0))
     }
 
     @Test("that cannot be started is collected and reported with its step")
     func launchFails() {
         var node = Node.waitingForTasks()
-        node.hear(.claimed(request(1), [claimed("1:0:0:./x")], dueSeconds: nil))
+        node.hear(.claimed(request(1), [claimed("1:0:0:./x")], refusedCount: 0, dueSeconds: nil))
         #expect(node.hear(.launchFailed(number(1), notFound)).withoutLog == [.collect(number(1))])
         let actions = node.hear(.collected(number(1), collected(removed: true)))
         #expect(actions.causes == [.launch(step: "execve ./x", errno: 2, message: "No such file or directory")])
@@ -132,12 +132,11 @@ struct TaskRunTests {
         var claim = request(1)
         for index in 1...8 {
             let task = UInt64(index)
-            node.hear(.claimed(claim, [claimed("1:0:0:true", token: "\(index)")], dueSeconds: nil))
+            node.hear(.claimed(claim, [claimed("1:0:0:true", token: "\(index)")], refusedCount: 0, dueSeconds: nil))
             node.hear(.launchFailed(number(task), noProcesses))
             let actions = node.hear(.collected(number(task), collected(removed: true)))
             #expect(actions.returns == [.launch(noProcesses)])
             #expect(actions.claim == nil)
-            node.hear(.reportAccepted(number(task)))
             let failedAt = node.now
             var next: NodeSupervisor.Claim?
             while next == nil { next = node.passAnswered(seconds: 0.1).claim }
@@ -163,12 +162,10 @@ struct TaskRunTests {
         for index in 1...10_000 {
             let task = UInt64(index)
             let given = claimed("1:0:0:3600:true", token: "\(index)")
-            node.hear(.claimed(claim, [given], dueSeconds: nil), .launched(number(task)))
+            node.hear(.claimed(claim, [given], refusedCount: 0, dueSeconds: nil), .launched(number(task)))
             let actions = node.end(number(task)) + node.hear(.memory(availableBytes: 8 << 30))
-            node.hear(.reportAccepted(number(task)))
             claim = actions.claim?.number ?? claim
         }
-        #expect(node.supervisor.load.unacknowledgedReportCount == 0)
         #expect(node.supervisor.timers.count < 200)
     }
 }

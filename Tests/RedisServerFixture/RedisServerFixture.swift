@@ -172,7 +172,8 @@ public final class RedisServerFixture {
             } catch {
                 // A sentinel or a node of a cluster refuses to be used as a Redis: it serves.
                 if error.kind == .unsupported { return }
-                guard error.isRetryable, SystemClock.bootNanoseconds() < deadline, !hasExited() else {
+                let isRefusal = [.authentication, .untrusted, .protocolViolation].contains(error.kind)
+                guard !isRefusal, SystemClock.bootNanoseconds() < deadline, !hasExited() else {
                     throw RedisServerFixtureError(description: "redis-server does not serve: \(error)\n\(log)")
                 }
                 usleep(2_000)

@@ -30,8 +30,12 @@ struct ReportStoreTests {
     /// Puts reports on disk, as a life does that then ends.
     private func leave(_ reports: ReportTask...) {
         let store = open()
-        for (index, report) in reports.enumerated() { store.keep(TaskNumber(UInt64(index)), report) }
-        store.writeAll()
+        for (index, report) in reports.enumerated() { store.add("\(index)", report) }
+        writeAll(store)
+    }
+
+    private func writeAll(_ store: ReportStore) {
+        while store.hasWork { _ = store.step() }
     }
 
     private var names: [String] { get throws { try FileSystem.entries(of: folder.reports).sorted() } }
@@ -43,8 +47,8 @@ struct ReportStoreTests {
         #expect(store.nextEarlier(countMax: 2).map(\.report) == [report("one"), report("two")])
         let batch = store.nextEarlier(countMax: 2)
         #expect(batch.map(\.report) == [report("one"), report("two")])
-        store.forget(batch[0])
-        store.leave(batch[1])
+        store.removeEarlier(batch[0].name)
+        store.leaveEarlier(batch[1].name)
         #expect(store.nextEarlier(countMax: 2).map(\.report) == [report("three")])
         #expect(open().nextEarlier().map(\.report) == [report("two"), report("three")])
         #expect(log.warnings == [])
@@ -59,42 +63,65 @@ struct ReportStoreTests {
     @Test("a report that is answered is gone, whether it was written by then or not")
     func answered() throws {
         let store = open()
-        store.keep(TaskNumber(1), report("one"))
-        store.forget(TaskNumber(1))
-        #expect(!store.hasUnwritten)
-        store.keep(TaskNumber(2), report("two"))
-        store.keep(TaskNumber(2), report("two"))
-        store.writeAll()
-        store.keep(TaskNumber(2), report("two"))
-        #expect(!store.hasUnwritten)
+        store.add("1", report("one"))
+        store.remove("1")
+        #expect(!store.hasWork)
+        store.add("2", report("two"))
+        store.add("2", report("two"))
+        writeAll(store)
+        store.add("2", report("two"))
+        #expect(!store.hasWork)
         #expect(try names.count == 1)
-        store.forget(TaskNumber(2))
+        store.remove("2")
         #expect(try names == [])
     }
 
-    @Test("only a few are written at a time")
+    @Test("one is written at a time, a large one in parts, and each is said to be there once it is whole")
     func someAtATime() throws {
-        let store = open()
-        for index in 1...5 { store.keep(TaskNumber(UInt64(index)), report("\(index)")) }
-        store.writeSome()
-        #expect(try (1...2).contains(names.count))
-        #expect(store.hasUnwritten)
+        let store = open(bytesMax: 8 << 20)
+        let large = report("2", output: String(repeating: "x", count: 1 << 20))
+        store.add("1", report("1"))
+        store.add("2", large)
+        let first = try #require(store.step())
+        #expect(first.token == "1" && first.isStored)
+        var steps = 1
+        while true {
+            if let done = store.step() {
+                #expect(done.token == "2" && done.isStored)
+                break
+            }
+            #expect(try names.filter { !$0.hasSuffix(".new") }.count == 1)
+            steps += 1
+        }
+        #expect(steps > 4)
+        #expect(!store.hasWork)
+        #expect(open(bytesMax: 8 << 20).nextEarlier().map(\.report) == [report("1"), large])
+    }
+
+    @Test("one that is answered while it is written leaves nothing behind")
+    func answeredHalfWay() throws {
+        let store = open(bytesMax: 8 << 20)
+        store.add("1", report("1", output: String(repeating: "x", count: 1 << 20)))
+        _ = store.step()
+        store.remove("1")
+        #expect(!store.hasWork)
+        #expect(try names == [])
     }
 
     @Test("beyond its bounds nothing is written, with one warning; what is answered makes room")
     func bounded() throws {
         let store = open(fileCountMax: 2)
-        for index in 1...5 { store.keep(TaskNumber(UInt64(index)), report("\(index)")) }
-        store.writeAll()
+        for index in 1...5 { store.add("\(index)", report("\(index)")) }
+        writeAll(store)
         #expect(try names.count == 2)
         #expect(log.warnings.count == 1)
         #expect(log.warnings.first?.contains("is full (2 reports") == true)
-        store.forget(TaskNumber(1))
-        store.keep(TaskNumber(6), report("6"))
-        store.writeAll()
+        store.remove("1")
+        store.add("6", report("6"))
+        writeAll(store)
         #expect(try names.count == 2)
-        store.keep(TaskNumber(7), report("7"))
-        store.writeAll()
+        store.add("7", report("7"))
+        writeAll(store)
         #expect(log.warnings.count == 2, "it had found room again")
     }
 
@@ -102,13 +129,13 @@ struct ReportStoreTests {
     func boundedBytes() throws {
         leave(report("one", output: String(repeating: "x", count: 5000)))
         let store = open(bytesMax: 6000)
-        store.keep(TaskNumber(1), report("two", output: String(repeating: "y", count: 1000)))
-        store.writeAll()
+        store.add("1", report("two", output: String(repeating: "y", count: 1000)))
+        writeAll(store)
         #expect(try names.count == 1)
         #expect(log.warnings.count == 1)
-        for earlier in store.nextEarlier() { store.forget(earlier) }
-        store.keep(TaskNumber(1), report("two", output: String(repeating: "y", count: 1000)))
-        store.writeAll()
+        for earlier in store.nextEarlier() { store.removeEarlier(earlier.name) }
+        store.add("1", report("two", output: String(repeating: "y", count: 1000)))
+        writeAll(store)
         #expect(try names.count == 1)
         #expect(open().nextEarlier().map(\.report.line) == ["two"])
     }
@@ -117,8 +144,8 @@ struct ReportStoreTests {
     func numbers() throws {
         leave(report("one"))
         let store = open()
-        store.keep(TaskNumber(1), report("two"))
-        store.writeAll()
+        store.add("1", report("two"))
+        writeAll(store)
         #expect(open().nextEarlier().map(\.report.line) == ["one", "two"])
     }
 
@@ -173,8 +200,8 @@ struct ReportStoreTests {
         try folder.write("elsewhere", "")
         #expect(symlink("/tmp", folder.reports) == 0)
         let store = open()
-        store.keep(TaskNumber(1), report("one"))
-        #expect(!store.hasUnwritten)
+        store.add("1", report("one"))
+        #expect(!store.hasWork)
         #expect(store.nextEarlier().isEmpty)
         #expect(log.warnings.count == 1)
         #expect(log.warnings.first?.contains("kept in memory alone") == true)

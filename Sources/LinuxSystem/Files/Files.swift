@@ -88,8 +88,6 @@ public enum FileSystem {
 
     public static func isExecutable(_ path: String) -> Bool { access(path, X_OK) == 0 }
 
-    public static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
-
     public static func remove(_ path: String) throws(SystemError) {
         guard unlink(path) == 0 else { throw .last("unlink", path) }
     }
@@ -164,6 +162,25 @@ func trimmedText(_ bytes: [UInt8]) -> String {
     return String(decoding: bytes[..<end], as: UTF8.self)
 }
 
+/// Writes all of `bytes` to `raw`.
+///
+/// - Parameter waitsForRoom: a descriptor that does not block is waited for when it takes nothing now; else that is an error (EAGAIN).
+func writeAll(_ bytes: [UInt8], to raw: Int32, subject: String, waitsForRoom: Bool) throws(SystemError) {
+    var done = 0
+    while done < bytes.count {
+        let step = bytes.withUnsafeBytes { buffer in
+            retryingInterrupted { Glibc.write(raw, buffer.baseAddress.map { $0 + done }, buffer.count - done) }
+        }
+        if step >= 0 {
+            done += step
+        } else if waitsForRoom, errno == EAGAIN {
+            _ = try DescriptorWait.until(raw, readable: false, writable: true, atMostMilliseconds: nil)
+        } else {
+            throw .last("write", subject)
+        }
+    }
+}
+
 extension OwnedDescriptor {
     /// Everything from the current position to the end, at most `bytesMax`.
     public func readToEnd(subject: String, bytesMax: Int) throws(SystemError) -> [UInt8] {
@@ -209,14 +226,7 @@ extension OwnedDescriptor {
 
     /// Writes all of `bytes`; for files, where a short write means a full disk about to say so.
     public func writeAll(_ bytes: [UInt8], subject: String) throws(SystemError) {
-        var done = 0
-        while done < bytes.count {
-            let step = bytes.withUnsafeBytes { buffer in
-                retryingInterrupted { Glibc.write(raw, buffer.baseAddress.map { $0 + done }, buffer.count - done) }
-            }
-            guard step >= 0 else { throw .last("write", subject) }
-            done += step
-        }
+        try LinuxSystem.writeAll(bytes, to: raw, subject: subject, waitsForRoom: false)
     }
 
     /// What fstat(2) says of what is open here.

@@ -33,6 +33,36 @@ public final class SpoolDirectory {
         }
     }
 
+    /// A file that is being written, under a name that is nobody's until all of it is there.
+    public struct Unfinished: ~Copyable {
+        fileprivate let name: String
+        fileprivate let file: OwnedDescriptor
+    }
+
+    /// Begins a new file. What was begun and not finished is nobody's.
+    public func begin(_ name: String) throws(SystemError) -> Unfinished {
+        let temporary = name + Self.temporarySuffix
+        unlinkat(directory.raw, temporary, 0)  // Of an earlier try.
+        let flags: OpenFlags = [.writeOnly, .create, .exclusive, .doNotFollow]
+        return Unfinished(name: name, file: try OwnedDescriptor.open(temporary, flags, mode: 0o600, below: directory))
+    }
+
+    /// Writes a part of it, to the page cache: it survives the death of this process, and not a loss of power.
+    public func append(_ bytes: [UInt8], to unfinished: borrowing Unfinished) throws(SystemError) {
+        try unfinished.file.writeAll(bytes, subject: "\(path)/\(unfinished.name)")
+    }
+
+    /// Gives it its name.
+    public func finish(_ unfinished: consuming Unfinished) throws(SystemError) {
+        let name = unfinished.name
+        try rename(name + Self.temporarySuffix, to: name)
+    }
+
+    /// Removes what was begun.
+    public func abandon(_ unfinished: consuming Unfinished) {
+        unlinkat(directory.raw, unfinished.name + Self.temporarySuffix, 0)  // If it stays, it is nobody's.
+    }
+
     /// Writes a new file, and returns once it is on the disk under its name. Nothing of it is left when that fails.
     public func write(_ name: String, _ bytes: [UInt8]) throws(SystemError) {
         let temporary = name + Self.temporarySuffix

@@ -32,17 +32,9 @@ public func errorText(_ code: Int32) -> String { String(cString: clinux_error_te
 /// errno values that callers above this room decide by; they must not import Glibc for them.
 public enum ErrorCode {
     public static let again = EAGAIN
-    public static let accessDenied = EACCES
-    public static let argumentListTooLong = E2BIG
     public static let brokenPipe = EPIPE
-    public static let busy = EBUSY
-    public static let exists = EEXIST
-    public static let noSpace = ENOSPC
     public static let notFound = ENOENT
-    public static let notPermitted = EPERM
     public static let outOfMemory = ENOMEM
-    public static let quotaExceeded = EDQUOT
-    public static let readOnlyFileSystem = EROFS
     public static let tooManyFiles = EMFILE
     public static let tooManyFilesInSystem = ENFILE
 }

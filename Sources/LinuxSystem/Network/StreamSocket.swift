@@ -112,6 +112,24 @@ public struct StreamSocket: ~Copyable {
         return descriptor
     }
 
+    /// The address of our end, without the port: `10.0.0.7`. nil for a Unix socket, and while there is none. See getsockname(2).
+    public var localHost: String? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                guard getsockname(descriptor, address, &length) == 0,
+                    [sa_family_t(AF_INET), sa_family_t(AF_INET6)].contains(address.pointee.sa_family)
+                else { return nil }
+                return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(NI_MAXHOST)) { text in
+                    let code = getnameinfo(
+                        address, length, text.baseAddress, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+                    return code == 0 ? text.baseAddress.map { String(cString: $0) } : nil
+                }
+            }
+        }
+    }
+
     /// The outcome of a connect, once the socket has become writable.
     public func finishConnecting() throws(SystemError) {
         var code: Int32 = 0
@@ -180,5 +198,24 @@ public struct StreamSocket: ~Copyable {
             raw.copyMemory(from: UnsafeRawBufferPointer(start: entry.pointee.ai_addr, count: Int(length)))
         }
         return (entry.pointee.ai_family, length)
+    }
+}
+
+// MARK: - Addresses of this machine
+
+extension SocketAddress {
+    /// Whether nobody outside of this machine can be behind this address: a Unix socket, 127.0.0.0/8 or ::1.
+    public var isOnThisMachine: Bool {
+        guard case .internet(let text, _) = self else { return true }
+        var four = in_addr()
+        if inet_pton(AF_INET, text, &four) == 1 { return UInt32(bigEndian: four.s_addr) >> 24 == 127 }
+        var six = in6_addr()
+        guard inet_pton(AF_INET6, text, &six) == 1 else { return false }
+        return withUnsafeBytes(of: six) { bytes in
+            let isLoopback = bytes.dropLast().allSatisfy { $0 == 0 } && bytes[15] == 1
+            // ::ffff:127.0.0.1 is 127.0.0.1 on a socket of the newer family.
+            let isMapped = bytes[..<10].allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
+            return isLoopback || (isMapped && bytes[12] == 127)
+        }
     }
 }

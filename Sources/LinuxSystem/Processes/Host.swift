@@ -99,7 +99,6 @@ public enum Host {
     public static var isRoot: Bool { geteuid() == 0 }
     public static var userIdentifier: UInt32 { geteuid() }
     public static var processIdentifier: Int32 { getpid() }
-    public static var parentProcessIdentifier: Int32 { getppid() }
 
     /// The kernel's release, as `uname -r` prints it.
     public static var kernelRelease: String {

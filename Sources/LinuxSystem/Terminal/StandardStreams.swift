@@ -10,23 +10,16 @@ public struct StandardStream: Sendable {
     /// Writes all of `text`, or says why not: EPIPE when its reader is gone, ENOSPC when its disk is full.
     public func writeAll(_ text: String) throws(SystemError) { try writeAll(bytes: Array(text.utf8)) }
 
-    /// Writes all of `bytes`, or says why not.
+    /// Writes all of `bytes`, or says why not. A terminal that another program made non-blocking is waited for.
     public func writeAll(bytes: [UInt8]) throws(SystemError) {
-        var done = 0
-        while done < bytes.count {
-            let step = bytes.withUnsafeBytes { buffer in
-                retryingInterrupted {
-                    Glibc.write(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done)
-                }
-            }
-            if step >= 0 {
-                done += step
-            } else if errno == EAGAIN {
-                // A terminal that another program made non-blocking: wait for room.
-                _ = try DescriptorWait.until(descriptor, readable: false, writable: true, atMostMilliseconds: 1000)
-            } else {
-                throw .last("write", descriptor == 1 ? "standard output" : "standard error")
-            }
+        try LinuxSystem.writeAll(bytes, to: descriptor, subject: name, waitsForRoom: true)
+    }
+
+    private var name: String {
+        switch descriptor {
+        case 1: "standard output"
+        case 2: "standard error"
+        default: "the terminal"
         }
     }
 

@@ -58,7 +58,8 @@ public final class BlockingRedisClient {
                     // Replies to an earlier pipeline cannot come: it either had them all or failed, and then so do we.
                     guard let place = places.removeValue(forKey: identifier) else { continue }
                     replies[place] = value
-                    missing &-= 1
+                    missing -= 1
+                    assert(missing >= 0, "more replies than requests")
                 case .failed(let failure):
                     // READONLY ends the connection, but when all replies are there the caller deserves to see them.
                     guard missing == 0 else { throw failure }
@@ -110,6 +111,6 @@ public final class BlockingRedisClient {
     /// Rounded up, so that a wait does not end just before its deadline and is begun again.
     private static func milliseconds(from now: Int64, until deadline: Int64) -> Int32 {
         guard deadline > now else { return 0 }
-        return Int32(clamping: (deadline &- now) / 1_000_000 &+ 1)
+        return Int32(clamping: (deadline - now) / 1_000_000 + 1)
     }
 }

@@ -46,6 +46,8 @@ public final class RedisConnection {
     private var waitingSinceNanoseconds: Int64?
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
+    /// What one `handleWritable` writes at most: the kernel's copy of megabytes would hold up the rest of the loop as well.
+    private static let bytesWrittenMax = 256 << 10
     /// Reads of one `handleReadable`; a server that never stops talking must not starve the rest of the loop.
     private static let readsMax = 32
 
@@ -72,6 +74,8 @@ public final class RedisConnection {
     deinit { buffer.deallocate() }
 
     public var descriptor: Int32 { transport.descriptor }
+    /// Our end of it, without the port; nil for a Unix socket.
+    public var localHost: String? { transport.localHost }
     public var isReady: Bool { session.isReady }
     public var failure: RedisFailure? { session.failure?.at(address) }
     /// What Redis says of itself; known once it is ready.
@@ -157,11 +161,13 @@ public final class RedisConnection {
 extension RedisConnection {
     private func write() throws(RedisFailure) {
         try transport.flush()
-        while !session.output.isEmpty {
+        var room = Self.bytesWrittenMax
+        while !session.output.isEmpty, room > 0 {
             var isBlocked = false
             try session.output.take { bytes throws(RedisFailure) in
-                switch try transport.write(bytes) {
+                switch try transport.write(UnsafeRawBufferPointer(rebasing: bytes.prefix(room))) {
                 case .transferred(let count):
+                    room -= count
                     return count
                 case .wouldBlock, .endOfStream:
                     isBlocked = true
@@ -246,4 +252,37 @@ func later(_ nanoseconds: Int64, bySeconds seconds: Double) -> Int64 {
 /// `5` rather than `5.0`.
 func plain(_ seconds: Double) -> String {
     Int(exactly: seconds).map { String($0) } ?? String(seconds)
+}
+
+// MARK: - The next connection
+
+/// The delays before the first, second, ... attempt to connect again: exponential, with full jitter, so that a fleet that lost
+/// its Redis at one moment does not come back at one moment.
+///
+/// The ceiling doubles from 100 ms up to the longest delay; each delay is drawn evenly between 50 ms and the ceiling.
+public struct ReconnectDelay: Equatable, Sendable {
+    /// No delay is longer.
+    public let longestNanoseconds: Int64
+    private let shortestNanoseconds: Int64
+    private var ceilingNanoseconds: Int64
+
+    /// - Parameter longestSeconds: for a node, a part of its lease: a Redis that answers again must not find its leases over.
+    public init(longestSeconds: Double = 5) {
+        longestNanoseconds = max(1, later(0, bySeconds: longestSeconds))
+        shortestNanoseconds = min(50_000_000, longestNanoseconds)
+        ceilingNanoseconds = min(shortestNanoseconds * 2, longestNanoseconds)
+    }
+
+    /// The delay before the next attempt, from a random number of the caller's.
+    public mutating func next(random: UInt64) -> Int64 {
+        assert((shortestNanoseconds...longestNanoseconds).contains(ceilingNanoseconds))
+        let choices = UInt64(ceilingNanoseconds - shortestNanoseconds) + 1
+        let drawn = choices.multipliedFullWidth(by: random).high
+        // Not doubled first: the longest may be close to the largest number there is.
+        ceilingNanoseconds = ceilingNanoseconds > longestNanoseconds / 2 ? longestNanoseconds : ceilingNanoseconds * 2
+        return shortestNanoseconds + Int64(drawn)
+    }
+
+    /// To be called when a session became ready; that the socket connected is not enough.
+    public mutating func reset() { ceilingNanoseconds = min(shortestNanoseconds * 2, longestNanoseconds) }
 }

@@ -1,6 +1,8 @@
 // The URL forms of an endpoint. A message here names the part that is wrong and never quotes a part that a password
 // could have strayed into.
 
+import Notation
+
 /// A URL that names no Redis, and why.
 public struct RedisEndpointError: Error, Equatable, Sendable, CustomStringConvertible {
     public let description: String
@@ -38,12 +40,12 @@ extension RedisEndpoint {
             credentials = try Self.credentials(in: authority[..<at])
             host = authority[authority.index(after: at)...]
         }
-        let (name, port) = try Self.hostAndPort(host)
+        let server = try Self.serverAddress(host)
         let (path, query) = rest.splitOnce("?") ?? (rest, "")
         var database = try Self.database(inQuery: query) ?? 0
         let number = path.dropFirst()
         if !number.isEmpty { database = try Self.database(number) }
-        self.init(host: name, port: port, credentials: credentials, database: database)
+        self.init(host: server.host, port: server.port, credentials: credentials, database: database)
     }
 
     private init(parsingUnix text: Substring) throws(RedisEndpointError) {
@@ -68,25 +70,16 @@ extension RedisEndpoint {
         return RedisCredentials(user: name.isEmpty ? "default" : name, password: try decode(password, part: "password"))
     }
 
-    private static func hostAndPort(_ text: Substring) throws(RedisEndpointError) -> (String, UInt16) {
-        var host = text
-        var port: Substring?
-        if text.hasPrefix("[") {
-            guard let (address, rest) = text.dropFirst().splitOnce("]"), rest.isEmpty || rest.hasPrefix(":") else {
-                throw RedisEndpointError("an IPv6 address is written [::1] or [::1]:6379")
+    private static func serverAddress(_ text: Substring) throws(RedisEndpointError) -> ServerAddress {
+        do throws(ServerAddress.Problem) {
+            return try ServerAddress(text, defaultPort: 6379)
+        } catch {
+            switch error {
+            case .host: throw RedisEndpointError("a Redis URL names a host: redis://host:6379")
+            case .brackets: throw RedisEndpointError("an IPv6 address is written [::1] or [::1]:6379")
+            case .port: throw RedisEndpointError("the port of a Redis URL is a number from 1 to 65535")
             }
-            host = address
-            port = rest.isEmpty ? nil : rest.dropFirst()
-        } else if let (name, number) = text.splitOnce(":") {
-            host = name
-            port = number
         }
-        guard !host.isEmpty else { throw RedisEndpointError("a Redis URL names a host: redis://host:6379") }
-        guard let port else { return (String(host), 6379) }
-        guard let number = DecimalInteger.parse(port.utf8), (1...65_535).contains(number) else {
-            throw RedisEndpointError("the port of a Redis URL is a number from 1 to 65535")
-        }
-        return (String(host), UInt16(number))
     }
 
     private static func database(inQuery query: Substring) throws(RedisEndpointError) -> Int? {
@@ -115,8 +108,8 @@ extension RedisEndpoint {
                 bytes.append(byte)
                 continue
             }
-            guard let high = rest.popFirst().flatMap(hexadecimalValue),
-                let low = rest.popFirst().flatMap(hexadecimalValue)
+            guard let high = rest.popFirst().flatMap(Hexadecimal.value),
+                let low = rest.popFirst().flatMap(Hexadecimal.value)
             else {
                 throw RedisEndpointError("in the \(part) of a Redis URL, '%' is followed by two hexadecimal digits")
             }
@@ -127,10 +120,6 @@ extension RedisEndpoint {
         }
         return decoded
     }
-}
-
-private func hexadecimalValue(_ digit: UInt8) -> UInt8? {
-    Character(UnicodeScalar(digit)).hexDigitValue.map { UInt8($0) }
 }
 
 extension StringProtocol where SubSequence == Substring {

@@ -51,6 +51,7 @@ final class RedisTransport {
     deinit { tls?.received.deallocate() }
 
     var descriptor: Int32 { socket.descriptor }
+    var localHost: String? { socket.localHost }
     var isOpen: Bool { stage == .open }
 
     /// Whether it has something of its own to send, or waits for its connection.

@@ -67,7 +67,7 @@ public struct RESPReader: Sendable {
             while !input.isEmpty {
                 let before = input.count
                 let element = try readElement(&input)
-                replyBytes &+= before &- input.count
+                replyBytes += before - input.count
                 guard replyBytes <= limits.replyBytesMax else {
                     throw RESPProtocolError("a reply is longer than \(limits.replyBytesMax) bytes")
                 }
@@ -118,9 +118,9 @@ extension RESPReader {
     private mutating func readLine(_ input: inout UnsafeRawBufferPointer) throws(RESPProtocolError) -> RESPValue? {
         let lineFeed = input.firstIndex(of: UInt8(ascii: "\n"))
         let length = lineFeed ?? input.count
-        workBytes &+= length
+        workBytes += length
         // CR is still in these counts, hence the one beyond the limit.
-        guard carried.count &+ length <= limits.lineBytesMax &+ 1 else {
+        guard carried.count + length <= limits.lineBytesMax + 1 else {
             throw RESPProtocolError("a line is longer than \(limits.lineBytesMax) bytes")
         }
         guard let lineFeed else {
@@ -131,7 +131,7 @@ extension RESPReader {
         }
         if carried.isEmpty {
             let line = UnsafeRawBufferPointer(rebasing: input[..<lineFeed])
-            input = UnsafeRawBufferPointer(rebasing: input[(lineFeed &+ 1)...])
+            input = UnsafeRawBufferPointer(rebasing: input[(lineFeed + 1)...])
             return try interpret(line)
         }
         carry(&input, lineFeed)
@@ -146,17 +146,17 @@ extension RESPReader {
     private mutating func readPayload(
         _ kind: BulkKind, _ remaining: Int, _ input: inout UnsafeRawBufferPointer
     ) throws(RESPProtocolError) -> RESPValue? {
-        let isWhole = carried.isEmpty && input.count >= 2 && input.count &- 2 >= remaining
-        if isWhole, input[remaining] == UInt8(ascii: "\r"), input[remaining &+ 1] == UInt8(ascii: "\n") {
-            workBytes &+= remaining
+        let isWhole = carried.isEmpty && input.count >= 2 && input.count - 2 >= remaining
+        if isWhole, input[remaining] == UInt8(ascii: "\r"), input[remaining + 1] == UInt8(ascii: "\n") {
+            workBytes += remaining
             let bytes = [UInt8](UnsafeRawBufferPointer(rebasing: input[..<remaining]))
-            input = UnsafeRawBufferPointer(rebasing: input[(remaining &+ 2)...])
+            input = UnsafeRawBufferPointer(rebasing: input[(remaining + 2)...])
             stage = .line
             return try kind.value(of: bytes)
         }
         let count = min(remaining, input.count)
         carry(&input, count)
-        stage = count == remaining ? .payloadEnd(kind, seen: 0) : .payload(kind, remaining: remaining &- count)
+        stage = count == remaining ? .payloadEnd(kind, seen: 0) : .payload(kind, remaining: remaining - count)
         return nil
     }
 
@@ -179,7 +179,7 @@ extension RESPReader {
     }
 
     private mutating func carry(_ input: inout UnsafeRawBufferPointer, _ count: Int) {
-        workBytes &+= count
+        workBytes += count
         carried.append(contentsOf: UnsafeRawBufferPointer(rebasing: input[..<count]))
         input = UnsafeRawBufferPointer(rebasing: input[count...])
     }
@@ -193,10 +193,10 @@ extension RESPReader {
         guard let first = line.first, let type = RESPType(rawValue: first) else {
             throw unknownType(Array(line.prefix(40))[...])
         }
-        guard line.count >= 2, line[line.count &- 1] == UInt8(ascii: "\r") else {
+        guard line.count >= 2, line[line.count - 1] == UInt8(ascii: "\r") else {
             throw RESPProtocolError("a line does not end with CR LF")
         }
-        let content = UnsafeRawBufferPointer(rebasing: line[1..<(line.count &- 1)])
+        let content = UnsafeRawBufferPointer(rebasing: line[1..<(line.count - 1)])
         switch type {
         case .simpleString: return .simpleString(try simpleText(content))
         case .simpleError: return .error(RedisError(text: try simpleText(content)))

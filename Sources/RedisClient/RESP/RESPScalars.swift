@@ -1,6 +1,8 @@
 // The types that fit on one line. Each accepts what the protocol specifies and nothing beside it: where a number parser
 // of the standard library is laxer than that, the text is checked first.
 
+import Notation
+
 /// The text of a simple string or error. A lone CR in it means that somebody's framing went wrong.
 func simpleText(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> String {
     guard !content.contains(UInt8(ascii: "\r")) else { throw RESPProtocolError("a CR inside a line") }
@@ -76,12 +78,33 @@ private func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") <= 9 }
 /// The beginning of something malformed, fit for a log line: a bounded length, and nothing that moves a cursor.
 func readable(_ bytes: some Collection<UInt8>) -> String {
     let shown = bytes.prefix(40).map { byte in
-        byte >= 0x20 && byte < 0x7F ? String(UnicodeScalar(byte)) : "\\x" + hexadecimal(byte)
+        byte >= 0x20 && byte < 0x7F ? String(UnicodeScalar(byte)) : "\\x" + Hexadecimal.text(byte)
     }
     return shown.joined() + (bytes.count > 40 ? "..." : "")
 }
 
-private func hexadecimal(_ byte: UInt8) -> String {
-    let digits = String(byte, radix: 16)
-    return digits.utf8.count == 1 ? "0" + digits : digits
+// MARK: - Integers
+//
+// Integers as RESP spells them. Strict, so that two readers of the same bytes cannot disagree, and total: whatever
+// arrives yields a number or nil, never a trap.
+
+enum DecimalInteger {
+    /// `-?[0-9]+` within Int64: no `+`, no spaces, no empty text, no overflow. Leading zeros are let through.
+    static func parse(_ digits: some Collection<UInt8>) -> Int64? {
+        let isNegative = digits.first == UInt8(ascii: "-")
+        let magnitude = isNegative ? digits.dropFirst() : digits[...]
+        guard !magnitude.isEmpty else { return nil }
+        // Summed on the negative side, which is the longer one, so that Int64.min needs no case of its own.
+        var sum: Int64 = 0
+        for byte in magnitude {
+            let digit = byte &- UInt8(ascii: "0")
+            guard digit <= 9 else { return nil }
+            let (tens, tensOverflow) = sum.multipliedReportingOverflow(by: 10)
+            let (next, nextOverflow) = tens.subtractingReportingOverflow(Int64(digit))
+            guard !tensOverflow, !nextOverflow else { return nil }
+            sum = next
+        }
+        if isNegative { return sum }
+        return sum == .min ? nil : -sum
+    }
 }

@@ -63,10 +63,11 @@ struct OpenAggregate {
 
     /// Takes the next element. Returns whether it was the last.
     mutating func take(_ value: RESPValue) -> Bool {
+        assert(remaining > 0, "an aggregate that lacks nothing was given an element")
         switch kind {
         case .array, .set, .push:
             elements.append(value)
-            remaining &-= 1
+            remaining -= 1
         case .map, .attribute:
             guard let key else {
                 self.key = value
@@ -74,9 +75,9 @@ struct OpenAggregate {
             }
             if kind == .map { entries.append(RESPMapEntry(key: key, value: value)) }
             self.key = nil
-            remaining &-= 1
+            remaining -= 1
         }
-        return remaining <= 0
+        return remaining == 0
     }
 
     /// What this has become; nil for an attribute, which no one reads.

@@ -106,7 +106,7 @@ extension RESPValue {
         case .map(let entries): return entries
         case .array(let values) where values.count.isMultiple(of: 2):
             return stride(from: 0, to: values.count, by: 2)
-                .map { RESPMapEntry(key: values[$0], value: values[$0 &+ 1]) }
+                .map { RESPMapEntry(key: values[$0], value: values[$0 + 1]) }
         case .null, .boolean, .integer, .double, .bigNumber, .simpleString, .bulkString, .verbatimString, .error,
             .array, .set, .push:
             return nil

@@ -1,5 +1,5 @@
 // Why a connection to Redis is of no use (any more), in the kinds a caller acts on differently. An error that Redis
-// answers to one request is no failure: it is that request's reply, a `RedisError`.
+// answers to one request is no failure: it is that request's reply, a `RedisError`; what those mean to us is told below.
 
 /// The end of a connection, or its never having begun. Described in one line: `cannot reach Redis at 127.0.0.1:6379:
 /// Connection refused`.
@@ -39,19 +39,67 @@ public struct RedisFailure: Error, Equatable, Sendable, CustomStringConvertible 
         self.address = address
     }
 
-    /// Whether connecting again, after a delay, may succeed without anybody changing a setting. That decides at start-up;
-    /// a daemon that has been running goes on trying after any failure, since what changed may be changed back.
-    public var isRetryable: Bool {
-        switch kind {
-        case .unreachable, .notReady, .notMaster, .connectionLost, .timeout, .overloaded: true
-        case .authentication, .untrusted, .unsupported, .protocolViolation: false
-        }
-    }
-
     public var description: String {
         let place = address.isEmpty ? "Redis" : "Redis at \(address)"
         return kind == .unreachable ? "cannot reach \(place): \(detail)" : "\(place): \(detail)"
     }
 
     func at(_ address: String) -> RedisFailure { RedisFailure(kind, detail, address: address) }
+}
+
+// MARK: - Error replies
+//
+// What is to be done about each, and what to tell the person who has to do it.
+
+extension RedisError {
+    /// What an error reply says about the connection it came on.
+    public enum Remedy: Equatable, Sendable {
+        /// It concerns this request only.
+        case none
+        /// Redis did not run the request and may run it later: ask again after a delay.
+        case backOff
+        /// This server is not the master: connect anew.
+        case reconnect
+        /// Redis does not know us, does not trust us, or is of a kind we cannot use; asking again will not help.
+        case giveUp
+    }
+
+    public var remedy: Remedy {
+        switch code {
+        case "LOADING", "MASTERDOWN", "BUSY": .backOff
+        // Redis closes the connection after this one, and has no code of its own for it.
+        case "ERR" where message.hasPrefix("max number of clients"): .backOff
+        case "READONLY", "UNBLOCKED": .reconnect
+        case "NOAUTH", "WRONGPASS", "NOPERM", "DENIED": .giveUp
+        case "ERR" where isMissingPermissionOfScript: .giveUp
+        case "CLUSTERDOWN", "MOVED", "ASK", "CROSSSLOT", "TRYAGAIN": .giveUp
+        default: .none
+        }
+    }
+
+    /// What it means and what helps, with the words of Redis behind it; those alone where they say it all.
+    public var explanation: String {
+        let meaning: String? =
+            switch code {
+            case "LOADING": "it is still loading its data"
+            case "MASTERDOWN": "it is a replica that has lost its master"
+            case "BUSY": "it is busy with a script, which SCRIPT KILL would end"
+            case "READONLY", "UNBLOCKED": "it is a replica, which takes no writes: its master is wanted"
+            case "NOAUTH": "a password is needed"
+            case "WRONGPASS": "wrong user name or password"
+            case "NOPERM": "this user lacks a permission"
+            case "ERR" where isMissingPermissionOfScript: "this user lacks a permission"
+            case "MISCONF": "it cannot save its data, and takes no writes until it can: look at its disk"
+            case "NOREPLICAS": "it takes no writes while too few replicas are connected (min-replicas-to-write)"
+            case "CLUSTERDOWN", "MOVED", "ASK", "CROSSSLOT", "TRYAGAIN": Self.clusterRefusal
+            default: nil
+            }
+        return meaning.map { "\($0) (\(self))" } ?? description
+    }
+
+    static let clusterRefusal =
+        "it is part of a Redis Cluster, which cannot hold a queue: use a Redis of its own, or one under Sentinel"
+
+    /// A command inside a script is checked against the caller too, and refused without a code of its own.
+    private var isMissingPermissionOfScript: Bool { message.hasPrefix("The user executing the script can't") }
 }

@@ -23,13 +23,6 @@ public struct RedisCommand: Equatable, Sendable {
     public mutating func append(_ number: some BinaryInteger) { append(String(number)) }
     public mutating func append(bytes: [UInt8]) { arguments.append(bytes) }
 
-    /// The same command with one more argument.
-    public func appending(_ text: String) -> RedisCommand {
-        var longer = self
-        longer.append(text)
-        return longer
-    }
-
     /// The command's name for error messages, without arguments: those may be secret.
     public var name: String { arguments.first.map { String(decoding: $0, as: UTF8.self) } ?? "" }
 }
@@ -79,12 +72,12 @@ extension RedisRequest {
     var approximateBytes: Int {
         switch self {
         case .command(let command): Self.bytes(of: command.arguments)
-        case .script(let call): Self.bytes(of: call.keys) &+ Self.bytes(of: call.arguments) &+ 64
+        case .script(let call): Self.bytes(of: call.keys) + Self.bytes(of: call.arguments) + 64
         }
     }
 
     private static func bytes(of words: [[UInt8]]) -> Int {
         // Each word has its length before it and two line ends about it.
-        words.reduce(0) { $0 &+ $1.count &+ 12 }
+        words.reduce(0) { $0 + $1.count + 12 }
     }
 }

@@ -3,6 +3,8 @@
 //
 // Replies come in the order of the requests, so what is outstanding is a queue. Only a push stands outside that order.
 
+import DequeModule
+
 /// Names a request within one session.
 public struct RequestIdentifier: Hashable, Sendable {
     let number: UInt64
@@ -96,7 +98,7 @@ public struct RedisSession: Sendable {
     private let options: RedisSessionOptions
     private var state = State.idle
     private var reader: RESPReader
-    private var expected = RequestQueue<Expected>()
+    private var expected: Deque<Expected> = []
     /// Requests made before the session was ready. Sent earlier, they might run unauthenticated or in the wrong database.
     private var waiting: [(RequestIdentifier, RedisRequest)] = []
     private var waitingBytes = 0
@@ -118,10 +120,10 @@ public struct RedisSession: Sendable {
     }
 
     /// Requests without a reply, those of the handshake included.
-    public var outstandingCount: Int { expected.count &+ waiting.count }
+    public var outstandingCount: Int { expected.count + waiting.count }
 
     /// Bytes to send, those of requests that wait for the handshake estimated.
-    public var unsentBytes: Int { output.count &+ waitingBytes }
+    public var unsentBytes: Int { output.count + waitingBytes }
 
     /// Whether Redis owes us something: a reply, or the rest of one.
     public var isAwaitingReply: Bool { !expected.isEmpty || reader.isInsideValue }
@@ -142,13 +144,13 @@ public struct RedisSession: Sendable {
     /// Asks something. Before the session is ready the request is kept until it is. After it failed nothing is sent and no
     /// event follows: look at `failure` first.
     public mutating func send(_ request: RedisRequest) -> RequestIdentifier {
-        lastNumber &+= 1
+        lastNumber += 1
         let identifier = RequestIdentifier(number: lastNumber)
         switch state {
         case .ready: write(request, identifier)
         case .idle, .handshake:
             waiting.append((identifier, request))
-            waitingBytes &+= request.approximateBytes
+            waitingBytes += request.approximateBytes
         case .failed: break
         }
         return identifier
@@ -225,9 +227,9 @@ extension RedisSession {
         case "message" where elements.count == 3:
             guard let channel = elements[1].bytes, let payload = elements[2].bytes else { return }
             events.append(.message(channel: channel, payload: payload))
-        case "subscribe" where state == .handshake && expected.count == 1:
+        case "subscribe" where state == .handshake && expected.count == 1 && unconfirmedChannels > 0:
             // A SUBSCRIBE that succeeds is answered by pushes alone, one a channel, and then its place in the queue is free.
-            unconfirmedChannels &-= 1
+            unconfirmedChannels -= 1
             guard unconfirmedChannels == 0 else { return }
             _ = expected.popFirst()
             becomeReadyIfGreeted(&events)
@@ -251,12 +253,13 @@ extension RedisSession {
         guard self.failure == nil else { return }
         state = .failed(failure)
         output.discard()
-        for entry in expected.removeAll() {
+        for entry in expected {
             switch entry {
             case .handshake: break
             case .command(let identifier), .script(let identifier, _): events.append(.lost(identifier))
             }
         }
+        expected = []
         for (identifier, _) in waiting { events.append(.lost(identifier)) }
         forgetWaiting()
         events.append(.failed(failure))

@@ -4,6 +4,8 @@
 // The first thirteen are those of the old system, with their old names and meanings; all others have a default, so that
 // an old conf.json loads as it is.
 
+import Notation
+
 /// The settings of a node and of the command line: the defaults, or what `parse` made of a conf.json and found good.
 public struct Configuration: Hashable, Sendable {
     public enum MemoryCaps: String, CaseIterable, Sendable {
@@ -164,5 +166,31 @@ public struct Configuration: Hashable, Sendable {
                 byte.isDigit || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
                     || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
             }
+    }
+}
+
+// MARK: - Amounts of memory
+
+/// An amount of memory, or a share of all the machine has, so that one conf.json is right for machines of any size.
+public enum MemoryThreshold: Hashable, Sendable, CustomStringConvertible {
+    case bytes(UInt64)
+    /// Of the machine's memory; at most 1,000,000.
+    case share(partsPerMillion: UInt64)
+
+    /// The amount on a machine with `total` bytes of memory.
+    public func bytes(ofTotal total: UInt64) -> UInt64 {
+        switch self {
+        case .bytes(let bytes): return bytes
+        case .share(let partsPerMillion):
+            let product = total.multipliedFullWidth(by: min(partsPerMillion, 1_000_000))
+            return UInt64(1_000_000).dividingFullWidth(product).quotient
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .bytes(let bytes): AmountText.memory(bytes)
+        case .share(let partsPerMillion): "\(AmountText.decimal(Double(partsPerMillion) / 10_000, places: 4))%"
+        }
     }
 }

@@ -1,5 +1,7 @@
 // What a setting may be: a sentence for people, a function that takes a JSON value or refuses it, and one that writes it again.
 
+import Notation
+
 struct SettingRule<Value> {
     /// Completes "allowed: ...".
     let allowed: String
@@ -122,14 +124,14 @@ extension SettingRule<String?> {
 }
 
 extension SettingRule<[ServerAddress]> {
-    static func serverAddresses(defaultPort: Int) -> SettingRule {
+    static func serverAddresses(defaultPort: UInt16) -> SettingRule {
         let allowed = "an array of strings such as \"host:\(defaultPort)\" or \"[::1]:\(defaultPort)\", or null"
         return SettingRule(allowed: allowed) { content in
             if case .null = content { return [] }
             guard case .array(let elements) = content else { return nil }
             let addresses = elements.compactMap { element -> ServerAddress? in
                 guard case .string(let text) = element.content else { return nil }
-                return ServerAddress(text, defaultPort: defaultPort)
+                return try? ServerAddress(text, defaultPort: defaultPort)
             }
             return addresses.count == elements.count ? addresses : nil
         }.written { "[" + $0.map { JSONText.quoted($0.description) }.joined(separator: ", ") + "]" }

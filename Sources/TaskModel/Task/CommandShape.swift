@@ -19,10 +19,11 @@ public struct CommandShape: Sendable {
 
     /// The shape of one command: itself.
     public init(_ line: TaskLine) {
-        let all = Self.words(of: line)
-        key = Key(type: line.type, program: all.first ?? "", wordCount: all.count)
+        // As they are written, quotes included. What cannot be split is known by its words too.
+        let all = WordSplitter.words(of: line.command).words
+        key = Key(type: line.type, program: all.first.map { String($0.written) } ?? "", wordCount: all.count)
         // A program given as text has thousands of words; its first are enough to know it by.
-        words = all.prefix(Self.wordsMax).map { String($0.prefix(Self.wordBytesMax)) }
+        words = all.prefix(Self.wordsMax).map { String(String($0.written).prefix(Self.wordBytesMax)) }
     }
 
     /// Takes in another command with the same key.
@@ -37,31 +38,5 @@ public struct CommandShape: Sendable {
         let text = words.map { $0 ?? "*" }.joined(separator: " ")
         let kind = key.type == .shell ? "" : "\(key.type.rawValue): "
         return kind + text + (key.wordCount > words.count ? " …" : "")
-    }
-
-    /// The words as they are written, quotes included: what stands between quotes is not divided.
-    private static func words(of line: TaskLine) -> [String] {
-        var words: [String] = []
-        var word = ""
-        var quote: Character?
-        var isEscaped = false
-        for character in line.command {
-            if quote == nil, !isEscaped, character.isWhitespace {
-                if !word.isEmpty { words.append(word) }
-                word = ""
-                continue
-            }
-            word.append(character)
-            if isEscaped {
-                isEscaped = false
-            } else if character == "\\", quote != "'" {
-                isEscaped = true
-            } else if quote == character {
-                quote = nil
-            } else if quote == nil, character == "'" || character == "\"" {
-                quote = character
-            }
-        }
-        return word.isEmpty ? words : words + [word]
     }
 }

@@ -2,6 +2,8 @@
 // kept exactly as it was written (surrounding white space aside) and two tasks are the same when their lines are.
 // How the text is read: TaskLineGrammar.swift (fields between colons) and TaskLineJSON.swift (named fields).
 
+import Notation
+
 /// How a task's command is to be understood.
 public enum TaskType: String, CaseIterable, Hashable, Sendable {
     /// Given to `sh -c`.
@@ -63,8 +65,7 @@ public struct TaskLine: Hashable, Sendable {
     public static func identifier(of text: String) -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-        let digits = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return Hexadecimal.text(hash)
     }
 
     /// Byte for byte, as Redis compares them. String's own `==` takes a composed letter and its parts for the same, and
@@ -74,4 +75,54 @@ public struct TaskLine: Hashable, Sendable {
     }
 
     public func hash(into hasher: inout Hasher) { hasher.combine(text) }
+}
+
+// MARK: - Writing
+//
+// Writes the line of a task that somebody described by its parts, as `distcomp submit -- COMMAND` does. The form with colons
+// where it says the same, since that is what people read; JSON where the command would be taken for something else.
+
+extension TaskLine {
+    /// What a line is made of, as a person gives it: amounts are text such as `2G`, `0.5`, `10m`.
+    public struct Parts: Hashable, Sendable {
+        public var priority = 0
+        public var memory = "0"
+        public var cores = "0"
+        /// nil: the default timeout applies.
+        public var timeout: String?
+        public var command: String
+
+        public init(command: String) { self.command = command }
+    }
+
+    /// The line of a shell task of these parts.
+    ///
+    /// Throws when a part is none: the problems name the fields as lines of JSON do.
+    public init(of parts: Parts) throws(TaskLineError) {
+        if let line = Self.colonLine(of: parts) {
+            self = line
+        } else {
+            try self.init(parsing: Self.jsonLine(of: parts))
+        }
+    }
+
+    /// The form with colons; nil where it would be read as something else.
+    private static func colonLine(of parts: Parts) -> TaskLine? {
+        let fields = ["shell", String(parts.priority), parts.memory, parts.cores] + [parts.timeout].compactMap(\.self)
+        guard let line = try? TaskLine(parsing: (fields + [parts.command]).joined(separator: ":")),
+            // The command is what is left when all fields are taken: where it is the same, so are they.
+            line.command.utf8.elementsEqual(parts.command.utf8)
+        else { return nil }
+        return line
+    }
+
+    private static func jsonLine(of parts: Parts) -> String {
+        var writer = JSONObjectWriter()
+        if parts.priority != 0 { writer.field("priority", parts.priority) }
+        if parts.memory != "0" { writer.field("memory", parts.memory) }
+        if parts.cores != "0" { writer.field("cores", parts.cores) }
+        if let timeout = parts.timeout { writer.field("timeout", timeout) }
+        writer.field("command", parts.command)
+        return writer.text
+    }
 }

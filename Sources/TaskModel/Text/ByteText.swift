@@ -46,9 +46,3 @@ extension Span<UInt8> {
         return column
     }
 }
-
-/// A byte as `0xff`.
-func hexadecimal(_ byte: UInt8) -> String {
-    let digits = String(byte, radix: 16)
-    return "0x" + (digits.count < 2 ? "0" : "") + digits
-}

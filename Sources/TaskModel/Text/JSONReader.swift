@@ -6,6 +6,8 @@
 // goes wrong, and is bounded in depth. The one liberty: NaN and Infinity, which Python writes, are read as numbers, so
 // that the setting can be named that has one.
 
+import Notation
+
 /// A JSON value and where its text is.
 package struct JSONValue {
     package enum Content {
@@ -54,7 +56,8 @@ package struct JSONReader {
             _ = try UTF8Span(validating: bytes.span)
         } catch {
             let offset = error.byteOffsets.lowerBound
-            throw JSONError(offset: offset, found: "the byte \(hexadecimal(bytes[offset]))", expected: "UTF-8 text")
+            throw JSONError(
+                offset: offset, found: "the byte 0x\(Hexadecimal.text(bytes[offset]))", expected: "UTF-8 text")
         }
         var reader = JSONReader(bytes: bytes)
         let value = try reader.value(depth: 0)
@@ -226,7 +229,7 @@ package struct JSONReader {
         index += 1
         var unit: UInt32 = 0
         for _ in 0..<4 {
-            guard let byte = current, let digit = Character(Unicode.Scalar(byte)).hexDigitValue else {
+            guard let byte = current, let digit = Hexadecimal.value(of: byte) else {
                 throw unexpected("four hexadecimal digits")
             }
             unit = unit << 4 | UInt32(digit)

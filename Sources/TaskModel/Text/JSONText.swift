@@ -1,6 +1,8 @@
 // Writes JSON. What a task printed goes to Redis as a JSON string, up to a mebibyte of it a task, so strings are
 // written in runs: bytes that may stay as they are are copied together.
 
+import Notation
+
 public enum JSONText {
     /// A JSON string of these bytes; what is not UTF-8 becomes U+FFFD, the replacement character.
     public static func quoted(bytes: [UInt8]) -> [UInt8] {
@@ -100,12 +102,8 @@ public enum JSONText {
         case 0x0D: json.append(UInt8(ascii: "r"))
         default:
             json.append(contentsOf: "u00".utf8)
-            json.append(hexadecimalDigit(code >> 4))
-            json.append(hexadecimalDigit(code & 0xF))
+            json.append(Hexadecimal.digit(code >> 4))
+            json.append(Hexadecimal.digit(code & 0xF))
         }
-    }
-
-    private static func hexadecimalDigit(_ value: UInt8) -> UInt8 {
-        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + (value - 10)
     }
 }

@@ -1,6 +1,8 @@
 // Makes text that others wrote safe to show. A task line may hold anything: escape sequences that repaint the screen,
 // carriage returns that overwrite a line, marks that turn the direction of writing and hide what a command does.
 
+import Notation
+
 public enum TerminalText {
     /// `text` with everything a terminal would obey rather than show written out: controls as `\n`, `\t`, `\x1b`, and
     /// invisible formatting (such as bidirectional overrides) as `\u{202e}`. Joiners stay, since scripts and emoji need
@@ -51,8 +53,8 @@ public enum TerminalText {
         case "\r": return "\\r"
         case "\t": return "\\t"
         default:
-            let digits = String(scalar.value, radix: 16)
-            return scalar.isASCII ? "\\x" + (digits.count < 2 ? "0" : "") + digits : "\\u{\(digits)}"
+            return scalar.isASCII
+                ? "\\x" + Hexadecimal.text(UInt8(ascii: scalar)) : "\\u{\(String(scalar.value, radix: 16))}"
         }
     }
 

@@ -87,7 +87,7 @@ extension Configuration {
             }
             return redisSentinels.map {
                 RedisEndpoint(
-                    host: $0.host, port: UInt16(clamping: $0.port), credentials: credentials,
+                    host: $0.host, port: $0.port, credentials: credentials,
                     tls: redisTLS ? redisTLSDetails : nil)
             }
         }

@@ -1,10 +1,12 @@
-// Every key name of the queue. Nothing outside this room knows one.
+// Every key of the queue and every number that its scripts share with Swift, each said once: the names that Lua has for them are made
+// from here. Nothing outside this room knows a key.
+
+import TaskModel
 
 /// The Redis keys of one queue. Several queues share a Redis by different prefixes.
 ///
-/// Scripts are given the prefix alone and make the other names of it, those of classes and incarnations among them, so they
-/// need a Redis that keeps all of a queue in one place: standalone, under Sentinel, or a cluster with a `{tag}` in the
-/// prefix.
+/// Scripts are given the prefix alone and make the other names of it, those of classes and incarnations among them, so all keys of a
+/// queue must be in one Redis: one server, alone or under Sentinel.
 public struct QueueKeys: Hashable, Sendable {
     /// What stands before every key, `key_prefix` of the settings.
     public let prefix: String
@@ -12,29 +14,144 @@ public struct QueueKeys: Hashable, Sendable {
     public init(prefix: String = "") { self.prefix = prefix }
 
     // The six hashes of the old system. They are the truth; all else can be made again from them.
-    public var todo: String { prefix + "todo_tasks" }
-    public var inProgress: String { prefix + "in_progress_tasks" }
-    public var finished: String { prefix + "finished_tasks" }
-    public var failed: String { prefix + "failed_tasks" }
-    public var failReason: String { prefix + "task_fail_reason" }
-    public var workerStatus: String { prefix + "worker_status" }
+    public var todo: String { self[.todo] }
+    public var inProgress: String { self[.inProgress] }
+    public var finished: String { self[.finished] }
+    public var failed: String { self[.failed] }
+    public var failReason: String { self[.failReason] }
+    public var workerStatus: String { self[.workerStatus] }
 
     /// line -> `token {record}`: how the last attempt ended.
-    public var outcomes: String { own("outcomes") }
+    public var outcomes: String { self[.outcomes] }
     /// line -> its signature, while it has not finished.
-    public var signatures: String { own("signatures") }
+    public var signatures: String { self[.signatures] }
     /// Lines in `failed` that wait for another try, or are having it.
-    public var retrying: String { own("retrying") }
-    /// incarnation -> when its lease is over, in server milliseconds.
-    public var leases: String { own("leases") }
+    public var retrying: String { self[.retrying] }
+    /// incarnation -> when its lease is over, in milliseconds.
+    public var leases: String { self[.leases] }
     /// Who looks through todo for lines without an index, for as long as the key lives.
-    public var sweeper: String { own("sweeper") }
+    public var sweeper: String { self[.sweeper] }
     /// The channel that wakes idle nodes.
-    public var wakeChannel: String { own("wake") }
+    public var wakeChannel: String { self[.wake] }
 
     /// What SCAN matches the keys with that the old system does not have.
-    public var ownPattern: String { RedisPattern.escaped(own("")) + "*" }
+    public var ownPattern: String { RedisPattern.escaped(prefix + QueueKey.ownPrefix) + "*" }
 
-    /// A key, or the beginning of some, that the old system does not have.
-    func own(_ name: String) -> String { prefix + "distcomp:" + name }
+    subscript(_ key: QueueKey) -> String { prefix + key.rawValue }
+    subscript(_ family: QueueKeyFamily, _ member: String) -> String { prefix + family.rawValue + member }
+}
+
+/// A key, by what stands behind the prefix. docs/REDIS.md says what each holds.
+enum QueueKey: String, CaseIterable {
+    static let ownPrefix = "distcomp:"
+
+    case todo = "todo_tasks"
+    case inProgress = "in_progress_tasks"
+    case finished = "finished_tasks"
+    case failed = "failed_tasks"
+    case failReason = "task_fail_reason"
+    case workerStatus = "worker_status"
+
+    // Waiting lines in their order.
+    case classes = "distcomp:classes"
+    case fits = "distcomp:fits"
+    case indexed = "distcomp:indexed"
+    case sequence = "distcomp:sequence"
+    case delayed = "distcomp:delayed"
+    case missing = "distcomp:missing"
+    case sweeper = "distcomp:sweeper"
+    case swept = "distcomp:swept"
+    case fed = "distcomp:fed"
+
+    // What is known of a line beside the six hashes.
+    case retrying = "distcomp:retrying"
+    case outcomes = "distcomp:outcomes"
+    case attempts = "distcomp:attempts"
+    case lost = "distcomp:lost"
+    case signatures = "distcomp:signatures"
+    case tokens = "distcomp:tokens"
+
+    // Nodes.
+    case leases = "distcomp:leases"
+    case nodes = "distcomp:nodes"
+    case sizes = "distcomp:sizes"
+    case drained = "distcomp:drained"
+
+    case paused = "distcomp:paused"
+    /// A channel.
+    case wake = "distcomp:wake"
+
+    /// What the scripts call it.
+    var luaName: String {
+        switch self {
+        case .todo: "TODO"
+        case .inProgress: "DOING"
+        case .finished: "DONE"
+        case .failed: "FAILED"
+        case .failReason: "REASON"
+        case .workerStatus: "STATUS"
+        default: rawValue.dropFirst(Self.ownPrefix.count).uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+        }
+    }
+}
+
+/// Keys of which there are many, by what stands before the name of what each is of.
+enum QueueKeyFamily: String, CaseIterable {
+    /// Lines that wait, of one size and the workers they failed on.
+    case waiting = "distcomp:class:"
+    // Of one incarnation.
+    case held = "distcomp:held:"
+    case cancelled = "distcomp:cancel:"
+    case revoked = "distcomp:revoked:"
+
+    /// The function by which the scripts make one.
+    var luaName: String {
+        switch self {
+        case .waiting: "class_key"
+        case .held: "held_key"
+        case .cancelled: "cancel_key"
+        case .revoked: "revoked_key"
+        }
+    }
+}
+
+/// The order of waiting lines: the bands of their priorities, and within one that of their arrival. 13 bits of band and 40 of
+/// arrival fit a score, which is a double, exactly.
+enum QueueOrder {
+    static let bandMax = 8191
+    static let bandOfPriorityZero = 4096
+    static let arrivalsOfBand = 1 << 40
+
+    /// Higher priorities get lower bands.
+    static func band(ofPriority priority: Int) -> Int {
+        max(0, min(bandMax, bandOfPriorityZero.subtractingReportingOverflow(priority).partialValue))
+    }
+}
+
+/// What the scripts know by a name: the keys, and the numbers they share with Swift.
+enum QueueNames {
+    private static let numbers: [(name: String, value: String)] = [
+        ("CLOSE", "'\(TaskLine.closeCommand)'"),
+        ("BAND", String(QueueOrder.arrivalsOfBand)),
+        ("BAND_MAX", String(QueueOrder.bandMax)),
+        ("BAND_ZERO", String(QueueOrder.bandOfPriorityZero)),
+        ("LINES_MAX", String(SubmitTasks.linesMax)),
+        ("NODES_PAGE", String(ReadNodes.pageSize)),
+    ]
+
+    /// What a script begins with: every name that it mentions, and no other, since making one takes Redis as long as using it.
+    static func prelude(for script: String) -> String {
+        let words = Set(
+            script.utf8.split { !($0 >= 0x41 && $0 <= 0x5A || $0 >= 0x61 && $0 <= 0x7A || $0 == 0x5F) }
+                .map { String($0) ?? "" })
+        var lines = ["local p, call = ARGV[1], redis.call"]
+        for key in QueueKey.allCases where words.contains(key.luaName) {
+            lines.append("local \(key.luaName) = p .. '\(key.rawValue)'")
+        }
+        for family in QueueKeyFamily.allCases where words.contains(family.luaName) {
+            lines.append("local function \(family.luaName)(of) return p .. '\(family.rawValue)' .. of end")
+        }
+        for (name, value) in numbers where words.contains(name) { lines.append("local \(name) = \(value)") }
+        return lines.joined(separator: "\n")
+    }
 }

@@ -6,6 +6,7 @@
 // from being given to another. What it cannot tell is whether a line that was signed once is meant to be run again.
 
 import Cryptography
+import Notation
 import TaskModel
 
 /// Why a line is not to be run.
@@ -51,12 +52,12 @@ public struct TaskKey: Sendable {
     /// The text of a new key file, from 32 random bytes.
     public static func newContents(using generator: inout some RandomNumberGenerator) -> [UInt8] {
         let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
-        return hexadecimal(bytes) + [UInt8(ascii: "\n")]
+        return Hexadecimal.digits(bytes) + [UInt8(ascii: "\n")]
     }
 
     /// The signature of `line`; nil when there is no memory left to make one.
     public func signature(of line: TaskLine) -> [UInt8]? {
-        key.code(for: prefix + Array(line.text.utf8)).map { Self.hexadecimal($0) }
+        key.code(for: prefix + Array(line.text.utf8)).map { Hexadecimal.digits($0) }
     }
 
     /// Why `line` must not be run; nil when `signature` is its signature.
@@ -64,30 +65,7 @@ public struct TaskKey: Sendable {
     /// - Parameter signature: as it came from Redis, where anybody may have put it; empty or nil: none.
     public func problem(with line: TaskLine, signature: [UInt8]?) -> SignatureProblem? {
         guard let signature, !signature.isEmpty else { return .missing }
-        guard let code = Self.bytes(ofHexadecimal: signature) else { return .wrong }
+        guard let code = Hexadecimal.bytes(signature) else { return .wrong }
         return key.accepts(code, for: prefix + Array(line.text.utf8)) ? nil : .wrong
-    }
-
-    private static func hexadecimal(_ bytes: [UInt8]) -> [UInt8] {
-        let digits = Array("0123456789abcdef".utf8)
-        return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
-    }
-
-    private static func bytes(ofHexadecimal text: [UInt8]) -> [UInt8]? {
-        guard text.count == 64 else { return nil }
-        var bytes: [UInt8] = []
-        for place in stride(from: 0, to: text.count, by: 2) {
-            guard let high = value(of: text[place]), let low = value(of: text[place + 1]) else { return nil }
-            bytes.append(high << 4 | low)
-        }
-        return bytes
-    }
-
-    private static func value(of digit: UInt8) -> UInt8? {
-        switch digit {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-        default: nil
-        }
     }
 }

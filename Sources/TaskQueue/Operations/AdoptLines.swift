@@ -4,7 +4,7 @@ import RedisClient
 import TaskModel
 
 /// Adds lines to the index that are in todo. Harmless when repeated, and for lines that are in the index already.
-public struct AdoptLines: Sendable {
+public struct AdoptLines: QueueOperation {
     private let keys: QueueKeys
     private let entries: [(field: [UInt8], line: TaskLine)]
 
@@ -21,7 +21,7 @@ public struct AdoptLines: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsCare.adopt, keys)
+        var call = RedisScriptCall(QueueScripts.adopt, keys)
         for (field, line) in entries {
             call.append(bytes: field)
             call.append(line)
@@ -39,7 +39,7 @@ public struct AdoptLines: Sendable {
 }
 
 /// A field of todo that is no task: it fails with its reason rather than wait for ever. Harmless when repeated.
-public struct RejectLine: Sendable {
+public struct RejectLine: QueueOperation {
     private let keys: QueueKeys
     private let line: [UInt8]
     private let reason: String
@@ -51,7 +51,7 @@ public struct RejectLine: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsCare.reject, keys)
+        var call = RedisScriptCall(QueueScripts.reject, keys)
         call.append(bytes: line)
         call.append(reason)
         return .script(call)
@@ -72,7 +72,7 @@ public struct RejectLine: Sendable {
 public enum TodoSweep {
     /// Asks for the right to sweep. One node at a time does; the right ends by itself some seconds after the last page.
     public static func begin(keys: QueueKeys, incarnation: Incarnation) -> RedisRequest {
-        .command(RedisCommand("SET", keys.sweeper, incarnation.text, "NX", "PX", "5000"))
+        .command(RedisCommand("SET", keys[.sweeper], incarnation.text, "NX", "PX", "5000"))
     }
 
     /// Whether the right was given.
@@ -84,10 +84,10 @@ public enum TodoSweep {
     /// What is to be done about a page of todo, and which fields of it were no task lines, with the reason.
     public static func requests(
         for page: ScanHash.Page, keys: QueueKeys
-    ) -> (requests: [RedisRequest], rejected: [String]) {
+    ) -> (requests: [RedisRequest], rejected: [(field: [UInt8], reason: String)]) {
         var lines: [(field: [UInt8], line: TaskLine)] = []
         var rejections: [RedisRequest] = []
-        var rejected: [String] = []
+        var rejected: [(field: [UInt8], reason: String)] = []
         for (field, _) in page.entries where field != Array(TaskLine.closeCommand.utf8) {
             let reason: String
             do throws(TaskLineError) {
@@ -97,7 +97,7 @@ public enum TodoSweep {
                 reason = "not a task line: \(error)"
             }
             rejections.append(RejectLine(field, reason: reason, keys: keys).request)
-            rejected.append(reason)
+            rejected.append((field, reason))
         }
         var requests: [RedisRequest] = []
         // An empty one as well: it keeps the right to sweep while pages come.

@@ -4,7 +4,7 @@ import RedisClient
 import TaskModel
 
 /// Cancels one line. Harmless when repeated.
-public struct CancelTask: Sendable {
+public struct CancelTask: QueueOperation {
     public enum Reply: Equatable, Sendable {
         /// It waited, and has now failed as cancelled.
         case cancelled
@@ -23,7 +23,7 @@ public struct CancelTask: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsOrders.cancel, keys)
+        var call = RedisScriptCall(QueueScripts.cancel, keys)
         if let task = try? TaskLine(parsing: line), task.text == line {
             call.append(task)
         } else {
@@ -45,7 +45,7 @@ public struct CancelTask: Sendable {
 
 /// The lines this incarnation runs and is to stop: those that somebody has cancelled, told until their report is in, and those
 /// that were requeued, told once; the report of the latter will be stale.
-public struct TakeCancellations: Sendable {
+public struct TakeCancellations: QueueOperation {
     private let keys: QueueKeys
     private let incarnation: Incarnation
 
@@ -55,7 +55,7 @@ public struct TakeCancellations: Sendable {
     }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(ScriptsOrders.takeCancellations, keys, incarnation))
+        .script(RedisScriptCall(QueueScripts.cancellations, keys, incarnation))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> [String] {

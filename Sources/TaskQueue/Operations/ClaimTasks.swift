@@ -7,7 +7,7 @@ import TaskModel
 ///
 /// Each line is noted as held by this incarnation, then as in progress, and leaves todo last. A reply that is lost loses
 /// nothing: `HeldTasks` tells what was taken.
-public struct ClaimTasks: Sendable {
+public struct ClaimTasks: QueueOperation {
     /// The most tasks one call gives.
     public static let countMax = 1000
 
@@ -68,7 +68,7 @@ public struct ClaimTasks: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsClaim.claim, keys, incarnation)
+        var call = RedisScriptCall(QueueScripts.claim, keys, incarnation)
         call.append(leaseMilliseconds)
         call.append(count)
         call.append(freeMemoryBytes)

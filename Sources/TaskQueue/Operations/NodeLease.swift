@@ -1,6 +1,7 @@
 // A node's place in the queue: it registers, keeps its lease alive, and leaves. A node that is heard of no more loses its
 // lease, and any other node puts its tasks back.
 
+import Notation
 import RedisClient
 import TaskModel
 
@@ -18,8 +19,7 @@ public struct Incarnation: Hashable, Sendable {
     ///   - life: grows from one life to the next on the same machine, reboots included, so that a registration that was long on
     ///     its way cannot end the life that came after it. The wall clock: one set back costs a node the rest of its old lease.
     public init(name: String, machine: String, life: Int64) {
-        let digits = String(UInt64(bitPattern: life), radix: 16)
-        text = "\(name)/\(machine)/\(String(repeating: "0", count: 16 - digits.count))\(digits)"
+        text = "\(name)/\(machine)/\(Hexadecimal.text(UInt64(bitPattern: life)))"
     }
 
     /// The same life, as another program of it knows it.
@@ -59,7 +59,7 @@ extension RedisScriptCall {
 }
 
 /// Announces a new life of a node. Tasks of its earlier lives on the same machine go back to todo at once: it has ended them.
-public struct RegisterNode: Sendable {
+public struct RegisterNode: QueueOperation {
     private let keys: QueueKeys
     private let incarnation: Incarnation
     private let leaseMilliseconds: Int
@@ -78,21 +78,17 @@ public struct RegisterNode: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsLease.register, keys, incarnation)
+        var call = RedisScriptCall(QueueScripts.register, keys, incarnation)
         call.append(leaseMilliseconds)
         call.append(status)
         call.append(node)
         return .script(call)
     }
 
-    /// - Throws: `QueueError.nameTaken` when another machine is alive under the name.
-    public static func parse(_ value: RESPValue) throws(QueueError) {
-        if let error = value.error { throw QueueError(error) }
-    }
 }
 
 /// Renews the lease, writes `worker_status`, and looks after what belongs to nobody: tasks of dead nodes, retries that are due.
-public struct Heartbeat: Sendable {
+public struct Heartbeat: QueueOperation {
     private let keys: QueueKeys
     private let incarnation: Incarnation
     private let leaseMilliseconds: Int
@@ -132,7 +128,7 @@ public struct Heartbeat: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsLease.heartbeat, keys, incarnation)
+        var call = RedisScriptCall(QueueScripts.heartbeat, keys, incarnation)
         call.append(leaseMilliseconds)
         call.append(status)
         call.append(mayReap ? 1 : 0)
@@ -151,7 +147,7 @@ public struct Heartbeat: Sendable {
 }
 
 /// Takes this life of the node out of the queue; what it still held goes back to todo without a mark.
-public struct LeaveQueue: Sendable {
+public struct LeaveQueue: QueueOperation {
     private let keys: QueueKeys
     private let incarnation: Incarnation
 
@@ -161,7 +157,7 @@ public struct LeaveQueue: Sendable {
     }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(ScriptsLease.leave, keys, incarnation))
+        .script(RedisScriptCall(QueueScripts.leave, keys, incarnation))
     }
 
     /// How many tasks it still holds: a call puts back a thousand, and what remains is reaped as of a dead node.
@@ -173,7 +169,7 @@ public struct LeaveQueue: Sendable {
 }
 
 /// What the queue thinks an incarnation holds: the answer to a claim may have been lost on its way.
-public struct HeldTasks: Sendable {
+public struct HeldTasks: QueueOperation {
     private let keys: QueueKeys
     private let incarnation: Incarnation
     private let withSignatures: Bool
@@ -186,7 +182,7 @@ public struct HeldTasks: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsLease.held, keys, incarnation)
+        var call = RedisScriptCall(QueueScripts.held, keys, incarnation)
         call.append(withSignatures ? 1 : 0)
         return .script(call)
     }

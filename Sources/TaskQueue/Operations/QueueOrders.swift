@@ -5,7 +5,7 @@ import TaskModel
 
 /// Queues lines again that have failed for good, with a clean slate, and hastens those that wait for their retry. At most
 /// `SubmitTasks.linesMax`; harmless when repeated. Refused when Redis is out of memory.
-public struct RetryTasks: Sendable {
+public struct RetryTasks: QueueOperation {
     public struct Reply: Equatable, Sendable {
         /// How many had failed for good, and are in todo now.
         public let queued: Int
@@ -23,7 +23,7 @@ public struct RetryTasks: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsSubmit.retry, keys)
+        var call = RedisScriptCall(QueueScripts.retry, keys)
         for line in lines { call.append(line) }
         return .script(call)
     }
@@ -36,7 +36,7 @@ public struct RetryTasks: Sendable {
 
 /// Puts lines that are in progress back into todo, whoever runs them: a node of ours is told to stop and its report will be stale;
 /// an old worker cannot be told. At most `SubmitTasks.linesMax`; harmless when repeated.
-public struct RequeueTasks: Sendable {
+public struct RequeueTasks: QueueOperation {
     private let keys: QueueKeys
     private let lines: ArraySlice<TaskLine>
 
@@ -47,7 +47,7 @@ public struct RequeueTasks: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsOrders.requeue, keys)
+        var call = RedisScriptCall(QueueScripts.requeue, keys)
         for line in lines { call.append(line) }
         return .script(call)
     }
@@ -61,7 +61,7 @@ public struct RequeueTasks: Sendable {
 }
 
 /// Forgets how lines ended, as if they had never been submitted. At most `SubmitTasks.linesMax`; harmless when repeated.
-public struct ForgetTasks: Sendable {
+public struct ForgetTasks: QueueOperation {
     public enum State: String, Sendable {
         case finished
         /// For good; what waits for another try is left alone.
@@ -80,7 +80,7 @@ public struct ForgetTasks: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsOrders.forget, keys)
+        var call = RedisScriptCall(QueueScripts.forget, keys)
         call.append(state.rawValue)
         for line in lines {
             call.append(bytes: line)
@@ -100,7 +100,7 @@ public struct ForgetTasks: Sendable {
 }
 
 /// Stops the giving of tasks, or lets it go on. What runs is not touched; old workers do not know of it.
-public struct PauseQueue: Sendable {
+public struct PauseQueue: QueueOperation {
     private let keys: QueueKeys
     private let isPaused: Bool
 
@@ -110,7 +110,7 @@ public struct PauseQueue: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsOrders.pause, keys)
+        var call = RedisScriptCall(QueueScripts.pause, keys)
         call.append(isPaused ? 1 : 0)
         return .script(call)
     }
@@ -122,7 +122,7 @@ public struct PauseQueue: Sendable {
 
 /// Has nodes take nothing new, whatever waits, until they are resumed; what they run goes on. It outlasts restarts of the nodes.
 /// Harmless when repeated.
-public struct DrainNodes: Sendable {
+public struct DrainNodes: QueueOperation {
     public enum Answer: Equatable, Sendable {
         /// How many tasks it holds.
         case done(heldCount: Int)
@@ -148,7 +148,7 @@ public struct DrainNodes: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsOrders.drain, keys)
+        var call = RedisScriptCall(QueueScripts.drain, keys)
         call.append(isDraining ? 1 : 0)
         for name in names { call.append(name) }
         return .script(call)

@@ -21,13 +21,13 @@ public struct QueueCounts: Equatable, Sendable {
 }
 
 /// Reads the counts, in constant time.
-public struct ReadCounts: Sendable {
+public struct ReadCounts: QueueOperation {
     private let keys: QueueKeys
 
     public init(keys: QueueKeys) { self.keys = keys }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(ScriptsReading.counts, keys))
+        .script(RedisScriptCall(QueueScripts.counts, keys))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> QueueCounts {
@@ -46,7 +46,7 @@ public struct ReadCounts: Sendable {
 }
 
 /// One page of a hash: HSCAN from `cursor`, which begins and ends at "0".
-public struct ScanHash: Sendable {
+public struct ScanHash: QueueOperation {
     private let key: String
     private let cursor: String
     private let countHint: Int
@@ -89,7 +89,7 @@ public struct ScanHash: Sendable {
 }
 
 /// The values of some fields of a hash, in their order.
-public struct ReadFields: Sendable {
+public struct ReadFields: QueueOperation {
     private let key: String
     private let fields: [[UInt8]]
 
@@ -121,30 +121,8 @@ public struct OutcomeEntry: Equatable, Sendable {
     }
 }
 
-/// Which of some failed lines wait for another try, or are having it; the others have failed for good.
-public struct ReadRetrying: Sendable {
-    private let keys: QueueKeys
-    private let lines: [[UInt8]]
-
-    /// - Parameter lines: at least one.
-    public init(_ lines: [[UInt8]], keys: QueueKeys) {
-        self.keys = keys
-        self.lines = lines
-    }
-
-    public var request: RedisRequest {
-        .command(RedisCommand(bytes: [Array("SMISMEMBER".utf8), Array(keys.retrying.utf8)] + lines))
-    }
-
-    /// In the order of the lines.
-    public static func parse(_ value: RESPValue) throws(QueueError) -> [Bool] {
-        guard let parts = try elements(value) else { throw .unexpectedReply("SMISMEMBER") }
-        return parts.map { $0.int == 1 }
-    }
-}
-
 /// One page of the nodes that have a lease, or had one and are not yet reaped.
-public struct ReadNodes: Sendable {
+public struct ReadNodes: QueueOperation {
     public struct Node: Equatable, Sendable {
         public let incarnation: Incarnation
         /// Until its lease is over; negative when it is.
@@ -171,7 +149,7 @@ public struct ReadNodes: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsReading.nodes, keys)
+        var call = RedisScriptCall(QueueScripts.nodes, keys)
         call.append(offset)
         return .script(call)
     }

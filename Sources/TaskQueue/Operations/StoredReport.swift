@@ -1,5 +1,6 @@
-// A report as the text of a file, for a node that cannot deliver it now: one JSON object that holds all the queue must be told,
-// so that a later life of the node, or a later version of it, says it in the name of the life that ran the task.
+// A report as a file, for a node that cannot deliver it now: a line of JSON that holds all the queue must be told, so that a later
+// life of the node, or a later version of it, says it in the name of the life that ran the task. The value of what finished, which
+// can be megabytes, follows the line as it is: putting it into JSON once more would hold up the daemon.
 
 import TaskModel
 
@@ -10,10 +11,18 @@ public struct StoredReportError: Error, Equatable, CustomStringConvertible {
 
 extension ReportTask {
     /// Counts the forms of the file. One of a form we do not know is not guessed at.
-    private static let storedVersion: Int64 = 1
+    private static let storedVersion: Int64 = 2
+    /// Of version 1.0.0: the value was in the JSON.
+    private static let oldVersion: Int64 = 1
 
-    /// The report as JSON.
-    public var stored: [UInt8] {
+    /// The report as the content of its file.
+    public var stored: [UInt8] { storedLine + storedValue }
+
+    /// What follows ``storedLine`` in the file.
+    public var storedValue: [UInt8] { if case .finished(let value, _) = result { value } else { [] } }
+
+    /// The first line of the file.
+    public var storedLine: [UInt8] {
         var writer = JSONObjectWriter()
         writer.field("version", Self.storedVersion)
         writer.field("key_prefix", keys.prefix)
@@ -24,7 +33,7 @@ extension ReportTask {
         case .finished(let value, let record):
             writer.field("result", "finished")
             writer.field("record", record)
-            writer.field("value", String(decoding: value, as: UTF8.self))
+            writer.field("value_bytes", value.count)
         case .failed(let reason, let record, let attemptsMax, let retryMilliseconds):
             writer.field("result", "failed")
             writer.field("record", record)
@@ -34,14 +43,15 @@ extension ReportTask {
         case .returned:
             writer.field("result", "returned")
         }
-        return writer.bytes
+        return writer.bytes + [UInt8(ascii: "\n")]
     }
 
     /// Reads back ``stored``. Everything must be there: half a report could only do harm.
     public init(stored bytes: [UInt8]) throws(StoredReportError) {
-        let fields = try StoredFields(bytes)
+        let newline = bytes.firstIndex(of: UInt8(ascii: "\n"))
+        let fields = try StoredFields(Array(bytes[..<(newline ?? bytes.endIndex)]))
         let version = try fields.integer("version")
-        guard version == Self.storedVersion else {
+        guard version == Self.storedVersion && newline != nil || version == Self.oldVersion else {
             throw StoredReportError(
                 description: "its version is \(version), this distcompd knows \(Self.storedVersion)")
         }
@@ -51,7 +61,9 @@ extension ReportTask {
         }
         self.init(
             keys: QueueKeys(prefix: try fields.text("key_prefix")), incarnation: incarnation,
-            line: try fields.text("line"), token: try fields.text("token"), result: try fields.result())
+            line: try fields.text("line"), token: try fields.text("token"),
+            result: try fields.result(
+                valueInFile: version == Self.oldVersion ? nil : newline.map { Array(bytes[($0 + 1)...]) }))
     }
 }
 
@@ -82,9 +94,10 @@ private struct StoredFields {
         return number
     }
 
-    func result() throws(StoredReportError) -> ReportTask.Result {
+    /// - Parameter valueInFile: what follows the line; nil where the value is in the JSON.
+    func result(valueInFile: [UInt8]?) throws(StoredReportError) -> ReportTask.Result {
         switch try text("result") {
-        case "finished": .finished(value: Array(try text("value").utf8), record: try text("record"))
+        case "finished": .finished(value: try value(inFile: valueInFile), record: try text("record"))
         case "failed":
             .failed(
                 reason: try text("reason"), record: try text("record"),
@@ -93,5 +106,13 @@ private struct StoredFields {
         case "returned": .returned
         case let word: throw StoredReportError(description: "the result \(JSONText.quoted(word)) is not known")
         }
+    }
+
+    private func value(inFile value: [UInt8]?) throws(StoredReportError) -> [UInt8] {
+        guard let value else { return Array(try text("value").utf8) }
+        guard Int64(value.count) == (try integer("value_bytes")) else {
+            throw StoredReportError(description: "its value is not whole")
+        }
+        return value
     }
 }

@@ -23,7 +23,7 @@ public struct SubmitReply: Equatable, Sendable {
 
 /// Submits up to `linesMax` lines at once. Harmless when repeated: what was added is then already in todo. Refused when Redis
 /// is out of memory.
-public struct SubmitTasks: Sendable {
+public struct SubmitTasks: QueueOperation {
     /// A script that ran longer would hold up every node; `unpack` has its limit at 8,000 as well.
     public static let linesMax = 1000
 
@@ -41,7 +41,7 @@ public struct SubmitTasks: Sendable {
     }
 
     public var request: RedisRequest {
-        var call = RedisScriptCall(ScriptsSubmit.submit, keys)
+        var call = RedisScriptCall(QueueScripts.submit, keys)
         call.arguments.reserveCapacity(1 + lines.count * 5)
         for line in lines {
             call.append(line)

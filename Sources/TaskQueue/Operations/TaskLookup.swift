@@ -53,11 +53,11 @@ public struct ReadStanding: Sendable {
         let fields: [(String, String)] = [
             ("HEXISTS", keys.todo), ("HGET", keys.inProgress), ("HGET", keys.finished), ("HGET", keys.failed),
             ("HGET", keys.failReason), ("HGET", keys.outcomes), ("SMISMEMBER", keys.retrying),
-            ("HGET", keys.own("attempts")),
+            ("HGET", keys[.attempts]),
         ]
         return fields.map { .command(RedisCommand(bytes: [Array($0.utf8), Array($1.utf8), line])) } + [
             .command(
-                RedisCommand(bytes: [Array("ZSCORE".utf8), Array((keys.own("delayed")).utf8), delayed])),
+                RedisCommand(bytes: [Array("ZSCORE".utf8), Array(keys[.delayed].utf8), delayed])),
             .command(RedisCommand("TIME")),
         ]
     }
@@ -66,7 +66,7 @@ public struct ReadStanding: Sendable {
     private var delayed: [UInt8] {
         guard let task else { return line }
         // The band of its priority, as the scripts reckon it.
-        let band = max(0, min(8191, 4096 - task.priority))
+        let band = QueueOrder.band(ofPriority: task.priority)
         return Array("\(task.memoryBytes) \(task.millicores) \(band)\n".utf8) + line
     }
 
@@ -91,7 +91,7 @@ public struct ReadStanding: Sendable {
 }
 
 /// The classes of the index with how many wait in each: what nobody is large enough for is known from these few names.
-public struct ReadClasses: Sendable {
+public struct ReadClasses: QueueOperation {
     /// More than this many classes of memory and cores are not looked at.
     public static let classesMax = 5000
 
@@ -109,7 +109,7 @@ public struct ReadClasses: Sendable {
     public init(keys: QueueKeys) { self.keys = keys }
 
     public var request: RedisRequest {
-        .command(RedisCommand("ZRANGE", keys.own("classes"), "0", String(Self.classesMax - 1)))
+        .command(RedisCommand("ZRANGE", keys[.classes], "0", String(Self.classesMax - 1)))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> [Class] {
@@ -132,11 +132,11 @@ public struct ReadClasses: Sendable {
 
     /// The place of a waiting line in the order of all; its answer is nil where the index does not know it.
     public func place(of line: TaskLine, failedOn: String) -> RedisRequest {
-        let key = keys.own("class:\(line.memoryBytes):\(line.millicores):\(failedOn)")
+        let key = keys[.waiting, "\(line.memoryBytes):\(line.millicores):\(failedOn)"]
         return .command(RedisCommand("ZSCORE", key, line.text))
     }
 
-    private func key(_ members: Class) -> String { keys.own("class:" + members.name) }
+    private func key(_ members: Class) -> String { keys[.waiting, members.name] }
 }
 
 /// A score that is a time; nil where there is none.

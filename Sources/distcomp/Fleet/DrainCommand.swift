@@ -92,8 +92,7 @@ extension QueueClient {
     func drain(_ nodes: [String], isDraining: Bool) throws(CommandError) -> [DrainNodes.Answer] {
         var answers: [DrainNodes.Answer] = []
         while answers.count < nodes.count {
-            let value = try call(DrainNodes(nodes[answers.count...], isDraining: isDraining, keys: keys).request)
-            let page = try parsed { () throws(QueueError) in try DrainNodes.parse(value) }
+            let page = try perform(DrainNodes(nodes[answers.count...], isDraining: isDraining, keys: keys))
             if page.isEmpty { break }
             answers += page
         }

@@ -74,7 +74,7 @@ extension QueueClient {
     func fleet(
         countingTasks: Bool = true, eachTask use: (_ line: String, _ worker: String) -> Void = { _, _ in }
     ) throws(CommandError) -> Fleet {
-        let counts = try counts()
+        let counts = try perform(ReadCounts(keys: keys))
         var nodes: [String: FleetNode] = [:]
         for lease in try leases() {
             let left = Double(lease.leaseMilliseconds) / 1000
@@ -103,8 +103,7 @@ extension QueueClient {
     func leases() throws(CommandError) -> [ReadNodes.Node] {
         var all: [ReadNodes.Node] = []
         while true {
-            let value = try call(ReadNodes(keys: keys, offset: all.count).request)
-            let page = try parsed { () throws(QueueError) in try ReadNodes.parse(value) }
+            let page = try perform(ReadNodes(keys: keys, offset: all.count))
             all += page
             if page.count < ReadNodes.pageSize { return all }
         }

@@ -121,7 +121,7 @@ struct ManagerCommand: ParsableCommand {
             _ = try queue.cleanUp(silenceSecondsMax: queue.settings.healthReportIntervalSeconds * 20)
         case .removeFinishedTask:
             try forEachBatch(of: queue.keys.finished, queue) { lines throws(CommandError) in
-                _ = try queue.forget(.finished, lines)
+                _ = try queue.perform(ForgetTasks(.finished, lines[...], keys: queue.keys))
             }
         case .moveInProgressTaskToTodo:
             try forEachBatch(of: queue.keys.inProgress, queue) { lines throws(CommandError) in

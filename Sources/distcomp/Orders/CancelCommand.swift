@@ -47,7 +47,7 @@ struct CancelCommand: ParsableCommand {
     /// Whether it was still there to be cancelled.
     private func cancel(_ line: String, _ queue: QueueClient) throws(CommandError) -> Bool {
         let shown = TerminalText.escaped(line)
-        switch try queue.cancel(line) {
+        switch try queue.perform(CancelTask(line, keys: queue.keys)) {
         case .cancelled: if !quiet { try show("cancelled: \(shown)\n") }
         case .stopping: if !quiet { try show("stopping: \(shown)\n") }
         case .notFound: return false

@@ -48,7 +48,9 @@ struct ForgetCommand: ParsableCommand {
 
     private func forget(_ state: ForgetTasks.State, _ key: String, _ queue: QueueClient) throws(CommandError) -> Int {
         var count = 0
-        var batch = LineBatch { lines throws(CommandError) in count += try queue.forget(state, lines) }
+        var batch = LineBatch { lines throws(CommandError) in
+            count += try queue.perform(ForgetTasks(state, lines[...], keys: queue.keys))
+        }
         _ = try queue.scanWhile(key, pattern: match) { entries throws(CommandError) in
             for (field, _) in entries { try batch.add(field) }
             return true

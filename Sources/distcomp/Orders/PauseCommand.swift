@@ -1,5 +1,6 @@
 import ArgumentParser
 import TaskModel
+import TaskQueue
 
 /// `distcomp pause`: nothing is given out until `distcomp resume`.
 struct PauseCommand: ParsableCommand {
@@ -14,7 +15,7 @@ struct PauseCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        try connection.withQueue { try $0.setPaused(true) }
+        try connection.withQueue { try $0.perform(PauseQueue(true, keys: $0.keys)) }
         try showPaused(true, asJSON: json, "paused: nodes take nothing new until `distcomp resume`")
     }
 }
@@ -40,7 +41,7 @@ struct ResumeCommand: ParsableCommand {
 
     func run() throws {
         if nodes.isEmpty {
-            try connection.withQueue { try $0.setPaused(false) }
+            try connection.withQueue { try $0.perform(PauseQueue(false, keys: $0.keys)) }
             return try showPaused(false, asJSON: json, "tasks are given out again")
         }
         try connection.withQueue { queue in

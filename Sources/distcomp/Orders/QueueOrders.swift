@@ -37,26 +37,12 @@ extension LineBatch<String> {
 extension QueueClient {
     /// Queues lines again that failed for good, and hastens those that wait for their retry; how many of each.
     func retry(_ lines: [String]) throws(CommandError) -> RetryTasks.Reply {
-        let value = try call(RetryTasks(taskLines(lines)[...], keys: keys).request)
-        return try parsed { () throws(QueueError) in try RetryTasks.parse(value) }
+        try perform(RetryTasks(taskLines(lines)[...], keys: keys))
     }
 
     /// Puts lines that are in progress back into todo; how many were.
     func requeue(_ lines: [String]) throws(CommandError) -> Int {
-        let value = try call(RequeueTasks(taskLines(lines)[...], keys: keys).request)
-        return try parsed { () throws(QueueError) in try RequeueTasks.parse(value) }
-    }
-
-    /// Forgets how lines ended; how many there were.
-    func forget(_ state: ForgetTasks.State, _ lines: [[UInt8]]) throws(CommandError) -> Int {
-        let value = try call(ForgetTasks(state, lines[...], keys: keys).request)
-        return try parsed { () throws(QueueError) in try ForgetTasks.parse(value) }
-    }
-
-    /// Stops the giving of tasks, or lets it go on.
-    func setPaused(_ isPaused: Bool) throws(CommandError) {
-        let value = try call(PauseQueue(isPaused, keys: keys).request)
-        try parsed { () throws(QueueError) in try PauseQueue.parse(value) }
+        try perform(RequeueTasks(taskLines(lines)[...], keys: keys))
     }
 
     /// What is no task line was put there by hand, and has no place in todo.

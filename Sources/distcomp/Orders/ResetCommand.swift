@@ -1,6 +1,7 @@
 import ArgumentParser
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 /// `distcomp reset`: an empty queue.
 struct ResetCommand: ParsableCommand {
@@ -22,7 +23,7 @@ struct ResetCommand: ParsableCommand {
 
     func run() throws {
         try connection.withQueue { queue in
-            let counts = try queue.counts()
+            let counts = try queue.perform(ReadCounts(keys: queue.keys))
             if !yes {
                 let content =
                     "\(grouped(counts.todo)) waiting, \(grouped(counts.inProgress)) running, "

@@ -13,7 +13,7 @@ struct RunSummary {
     private let seconds: Double
 
     init(_ queue: QueueClient, seconds: Double) throws(CommandError) {
-        counts = try queue.counts()
+        counts = try queue.perform(ReadCounts(keys: queue.keys))
         self.seconds = seconds
         var byCause: [String: Int] = [:]
         var shown: [TaskResult] = []

@@ -18,13 +18,15 @@ final class QueueConnection {
     private let connector: RedisConnector
     private let log: Logger
     private var state = State.waiting(untilNanoseconds: 0)
-    private var delay = ReconnectDelay()
+    private var delay: ReconnectDelay
 
     init(_ node: NodeIdentity) {
         target = node.redis
         options = Self.options(for: node)
         connector = RedisConnector(node.redis, options: options)
         log = node.log
+        // Back well within the lease, however long the server was away.
+        delay = ReconnectDelay(longestSeconds: min(5, node.configuration.leaseSeconds / 6))
     }
 
     /// What a node wants of its Redis.
@@ -167,7 +169,7 @@ final class QueueConnection {
 
     private func pause(after failure: RedisFailure, _ now: Int64) {
         // One that lasted was a good one. One that is lost as soon as it is made must not be made again and again at once.
-        if case .ready(_, let since) = state, now - since >= ReconnectDelay.longestNanoseconds { delay.reset() }
+        if case .ready(_, let since) = state, now - since >= delay.longestNanoseconds { delay.reset() }
         let nanoseconds = delay.next(random: randomUInt64())
         state = .waiting(untilNanoseconds: now + nanoseconds)
         log.warning("\(failure); retrying in \(nanoseconds / 1_000_000) ms, tasks go on")

@@ -1,46 +1,28 @@
-// The daemon's side of the queue: it sends what NodeSupervisor asks for, and turns replies, wake-ups and lost connections into
-// the events NodeSupervisor knows. How there comes to be a connection is in QueueConnection.swift.
+// Sockets and files for what NodeProtocol says: it sends what the protocol asks, brings it what comes back, and keeps reports on
+// the disk. Nothing is decided here. How there comes to be a connection is in QueueConnection.swift.
 
 import DequeModule
 import LinuxSystem
 import Logging
+import NodeProtocol
 import NodeSupervisor
+import Notation
 import RedisClient
 import TaskModel
 import TaskQueue
 
 final class QueueLink {
-    /// What an outstanding request was for.
-    enum Purpose {
-        case register(at: Instant)
-        case heartbeat(at: Instant)
-        case reconcile(NodeSupervisor.RequestNumber)
-        case claim(NodeSupervisor.RequestNumber)
-        case report(TaskNumber)
-        case earlierReport(ReportStore.Earlier)
-        /// `thenClaim`: the claim before it was refused until we had asked.
-        case cancellations(thenClaim: Bool)
-        case policy
-        case sweep
-        case sweepPage
-        /// Asked for its effect alone.
-        case nothing
-    }
-
     /// What requests go out over and replies come in by.
     let redis: QueueConnection
 
     private var node: NodeIdentity
     private let runner: TaskRunner
-    let keys: QueueKeys
-    private let machine: String
-    private(set) var incarnation: Incarnation
-    private(set) var purposes: [RequestIdentifier: Purpose] = [:]
-    /// Made once for each ended task and kept until they are answered: the files they were made from may change.
-    var reports: [TaskNumber: ReportTask] = [:]
-    let store: ReportStore
-    /// Reports that wait until more of those before them have gone out, oldest first.
-    var withheld: Deque<TaskNumber> = []
+    private var dialogue: NodeProtocol
+    private var numbers: [RequestIdentifier: NodeProtocol.RequestNumber] = [:]
+    private var encoder: ReportEncoder
+    private let store: ReportStore
+    /// The tokens of what the encoder was given, by the number of the task.
+    private var encodingTokens: [TaskNumber: String] = [:]
 
     /// When reports that wait for company are sent at the latest; nil while none do.
     private(set) var flushDueNanoseconds: Int64?
@@ -50,274 +32,250 @@ final class QueueLink {
     private static let reportDelayNanoseconds: Int64 = 5_000_000
     private static let unsentReportsMax = 32
 
-    /// What was refused lately: the same trouble is told once, not with each request.
-    private var refusals = RefusalLog()
-    /// Whether somebody ordered, by `distcomp drain`, that this node is given nothing. Redis sees to it.
-    private(set) var isDrained = false
-    private var hasRegistered = false
     /// Set when there is no point in going on.
     private(set) var fatalFailure: StartFailure?
+    /// Everything is said.
+    private(set) var hasLeft = false
 
-    /// - Parameter inherited: the incarnation of the program before this one, whose tasks go on.
-    init(_ node: NodeIdentity, _ runner: TaskRunner, incarnation inherited: String? = nil) {
+    /// - Parameter incarnation: of the program before this one, whose tasks go on.
+    /// - Parameter running: the tasks it handed over.
+    init(
+        _ node: NodeIdentity, _ runner: TaskRunner, incarnation: String? = nil,
+        running: [NodeSupervisor.ClaimedTask] = []
+    ) {
         self.node = node
         self.runner = runner
-        keys = QueueKeys(prefix: node.configuration.keyPrefix)
         redis = QueueConnection(node)
         store = ReportStore(path: node.stateDirectory + "/reports", log: node.log)
-        machine = Host.machineIdentifier + "-" + node.groupName
-        incarnation =
-            inherited.map { Incarnation(resuming: $0) }
-            ?? Incarnation(name: node.name, machine: machine, life: SystemClock.wallNanoseconds())
+        encoder = ReportEncoder(node: node, runner: runner)
+        dialogue = NodeProtocol(
+            facts: NodeProtocol.Facts(node), incarnation: incarnation.map { Incarnation(resuming: $0) },
+            earlierLives: readLives(of: node), running: running)
     }
 
-    var incarnationText: String { incarnation.text }
+    var incarnationText: String { dialogue.incarnation.text }
+    var isDrained: Bool { dialogue.isDrained }
+    /// Whether nothing is under way that a program executed in our place could not know of.
+    var isAtRest: Bool { dialogue.isAtRest && !store.hasWork }
+    private var log: Logger { node.log }
 
     /// The node with new settings, for what is sent from now on.
-    func take(_ node: NodeIdentity) { self.node = node }
-
-    var log: Logger { node.log }
-    var encoder: ReportEncoder { ReportEncoder(node: node, runner: runner, keys: keys) }
+    func take(_ node: NodeIdentity) {
+        self.node = node
+        encoder.node = node
+        dialogue.facts.take(node)
+    }
 
     // MARK: For the loop
 
     func handle(_ ready: EventLoop.Ready) -> [Event] { translate(redis.handle(ready)) }
 
+    func handleDeadline() -> [Event] { translate(redis.handleDeadline()) + hear(.tick) }
+
+    var nextDeadlineNanoseconds: Int64? {
+        [redis.nextDeadlineNanoseconds, dialogue.nextDeadline?.nanoseconds, flushDueNanoseconds].compactMap { $0 }.min()
+    }
+
+    /// What is done a little of in every round.
+    var hasWork: Bool { encoder.hasWork || store.hasWork }
+
+    /// Does a little of it.
+    func work() -> [Event] {
+        var events: [Event] = []
+        if encoder.hasWork, let done = encoder.step() { events += encoded(done) }
+        if let done = store.step() { events += hear(.stored(token: done.token, isStored: done.isStored)) }
+        return events
+    }
+
     /// Sends what this round of the loop asked for, in one write.
     ///
     /// - Parameter mayWait: nothing is lost by telling of endings a moment later, with others and the next claim.
     func flush(mayWait: Bool) -> [Event] {
-        let events = deliverWithheld()
         if mayWait, unsentReports > 0, unsentReports < Self.unsentReportsMax, !hasUrgent, redis.current != nil {
             let now = SystemClock.bootNanoseconds()
             let due = flushDueNanoseconds ?? now + Self.reportDelayNanoseconds
             if now < due {
                 flushDueNanoseconds = due
-                return events
+                return []
             }
         }
         (flushDueNanoseconds, unsentReports) = (nil, 0)
-        let all = events + translate(redis.flush())
+        let events = translate(redis.flush())
         hasUrgent = redis.wantsWrite  // The socket did not take all.
-        return all
+        return events
     }
 
-    func handleDeadline() -> [Event] { translate(redis.handleDeadline()) }
+    // MARK: The supervisor's side
 
-    // MARK: Asking
-
-    /// Sends the request of `action`. Without a connection nothing is sent: NodeSupervisor asks again once there is one.
+    /// Passes on what the supervisor asks of the queue.
     ///
-    /// - Parameter now: the time of the decision; leases count from it.
-    func send(_ action: Action, at now: Instant) -> [Event] {
+    /// - Parameter trouble: why no task is started here; nil while all is well.
+    func ask(_ action: Action, at now: Instant, trouble: String?) -> [Event] {
         switch action {
         case .register:
-            incarnation = Incarnation(name: node.name, machine: machine, life: SystemClock.wallNanoseconds())
-            return send(register.request, for: .register(at: now))
-        case .heartbeat: return send(heartbeat(now).request, for: .heartbeat(at: now))
-        case .reconcile(let number):
-            let held = HeldTasks(keys: keys, incarnation: incarnation, withSignatures: node.taskKey != nil)
-            return send(held.request, for: .reconcile(number))
-        case .claim(let claim): return send(claimRequest(claim), for: .claim(claim.number))
-        case .report(let report): return deliver(report)
-        case .keep(let report):
-            store.keep(report.number, encoded(report))
-            return []
-        case .launch, .terminate, .kill, .collect, .leave, .measureMemory, .log:
-            return []  // Not the queue's.
+            measure(trouble)
+            return hear(.register, at: now)
+        case .heartbeat:
+            measure(trouble)
+            return hear(.heartbeat, at: now)
+        case .reconcile(let number): return hear(.reconcile(number), at: now)
+        case .claim(let claim): return hear(.claim(claim), at: now)
+        case .report(let report): return hear(.report(report), at: now)
+        case .forget(_, let token): return hear(.forget(token: token), at: now)
+        case .leaseLost: return hear(.leaseLost, at: now)
+        case .leave: return hear(.leave, at: now)
+        case .launch, .terminate, .kill, .collect, .measureMemory, .log: return []  // Not the queue's.
         }
     }
 
-    /// Tells the queue that this node leaves, and waits for it to hear, but not for long.
-    func leave() {
-        store.writeAll()
-        // What was not answered is delivered by the next life, within the lease of this one: leaving would end it.
-        guard reports.isEmpty, let connection = redis.current else { return }
-        _ = send(LeaveQueue(keys: keys, incarnation: incarnation).request, for: .nothing)
-        let deadline = SystemClock.bootNanoseconds() + 2_000_000_000
-        while connection.outstandingCount > 0, connection.failure == nil, SystemClock.bootNanoseconds() < deadline {
-            _ = connection.handleWritable(now: SystemClock.bootNanoseconds())
-            _ = try? DescriptorWait.until(
-                connection.descriptor, readable: true, writable: connection.wantsWrite, atMostMilliseconds: 100)
-            _ = connection.handleReadable(now: SystemClock.bootNanoseconds())
+    private func measure(_ trouble: String?) {
+        dialogue.facts.statusText = node.statusText()
+        dialogue.facts.wallNanoseconds = SystemClock.wallNanoseconds()
+        dialogue.facts.trouble = trouble
+    }
+
+    // MARK: The protocol's side
+
+    /// Tells the protocol, and does what it asks for, and tells it what came of that, until there is nothing more.
+    ///
+    /// - Returns: what the supervisor is to hear.
+    private func hear(_ event: NodeProtocol.Event, at now: Instant? = nil) -> [Event] {
+        let now = now ?? Instant(nanoseconds: SystemClock.bootNanoseconds())
+        var pending: Deque<NodeProtocol.Event> = [event]
+        var told: [Event] = []
+        while let next = pending.popFirst() {
+            for action in dialogue.handle(next, at: now) { perform(action, &pending, &told) }
         }
-        _ = connection.close()
+        return told
     }
 
-    private func askForCancellations(thenClaim: Bool = false) -> [Event] {
-        let request = TakeCancellations(keys: keys, incarnation: incarnation).request
-        return send(request, for: .cancellations(thenClaim: thenClaim))
-    }
+    private func perform(
+        _ action: NodeProtocol.Action, _ pending: inout Deque<NodeProtocol.Event>, _ told: inout [Event]
+    ) {
+        switch action {
+        case .send(let number, let request, let isUrgent):
+            guard let connection = redis.current,
+                let identifier = try? connection.send(request, now: SystemClock.bootNanoseconds())
+            else { return close(&pending) }
+            numbers[identifier] = number
+            if isUrgent { hasUrgent = true } else { unsentReports += 1 }
+        case .closeConnection: close(&pending)
+        case .tell(let event): told.append(event)
 
-    func send(_ request: RedisRequest, for purpose: Purpose) -> [Event] {
-        guard let connection = redis.current else { return [] }
-        do {
-            purposes[try connection.send(request, now: SystemClock.bootNanoseconds())] = purpose
-            if case .report = purpose { unsentReports += 1 } else { hasUrgent = true }
-            return []
-        } catch {
-            return translate(redis.close())
+        case .encode(let token, let report):
+            encodingTokens[report.number] = token
+            encoder.add(report.number, report)
+            // Most are small and done at once; the others a little in every round.
+            if let done = encoder.step() { pending.append(contentsOf: encodedEvents(done)) }
+        case .store(let token, let report): store.add(token, report)
+        case .release(let token, let number):
+            store.remove(token)
+            if let number { runner.forget(number) }
+        case .readEarlierReports: pending.append(.earlierReports(store.nextEarlier()))
+        case .releaseEarlierReport(let name): store.removeEarlier(name)
+        case .leaveEarlierReport(let name): store.leaveEarlier(name)
+
+        case .rememberLives(let lives): rememberLives(lives, of: node)
+        case .giveUp(let reason):
+            fatalFailure = .redis("Redis at \(address): \(reason)")
+            told += [.stopRequested, .stopRequested]
+        case .left: hasLeft = true
+        case .log(let event):
+            let level: Logger.Level =
+                switch event.level {
+                case .info: .info
+                case .notice: .notice
+                case .warning: .warning
+                }
+            let prefix = event.isAboutServer ? "Redis at \(address): " : ""
+            log.log(level: level, "\(prefix)\(event)", metadata: event.line.map { ["task": "\($0)"] } ?? [:])
         }
     }
 
-    private var register: RegisterNode {
-        RegisterNode(
-            keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds,
-            status: node.statusText(), node: description)
+    private func close(_ pending: inout Deque<NodeProtocol.Event>) {
+        _ = redis.close()
+        numbers.removeAll()
+        pending.append(.disconnected)
     }
 
-    private var description: NodeDescription {
-        NodeDescription(
-            memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, version: version)
+    private func encoded(_ done: (TaskNumber, ReportTask.Result)) -> [Event] {
+        encodedEvents(done).flatMap { hear($0) }
     }
 
-    private func heartbeat(_ now: Instant) -> Heartbeat {
-        var mayReap = false
-        // After an outage every lease looks over: others get the time of one to come back.
-        if let since = redis.readySinceNanoseconds {
-            mayReap = now.nanoseconds - since > Int64(leaseMilliseconds) * 1_000_000
-        }
-        return Heartbeat(
-            keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: node.statusText(),
-            mayReap: mayReap, node: description)
+    private func encodedEvents(_ done: (TaskNumber, ReportTask.Result)) -> [NodeProtocol.Event] {
+        encodingTokens.removeValue(forKey: done.0).map { [.encoded(token: $0, done.1)] } ?? []
     }
 
-    private func claimRequest(_ claim: NodeSupervisor.Claim) -> RedisRequest {
-        ClaimTasks(
-            keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, count: claim.count,
-            freeMemoryBytes: claim.freeMemoryBytes, freeMillicores: claim.freeMillicores,
-            withSignatures: node.taskKey != nil
-        ).request
-    }
+    private var address: String { redis.current?.address ?? "\(node.redis)" }
 
-    private var leaseMilliseconds: Int { Int(node.configuration.leaseSeconds * 1000) }
-
-    // MARK: Understanding
+    // MARK: The connection's side
 
     private func translate(_ events: [RedisConnection.Event]) -> [Event] { events.flatMap { translate($0) } }
 
     private func translate(_ event: RedisConnection.Event) -> [Event] {
         switch event {
-        case .ready: return becameReady()
-        case .message(_, let payload):
-            return payload == Array("cancel".utf8) ? askForCancellations() : [.wake]
+        case .ready: return hear(.connected(localAddress: redis.current?.localHost ?? ""))
+        case .message(_, let payload): return hear(.message(payload))
         case .lost(let identifier):
-            purposes[identifier] = nil
+            numbers[identifier] = nil
             return []
         case .failed:
-            purposes.removeAll()
-            withheld.removeAll()
-            return [.disconnected]
+            numbers.removeAll()
+            return hear(.disconnected)
         case .reply(let identifier, let value):
-            guard let purpose = purposes.removeValue(forKey: identifier) else { return [] }
-            return understand(value, purpose)
+            guard let number = numbers.removeValue(forKey: identifier) else { return [] }
+            return hear(.reply(number, value))
         }
     }
 
-    private func note(isDrained: Bool) {
-        if isDrained != self.isDrained {
-            log.notice(
-                isDrained
-                    ? "drained by order: what runs goes on, and nothing new is taken until `distcomp resume \(node.name)`"
-                    : "resumed by order: tasks are taken again")
-        }
-        self.isDrained = isDrained
+    // MARK: The end
+
+    /// Writes to the disk what is still to be written, and closes the connection: for a daemon that is about to end.
+    func finish() {
+        while store.hasWork { _ = store.step() }
+        _ = redis.close()
+    }
+}
+
+extension NodeProtocol.Facts {
+    init(_ node: NodeIdentity) {
+        self.init(
+            name: node.name, machine: Host.machineIdentifier + "-" + node.groupName,
+            keyPrefix: node.configuration.keyPrefix, leaseSeconds: node.configuration.leaseSeconds,
+            memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, version: distcompd.version,
+            queueCandidate: Hexadecimal.text(randomUInt64()) + Hexadecimal.text(randomUInt64()))
+        taskKey = node.taskKey
+        leaveWithinSeconds = NodeSupervisor.Settings(node).leaveWithinSeconds
+        wallNanoseconds = SystemClock.wallNanoseconds()
+        take(node)
     }
 
-    private func becameReady() -> [Event] {
-        send(.command(RedisCommand("INFO", "memory")), for: .policy) + deliverEarlier()
+    /// What of the settings can change while the daemon runs.
+    mutating func take(_ node: NodeIdentity) {
+        leaseSeconds = node.configuration.leaseSeconds
+        killsWhenCutOff = node.configuration.whenCutOff == .kill
+        attemptsMax = node.configuration.maxRetryPerTask
+        retryDelaySeconds = node.configuration.retryDelaySeconds
     }
+}
 
-    private func understand(_ value: RESPValue, _ purpose: Purpose) -> [Event] {
-        do throws(QueueError) {
-            switch purpose {
-            case .register(let sentAt):
-                try RegisterNode.parse(value)
-                hasRegistered = true
-                return [.registered(sentAt: sentAt)]
-            case .heartbeat(let sentAt):
-                let reply = try Heartbeat.parse(value)
-                if reply.reapedCount > 0 { log.warning("put back \(reply.reapedCount) tasks of nodes that are gone") }
-                if reply.recoveredCount > 0 {
-                    log.warning("put back \(reply.recoveredCount) tasks that old workers dropped")
-                }
-                note(isDrained: reply.isDrained)
-                return [.leaseRenewed(sentAt: sentAt)] + (reply.closeRequested ? [.closeRequested] : [])
-                    + (reply.hasCancellations ? askForCancellations() : [])
-            case .claim(let number): return try claimed(value, number)
-            case .reconcile(let number):
-                return [.held(number, try HeldTasks.parse(value).compactMap { claimedTask($0) })]
-            case .report(let number): return [reported(try ReportTask.parse(value), number)]
-            case .earlierReport(let earlier): return delivered(earlier, try ReportTask.parse(value))
-            case .cancellations(let thenClaim):
-                return try TakeCancellations.parse(value).map { .cancelRequested(line: $0) }
-                    + (thenClaim ? [.wake] : [])
-            case .policy:
-                guard let failure = evictionFailure(value, at: address) else { return [] }
-                return giveUp(because: "\(failure)")
-            case .sweep: return try TodoSweep.parseBegin(value) ? sweep(from: "0") : []
-            case .sweepPage: return adopt(try ScanHash.parse(value))
-            case .nothing: return []
-            }
-        } catch {
-            return refused(error, purpose)
-        }
-    }
+// MARK: - The lives of this node
 
-    private func refused(_ error: QueueError, _ purpose: Purpose) -> [Event] {
-        if error == .fenced { return [.fenced] }
-        if case .refused(let reply) = error, reply.remedy == .reconnect { return translate(redis.close()) }
-        if case .register = purpose, isFinal(error) { return giveUp(because: "Redis at \(address): \(error)") }
-        if refusals.isNews("\(error)", at: SystemClock.bootNanoseconds()) {
-            log.warning("Redis at \(address): \(error); asking again, tasks go on")
-        }
-        switch purpose {
-        case .register: return [.requestFailed(.register)]
-        case .heartbeat: return [.requestFailed(.heartbeat)]
-        case .claim(let number): return [.requestFailed(.claim(number))]
-        case .reconcile(let number): return [.requestFailed(.reconcile(number))]
-        case .report(let number): return [.requestFailed(.report(number))]
-        case .earlierReport(let earlier): return notDelivered(earlier)
-        case .cancellations, .policy, .sweep, .sweepPage, .nothing: return []  // The next round asks again by itself.
-        }
-    }
+/// The file that says which incarnations were this node's: a line each.
+private func livesPath(of node: NodeIdentity) -> String { node.stateDirectory + "/lives" }
 
-    /// Whether a refusal to have this node is a mistake in the settings: told at the start, it ends the daemon. One that has been
-    /// a member goes on asking, since what changed may be changed back.
-    private func isFinal(_ error: QueueError) -> Bool {
-        switch error {
-        case .nameTaken: true
-        case .refused(let reply): reply.remedy == .giveUp && !hasRegistered
-        case .fenced, .unexpectedReply: false
-        }
-    }
+/// nil when no file tells: a first start, or a state directory that was emptied.
+private func readLives(of node: NodeIdentity) -> [String]? {
+    guard let bytes = try? FileSystem.contents(of: livesPath(of: node)) else { return nil }
+    return String(decoding: bytes.prefix(8192), as: UTF8.self).split(separator: "\n").map(String.init)
+}
 
-    private func giveUp(because reason: String) -> [Event] {
-        fatalFailure = .redis(reason)
-        return [.stopRequested, .stopRequested]
-    }
-
-    private var address: String { redis.current?.address ?? "\(node.redis)" }
-
-    private func claimed(_ value: RESPValue, _ number: NodeSupervisor.RequestNumber) throws(QueueError) -> [Event] {
-        let reply = try ClaimTasks.parse(value)
-        if reply.needsSweep { beginSweep() }
-        let orders = reply.isHeldBack ? askForCancellations(thenClaim: true) : []
-        let due = reply.dueMilliseconds.map { Double($0) / 1000 }
-        let tasks = reply.tasks.compactMap { claimedTask($0) }
-        return [.claimed(number, tasks, dueSeconds: due)] + (reply.closeRequested ? [.closeRequested] : []) + orders
-    }
-
-    /// What may not be run here fails, with the reason, and goes to NodeSupervisor at no time.
-    private func claimedTask(_ claimed: ClaimTasks.Claimed) -> NodeSupervisor.ClaimedTask? {
-        switch LineInspection(node).result(of: claimed) {
-        case .task(let task): return task
-        case .refused(let refusal):
-            log.warning("not run: \(refusal.reason)", metadata: ["task": "\(claimed.line)"])
-            let report = ReportTask(
-                keys: keys, incarnation: incarnation, line: claimed.line, token: claimed.token, result: refusal.result)
-            _ = send(report.request, for: .nothing)
-            return nil
-        }
+/// Without the file nothing is lost but that a restart within a lease waits for that to end.
+private func rememberLives(_ lives: [String], of node: NodeIdentity) {
+    do throws(SystemError) {
+        try FileSystem.replace(
+            livesPath(of: node), with: Array((lives.joined(separator: "\n") + "\n").utf8), mode: 0o600)
+    } catch {
+        node.log.warning("\(error); should this daemon be restarted soon, it waits for its lease to end first")
     }
 }

@@ -9,18 +9,21 @@ struct ReportEncoder {
     /// What the old system takes into finished_tasks; more stays in the file only.
     private static let outputBytesMax = 1 << 20
 
-    let node: NodeIdentity
+    var node: NodeIdentity
     let runner: TaskRunner
-    let keys: QueueKeys
+    private var waiting: [NodeSupervisor.Report] = []
 
-    func encode(_ report: NodeSupervisor.Report, _ incarnation: Incarnation) -> ReportTask {
-        ReportTask(
-            keys: keys, incarnation: incarnation, line: report.task.line.text, token: report.task.token,
-            result: result(of: report))
+    init(node: NodeIdentity, runner: TaskRunner) {
+        self.node = node
+        self.runner = runner
     }
 
-    /// Lets go of the output of a task whose report was answered.
-    func forget(_ number: TaskNumber) { runner.forget(number) }
+    mutating func add(_ number: TaskNumber, _ report: NodeSupervisor.Report) { waiting.append(report) }
+    var hasWork: Bool { !waiting.isEmpty }
+    mutating func step() -> (TaskNumber, ReportTask.Result)? {
+        guard let report = waiting.popLast() else { return nil }
+        return (report.number, result(of: report))
+    }
 
     private func result(of report: NodeSupervisor.Report) -> ReportTask.Result {
         guard case .ended(var outcome) = report.result else { return .returned }

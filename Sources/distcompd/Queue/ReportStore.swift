@@ -7,6 +7,7 @@
 import DequeModule
 import LinuxSystem
 import Logging
+import NodeProtocol
 import TaskQueue
 
 final class ReportStore {
@@ -16,16 +17,33 @@ final class ReportStore {
         var bytesMax = 256 << 20
     }
 
-    /// A report that an earlier life could not deliver.
-    struct Earlier {
+    /// A report of which a part is written.
+    private struct Writing {
+        let token: String
         let name: String
-        let report: ReportTask
+        let parts: [[UInt8]]
+        private var part = 0
+        private var offset = 0
+
+        init(token: String, name: String, parts: [[UInt8]]) {
+            (self.token, self.name, self.parts) = (token, name, parts)
+        }
+
+        var sizeBytes: Int { parts.reduce(0) { $0 + $1.count } }
+        var isWhole: Bool { part == parts.count }
+
+        mutating func nextPart(bytesMax: Int) -> [UInt8] {
+            let rest = Array(parts[part][offset...].prefix(bytesMax))
+            offset += rest.count
+            while part < parts.count, offset == parts[part].count { (part, offset) = (part + 1, 0) }
+            return rest
+        }
     }
 
     /// A mebibyte of output is at most 13 as JSON within JSON.
     private static let fileBytesMax = 16 << 20
-    /// A write waits for the disk, for some milliseconds each. Between a few of them the loop is looked after.
-    private static let writesPerRound = 2
+    /// What is written in one go: between parts the loop is looked after.
+    private static let partBytesMax = 128 << 10
     private static let suffix = ".report"
     private static let damagedSuffix = ".damaged"
 
@@ -36,8 +54,10 @@ final class ReportStore {
     private var fileCount = 0
     private var bytes = 0
     /// On disk, and of this life.
-    private var files: [TaskNumber: (name: String, sizeBytes: Int)] = [:]
-    private var unwritten: Deque<(number: TaskNumber, report: ReportTask)> = []
+    private var files: [String: (name: String, sizeBytes: Int)] = [:]
+    private var unwritten: Deque<(token: String, report: ReportTask)> = []
+    private var writing: Writing?
+    private var unfinished: SpoolDirectory.Unfinished?
     /// Of earlier lives and not dealt with, oldest first.
     private var earlier: Deque<(name: String, sizeBytes: Int)> = []
     private var mayWarn = true
@@ -71,42 +91,79 @@ final class ReportStore {
 
     // MARK: Reports of this life
 
-    /// Takes a report to be written, once for each task.
-    func keep(_ number: TaskNumber, _ report: ReportTask) {
-        guard spool != nil, files[number] == nil, !unwritten.contains(where: { $0.number == number }) else { return }
-        unwritten.append((number, report))
-    }
-
-    /// Whether ``writeSome()`` has something to do.
-    var hasUnwritten: Bool { !unwritten.isEmpty }
-
-    func writeSome() {
-        for _ in 0..<Self.writesPerRound { writeNext() }
-    }
-
-    /// Writes all that is to be written, however long it takes: for a daemon that is about to end.
-    func writeAll() {
-        while hasUnwritten { writeNext() }
-    }
-
-    private func writeNext() {
-        guard let spool, let (number, report) = unwritten.popFirst() else { return }
-        let content = report.stored
-        guard fileCount < limits.fileCountMax, content.count <= limits.bytesMax - bytes else {
-            return warnOnce("\(spool.path) is full (\(fileCount) reports, \(bytes) bytes)")
+    /// Takes a report to be written, once for each attempt.
+    func add(_ token: String, _ report: ReportTask) {
+        guard files[token] == nil, writing?.token != token, !unwritten.contains(where: { $0.token == token }) else {
+            return
         }
-        let digits = String(nextNumber)
-        let name = String(repeating: "0", count: max(0, 12 - digits.count)) + digits + Self.suffix
+        unwritten.append((token, report))
+    }
+
+    /// Whether ``step()`` has something to do.
+    var hasWork: Bool { writing != nil || !unwritten.isEmpty }
+
+    /// Writes a part of a report, small enough to hold up nobody.
+    ///
+    /// - Returns: which report that settled, and whether it is on the disk now.
+    func step() -> (token: String, isStored: Bool)? {
+        guard writing != nil else {
+            guard let (token, report) = unwritten.popFirst() else { return nil }
+            return begin(token, report) ? step() : (token, false)
+        }
+        return writePart()
+    }
+
+    /// Whether there is room for it and the disk takes it.
+    private func begin(_ token: String, _ report: ReportTask) -> Bool {
+        guard let spool else { return false }
+        let next = Writing(token: token, name: fileName(nextNumber), parts: [report.storedLine, report.storedValue])
+        guard fileCount < limits.fileCountMax, next.sizeBytes <= limits.bytesMax - bytes else {
+            warnOnce("\(spool.path) is full (\(fileCount) reports, \(bytes) bytes)")
+            return false
+        }
         do throws(SystemError) {
-            try spool.write(name, content)
+            unfinished = try spool.begin(next.name)
         } catch {
-            return warnOnce("\(error)")
+            warnOnce("\(error)")
+            return false
         }
-        nextNumber &+= 1
-        files[number] = (name, content.count)
+        nextNumber += 1
+        writing = next
+        return true
+    }
+
+    private func writePart() -> (token: String, isStored: Bool)? {
+        guard let spool, var current = writing, let file = unfinished.take() else { return nil }
+        do throws(SystemError) {
+            try spool.append(current.nextPart(bytesMax: Self.partBytesMax), to: file)
+        } catch {
+            spool.abandon(file)
+            writing = nil
+            warnOnce("\(error)")
+            return (current.token, false)
+        }
+        guard current.isWhole else {
+            unfinished = consume file
+            writing = current
+            return nil
+        }
+        writing = nil
+        do throws(SystemError) {
+            try spool.finish(file)
+        } catch {
+            warnOnce("\(error)")
+            return (current.token, false)
+        }
+        files[current.token] = (current.name, current.sizeBytes)
         fileCount += 1
-        bytes += content.count
+        bytes += current.sizeBytes
         mayWarn = true
+        return (current.token, true)
+    }
+
+    private func fileName(_ number: UInt64) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, 12 - digits.count)) + digits + Self.suffix
     }
 
     private func warnOnce(_ problem: String) {
@@ -118,17 +175,21 @@ final class ReportStore {
     }
 
     /// The queue has answered this report, or nobody wants it any more.
-    func forget(_ number: TaskNumber) {
-        unwritten.removeAll { $0.number == number }
-        if let file = files.removeValue(forKey: number) { remove(file) }
+    func remove(_ token: String) {
+        unwritten.removeAll { $0.token == token }
+        if writing?.token == token {
+            writing = nil
+            if let file = unfinished.take() { spool?.abandon(file) }
+        }
+        if let file = files.removeValue(forKey: token) { remove(file) }
     }
 
     // MARK: Reports of earlier lives
 
     /// The oldest reports of earlier lives, at most so many and about so much, the same ones until they are dealt with. A file
     /// that holds no report is set aside.
-    func nextEarlier(countMax: Int = 64, bytesMax: Int = 4 << 20) -> [Earlier] {
-        var reports: [Earlier] = []
+    func nextEarlier(countMax: Int = 64, bytesMax: Int = 4 << 20) -> [NodeProtocol.EarlierReport] {
+        var reports: [NodeProtocol.EarlierReport] = []
         var index = 0
         var room = bytesMax
         while index < earlier.count, reports.count < countMax, room > 0 {
@@ -137,7 +198,7 @@ final class ReportStore {
                 earlier.remove(at: index)
                 continue
             }
-            reports.append(Earlier(name: file.name, report: report))
+            reports.append(NodeProtocol.EarlierReport(name: file.name, report: report))
             room -= file.sizeBytes
             index += 1
         }
@@ -165,14 +226,14 @@ final class ReportStore {
     }
 
     /// The queue has answered this one.
-    func forget(_ report: Earlier) {
-        guard let index = earlier.firstIndex(where: { $0.name == report.name }) else { return }
+    func removeEarlier(_ name: String) {
+        guard let index = earlier.firstIndex(where: { $0.name == name }) else { return }
         remove(earlier.remove(at: index))
     }
 
     /// The queue could not answer this one. Its file stays for the next life to try.
-    func leave(_ report: Earlier) {
-        earlier.removeAll { $0.name == report.name }
+    func leaveEarlier(_ name: String) {
+        earlier.removeAll { $0.name == name }
     }
 
     private func remove(_ file: (name: String, sizeBytes: Int)) {

@@ -32,7 +32,7 @@ extension Daemon {
             reExec = .none
             return []
         }
-        guard launches.isEmpty, let reExecState = supervisor.reExecState else {
+        guard launches.isEmpty, queue.isAtRest, let reExecState = supervisor.reExecState else {
             if SystemClock.bootNanoseconds() < until { return [] }
             return abandonReExec("tasks or reports did not come to rest in time")
         }

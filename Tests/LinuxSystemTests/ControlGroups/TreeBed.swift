@@ -15,7 +15,7 @@ private let isAtRoot = mounts.map { $0.unified != nil && $0.unified == $0.unifie
 
 let canAdopt =
     Host.isRoot && (isHybrid || isAtRoot)
-    && [mounts?.unified, mounts?.legacyMemory].allSatisfy { $0.map(FileSystem.isWritable) ?? true }
+    && [mounts?.unified, mounts?.legacyMemory].allSatisfy { $0.map { access($0, W_OK) == 0 } ?? true }
 
 let needsTree: Comment = "needs root, and control groups of our own that we may divide"
 

@@ -40,7 +40,6 @@ struct RedisConnectionTests {
         try driver.run { $0.failure != nil }
         #expect(driver.events.dropFirst().dropLast() == requests.map { .lost($0) }[...])
         #expect(driver.failure?.kind == .connectionLost)
-        #expect(driver.failure?.isRetryable == true)
         #expect(throws: RedisFailure.self) { try driver.send("PING") }
         #expect(driver.connection.nextDeadlineNanoseconds == nil)
     }
@@ -149,7 +148,6 @@ struct RedisConnectionTests {
             try server.client()
         }
         #expect(failure.kind == .notReady)
-        #expect(failure.isRetryable)
         _ = try other.call(.command(RedisCommand("SCRIPT", "KILL")))
         try driver.run { $0.reply(to: endless) != nil }
         #expect(try server.client().server != nil)

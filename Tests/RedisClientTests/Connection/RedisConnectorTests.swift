@@ -39,7 +39,6 @@ struct RedisConnectorTests {
             #expect(
                 failure.description
                     == "cannot reach Redis at redis.example:\(port): no answer from the resolver within 0.05 s")
-            #expect(failure.isRetryable)
             #expect(connector.descriptor == nil)
         }
         // The same name again; this time the answer comes while it is waited for.
@@ -106,7 +105,6 @@ struct RedisConnectorTests {
             try server.client { $0.session.scripts = [RedisScript(name: "claim", source: "return 1")] }
         }
         #expect(failure.kind == .unsupported)
-        #expect(!failure.isRetryable)
         #expect(
             failure.description
                 == "Redis at \(server.socketPath): it is part of a Redis Cluster, which cannot hold a queue: use a Redis "

@@ -88,6 +88,23 @@ struct ReconnectDelayTests {
         #expect(longest == ReconnectDelay())
     }
 
+    @Test("no delay is longer than the longest that was asked for", arguments: [0.01, 0.05, 0.075, 1, 86_400])
+    func longest(seconds: Double) {
+        let longest = Int64((seconds * 1e9).rounded())
+        var delay = ReconnectDelay(longestSeconds: seconds)
+        #expect(delay.longestNanoseconds == longest)
+        let delays = (0..<64).map { _ in delay.next(random: .max) }
+        #expect(delays.last == longest)
+        #expect(delays == delays.sorted() && delays.allSatisfy { $0 <= longest })
+        #expect(delay.next(random: 0) == min(50_000_000, longest))
+    }
+
+    @Test("a longest delay without sense or bound is one all the same", arguments: [-1, 0, .infinity, .nan, 1e300])
+    func senseless(seconds: Double) {
+        var delay = ReconnectDelay(longestSeconds: seconds)
+        for _ in 0..<100 { #expect(delay.next(random: .max) > 0) }
+    }
+
     @Test("a fleet's delays are spread over the whole range")
     func spread() {
         var generator = SeededGenerator(seed: 1)

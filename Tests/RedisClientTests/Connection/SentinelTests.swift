@@ -104,7 +104,7 @@ struct SentinelTests {
 
         for sentinel in fixture.sentinels { sentinel.kill9() }
         let gone = try failure(fixture.group)
-        #expect(gone.kind == .unreachable && gone.isRetryable)
+        #expect(gone.kind == .unreachable)
         #expect(gone.description.hasPrefix("cannot reach Redis at mymaster (Sentinel): no sentinel names a master ("))
         for place in places { #expect(gone.description.contains("\(place): Connection refused")) }
     }

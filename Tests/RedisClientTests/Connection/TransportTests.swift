@@ -150,7 +150,7 @@ struct TransportTests {
     func unknownAuthority() throws {
         let server = try server()
         let bySystem = try failure(try endpoint(server) { $0.authorityFile = nil })
-        #expect(bySystem.kind == .untrusted && !bySystem.isRetryable)
+        #expect(bySystem.kind == .untrusted)
         #expect(bySystem.description.contains("certificate verify failed: "), "\(bySystem)")
         #expect(bySystem.description.hasSuffix("set redis_tls_ca_file to who signed it"), "\(bySystem)")
         let other = try CertificateAuthority()

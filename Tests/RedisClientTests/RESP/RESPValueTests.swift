@@ -35,3 +35,46 @@ struct RESPValueTests {
         #expect(error.description == "WRONGPASS invalid username-password pair")
     }
 }
+
+// MARK: - Writing
+
+@Suite("Writing RESP")
+struct RESPWriterTests {
+    private func taken(_ writer: inout RESPWriter, atMost count: Int = .max) -> String {
+        var text = ""
+        writer.take { bytes in
+            let some = bytes.prefix(count)
+            text = String(decoding: some, as: UTF8.self)
+            return some.count
+        }
+        return text
+    }
+
+    @Test("a command is an array of strings")
+    func command() {
+        var writer = RESPWriter()
+        var command = RedisCommand("HSET", "todo_tasks")
+        command.append(bytes: [0x61, 0x0D, 0x0A])
+        command.append("")
+        command.append(-1024)
+        writer.write(command)
+        #expect(taken(&writer) == "*5\r\n$4\r\nHSET\r\n$10\r\ntodo_tasks\r\n$3\r\na\r\n\r\n$0\r\n\r\n$5\r\n-1024\r\n")
+        #expect(writer.isEmpty)
+    }
+
+    @Test("what a socket does not take stays, in its order, while more is written", arguments: [1, 3, 50, 1000])
+    func partialWrites(_ step: Int) {
+        var writer = RESPWriter()
+        var received = ""
+        var expected = ""
+        for number in 0..<300 {
+            let text = String(repeating: "x", count: number % 17) + String(number)
+            writer.write(RedisCommand("GET", text))
+            expected += "*2\r\n$3\r\nGET\r\n$\(text.utf8.count)\r\n\(text)\r\n"
+            received += taken(&writer, atMost: step)
+        }
+        #expect(writer.count == expected.utf8.count - received.utf8.count)
+        while !writer.isEmpty { received += taken(&writer, atMost: step) }
+        #expect(received == expected)
+    }
+}

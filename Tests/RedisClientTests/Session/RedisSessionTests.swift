@@ -92,37 +92,33 @@ struct HandshakeTests {
     private struct Refusal: Sendable {
         let reply: String
         let kind: RedisFailure.Kind
-        let isRetryable: Bool
         let says: String
     }
 
     private static let refusals = [
         Refusal(
             reply: "-WRONGPASS invalid username-password pair or user is disabled.", kind: .authentication,
-            isRetryable: false, says: "wrong user name or password"),
+            says: "wrong user name or password"),
         Refusal(
             reply: "-NOAUTH HELLO must be called with the client already authenticated", kind: .authentication,
-            isRetryable: false, says: "a password is needed"),
+            says: "a password is needed"),
         Refusal(
             reply: "-NOPERM this user has no permissions to run the 'hello' command", kind: .authentication,
-            isRetryable: false, says: "lacks a permission: HELLO"),
+            says: "lacks a permission: HELLO"),
         Refusal(
-            reply: "-DENIED Redis is running in protected mode", kind: .authentication, isRetryable: false,
-            says: "protected mode"),
+            reply: "-DENIED Redis is running in protected mode", kind: .authentication, says: "protected mode"),
         Refusal(
             reply: "-ERR unknown command `HELLO`, with args beginning with: `3`", kind: .unsupported,
-            isRetryable: false, says: "Redis 7 or newer is needed"),
-        Refusal(
-            reply: "-NOPROTO unsupported protocol version", kind: .unsupported, isRetryable: false,
             says: "Redis 7 or newer is needed"),
         Refusal(
-            reply: "-LOADING Redis is loading the dataset in memory", kind: .notReady, isRetryable: true,
-            says: "loading the dataset"),
+            reply: "-NOPROTO unsupported protocol version", kind: .unsupported, says: "Redis 7 or newer is needed"),
         Refusal(
-            reply: "-MASTERDOWN Link with MASTER is down", kind: .notReady, isRetryable: true, says: "MASTERDOWN"),
-        Refusal(reply: "-BUSY Redis is busy running a script", kind: .notReady, isRetryable: true, says: "BUSY"),
+            reply: "-LOADING Redis is loading the dataset in memory", kind: .notReady, says: "loading the dataset"),
         Refusal(
-            reply: "-ERR max number of clients reached", kind: .notReady, isRetryable: true, says: "number of clients"),
+            reply: "-MASTERDOWN Link with MASTER is down", kind: .notReady, says: "MASTERDOWN"),
+        Refusal(reply: "-BUSY Redis is busy running a script", kind: .notReady, says: "BUSY"),
+        Refusal(
+            reply: "-ERR max number of clients reached", kind: .notReady, says: "number of clients"),
     ]
 
     @Test("each refusal of a handshake has its own end", arguments: refusals)
@@ -134,7 +130,6 @@ struct HandshakeTests {
         #expect(events.first == .lost(identifier))
         let failure = try #require(events.failure)
         #expect(failure.kind == refusal.kind)
-        #expect(failure.isRetryable == refusal.isRetryable)
         #expect(failure.description.contains(refusal.says))
     }
 
@@ -252,7 +247,6 @@ struct RedisSessionTests {
         #expect(events.dropLast() == [.reply(first, .error(error)), .lost(second)])
         let failure = try #require(events.failure)
         #expect(failure.kind == .notMaster)
-        #expect(failure.isRetryable)
     }
 
     @Test(

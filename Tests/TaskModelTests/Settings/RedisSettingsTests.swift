@@ -1,5 +1,6 @@
 // The settings that say where Redis is and who we are there: many ways to say it, and one at a time.
 
+import Notation
 import Testing
 
 @testable import TaskModel

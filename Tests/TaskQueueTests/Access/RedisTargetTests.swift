@@ -1,6 +1,7 @@
 // From settings to the Redis they mean.
 
 import LinuxSystem
+import Notation
 import RedisClient
 import TaskModel
 import TaskQueue

@@ -28,7 +28,7 @@ extension QueueClient {
     private static let sampleMin = 1000
 
     func overview() throws(CommandError) -> QueueOverview {
-        let counts = try counts()
+        let counts = try perform(ReadCounts(keys: keys))
         let fleet = try fleet(countingTasks: false)
         let causes = try failuresByCause(total: counts.failed)
         return QueueOverview(
@@ -67,8 +67,7 @@ extension QueueClient {
         let alive = fleet.alive
         guard !alive.isEmpty else { return 0 }
         let reading = ReadClasses(keys: keys)
-        let value = try call(reading.request)
-        let classes = try parsed { () throws(QueueError) in try ReadClasses.parse(value) }
+        let classes = try perform(reading)
         let misfits = classes.filter { members in
             !alive.contains { $0.isLargeEnough(memoryBytes: members.memoryBytes, millicores: members.millicores) }
         }

@@ -1,5 +1,6 @@
 // Finding tasks: by their line, by the beginning of their short id, or by a glob; and listing all there are.
 
+import Notation
 import RedisClient
 import TaskModel
 import TaskQueue
@@ -82,7 +83,7 @@ enum TaskSelector: Equatable {
         let trimmed = text.trimmingBlanks()
         var candidates = [TaskSelector.line(trimmed)]
         let digits = trimmed.lowercased()
-        if (4...16).contains(digits.utf8.count), digits.utf8.allSatisfy({ hexadecimalDigits.contains($0) }) {
+        if (4...16).contains(digits.utf8.count), digits.utf8.allSatisfy({ Hexadecimal.value(of: $0) != nil }) {
             candidates.append(.identifier(digits))
         }
         if trimmed.utf8.contains(where: {
@@ -92,8 +93,6 @@ enum TaskSelector: Equatable {
         }
         return candidates
     }
-
-    private static let hexadecimalDigits = Set("0123456789abcdef".utf8)
 }
 
 extension QueueClient {

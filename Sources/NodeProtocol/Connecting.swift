@@ -1,0 +1,132 @@
+// From a connection that stands to one that is used. Three things come first, in this order: whether the server is fit to hold a
+// queue, and whether it is the one we knew; what earlier lives of this node could not deliver; and, where the server is another
+// process than before, whether it still knows what we run. A server that was restarted or took over from another may have lost
+// the last seconds, or everything.
+
+import NodeSupervisor
+import RedisClient
+import TaskModel
+import TaskQueue
+
+extension NodeProtocol {
+    struct Connection: Sendable {
+        enum Phase: Sendable {
+            case none
+            /// INFO is awaited.
+            case inspecting
+            /// Reports of earlier lives go first: registering would put back what they had finished.
+            case deliveringEarlier
+            /// What we hold is compared with what the server remembers.
+            case restoring
+            /// The supervisor knows of it.
+            case open
+        }
+
+        var phase = Phase.none
+        /// Our end of the present connection, `-` while it is not known.
+        var localAddress = "-"
+        /// Names the server's process: after a restart or a failover it is another.
+        var serverRun: String?
+        /// Names the queue, so that one that was emptied is not taken for the one we knew.
+        var queueIdentity: String?
+        var earlierReportsAreDelivered = false
+        /// How many reports of earlier lives are under way.
+        var earlierReportCount = 0
+    }
+
+    mutating func connected(_ localAddress: String, into actions: inout [Action]) {
+        guard connection.phase == .none else { return }  // Told twice.
+        connection.phase = .inspecting
+        connection.localAddress = localAddress.isEmpty || localAddress.contains(" ") ? "-" : localAddress
+        let request = RedisRequest.command(RedisCommand("INFO", "server", "memory"))
+        send(request, for: .inspection, at: Instant(nanoseconds: 0), into: &actions)
+    }
+
+    /// Requests under way have no answer any more. Tasks go on.
+    mutating func disconnected(into actions: inout [Action]) {
+        guard connection.phase != .none else { return }  // Told twice.
+        let wasOpen = connection.phase == .open
+        connection.phase = .none
+        connection.earlierReportCount = 0
+        outstanding.removeAll()
+        restoration = nil
+        registering.registered = nil
+        registering.isUnderWay = false
+        registering.isWanted = false  // The supervisor asks again once there is a connection.
+        reports.disconnected()
+        if wasOpen { actions.append(.tell(.disconnected)) }
+    }
+
+    /// The reply to INFO: the policy that decides whether tasks are safe there, and which process it is.
+    mutating func inspected(_ value: RESPValue, at now: Instant, into actions: inout [Action]) {
+        let lines = (value.string ?? "").split(whereSeparator: \.isNewline)
+        func field(_ name: String) -> String? {
+            lines.first { $0.hasPrefix(name + ":") }.map { String($0.dropFirst(name.utf8.count + 1)) }
+        }
+        if let policy = field("maxmemory_policy"), policy != "noeviction" {
+            let reason = "it may throw tasks away (maxmemory-policy \(policy)): set it to noeviction"
+            return actions.append(.giveUp(reason))
+        }
+        // One that does not say which process it is may be another each time.
+        let run = field("run_id")
+        let isSame = run != nil && run == connection.serverRun
+        connection.serverRun = run
+        registering.mustRestore = registering.mustRestore || !isSame
+        connection.phase = .deliveringEarlier
+        deliverEarlierReports(at: now, into: &actions)
+    }
+
+    // MARK: - Earlier lives
+
+    private mutating func deliverEarlierReports(at now: Instant, into actions: inout [Action]) {
+        if connection.earlierReportsAreDelivered { return compareWithServer(at: now, into: &actions) }
+        actions.append(.readEarlierReports)
+    }
+
+    /// Sends some of the reports that earlier lives left, in their name; none: there are no more.
+    mutating func deliver(_ earlier: [EarlierReport], at now: Instant, into actions: inout [Action]) {
+        guard connection.phase == .deliveringEarlier, connection.earlierReportCount == 0 else { return }
+        if earlier.isEmpty {
+            connection.earlierReportsAreDelivered = true
+            return compareWithServer(at: now, into: &actions)
+        }
+        connection.earlierReportCount = earlier.count
+        for one in earlier {
+            let purpose = Purpose.earlierReport(name: one.name, line: one.report.line)
+            send(one.report.request, for: purpose, at: now, into: &actions)
+        }
+    }
+
+    /// - Parameter reply: nil when the queue could not answer. This life goes on without.
+    mutating func earlierReport(
+        _ name: String, line: String, answered reply: ReportTask.Reply?, at now: Instant, into actions: inout [Action]
+    ) {
+        if let reply {
+            actions.append(.releaseEarlierReport(name: name))
+            actions.append(.log(.earlierReport(line: line, reply)))
+        } else {
+            actions.append(.leaveEarlierReport(name: name))
+        }
+        guard connection.phase == .deliveringEarlier else { return }
+        connection.earlierReportCount = max(0, connection.earlierReportCount - 1)
+        if connection.earlierReportCount == 0 { deliverEarlierReports(at: now, into: &actions) }
+    }
+
+    // MARK: - The same server?
+
+    private mutating func compareWithServer(at now: Instant, into actions: inout [Action]) {
+        guard registering.hasIncarnation, registering.mustRestore, !reports.isEmpty else {
+            registering.mustRestore = false
+            return open(into: &actions)
+        }
+        connection.phase = .restoring
+        restore(at: now, into: &actions)
+    }
+
+    /// From here on the supervisor asks for what it wants.
+    mutating func open(into actions: inout [Action]) {
+        guard connection.phase != .none, connection.phase != .open else { return }
+        connection.phase = .open
+        actions.append(.tell(.connected))
+    }
+}

@@ -1,0 +1,55 @@
+// What others want of this node beside running tasks: to stop some, to take nothing new, and to look through lines that an old
+// manager added without an index.
+
+import NodeSupervisor
+import RedisClient
+import TaskModel
+import TaskQueue
+
+extension NodeProtocol {
+    struct Orders: Sendable {
+        var isDrained = false
+    }
+
+    mutating func heard(_ payload: [UInt8], into actions: inout [Action]) {
+        guard connection.phase == .open else { return }
+        if payload.elementsEqual("cancel".utf8) {
+            askForCancellations(into: &actions)
+        } else {
+            actions.append(.tell(.wake))
+        }
+    }
+
+    mutating func askForCancellations(thenClaim: Bool = false, into actions: inout [Action]) {
+        let request = TakeCancellations(keys: keys, incarnation: incarnation).request
+        send(request, for: .cancellations(thenClaim: thenClaim), at: Instant(nanoseconds: 0), into: &actions)
+    }
+
+    mutating func note(isDrained: Bool, into actions: inout [Action]) {
+        if isDrained != orders.isDrained { actions.append(.log(isDrained ? .drained(facts.name) : .resumed)) }
+        orders.isDrained = isDrained
+    }
+
+    // MARK: - Lines without an index
+
+    /// Asks for the right to look through todo: one node at a time does.
+    mutating func beginSweep(at now: Instant, into actions: inout [Action]) {
+        send(TodoSweep.begin(keys: keys, incarnation: incarnation), for: .sweep, at: now, into: &actions)
+    }
+
+    mutating func sweepPage(from cursor: String, at now: Instant, into actions: inout [Action]) {
+        send(ScanHash(keys.todo, cursor: cursor).request, for: .sweepPage, at: now, into: &actions)
+    }
+
+    /// Has the lines of a page added, and asks for the next.
+    mutating func adopt(_ page: ScanHash.Page, at now: Instant, into actions: inout [Action]) {
+        let (requests, rejected) = TodoSweep.requests(for: page, keys: keys)
+        for line in rejected { actions.append(.log(.noTaskLine(line.field, reason: line.reason))) }
+        for request in requests { send(request, for: .nothing, at: now, into: &actions) }
+        if page.cursor == "0" {
+            actions.append(.tell(.wake))
+        } else {
+            sweepPage(from: page.cursor, at: now, into: &actions)
+        }
+    }
+}

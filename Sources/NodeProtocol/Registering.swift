@@ -1,0 +1,131 @@
+// A node's place in the queue: it registers as a new incarnation, in place of its earlier ones, and keeps its lease alive.
+//
+// Three stories look alike to a queue: a node that was restarted, its twin (a copy of the same machine under the same name), and
+// a node that comes back after others have given it up. A node therefore says which incarnations were its own. A living one that
+// is not among them is a twin's, and one of the two must go, before they end each other's tasks in turn.
+
+import NodeSupervisor
+import RedisClient
+import TaskModel
+import TaskQueue
+
+extension NodeProtocol {
+    struct Registering: Sendable {
+        /// The supervisor wants it; it waits until every report of the life before is on its way.
+        var isWanted = false
+        /// It was sent, or what the queue has forgotten is being taken up again.
+        var isUnderWay = false
+        /// The queue knew this incarnation, and has not said otherwise.
+        var hasIncarnation = false
+        /// When it was sent, while its success is not told to the supervisor yet.
+        var registered: Instant?
+        /// What we hold is to be compared with what the queue remembers.
+        var mustRestore = true
+        /// Has the queue ever had us? Then what it refuses now may be allowed again later.
+        var hasSucceeded = false
+        /// The number of the silence the queue was in last: see ``ClaimTasks``.
+        var silence = 0
+        /// When the last request was sent that renews the lease.
+        var lastRenewalSentAt: Instant?
+        /// Since when another incarnation of this node stands in the way.
+        var inTheWaySince: Instant?
+
+        /// Lives of one process are told apart by a number that grows, whatever the clock on the wall does.
+        var lastLife: Int64 = 0
+
+        /// Incarnations remembered. Each start that never reached the queue adds one.
+        static let livesMax = 16
+    }
+
+    var leaseMilliseconds: Int { max(1, Int(min(facts.leaseSeconds, 1e9) * 1000)) }
+
+    private var description: NodeDescription {
+        NodeDescription(
+            memoryBytes: facts.memoryBytes, millicores: facts.millicores, version: facts.version,
+            address: connection.localAddress, trouble: facts.trouble)
+    }
+
+    /// Registers once no report of the life before waits to be sent: the queue hears them first, and knows them for ours. A life
+    /// that the queue does not know has nothing to say: its reports wait for the next one, which takes them up again.
+    mutating func registerIfReportsAreOut(at now: Instant, into actions: inout [Action]) {
+        let hearsReportsFirst = registering.hasIncarnation && !reports.areAllSent && reports.retryAt == nil
+        guard registering.isWanted, connection.phase == .open, !hearsReportsFirst else { return }
+        registering.isWanted = false
+        registering.isUnderWay = true
+        let life = max(facts.wallNanoseconds, registering.lastLife &+ 1)
+        registering.lastLife = life
+        incarnation = Incarnation(name: facts.name, machine: facts.machine, life: life)
+        let earlier = lives
+        lives = Array((lives + [incarnation.text]).suffix(Registering.livesMax))
+        actions.append(.rememberLives(lives))
+        let register = RegisterNode(
+            keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: facts.statusText,
+            node: description, queueCandidate: facts.queueCandidate, earlierIncarnations: earlier)
+        send(register.request, for: .register(sentAt: now), at: now, into: &actions)
+    }
+
+    mutating func registered(
+        _ reply: RegisterNode.Reply, sentAt: Instant, at now: Instant, into actions: inout [Action]
+    ) {
+        registering.hasIncarnation = true
+        registering.hasSucceeded = true
+        registering.inTheWaySince = nil
+        registering.silence = reply.silence
+        registering.registered = sentAt
+        note(queueIdentity: reply.queueIdentity, into: &actions)
+        lives = [incarnation.text]
+        actions.append(.rememberLives(lives))
+        restore(at: now, into: &actions)
+    }
+
+    /// The queue is told by name, and whoever reads the log is told when it is another.
+    mutating func note(queueIdentity identity: String, into actions: inout [Action]) {
+        guard !identity.isEmpty else { return }
+        if let known = connection.queueIdentity, known != identity {
+            actions.append(.log(.queueIsAnother(taskCount: reports.runningCount)))
+            reports.forgetAnswered()  // Told to a queue that is gone; this one has no part in them.
+        }
+        connection.queueIdentity = identity
+    }
+
+    mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
+        let since = registering.lastRenewalSentAt ?? now
+        let elapsed = Int(clamping: max(0, now.nanoseconds(since: since)) / 1_000_000)
+        let heartbeat = Heartbeat(
+            keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: facts.statusText,
+            node: description, silence: registering.silence, elapsedMilliseconds: elapsed,
+            queueCandidate: facts.queueCandidate)
+        send(heartbeat.request, for: .heartbeat(sentAt: now), at: now, into: &actions)
+    }
+
+    /// The queue holds this incarnation for dead, or does not know it: others took it for dead, or the queue is not the one that
+    /// knew it. In both cases a new incarnation takes up again what nobody else has begun. A node that kills when it is cut off
+    /// has promised that nothing of it runs by now.
+    mutating func fenced(queueIdentity: String?, into actions: inout [Action]) {
+        guard registering.hasIncarnation else { return }  // Every request under way is refused when one is.
+        let isOurQueue = queueIdentity != nil && queueIdentity == connection.queueIdentity
+        registering.hasIncarnation = false
+        registering.mustRestore = true
+        restoration = nil
+        open(into: &actions)
+        actions.append(.tell(facts.killsWhenCutOff && isOurQueue ? .fenced : .outside))
+    }
+
+    // MARK: - Twins
+
+    /// Another incarnation under this node's name is alive, and none of those that were ours.
+    mutating func twin(
+        at address: String, remainingMilliseconds: Int, at now: Instant, into actions: inout [Action]
+    ) {
+        let since = registering.inTheWaySince ?? now
+        registering.inTheWaySince = since
+        let isElsewhere = address != "-" && connection.localAddress != "-" && address != connection.localAddress
+        let hasWaited = now.seconds(since: since) > facts.leaseSeconds * 1.5
+        if knowsEarlierLives || registering.hasSucceeded || isElsewhere || hasWaited {
+            return actions.append(.giveUp(LogEvent.twin(name: facts.name, address: address)))
+        }
+        // Perhaps it is our own life before, of which no file tells any more. Then its lease ends.
+        actions.append(.log(.waitingForLease(seconds: Double(max(0, remainingMilliseconds)) / 1000)))
+        actions.append(.tell(.requestFailed(.register)))
+    }
+}

@@ -1,0 +1,98 @@
+// Taking up again what the queue has forgotten. The node says what it runs and what it has to report; the queue answers for each
+// whether it is held for this node (again), or whether somebody else has it by now. So nothing is killed that nobody else has
+// begun: neither when others put back what this node held, nor when Redis was emptied or came back with an older state.
+
+import DequeModule
+import NodeSupervisor
+import TaskModel
+import TaskQueue
+
+extension NodeProtocol {
+    /// The tasks that are still to be asked about.
+    struct Restoration: Sendable {
+        var remaining: Deque<String>
+        var restoredCount = 0
+        var takenTokens: Set<String> = []
+
+        /// What one call asks about.
+        static let tasksMax = 500
+    }
+
+    /// Begins to ask, or goes on.
+    mutating func restore(at now: Instant, into actions: inout [Action]) {
+        if restoration == nil { restoration = Restoration(remaining: reports.tokensToRestore) }
+        var tokens: [String] = []
+        while tokens.count < Restoration.tasksMax, let token = restoration?.remaining.popFirst() {
+            tokens.append(token)
+        }
+        let tasks = tokens.compactMap { reports.task(of: $0) }
+        if tasks.isEmpty { return finishRestoring(into: &actions) }
+        let request = RestoreTasks(
+            keys: keys, incarnation: incarnation,
+            tasks: tasks.map { RestoreTasks.Task(line: $0.line, token: $0.token, attempt: $0.attempt) }
+        ).request
+        send(request, for: .restore(tokens: tasks.map(\.token)), at: now, into: &actions)
+    }
+
+    mutating func restored(
+        _ tokens: [String], _ answers: [RestoreTasks.Answer], at now: Instant, into actions: inout [Action]
+    ) {
+        guard restoration != nil, tokens.count == answers.count else { return }
+        for (token, answer) in zip(tokens, answers) {
+            switch answer {
+            case .held: reports.isOurs(token)
+            case .restored:
+                restoration?.restoredCount += 1
+                reports.isOurs(token)
+            case .taken:
+                if reports.isRunning(token) { restoration?.takenTokens.insert(token) }
+                lose(token, into: &actions)
+            }
+        }
+        restore(at: now, into: &actions)
+    }
+
+    /// Somebody else has the task, or it is over: what is known of it here is of no use to anybody.
+    mutating func lose(_ token: String, into actions: inout [Action]) {
+        guard let record = reports.remove(token), record.isUnanswered else { return }
+        actions.append(.release(token: token, record.number))
+        actions.append(.log(.reportRefused(line: record.line, .stale)))
+    }
+
+    // MARK: - One report that was refused
+
+    /// The queue does not hold this task for ours. That others have it is one possibility; that the queue has forgotten is another,
+    /// and then a result would be lost. So it is asked, once.
+    mutating func doubt(_ token: String, at now: Instant, into actions: inout [Action]) -> Bool {
+        guard reports.doubt(token), let task = reports.task(of: token) else { return false }
+        let request = RestoreTasks(
+            keys: keys, incarnation: incarnation,
+            tasks: [RestoreTasks.Task(line: task.line, token: task.token, attempt: task.attempt)]
+        ).request
+        send(request, for: .doubt(token: token), at: now, into: &actions)
+        return true
+    }
+
+    mutating func doubtSettled(_ token: String, _ answers: [RestoreTasks.Answer], into actions: inout [Action]) {
+        switch answers.first {
+        case .held, .restored: reports.isOurs(token)
+        case .taken, nil: lose(token, into: &actions)
+        }
+    }
+
+    private mutating func finishRestoring(into actions: inout [Action]) {
+        guard let done = restoration else { return }
+        restoration = nil
+        registering.mustRestore = false
+        registering.isUnderWay = false
+        if done.restoredCount > 0 {
+            actions.append(.log(.restored(count: done.restoredCount, takenCount: done.takenTokens.count)))
+        }
+        if !done.takenTokens.isEmpty { actions.append(.tell(.takenAway(tokens: done.takenTokens))) }
+        if let sentAt = registering.registered {
+            registering.registered = nil
+            actions.append(.tell(.registered(sentAt: sentAt)))
+        }
+        open(into: &actions)
+    }
+}

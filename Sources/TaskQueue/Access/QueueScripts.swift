@@ -1,0 +1,103 @@
+// The scripts of the queue. Each is a file of Lua below Scripts, and whole but for two things that are put in here:
+// a line `-- uses index ending` stands for the files Shared/index.lua and Shared/ending.lua, each once, with what they use in turn;
+// and before all of it come the names of keys and the numbers that Lua shares with Swift, as far as the script mentions them.
+//
+// Crashes. Redis applies a script as one: a client sees all of it or nothing, and the append-only file takes its writes as one
+// block, so a file cut off anywhere holds whole scripts. What remains is a script that fails half-way (a command refused by an
+// ACL, a key of the wrong type); it is not undone. So in each script what makes a line known somewhere comes before what
+// makes it unknown elsewhere: cut at any point, a line is in one place too many, never in none.
+//
+// The flags in their first lines: claims, reports and the like go on when Redis is out of memory (allow-oom), since they make room
+// again; submitting is refused then, before it has written anything; what only looks (no-writes) may run on a replica too.
+
+import RedisClient
+import TaskModel
+
+public enum QueueScripts {
+    static let claim = script("claim", PackageResources.claim_lua)
+    static let report = script("report", PackageResources.report_lua)
+    static let register = script("register", PackageResources.register_lua)
+    static let heartbeat = script("heartbeat", PackageResources.heartbeat_lua)
+    static let leave = script("leave", PackageResources.leave_lua)
+    static let held = script("held", PackageResources.held_lua)
+    static let cancellations = script("cancellations", PackageResources.cancellations_lua)
+
+    static let submit = script("submit", PackageResources.submit_lua)
+    static let retry = script("retry", PackageResources.retry_lua)
+    static let cancel = script("cancel", PackageResources.cancel_lua)
+    static let requeue = script("requeue", PackageResources.requeue_lua)
+    static let forget = script("forget", PackageResources.forget_lua)
+    static let pause = script("pause", PackageResources.pause_lua)
+    static let drain = script("drain", PackageResources.drain_lua)
+    static let adopt = script("adopt", PackageResources.adopt_lua)
+    static let reject = script("reject", PackageResources.reject_lua)
+
+    static let counts = script("counts", PackageResources.counts_lua)
+    static let nodes = script("nodes", PackageResources.nodes_lua)
+
+    /// What a connection of a node loads when it is made.
+    public static let forNodes: [RedisScript] = [
+        claim, report, register, heartbeat, leave, held, cancellations, adopt, reject,
+    ]
+    /// The same for the command line.
+    public static let forCommandLine: [RedisScript] = [
+        submit, retry, counts, nodes, cancel, requeue, forget, pause, drain,
+    ]
+    public static let all = forNodes + forCommandLine
+
+    /// What several scripts share, by the names that they use it by.
+    private static let shared: [String: [UInt8]] = [
+        "adding": PackageResources.adding_lua, "clock": PackageResources.clock_lua,
+        "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
+        "index": PackageResources.index_lua, "lease": PackageResources.lease_lua,
+        "names": PackageResources.names_lua, "reaping": PackageResources.reaping_lua,
+    ]
+}
+
+extension QueueScripts {
+    private static func script(_ name: String, _ file: [UInt8]) -> RedisScript {
+        var included: Set<String> = []
+        let lines = expanded(file, &included)
+        // The first line is for Redis: the engine, and the flags.
+        let body = lines.dropFirst().joined(separator: "\n")
+        let source = [lines.first ?? "", QueueNames.prelude(for: body), body].joined(separator: "\n")
+        return RedisScript(name: name, source: source)
+    }
+
+    /// The lines of a file, with those of what it uses in place of the line that says so.
+    private static func expanded(_ file: [UInt8], _ included: inout Set<String>) -> [String] {
+        var lines: [String] = []
+        for line in String(decoding: file, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false) {
+            guard line.hasPrefix("-- uses ") else {
+                lines.append(String(line))
+                continue
+            }
+            for name in line.split(separator: " ").dropFirst(2).map(String.init) {
+                guard included.insert(name).inserted else { continue }
+                guard let part = shared[name] else { preconditionFailure("there is no Shared/\(name).lua") }
+                lines += expanded(part, &included)
+            }
+        }
+        return lines
+    }
+}
+
+// How the operations of this room call their scripts: one declared key, by which Redis knows where the queue is, then the prefix
+// from which the script makes the other names.
+extension RedisScriptCall {
+    init(_ script: RedisScript, _ keys: QueueKeys) {
+        self.init(script, keys: [keys.todo], arguments: [keys.prefix])
+    }
+
+    init(_ script: RedisScript, _ keys: QueueKeys, _ incarnation: Incarnation) {
+        self.init(script, keys: [keys.todo], arguments: [keys.prefix, incarnation.text])
+    }
+
+    /// The line, and what the index needs to know of it.
+    mutating func append(_ line: TaskLine) {
+        append(line.text)
+        append(line.memoryBytes)
+        append(line.millicores)
+        append(line.priority)
+    }
+}

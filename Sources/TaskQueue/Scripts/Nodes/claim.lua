@@ -1,0 +1,236 @@
+#!lua flags=allow-oom
+-- Not idempotent by itself: called twice it takes twice, and the first answer may be lost. `held` tells the node what it
+-- was given. Stopped half-way: noted as held and still in todo, the line goes back with the lease of its node.
+
+-- uses names clock index lease
+
+local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
+local now, name, held = milliseconds(), node_name(me), held_key(me)
+if not renew(me, now, lease) then return FENCED end
+promote_delayed(now)
+
+local closing, paused = call('HEXISTS', TODO, CLOSE), call('EXISTS', PAUSED)
+-- What was taken away from this node by hand must not come back to it before it knows.
+local held_back = call('EXISTS', revoked_key(me))
+local has_orders = held_back == 1 and 1 or call('EXISTS', cancel_key(me))
+local taking_on = want > 0 and closing == 0 and paused == 0 and held_back == 0
+  and call('SISMEMBER', DRAINED, name) == 0
+
+-- How many tasks of a class fit into what is free now.
+local function room(class)
+  local n = want
+  if class.memory > 0 then n = math.min(n, math.floor(free_memory / class.memory)) end
+  if class.millicores > 0 then n = math.min(n, math.floor(free_millicores / class.millicores)) end
+  return n
+end
+
+-- Nodes by their memory, the largest first, read as far as they are needed.
+local nodes, nodes_end = {}, false
+local function node_at(i)
+  if not nodes[i] and not nodes_end then
+    local rows = call('ZREVRANGE', SIZES, #nodes, #nodes + 31, 'WITHSCORES')
+    nodes_end = #rows < 64
+    for row = 1, #rows, 2 do
+      local expiry, other = call('ZSCORE', LEASES, rows[row]), node_name(rows[row])
+      nodes[#nodes + 1] = {
+        name = other, memory = tonumber(rows[row + 1]),
+        takes_on = expiry and tonumber(expiry) >= now and call('SISMEMBER', DRAINED, other) == 0,
+        millicores = tonumber(string.match(call('HGET', NODES, rows[row]) or '', '^%d+ (%d+)') or 0),
+      }
+    end
+  end
+  return nodes[i]
+end
+
+-- Whether another node that takes tasks could take what failed here; while there is one, it is theirs.
+local comparisons = 20000
+local function another_could(class)
+  local i = 1
+  while true do
+    local node = node_at(i)
+    if not node or node.memory < class.memory then return false end
+    if comparisons <= 0 then return true end
+    if node.takes_on and node.millicores >= class.millicores and not lists(class.exclusion, node.name) then return true end
+    comparisons, i = comparisons - 1, i + 1
+  end
+end
+
+local function is_passed_over(class)
+  return room(class) < 1
+    or class.exclusion ~= '' and lists(class.exclusion, name) and another_could(class)
+end
+
+-- Tokens are times in microseconds, pushed apart: no two are the same, even if Redis has lost its last second.
+local function new_tokens(count)
+  local t = call('TIME')
+  local first = math.max(tonumber(call('GET', TOKENS) or 0), t[1] * 1000000 + t[2]) + 1
+  call('SET', TOKENS, string.format('%.0f', first + count - 1))
+  return first
+end
+
+-- The index knows a line that is not in todo. An old worker has it, or had it and died between taking it out of todo and
+-- saying so: then it is nowhere, and comes back after a grace. Many at once were removed on purpose.
+local MISSING_MAX = 100
+local function not_in_todo(class, line, s, failed_on)
+  if call('HEXISTS', DOING, line) == 1 then return end
+  if call('HEXISTS', DONE, line) == 1 then
+    if call('HDEL', FAILED, line) == 1 then call('HDEL', REASON, line) end
+    call('SREM', RETRYING, line)
+  elseif (failed_on or '') ~= class.exclusion or failed_on and call('SISMEMBER', RETRYING, line) == 0 then
+    call('SREM', RETRYING, line)  -- Failed for good, perhaps by an old worker.
+  elseif call('ZCARD', MISSING) < MISSING_MAX then
+    call('ZADD', MISSING, 'NX', now, class.memory_text .. ' ' .. class.millicores_text .. ' ' .. s .. '\n' .. line)
+  end
+end
+
+local taken, stale, has_moved = {}, 0, false
+local function give(class, lines, scores)
+  local holding, doing = {}, {}
+  local attempts = call('HMGET', ATTEMPTS, unpack(lines))
+  local signatures = ARGV[7] == '1' and call('HMGET', SIGNATURES, unpack(lines)) or {}
+  local token = new_tokens(#lines)
+  for i, line in ipairs(lines) do
+    local attempt, own = tonumber(attempts[i] or 0) + 1, string.format('%.0f', token + i - 1)
+    holding[i * 2 - 1] = line
+    holding[i * 2] = own .. ' ' .. class.memory_text .. ' ' .. class.millicores_text .. ' ' .. scores[i] .. ' ' .. attempt
+    doing[i * 2 - 1], doing[i * 2] = line, name
+    taken[#taken + 1] = {line, own, attempt, signatures[i] or false}
+  end
+  call('HSET', held, unpack(holding))
+  call('HSET', DOING, unpack(doing))
+  call('HDEL', TODO, unpack(lines))
+  want = want - #lines
+  free_memory = free_memory - class.memory * #lines
+  free_millicores = free_millicores - class.millicores * #lines
+end
+
+-- Takes what fits from the head of a class, but nothing that comes after `limit`: another class is due there.
+local function take(class, limit)
+  local n = room(class)
+  local rows = call('ZRANGE', class_key(class.name), 0, math.min(1000, n + stale) - 1, 'WITHSCORES')
+  local lines = {}
+  for i = 1, #rows, 2 do
+    if tonumber(rows[i + 1]) > limit then break end
+    lines[#lines + 1] = rows[i]
+  end
+  if #lines == 0 then return end
+  local waiting = call('HMGET', TODO, unpack(lines))
+  local failed_on = call('HMGET', FAILED, unpack(lines))
+  local given, scores, gone = {}, {}, 0
+  for i, line in ipairs(lines) do
+    if not waiting[i] then
+      stale = stale + 1
+      not_in_todo(class, line, rows[i * 2], failed_on[i])
+    elseif (failed_on[i] or '') ~= class.exclusion then
+      -- An old worker failed it and put it back.
+      call(failed_on[i] and 'SADD' or 'SREM', RETRYING, line)
+      enter_if_new(line, class.memory_text, class.millicores_text, failed_on[i] or '', rows[i * 2])
+      has_moved = true
+    elseif #given < n then
+      given[#given + 1] = line
+      scores[#scores + 1] = rows[i * 2]
+    else
+      break
+    end
+    gone = i
+  end
+  if #given > 0 then give(class, given, scores) end
+  -- By rank, for all of them stand at the head: one descent into the skip list instead of one for each.
+  if gone > 0 then
+    call('DECRBY', INDEXED, call('ZREMRANGEBYRANK', class_key(class.name), 0, gone - 1))
+  end
+end
+
+local PAGE, PASSED_MAX, STALE_MAX = 32, 512, 2000
+local window, at, is_full, passed, budget = {}, 1, true, 0, 64
+
+local function class_of(class, head)
+  local memory, millicores, exclusion = string.match(class, '^(%d+):(%d+):(.*)$')
+  -- One that is not of our making fits nowhere.
+  return {
+    name = class, head = tonumber(head), exclusion = exclusion or '', memory = tonumber(memory) or math.huge,
+    millicores = tonumber(millicores) or 0, memory_text = memory, millicores_text = millicores,
+  }
+end
+
+local function read_page()
+  local rows = call('ZRANGE', CLASSES, passed, passed + PAGE - 1, 'WITHSCORES')
+  window, at, is_full = {}, 1, #rows == PAGE * 2
+  for i = 1, #rows, 2 do window[#window + 1] = class_of(rows[i], rows[i + 1]) end
+end
+
+-- Hundreds of classes stand in front and do not fit. So that small nodes are not starved by large tasks, the largest that
+-- do fit are looked at by themselves.
+local function read_what_fits()
+  local classes = call('ZREVRANGEBYSCORE', FITS, free_memory, 0, 'LIMIT', 0, 256)
+  window, at, is_full = {}, 1, false
+  if #classes == 0 then return end
+  local heads = call('ZMSCORE', CLASSES, unpack(classes))
+  for i, class in ipairs(classes) do
+    if heads[i] then window[#window + 1] = class_of(class, heads[i]) end
+  end
+  table.sort(window, function(a, b) return a.head < b.head end)
+end
+
+-- Back among the others, by its new head. Behind a full page there are more: the next page finds it in its place.
+local function move_back(class)
+  local i = at
+  while window[i + 1] and window[i + 1].head < class.head do
+    window[i] = window[i + 1]
+    i = i + 1
+  end
+  window[i] = class
+  if i == #window and is_full then window[i] = nil end
+end
+
+local function walk()
+  if not taking_on then return end
+  while want > 0 and budget > 0 do
+    -- The last of a full page does not tell where the next class begins.
+    if is_full and at >= #window then
+      if passed < PASSED_MAX then read_page() else read_what_fits() end
+    end
+    local class = window[at]
+    if not class and has_moved then
+      -- To a class that may stand anywhere, so all are looked at again.
+      has_moved, passed, is_full, window, at = false, 0, true, {}, 1
+    elseif not class then
+      break
+    elseif is_passed_over(class) then
+      passed, at = passed + 1, at + 1
+    else
+      budget = stale < STALE_MAX and budget - 1 or 0
+      take(class, window[at + 1] and window[at + 1].head or math.huge)
+      class.head = refresh_class(class.name)
+      if class.head then move_back(class) else at = at + 1 end
+    end
+  end
+end
+
+walk()
+local told = {}
+for i, task in ipairs(taken) do
+  for part = 1, 4 do told[i * 4 - 4 + part] = task[part] end
+end
+
+-- Came up short, and there is nothing to look further at: whoever adds tells us.
+local short = taking_on and want > 0 and budget > 0
+if short then call('DEL', FED) end
+
+-- Lines that an old manager added are in todo and not in the index. Entries that an old worker left in the index may make
+-- up for them in number, so whoever finds nothing has a look all the same, now and then.
+local sweep, delayed = 0, call('ZCARD', DELAYED)
+local waiting = call('HLEN', TODO) - closing
+if waiting > delayed and call('EXISTS', SWEEPER) == 0 then
+  if waiting > tonumber(call('GET', INDEXED) or 0) + delayed then
+    sweep = 1
+  elseif short and call('SET', SWEPT, 1, 'NX', 'PX', math.max(600000, waiting)) then
+    sweep = 1
+  end
+end
+
+local due, next_retry = -1, call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')[2]
+if next_retry then due = math.max(0, tonumber(next_retry) - now) end
+if taking_on and want > 0 and budget <= 0 then due = 0 end
+return {told, closing, sweep, due, paused, has_orders, held_back}

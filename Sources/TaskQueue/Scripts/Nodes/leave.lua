@@ -1,0 +1,7 @@
+#!lua flags=allow-oom
+-- Idempotent: who has left holds nothing. Stopped half-way: its lease is over, and others reap the rest.
+
+-- uses names clock index reaping
+
+reap(ARGV[2], 1000, true)
+return call('HLEN', held_key(ARGV[2]))

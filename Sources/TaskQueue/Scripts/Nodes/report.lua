@@ -1,0 +1,88 @@
+#!lua flags=allow-oom
+-- Idempotent: accepted once, by the token of the attempt, which goes with the held entry, last. A repetition is told from
+-- a stranger by the token beside the outcome. Stopped half-way: still held, so it is accepted when it comes again.
+
+-- uses names
+
+local me, line, token, kind, record = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local held, name = held_key(me), node_name(me)
+local own, memory, millicores, s, attempt =
+  string.match(call('HGET', held, line) or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+local function was_told()
+  return string.sub(call('HGET', OUTCOMES, line) or '', 1, #token + 1) == token .. ' '
+end
+if own ~= token then return was_told() and 'duplicate' or 'stale' end
+local owner = call('HGET', DOING, line)
+if owner and owner ~= name or not owner and call('HEXISTS', DONE, line) == 1 and not was_told() then
+  -- Somebody has moved it to todo by hand, and another has it now, or had it.
+  call('HDEL', held, line)
+  return 'stale'
+end
+
+local is_cancelled = call('HEXISTS', cancel_key(me), line) == 1
+local function let_go()
+  if is_cancelled then call('HDEL', cancel_key(me), line) end
+  call('HDEL', DOING, line)
+  call('HDEL', held, line)
+  return 'accepted'
+end
+
+local function finish()
+  call('HSET', OUTCOMES, line, token .. ' ' .. record)
+  call('HSET', DONE, line, ARGV[7])
+  call('SREM', RETRYING, line)
+  if call('HEXISTS', FAILED, line) == 1 then
+    call('HDEL', REASON, line)
+    call('HDEL', FAILED, line)
+  end
+  if attempt ~= '1' then
+    call('HDEL', ATTEMPTS, line)
+    call('HDEL', LOST, line)
+  end
+  call('HDEL', SIGNATURES, line)
+end
+
+-- Moved to todo by hand, it may be there.
+if kind == 'finished' and call('HEXISTS', TODO, line) == 0 then
+  finish()
+  return let_go()
+end
+
+-- What ends well is nearly all that is reported, and needs nothing of these, which would cost as much as all before.
+-- uses clock index ending
+
+if kind == 'finished' then
+  unindex(line, memory, millicores)
+  finish()
+  call('HDEL', TODO, line)
+elseif kind == 'failed' then
+  local workers = (call('HGET', FAILED, line) or '') .. name .. ','
+  local _, count = string.gsub(workers, ',', '')
+  if count < tonumber(ARGV[8]) and not is_cancelled then
+    call('SADD', RETRYING, line)
+    call('HSET', FAILED, line, workers)
+    call('HSET', REASON, line, ARGV[7])
+    call('HSET', OUTCOMES, line, token .. ' ' .. record)
+    call('HSET', ATTEMPTS, line, attempt)
+    -- Twice as long each time, an hour at most.
+    local pause = math.min(3600000, tonumber(ARGV[9]) * 2 ^ math.min(20, count - 1))
+    if pause > 0 then
+      call('HSET', TODO, line, '')
+      call('ZADD', DELAYED, milliseconds() + pause, delayed_entry(line, memory, millicores, math.floor(s / BAND)))
+    else
+      put_back(line, memory, millicores, behind(s))
+      wake()
+    end
+  else
+    unindex(line, memory, millicores)
+    call('HSET', FAILED, line, workers)
+    fail_for_good(line, token, ARGV[7], record)
+  end
+elseif is_cancelled then
+  unindex(line, memory, millicores)
+  fail_for_good(line, token, 'cancelled', cancelled_record(name, attempt))
+else
+  put_back(line, memory, millicores, s)
+  wake()
+end
+return let_go()

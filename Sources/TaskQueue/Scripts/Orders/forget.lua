@@ -1,0 +1,21 @@
+#!lua flags=allow-oom
+-- Idempotent: what was forgotten is not there. Stopped half-way: it is still in its hash, and is forgotten again.
+
+-- uses index
+
+local is_failed, lines = ARGV[2] == 'failed', {}
+local from = is_failed and FAILED or DONE
+for i = 3, #ARGV, 3 do
+  local line = ARGV[i]
+  if call('HEXISTS', from, line) == 1 and not (is_failed and call('SISMEMBER', RETRYING, line) == 1) then
+    lines[#lines + 1] = line
+    -- An old worker that ran it has left it in the index, where it would look like a line that was dropped.
+    if ARGV[i + 1] ~= '' and call('HEXISTS', TODO, line) == 0 then
+      remove_all(class_name(ARGV[i + 1], ARGV[i + 2], call('HGET', FAILED, line) or ''), {line})
+    end
+  end
+end
+if #lines == 0 then return 0 end
+if is_failed then call('HDEL', REASON, unpack(lines)) end
+for _, key in ipairs({OUTCOMES, SIGNATURES}) do call('HDEL', key, unpack(lines)) end
+return call('HDEL', from, unpack(lines))

@@ -1,0 +1,26 @@
+#!lua
+-- Idempotent: what was queued is in todo and not failed for good when it comes again. Stopped half-way: as submit.
+
+-- uses names clock index adding
+
+local rest, hastened, seen = {}, 0, {}
+for i = 2, #ARGV, 4 do
+  local line = ARGV[i]
+  if seen[line] then  -- Named twice.
+  elseif call('HEXISTS', TODO, line) == 1 then
+    -- One that waits for its time need not wait any longer.
+    local entry = delayed_entry(line, ARGV[i + 1], ARGV[i + 2], band_of(tonumber(ARGV[i + 3])))
+    local due = call('ZSCORE', DELAYED, entry)
+    if due and tonumber(due) > 0 then
+      call('ZADD', DELAYED, 'XX', 0, entry)
+      hastened = hastened + 1
+    end
+  elseif call('HEXISTS', FAILED, line) == 1 and call('HEXISTS', DOING, line) == 0
+    and call('HEXISTS', DONE, line) == 0 then
+    rest[#rest + 1] = i
+  end
+  seen[line] = true
+end
+add_new(rest)
+if hastened > 0 then promote_delayed(milliseconds()) end
+return {#rest, hastened}

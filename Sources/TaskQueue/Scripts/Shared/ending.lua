@@ -1,0 +1,17 @@
+-- The last ending of a line, for every script that can bring it about.
+
+local function cancelled_record(worker, attempt)
+  return '{"state":"failed","cause":"cancelled","worker":' .. cjson.encode(worker) .. ',"attempts":' .. attempt ..
+    ',"reason":"cancelled"}'
+end
+
+-- The token is '0' for an ending nobody reported: a report that still comes is stale, not a repetition of this.
+local function fail_for_good(line, token, reason, record)
+  call('HSET', REASON, line, reason)
+  call('HSET', OUTCOMES, line, token .. ' ' .. record)
+  call('HSETNX', FAILED, line, '')
+  call('SREM', RETRYING, line)
+  call('HDEL', ATTEMPTS, line)
+  call('HDEL', LOST, line)
+  call('HDEL', TODO, line)
+end

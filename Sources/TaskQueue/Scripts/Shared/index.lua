@@ -1,0 +1,82 @@
+-- The index of waiting lines, and the ways into todo.
+--
+-- The index is a hint, never the truth: a line waits when it is a field of `todo_tasks`, whatever the index says. So an entry
+-- without its line is dropped when it is met, and a missing one is added when somebody notices.
+
+-- uses names
+
+-- Higher priorities get lower scores.
+local function band_of(priority) return math.max(0, math.min(BAND_MAX, BAND_ZERO - priority)) end
+local function score(band, sequence) return band * BAND + sequence % BAND end
+local function class_name(memory, millicores, exclusion) return memory .. ':' .. millicores .. ':' .. exclusion end
+
+-- Up to 1,000 lines into one class: score, line, score, line, ..., `head` the lowest score. The head may come to be too
+-- low, never too high: who takes from a class looks. A class that is known and has no line is forgotten then; one that
+-- has lines and is not known would never be looked at, so it is made known first.
+local function enter_all(class, memory, head, entries)
+  if call('ZADD', CLASSES, 'LT', head, class) == 1 then call('ZADD', FITS, memory, class) end
+  local added = call('ZADD', class_key(class), unpack(entries))
+  if added > 0 then call('INCRBY', INDEXED, added) end
+end
+
+local function enter(line, memory, millicores, exclusion, s)
+  enter_all(class_name(memory, millicores, exclusion), memory, s, {s, line})
+end
+
+-- As `enter`, but a line that is in the class keeps its place.
+local function enter_if_new(line, memory, millicores, exclusion, s)
+  local place = call('ZSCORE', class_key(class_name(memory, millicores, exclusion)), line)
+  enter(line, memory, millicores, exclusion, place or s)
+end
+
+local function remove_all(class, lines)
+  local removed = call('ZREM', class_key(class), unpack(lines))
+  if removed > 0 then call('DECRBY', INDEXED, removed) end
+end
+
+-- Makes the head of a class true again; returns it, nil when the class is empty and gone.
+local function refresh_class(class)
+  local head = call('ZRANGE', class_key(class), 0, 0, 'WITHSCORES')[2]
+  if head then
+    call('ZADD', CLASSES, head, class)
+  else
+    call('ZREM', FITS, class)
+    call('ZREM', CLASSES, class)
+    if call('EXISTS', CLASSES) == 0 then call('DEL', INDEXED) end
+  end
+  return tonumber(head)
+end
+
+-- Before a line leaves todo other than by a claim: an entry that stayed would look like a line an old worker dropped.
+local function unindex(line, memory, millicores)
+  if call('HEXISTS', TODO, line) == 0 then return end
+  local class = class_name(memory, millicores, call('HGET', FAILED, line) or '')
+  remove_all(class, {line})
+  refresh_class(class)
+end
+
+-- Back to todo: to its old place (`s` is its score of then), or behind all others of its priority.
+local function put_back(line, memory, millicores, s)
+  call('HSET', TODO, line, '')
+  enter(line, memory, millicores, call('HGET', FAILED, line) or '', s)
+end
+
+local function behind(s) return score(math.floor(s / BAND), call('INCR', SEQUENCE)) end
+
+-- Waiting in todo for a retry, kept with what is needed to index it.
+local function delayed_entry(line, memory, millicores, band)
+  return memory .. ' ' .. millicores .. ' ' .. band .. '\n' .. line
+end
+
+local function promote_delayed(now)
+  local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, 100)
+  for _, entry in ipairs(due) do
+    local memory, millicores, band, line = string.match(entry, '^(%d+) (%d+) (%d+)\n(.*)$')
+    if line and call('HEXISTS', TODO, line) == 1 then
+      enter(line, memory, millicores, call('HGET', FAILED, line) or '',
+        score(tonumber(band), call('INCR', SEQUENCE)))
+    end
+    call('ZREM', DELAYED, entry)
+  end
+  if #due > 0 then wake() end
+end

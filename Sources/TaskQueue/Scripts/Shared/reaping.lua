@@ -1,0 +1,58 @@
+-- Putting back what a node held that is gone.
+
+-- uses names index ending
+
+-- What becomes of one task of a node that is gone. Unless it left in order (`unmarked`), the attempt counts, and a line
+-- that has taken three nodes with it stays failed.
+local function put_back_held(incarnation, line, entry, unmarked)
+  local memory, millicores, s, attempt = string.match(entry, '^%d+ (%d+) (%d+) (%d+) (%d+)$')
+  local name = node_name(incarnation)
+  local owner = call('HGET', DOING, line)
+  if not memory or owner and owner ~= name or call('HEXISTS', DONE, line) == 1 then return end
+  -- Taken from the node by hand, and failed for good elsewhere.
+  if not owner and call('HEXISTS', TODO, line) == 0 and call('HEXISTS', FAILED, line) == 1
+    and call('SISMEMBER', RETRYING, line) == 0 then return end
+  local lost = 0
+  if not unmarked then
+    call('HSET', ATTEMPTS, line, attempt)
+    lost = call('HINCRBY', LOST, line, 1)
+  end
+  if call('HEXISTS', cancel_key(incarnation), line) == 1 then
+    unindex(line, memory, millicores)
+    fail_for_good(line, '0', 'cancelled', cancelled_record(name, attempt))
+  elseif lost >= 3 then
+    unindex(line, memory, millicores)
+    call('HSET', FAILED, line, (call('HGET', FAILED, line) or '') .. name .. ',')
+    fail_for_good(line, '0', 'poison: node lost 3 times', '{"state":"failed","cause":"node-lost","worker":' ..
+      cjson.encode(name) .. ',"attempts":' .. attempt .. ',"reason":"poison: node lost 3 times"}')
+  else
+    put_back(line, memory, millicores, s)
+  end
+  call('HDEL', DOING, line)
+end
+
+local function forget_incarnation(incarnation)
+  call('HDEL', NODES, incarnation)
+  call('ZREM', SIZES, incarnation)
+  call('DEL', cancel_key(incarnation), revoked_key(incarnation))
+  call('ZREM', LEASES, incarnation)
+  local name, live = node_name(incarnation), false
+  for _, other in ipairs(call('ZRANGE', LEASES, 0, -1)) do live = live or node_name(other) == name end
+  if not live then call('HDEL', STATUS, name) end
+end
+
+-- Ends an incarnation, which can renew its lease no more, and puts back up to about `limit` of its tasks; it is
+-- forgotten with the last.
+local function reap(incarnation, limit, unmarked)
+  call('ZADD', LEASES, 'XX', 0, incarnation)
+  local held, count = held_key(incarnation), 0
+  local rows = call('HSCAN', held, 0, 'COUNT', limit)[2]
+  for i = 1, #rows, 2 do
+    put_back_held(incarnation, rows[i], rows[i + 1], unmarked)
+    call('HDEL', held, rows[i])
+    count = count + 1
+  end
+  if call('EXISTS', held) == 0 then forget_incarnation(incarnation) end
+  if count > 0 then wake() end
+  return count
+end

@@ -1,0 +1,241 @@
+// From a connection to a place in the queue, and back again after whatever befell the queue meanwhile.
+
+import NodeSupervisor
+import RedisClient
+import TaskQueue
+import Testing
+
+@testable import NodeProtocol
+
+@Suite("A connection")
+struct ConnectingTests {
+    @Test("the server is asked what it is before anything else, and the supervisor hears of it after that")
+    func asksFirst() {
+        var node = Conversation()
+        node.hear(.connected(localAddress: "10.0.0.1"))
+        #expect(node.names == ["INFO"])
+        #expect(node.told == [])
+        node.answer("INFO", Answer.info())
+        #expect(node.told == [.connected])
+    }
+
+    @Test("a server that may throw tasks away is refused, with what to do")
+    func eviction() {
+        var node = Conversation()
+        node.hear(.connected(localAddress: "10.0.0.1"))
+        node.answer("INFO", Answer.info(policy: "allkeys-lru"))
+        #expect(node.failure?.contains("maxmemory-policy allkeys-lru") == true)
+        #expect(node.told == [])
+    }
+
+    @Test("reports of earlier lives are delivered first, in their name, before this life registers")
+    func earlierReports() {
+        let old = ReportTask(
+            keys: QueueKeys(), incarnation: Incarnation(name: "a", machine: "m", life: 0), line: "shell:1:0:0:old",
+            token: "7", result: .returned)
+        var node = Conversation()
+        node.earlier = [.init(name: "1.report", report: old), .init(name: "2.report", report: old)]
+        node.connect()
+        #expect(node.names == ["report", "report"])
+        #expect(node.told == [])
+        node.answer("report", Answer.text("accepted"))
+        #expect(node.told == [])
+        node.answer("report", Answer.error("OOM"))
+        #expect(node.told == [.connected], "one that cannot be answered now holds up nobody")
+        node.hear(.disconnected)
+        node.connect()
+        #expect(node.names == [], "they are not looked for again")
+    }
+
+    @Test("nothing of a connection that is gone is understood, and it is told once")
+    func lost() {
+        var node = Conversation.member()
+        node.hear(.heartbeat)
+        let old = node.asked[0].number
+        node.hear(.disconnected, .disconnected)
+        #expect(node.told == [.disconnected])
+        node.hear(.reply(old, Answer.beaten()))
+        #expect(node.told == [.disconnected])
+    }
+
+    @Test("a server that is the same process is not asked what it remembers; another one is, if there is anything")
+    func otherProcess() {
+        var node = Conversation.running(task("x"))
+        node.hear(.disconnected)
+        node.connect(run: "run-1")
+        #expect(node.names == [])
+        node.hear(.disconnected)
+        node.connect(run: "run-2")
+        #expect(node.names == ["restore"])
+        #expect(node.told == [.disconnected, .connected, .disconnected])
+        node.answer("restore", .array([Answer.text("held")]))
+        #expect(node.told.last == .connected)
+        #expect(node.logged == [])
+    }
+}
+
+@Suite("A place in the queue")
+struct RegisteringTests {
+    @Test(
+        "a claim that was under way while the queue was silent got nothing, and is asked once more with what it learned"
+    )
+    func silence() {
+        var node = Conversation.member()
+        node.hear(.claim(Conversation.claim(1)))
+        node.answer("claim", Answer.claimed([], silence: 2))
+        #expect(node.told == [])
+        #expect(node.names == ["claim"])
+        node.answer("claim", Answer.claimed([task("x")], silence: 2))
+        #expect(node.told == [.claimed(request(1), [task("x")], refusedCount: 0, dueSeconds: nil)])
+    }
+
+    @Test("two silences in one claim are no loop: the supervisor hears that there is nothing, and asks in its own time")
+    func twoSilences() {
+        var node = Conversation.member()
+        node.hear(.claim(Conversation.claim(1)))
+        node.answer("claim", Answer.claimed([], silence: 2))
+        node.answer("claim", Answer.claimed([], silence: 3))
+        #expect(node.names == [])
+        #expect(node.told == [.claimed(request(1), [], refusedCount: 0, dueSeconds: nil)])
+    }
+
+    @Test("a life is numbered higher than the one before, whatever the clock on the wall does")
+    func lives() throws {
+        var node = Conversation.member()
+        let first = node.node.incarnation.text
+        node.node.facts.wallNanoseconds = 5
+        node.hear(.register)
+        let second = try #require(node.question("register")?.incarnation)
+        #expect(second > first)
+        #expect(node.lives == [first, second])
+        node.answer("register", Answer.registered())
+        #expect(node.lives == [second])
+    }
+
+    @Test("the queue hears every report of a life before it hears of the next one")
+    func reportsFirst() {
+        var node = Conversation.running(task("x"), task("y"))
+        node.encodesAtOnce = false
+        node.hear(.report(ended(1, task("x"))), .report(ended(2, task("y"))), .register)
+        #expect(node.names == [], "they are not in their form yet")
+        node.encode(task("x").token, ended(1, task("x")))
+        #expect(node.names == ["report"])
+        node.encode(task("y").token, ended(2, task("y")))
+        #expect(node.names == ["report", "report", "register"])
+    }
+
+    @Test("a node the queue does not know registers anew, and kills only what others have begun")
+    func fenced() {
+        var node = Conversation.running(task("x"), task("y"))
+        node.hear(.heartbeat)
+        node.answer("heartbeat", Answer.error("FENCED", "queue-1 the lease is over"))
+        #expect(node.told == [.outside])
+        node.hear(.register)
+        node.answer("register", Answer.registered())
+        #expect(node.names == ["restore"])
+        #expect(node.told == [.outside], "it is not a member before it knows whose its tasks are")
+        let order = node.asked[0].arguments
+        let isFirst = order.first == task("x").line.text
+        let answers = (isFirst ? ["restored", "taken"] : ["taken", "restored"]).map { Answer.text($0) }
+        node.answer("restore", .array(answers))
+        #expect(node.told.dropFirst() == [.takenAway(tokens: [task("y").token]), .registered(sentAt: node.now)])
+        #expect(node.logged == [.restored(count: 1, takenCount: 1)])
+    }
+
+    @Test("one that kills when it is cut off kills all, for it has promised that nothing runs by now")
+    func fencedAndKilling() {
+        var node = Conversation.running(task("x")) { $0.killsWhenCutOff = true }
+        node.hear(.heartbeat)
+        node.answer("heartbeat", Answer.error("FENCED", "queue-1 the lease is over"))
+        #expect(node.told == [.fenced])
+        node.hear(.leaseLost, .register)
+        node.answer("register", Answer.registered())
+        #expect(node.names == [], "nothing is taken up again")
+        #expect(node.told == [.fenced, .registered(sentAt: node.now)])
+    }
+
+    @Test(
+        "a queue that is gone takes nobody's tasks: what runs goes on and is told to the new one, whatever the settings"
+    )
+    func queueGone() {
+        var node = Conversation.running(task("x")) { $0.killsWhenCutOff = true }
+        node.hear(.heartbeat)
+        node.answer("heartbeat", Answer.error("FENCED", "- the lease is over"))
+        #expect(node.told == [.outside])
+        node.hear(.register)
+        node.answer("register", Answer.registered(queue: "queue-2"))
+        #expect(node.logged == [.queueIsAnother(taskCount: 1)])
+        node.answer("restore", .array([Answer.text("restored")]))
+        node.hear(.report(ended(1, task("x"))))
+        #expect(node.question("report")?.incarnation == node.node.incarnation.text)
+        node.answer("report", Answer.text("accepted"))
+        #expect(node.released == [task("x").token])
+    }
+
+    @Test("a result that a queue has no task for is told again once the queue says that it had forgotten")
+    func staleAfterLoss() {
+        var node = Conversation.running(task("x"))
+        node.hear(.report(ended(1, task("x"))))
+        node.answer("report", Answer.text("stale"))
+        #expect(node.names == ["restore"])
+        #expect(node.released == [])
+        node.answer("restore", .array([Answer.text("restored")]))
+        #expect(node.names == ["report"])
+        node.answer("report", Answer.text("accepted"))
+        #expect(node.released == [task("x").token])
+        #expect(node.node.unansweredReportCount == 0)
+    }
+
+    @Test("a result that is really too late is dropped, and the log names the task")
+    func stale() {
+        var node = Conversation.running(task("x"))
+        node.hear(.report(ended(1, task("x"))))
+        node.answer("report", Answer.text("stale"))
+        node.answer("restore", .array([Answer.text("taken")]))
+        #expect(node.names == [])
+        #expect(node.released == [task("x").token])
+        #expect(node.logged == [.reportRefused(line: task("x").line.text, .stale)])
+        #expect(node.node.isAtRest)
+    }
+
+    @Test("a server that comes back without its last seconds is told again what it had accepted in them")
+    func rolledBack() {
+        var node = Conversation.running(task("x"), task("y"))
+        node.hear(.report(ended(1, task("x"))))
+        node.answer("report", Answer.text("accepted"))
+        node.hear(.disconnected)
+        node.connect(run: "run-2")
+        #expect(node.question("restore")?.arguments.count ?? 0 > 5, "what runs, and what was accepted a moment ago")
+        let isFirst = node.asked[0].arguments.first == task("y").line.text
+        node.answer(
+            "restore", .array((isFirst ? ["held", "restored"] : ["restored", "held"]).map { Answer.text($0) }))
+        #expect(node.names == ["report"])
+        node.answer("report", Answer.text("accepted"))
+        #expect(node.node.unansweredReportCount == 0)
+    }
+
+    @Test("a copy of this node that is alive is found out at once, with its address and what to do")
+    func twin() {
+        var node = Conversation(earlierLives: ["a/m/0000000000000001"])
+        node.connect()
+        node.hear(.register)
+        #expect(node.question("register")?.arguments.last == "a/m/0000000000000001")
+        node.answer("register", Answer.error("TWIN", "10.0.0.2 25000"))
+        #expect(node.failure?.contains("10.0.0.2") == true)
+        #expect(node.failure?.contains("node_name") == true)
+    }
+
+    @Test("a node that lost the file of its lives waits for the lease of what may have been itself, and no longer")
+    func lostFile() {
+        var node = Conversation(earlierLives: nil)
+        node.connect()
+        node.hear(.register)
+        node.answer("register", Answer.error("TWIN", "10.0.0.1 25000"))
+        #expect(node.failure == nil)
+        #expect(node.told.last == .requestFailed(.register))
+        node.now = node.now.advanced(bySeconds: 46)
+        node.hear(.register)
+        node.answer("register", Answer.error("TWIN", "10.0.0.1 25000"))
+        #expect(node.failure != nil, "its lease was renewed: somebody is there")
+    }
+}

@@ -27,7 +27,7 @@ func spawn(_ arguments: [String], standardInput: Int32?, environment: [String] =
     posix_spawnattr_setsigmask(&attributes, &noSignals)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
 
-    var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+    let words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
     let added: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) }
     defer { for variable in added { free(variable) } }

@@ -127,15 +127,15 @@ struct RedisPlan {
     init(seed: UInt64, canFreeze: Bool, canStepClock: Bool) {
         random = SeededGenerator(seed: seed, stream: 0)
         bag = Bag(
-            [.kill, .killBeyondLease] + (canFreeze ? [.freeze, .freezeBeyondLease] : [])
-                + (canStepClock ? [.clockForward, .clockBack] : []))
+            [.kill, .killBeyondLease] + (canFreeze ? [.freeze, .freezeBeyondLease, .freezeBeyondLease] : [])
+                + (canStepClock ? [.clockForward, .clockForward, .clockBack, .clockBack] : []))
         self.canStepClock = canStepClock
     }
 
     mutating func next() -> (peaceSeconds: Double, blow: RedisBlow) {
         drawn += 1
         // A short run is to see all of it, a long one to get on with its work.
-        let peace = random.seconds(drawn <= 6 ? 1...4 : 3...13)
+        let peace = random.seconds(drawn <= 9 ? 1...4 : 3...12)
         let short = random.seconds(0...1.5)
         let long = random.seconds((Fleet.leaseSeconds * 1.1)...(Fleet.leaseSeconds * 3))
         // Another host took over, or this one was set right: its clock need not go on where it was.

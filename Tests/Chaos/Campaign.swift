@@ -29,7 +29,7 @@ final class Campaign {
         self.troubleSeconds = troubleSeconds
         self.signals = signals
         if troubleSeconds <= 0 { fleet.proxy.calm() }
-        submitter = Submitter(fleet, files: try tasks.writeFiles(linesPerFile: max(500, tasks.count / 20)))
+        submitter = Submitter(fleet, files: try tasks.writeFiles(linesPerFile: max(100, tasks.count / 20)))
         trouble = try TroubleMaker(fleet, seed: tasks.seed)
     }
 
@@ -66,7 +66,7 @@ final class Campaign {
             fleet.proxy.calm()
         }
         try trouble.act()
-        try submitter.act(mayFinish: trouble.hasMadeAll)
+        try submitter.act(share: trouble.shareMade)
         lookAtQueue()
         pause(milliseconds: Self.stepMilliseconds)
     }

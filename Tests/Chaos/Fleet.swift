@@ -159,7 +159,7 @@ final class Node {
         let text = """
             { "redis_url": "\(redisURL)", "node_name": "\(name)", "state_dir": "\(place)/state",
               "result_dir": "\(place)/result-\(name)", "task_user": \(user), "lease_seconds": \(Fleet.leaseSeconds),
-              "health_report_interval": 0.5, "sleep_sec_between_accepting_task": 0.5, "max_task_per_worker": 16,
+              "health_report_interval": 1, "sleep_sec_between_accepting_task": 2, "max_task_per_worker": 16,
               "max_retry_per_task": 3, "retry_delay_seconds": 1, "stop_grace_seconds": 0, "kill_grace_seconds": 0.3,
               "min_dram_gb_accept_new_task": 0.02, "min_dram_gb_trigger_return": 0.01, "log_format": "text",
               "log_level": "info" }

@@ -65,16 +65,16 @@ struct NodePlan {
 
     private var random: SeededGenerator
     private var bag: Bag<Kind>
-    /// Each node begins with another, so that three nodes see all of them at once.
     private var nextDiskTrouble: Int
-    private var isFirst: Bool
+    /// What comes before the draws: with each node another, so that three nodes soon have seen all there is.
+    private var first: [Kind]
 
     /// - Parameter canHurtDisk: whether the node's results stand on a disk of their own.
     init(seed: UInt64, node: Int, canHurtDisk: Bool) {
         random = SeededGenerator(seed: seed, stream: UInt64(node) + 1)
         bag = Bag([.kill, .kill, .kill, .freeze, .freeze, .freeze, .leave] + (canHurtDisk ? [.disk] : []))
         nextDiskTrouble = node
-        isFirst = canHurtDisk
+        first = (canHurtDisk ? [.disk] : []) + [[.kill, .freeze, .leave][node % 3]]
     }
 
     /// How long the node is left in peace, and what comes then.
@@ -84,9 +84,7 @@ struct NodePlan {
         let isLong = random.percent(40)
         let away =
             isLong ? random.seconds((Fleet.leaseSeconds * 1.2)...(Fleet.leaseSeconds * 3)) : random.seconds(0.05...1.5)
-        let kind = isFirst ? .disk : bag.draw(using: &random)
-        isFirst = false
-        switch kind {
+        switch first.isEmpty ? bag.draw(using: &random) : first.removeFirst() {
         case .kill: return (peace, .kill(downSeconds: away))
         case .freeze: return (peace, .freeze(seconds: away))
         case .leave: return (peace, .leave(downSeconds: away))

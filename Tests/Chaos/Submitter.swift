@@ -6,12 +6,14 @@ import LinuxSystem
 struct Submitter {
     private(set) var callCount = 0
     private let fleet: Fleet
+    private let fileCount: Int
     private var files: ArraySlice<String>
     private var process: Int32?
     private var notBeforeNanoseconds: Int64 = 0
 
     init(_ fleet: Fleet, files: [String]) {
         self.fleet = fleet
+        fileCount = files.count
         self.files = files[...]
     }
 
@@ -19,8 +21,8 @@ struct Submitter {
 
     /// Takes the next step, if there is one to be taken now.
     ///
-    /// - Parameter mayFinish: whether the last file may be loaded. Until then there is work to come.
-    mutating func act(mayFinish: Bool) throws {
+    /// - Parameter share: how much may be loaded by now, 1 being all.
+    mutating func act(share: Double) throws {
         if let process {
             guard let ending = try ChildProcesses.endingIfEnded(process) else { return }
             self.process = nil
@@ -31,7 +33,7 @@ struct Submitter {
                 throw ChaosError(description: "distcomp submit ended with \(ending), see \(fleet.place)/submit.log")
             }
         }
-        guard let file = files.first, files.count > 1 || mayFinish,
+        guard let file = files.first, Double(fileCount - files.count) <= share * Double(fileCount - 1),
             SystemClock.bootNanoseconds() >= notBeforeNanoseconds
         else { return }
         process = try fleet.startSubmitting(file)

@@ -17,8 +17,8 @@ enum TaskKind {
     init(number: Int, seed: UInt64) {
         var random = SeededGenerator(seed: seed, stream: 1 << 48 + UInt64(number))
         switch Int.random(in: 0..<100, using: &random) {
-        case ..<82: self = .quick
-        case ..<90: self = .short(Int.random(in: 20..<400, using: &random))
+        case ..<78: self = .quick
+        case ..<86: self = .short(Int.random(in: 20..<400, using: &random))
         case ..<98: self = .long(Int.random(in: 3..<25, using: &random))
         default: self = .failing
         }

@@ -1,4 +1,4 @@
-// Whom a TLS client trusts, and who it is. Files are read by whoever knows where they are; here are only their texts.
+// The authorities a TLS client trusts, and its own certificate. The callers read the files; here are only their texts.
 
 import COpenSSL
 

@@ -19,9 +19,9 @@ public final class TLSSession {
 
     /// - Parameter serverName: the name, or the numeric address, that the server's certificate must be for.
     public init(_ context: TLSContext, serverName: String) throws(TLSError) {
-        // As a C string it would be another name.
+        // A NUL byte would end the C string early, and make it another name.
         guard !serverName.utf8.contains(0), let raw = copenssl_session_new(context.raw, serverName) else {
-            throw TLSError("no certificate can be for this name")
+            throw TLSError("no certificate can be for the name \(String(reflecting: serverName))")
         }
         self.raw = raw
     }

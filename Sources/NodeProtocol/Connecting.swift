@@ -28,7 +28,7 @@ extension NodeProtocol {
         /// Names the server's process: after a restart or a failover it is another.
         var serverRun: String?
         /// Names the queue, so that one that was emptied is not taken for the one we knew.
-        var queueIdentity: String?
+        var queue: QueueIdentity?
         var earlierReportsAreDelivered = false
         /// How many reports of earlier lives are under way.
         var earlierReportCount = 0
@@ -39,7 +39,7 @@ extension NodeProtocol {
         connection.phase = .inspecting
         connection.localAddress = localAddress.isEmpty || localAddress.contains(" ") ? "-" : localAddress
         let request = RedisRequest.command(RedisCommand("INFO", "server", "memory"))
-        send(request, for: .inspection, at: Instant(nanoseconds: 0), into: &actions)
+        send(request, for: .inspection, into: &actions)
     }
 
     /// Requests under way have no answer any more. Tasks go on.
@@ -58,7 +58,7 @@ extension NodeProtocol {
     }
 
     /// The reply to INFO: the policy that decides whether tasks are safe there, and which process it is.
-    mutating func inspected(_ value: RESPValue, at now: Instant, into actions: inout [Action]) {
+    mutating func inspected(_ value: RESPValue, into actions: inout [Action]) {
         let lines = (value.string ?? "").split(whereSeparator: \.isNewline)
         func field(_ name: String) -> String? {
             lines.first { $0.hasPrefix(name + ":") }.map { String($0.dropFirst(name.utf8.count + 1)) }
@@ -73,33 +73,33 @@ extension NodeProtocol {
         connection.serverRun = run
         registering.mustRestore = registering.mustRestore || !isSame
         connection.phase = .deliveringEarlier
-        deliverEarlierReports(at: now, into: &actions)
+        deliverEarlierReports(into: &actions)
     }
 
     // MARK: - Earlier lives
 
-    private mutating func deliverEarlierReports(at now: Instant, into actions: inout [Action]) {
-        if connection.earlierReportsAreDelivered { return compareWithServer(at: now, into: &actions) }
+    private mutating func deliverEarlierReports(into actions: inout [Action]) {
+        if connection.earlierReportsAreDelivered { return compareWithServer(into: &actions) }
         actions.append(.readEarlierReports)
     }
 
     /// Sends some of the reports that earlier lives left, in their name; none: there are no more.
-    mutating func deliver(_ earlier: [EarlierReport], at now: Instant, into actions: inout [Action]) {
+    mutating func deliver(_ earlier: [EarlierReport], into actions: inout [Action]) {
         guard connection.phase == .deliveringEarlier, connection.earlierReportCount == 0 else { return }
         if earlier.isEmpty {
             connection.earlierReportsAreDelivered = true
-            return compareWithServer(at: now, into: &actions)
+            return compareWithServer(into: &actions)
         }
         connection.earlierReportCount = earlier.count
         for one in earlier {
             let purpose = Purpose.earlierReport(name: one.name, line: one.report.line)
-            send(one.report.request, for: purpose, at: now, into: &actions)
+            send(one.report.request, for: purpose, into: &actions)
         }
     }
 
     /// - Parameter reply: nil when the queue could not answer. This life goes on without.
     mutating func earlierReport(
-        _ name: String, line: String, answered reply: ReportTask.Reply?, at now: Instant, into actions: inout [Action]
+        _ name: String, line: String, answered reply: ReportTask.Reply?, into actions: inout [Action]
     ) {
         if let reply {
             actions.append(.releaseEarlierReport(name: name))
@@ -109,18 +109,18 @@ extension NodeProtocol {
         }
         guard connection.phase == .deliveringEarlier else { return }
         connection.earlierReportCount = max(0, connection.earlierReportCount - 1)
-        if connection.earlierReportCount == 0 { deliverEarlierReports(at: now, into: &actions) }
+        if connection.earlierReportCount == 0 { deliverEarlierReports(into: &actions) }
     }
 
     // MARK: - The same server?
 
-    private mutating func compareWithServer(at now: Instant, into actions: inout [Action]) {
+    private mutating func compareWithServer(into actions: inout [Action]) {
         guard registering.hasIncarnation, registering.mustRestore, !reports.isEmpty else {
             registering.mustRestore = false
             return open(into: &actions)
         }
         connection.phase = .restoring
-        restore(at: now, into: &actions)
+        restore(into: &actions)
     }
 
     /// From here on the supervisor asks for what it wants.

@@ -29,8 +29,8 @@ extension NodeProtocol {
         public var trouble: String?
         /// The clock on the wall, which numbers the lives of a node, in nanoseconds since 1970.
         public var wallNanoseconds: Int64 = 0
-        /// 32 hexadecimal digits that nobody else has: the name of the queue, should it have none yet.
-        public var queueCandidate: String
+        /// The name of the queue, should it have none yet: another each time, so that one that was emptied never gets its old name.
+        public var queueCandidate: QueueIdentity
         /// Whether tasks are killed when the lease is over (`when_cut_off`).
         public var killsWhenCutOff = false
         /// `max_retry_per_task`.
@@ -44,7 +44,7 @@ extension NodeProtocol {
 
         public init(
             name: String, machine: String, keyPrefix: String = "", leaseSeconds: Double, memoryBytes: UInt64,
-            millicores: Int, version: String, queueCandidate: String
+            millicores: Int, version: String, queueCandidate: QueueIdentity
         ) {
             self.name = name
             self.machine = machine
@@ -146,7 +146,7 @@ extension NodeProtocol {
         case register(sentAt: Instant)
         case heartbeat(sentAt: Instant)
         case reconcile(NodeSupervisor.RequestNumber, knownTokens: Set<String>)
-        case claim(NodeSupervisor.Claim, isRepeated: Bool)
+        case claim(NodeSupervisor.Claim, sentAt: Instant, isRepeated: Bool)
         case report(token: String)
         case earlierReport(name: String, line: String)
         case restore(tokens: [String])
@@ -159,16 +159,6 @@ extension NodeProtocol {
         case leave
         /// Asked for its effect alone.
         case nothing
-
-        /// Whether the queue renews the lease by it.
-        var renews: Bool {
-            switch self {
-            case .register, .heartbeat, .claim: true
-            case .inspection, .reconcile, .report, .earlierReport, .restore, .doubt, .cancellations, .sweep,
-                .sweepPage, .leave, .nothing:
-                false
-            }
-        }
 
         /// Whether it is to leave at once.
         var isUrgent: Bool { if case .report = self { false } else { true } }

@@ -47,7 +47,7 @@ extension NodeProtocol {
             }
             departure = .saying(until: now.advanced(bySeconds: Departure.lastWordSeconds))
             let request = LeaveQueue(keys: keys, incarnation: incarnation).request
-            send(request, for: .leave, at: now, into: &actions)
+            send(request, for: .leave, into: &actions)
         case .storing:
             storeReports(all: true, into: &actions)
             guard reports.areAllStored else { break }

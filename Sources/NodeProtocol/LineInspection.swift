@@ -40,7 +40,7 @@ struct LineInspection {
         of claimed: ClaimTasks.Claimed, step: String, _ message: String, attemptsMax: Int
     ) -> Result {
         let outcome = TaskOutcome(
-            cause: .launch(step: step, errno: 0, message: message), usage: Usage(wallSeconds: 0), worker: facts.name,
+            cause: .launch(step: step, errno: 0, message: message), usage: Usage(wallSeconds: 0), node: facts.name,
             attempt: claimed.attempt)
         let result = ReportTask.Result.failed(
             reason: outcome.reason, record: outcome.record, attemptsMax: attemptsMax,

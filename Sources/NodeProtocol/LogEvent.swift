@@ -75,16 +75,16 @@ extension NodeProtocol {
                 "Redis had put back or lost \(count) tasks of this node: taken up again"
                     + (takenCount == 0 ? "" : ", and \(takenCount) that others have begun meanwhile are killed here")
             case .waitingForLease(let seconds):
-                "a node of this name on this machine is still alive to the queue, for \(AmountText.seconds(seconds)) more: "
-                    + "waiting, for it may be the life before this one"
+                "a node of this name is still alive to the queue, for \(AmountText.seconds(seconds)) more: waiting, for it may "
+                    + "have ended"
             case .leftWithout(let count):
                 "leaving with \(count) reports not accepted: they are on the disk, for the next life to deliver"
             }
         }
 
         /// Why a node must go whose copy is alive.
-        static func twin(name: String, address: String) -> String {
-            "a copy of this node is alive\(address == "-" ? "" : " at \(address)"): the same node_name \"\(name)\" on a "
+        static func twin(name: String, address: String?) -> String {
+            "a copy of this node is alive\(address.map { " at \($0)" } ?? ""): the same node_name \"\(name)\" on a "
                 + "machine with the same /etc/machine-id. Give one of the two another node_name, or make its machine-id "
                 + "anew (rm /etc/machine-id; systemd-machine-id-setup), and restart it"
         }

@@ -63,7 +63,7 @@ public struct NodeProtocol: Sendable {
     public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
         var actions: [Action] = []
         take(event, at: now, into: &actions)
-        sendReports(at: now, into: &actions)
+        sendReports(into: &actions)
         registerIfReportsAreOut(at: now, into: &actions)
         leaveIfDone(at: now, into: &actions)
         return actions
@@ -101,15 +101,16 @@ public struct NodeProtocol: Sendable {
         case .register: registering.isWanted = true
         case .heartbeat: heartbeat(at: now, into: &actions)
         case .reconcile(let number): reconcile(number, into: &actions)
-        case .claim(let claim): send(claimTasks(claim), for: .claim(claim, isRepeated: false), at: now, into: &actions)
-        case .report(let report): reported(report, into: &actions)
+        case .claim(let claim):
+            send(claimTasks(claim), for: .claim(claim, sentAt: now, isRepeated: false), into: &actions)
+        case .report(let report): reports.ended(report)
         case .forget(let token): reports.remove(token)
         case .leaseLost: reports.forgetRunning()
         case .leave: departure = .waiting(until: now.advanced(bySeconds: facts.leaveWithinSeconds))
 
-        case .encoded(let token, let result): encoded(token, result)
+        case .encoded(let token, let result): reports.encoded(token, result)
         case .stored(let token, let isStored): reports.stored(token, isStored: isStored)
-        case .earlierReports(let earlier): deliver(earlier, at: now, into: &actions)
+        case .earlierReports(let earlier): deliver(earlier, into: &actions)
 
         case .tick:
             if let at = reports.retryAt, at <= now { reports.retryAt = nil }
@@ -120,9 +121,8 @@ public struct NodeProtocol: Sendable {
     // MARK: - Sending
 
     /// Sends a request. Without a connection nothing is sent: who wants something asks again once there is one.
-    mutating func send(_ request: RedisRequest, for purpose: Purpose, at now: Instant, into actions: inout [Action]) {
+    mutating func send(_ request: RedisRequest, for purpose: Purpose, into actions: inout [Action]) {
         guard connection.phase != .none else { return }
-        if purpose.renews { registering.lastRenewalSentAt = now }
         let number = RequestNumber(nextRequestNumber)
         nextRequestNumber += 1
         outstanding[number] = purpose

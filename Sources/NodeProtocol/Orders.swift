@@ -22,7 +22,7 @@ extension NodeProtocol {
 
     mutating func askForCancellations(thenClaim: Bool = false, into actions: inout [Action]) {
         let request = TakeCancellations(keys: keys, incarnation: incarnation).request
-        send(request, for: .cancellations(thenClaim: thenClaim), at: Instant(nanoseconds: 0), into: &actions)
+        send(request, for: .cancellations(thenClaim: thenClaim), into: &actions)
     }
 
     mutating func note(isDrained: Bool, into actions: inout [Action]) {
@@ -33,23 +33,23 @@ extension NodeProtocol {
     // MARK: - Lines without an index
 
     /// Asks for the right to look through todo: one node at a time does.
-    mutating func beginSweep(at now: Instant, into actions: inout [Action]) {
-        send(TodoSweep.begin(keys: keys, incarnation: incarnation), for: .sweep, at: now, into: &actions)
+    mutating func beginSweep(into actions: inout [Action]) {
+        send(TodoSweep.begin(keys: keys, incarnation: incarnation), for: .sweep, into: &actions)
     }
 
-    mutating func sweepPage(from cursor: String, at now: Instant, into actions: inout [Action]) {
-        send(ScanHash(keys.todo, cursor: cursor).request, for: .sweepPage, at: now, into: &actions)
+    mutating func sweepPage(from cursor: String, into actions: inout [Action]) {
+        send(ScanHash(keys.todo, cursor: cursor).request, for: .sweepPage, into: &actions)
     }
 
     /// Has the lines of a page added, and asks for the next.
-    mutating func adopt(_ page: ScanHash.Page, at now: Instant, into actions: inout [Action]) {
+    mutating func adopt(_ page: ScanHash.Page, into actions: inout [Action]) {
         let (requests, rejected) = TodoSweep.requests(for: page, keys: keys)
         for line in rejected { actions.append(.log(.noTaskLine(line.field, reason: line.reason))) }
-        for request in requests { send(request, for: .nothing, at: now, into: &actions) }
+        for request in requests { send(request, for: .nothing, into: &actions) }
         if page.cursor == "0" {
             actions.append(.tell(.wake))
         } else {
-            sweepPage(from: page.cursor, at: now, into: &actions)
+            sweepPage(from: page.cursor, into: &actions)
         }
     }
 }

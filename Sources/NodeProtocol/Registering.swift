@@ -25,10 +25,10 @@ extension NodeProtocol {
         var hasSucceeded = false
         /// The number of the silence the queue was in last: see ``ClaimTasks``.
         var silence = 0
-        /// When the last request was sent that renews the lease.
-        var lastRenewalSentAt: Instant?
-        /// Since when another incarnation of this node stands in the way.
-        var inTheWaySince: Instant?
+        /// When the last request was sent that renewed the lease. One that was not answered may have been lost.
+        var renewedAt: Instant?
+        /// Another incarnation under this name, alive to the queue.
+        var inTheWay: (since: Instant, remainingMilliseconds: Int)?
 
         /// Lives of one process are told apart by a number that grows, whatever the clock on the wall does.
         var lastLife: Int64 = 0
@@ -42,7 +42,7 @@ extension NodeProtocol {
     private var description: NodeDescription {
         NodeDescription(
             memoryBytes: facts.memoryBytes, millicores: facts.millicores, version: facts.version,
-            address: connection.localAddress, trouble: facts.trouble)
+            address: connection.localAddress, trouble: facts.trouble ?? "")
     }
 
     /// Registers once no report of the life before waits to be sent: the queue hears them first, and knows them for ours. A life
@@ -60,50 +60,51 @@ extension NodeProtocol {
         actions.append(.rememberLives(lives))
         let register = RegisterNode(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: facts.statusText,
-            node: description, queueCandidate: facts.queueCandidate, earlierIncarnations: earlier)
-        send(register.request, for: .register(sentAt: now), at: now, into: &actions)
+            node: description, queueCandidate: facts.queueCandidate,
+            earlier: earlier.map { Incarnation(resuming: $0) })
+        send(register.request, for: .register(sentAt: now), into: &actions)
     }
 
     mutating func registered(
-        _ reply: RegisterNode.Reply, sentAt: Instant, at now: Instant, into actions: inout [Action]
+        _ reply: RegisterNode.Reply, sentAt: Instant, into actions: inout [Action]
     ) {
         registering.hasIncarnation = true
         registering.hasSucceeded = true
-        registering.inTheWaySince = nil
+        registering.inTheWay = nil
+        registering.renewedAt = sentAt
         registering.silence = reply.silence
         registering.registered = sentAt
-        note(queueIdentity: reply.queueIdentity, into: &actions)
+        note(reply.queue, into: &actions)
         lives = [incarnation.text]
         actions.append(.rememberLives(lives))
-        restore(at: now, into: &actions)
+        restore(into: &actions)
     }
 
     /// The queue is told by name, and whoever reads the log is told when it is another.
-    mutating func note(queueIdentity identity: String, into actions: inout [Action]) {
-        guard !identity.isEmpty else { return }
-        if let known = connection.queueIdentity, known != identity {
+    mutating func note(_ queue: QueueIdentity, into actions: inout [Action]) {
+        if let known = connection.queue, known != queue {
             actions.append(.log(.queueIsAnother(taskCount: reports.runningCount)))
             reports.forgetAnswered()  // Told to a queue that is gone; this one has no part in them.
         }
-        connection.queueIdentity = identity
+        connection.queue = queue
     }
 
     mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
-        let since = registering.lastRenewalSentAt ?? now
+        let since = registering.renewedAt ?? now
         let elapsed = Int(clamping: max(0, now.nanoseconds(since: since)) / 1_000_000)
         let heartbeat = Heartbeat(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: facts.statusText,
-            node: description, silence: registering.silence, elapsedMilliseconds: elapsed,
+            silence: registering.silence, elapsedMilliseconds: elapsed, node: description,
             queueCandidate: facts.queueCandidate)
-        send(heartbeat.request, for: .heartbeat(sentAt: now), at: now, into: &actions)
+        send(heartbeat.request, for: .heartbeat(sentAt: now), into: &actions)
     }
 
     /// The queue holds this incarnation for dead, or does not know it: others took it for dead, or the queue is not the one that
     /// knew it. In both cases a new incarnation takes up again what nobody else has begun. A node that kills when it is cut off
     /// has promised that nothing of it runs by now.
-    mutating func fenced(queueIdentity: String?, into actions: inout [Action]) {
+    mutating func fenced(by queue: QueueIdentity?, into actions: inout [Action]) {
         guard registering.hasIncarnation else { return }  // Every request under way is refused when one is.
-        let isOurQueue = queueIdentity != nil && queueIdentity == connection.queueIdentity
+        let isOurQueue = queue != nil && queue == connection.queue
         registering.hasIncarnation = false
         registering.mustRestore = true
         restoration = nil
@@ -111,20 +112,40 @@ extension NodeProtocol {
         actions.append(.tell(facts.killsWhenCutOff && isOurQueue ? .fenced : .outside))
     }
 
-    // MARK: - Twins
+    // MARK: - Others under this name
 
-    /// Another incarnation under this node's name is alive, and none of those that were ours.
+    /// Another incarnation of this machine is alive to the queue, and none of those that were ours.
     mutating func twin(
-        at address: String, remainingMilliseconds: Int, at now: Instant, into actions: inout [Action]
+        at address: String?, remainingMilliseconds: Int, at now: Instant, into actions: inout [Action]
     ) {
-        let since = registering.inTheWaySince ?? now
-        registering.inTheWaySince = since
-        let isElsewhere = address != "-" && connection.localAddress != "-" && address != connection.localAddress
-        let hasWaited = now.seconds(since: since) > facts.leaseSeconds * 1.5
-        if knowsEarlierLives || registering.hasSucceeded || isElsewhere || hasWaited {
+        // Perhaps it is our own life before, of which no file tells any more. Then its lease ends.
+        let isElsewhere = address.map { $0 != "-" && $0 != connection.localAddress } ?? false
+        if knowsEarlierLives || registering.hasSucceeded || isElsewhere
+            || isRenewed(remainingMilliseconds, at: now)
+        {
             return actions.append(.giveUp(LogEvent.twin(name: facts.name, address: address)))
         }
-        // Perhaps it is our own life before, of which no file tells any more. Then its lease ends.
+        waitForLease(remainingMilliseconds, into: &actions)
+    }
+
+    /// Another machine is alive to the queue under this name. While all nodes were away, nobody's lease ended.
+    mutating func nameTaken(
+        _ error: QueueError, remainingMilliseconds: Int, at now: Instant, into actions: inout [Action]
+    ) {
+        if isRenewed(remainingMilliseconds, at: now) { return actions.append(.giveUp("\(error)")) }
+        waitForLease(remainingMilliseconds, into: &actions)
+    }
+
+    /// Whether who stands in the way has been heard of since we first asked: a lease that nobody renews becomes shorter.
+    private mutating func isRenewed(_ remainingMilliseconds: Int, at now: Instant) -> Bool {
+        let before = registering.inTheWay
+        registering.inTheWay = (before?.since ?? now, remainingMilliseconds)
+        guard let before else { return false }
+        return remainingMilliseconds > before.remainingMilliseconds
+            || now.seconds(since: before.since) > facts.leaseSeconds * 1.5
+    }
+
+    private mutating func waitForLease(_ remainingMilliseconds: Int, into actions: inout [Action]) {
         actions.append(.log(.waitingForLease(seconds: Double(max(0, remainingMilliseconds)) / 1000)))
         actions.append(.tell(.requestFailed(.register)))
     }

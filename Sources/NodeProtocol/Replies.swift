@@ -10,26 +10,28 @@ extension NodeProtocol {
     mutating func understand(_ value: RESPValue, _ purpose: Purpose, at now: Instant, into actions: inout [Action]) {
         do throws(QueueError) {
             switch purpose {
-            case .inspection: inspected(value, at: now, into: &actions)
+            case .inspection: inspected(value, into: &actions)
             case .register(let sentAt):
-                registered(try RegisterNode.parse(value), sentAt: sentAt, at: now, into: &actions)
+                registered(try RegisterNode.parse(value), sentAt: sentAt, into: &actions)
             case .heartbeat(let sentAt): heartbeatAnswered(try Heartbeat.parse(value), sentAt: sentAt, into: &actions)
-            case .claim(let claim, let isRepeated):
-                claimAnswered(try ClaimTasks.parse(value), claim, isRepeated: isRepeated, at: now, into: &actions)
+            case .claim(let claim, let sentAt, let isRepeated):
+                let reply = try ClaimTasks.parse(value)
+                registering.renewedAt = sentAt
+                claimAnswered(reply, claim, isRepeated: isRepeated, at: now, into: &actions)
             case .reconcile(let number, let knownTokens):
                 held(try HeldTasks.parse(value), number, knownTokens: knownTokens, into: &actions)
             case .report(let token): reportAnswered(token, try ReportTask.parse(value), at: now, into: &actions)
             case .earlierReport(let name, let line):
                 let reply = try ReportTask.parse(value)
-                earlierReport(name, line: line, answered: reply, at: now, into: &actions)
+                earlierReport(name, line: line, answered: reply, into: &actions)
             case .restore(let tokens):
-                restored(tokens, try RestoreTasks.parse(value), at: now, into: &actions)
+                restored(tokens, try RestoreTasks.parse(value), into: &actions)
             case .doubt(let token): doubtSettled(token, try RestoreTasks.parse(value), into: &actions)
             case .cancellations(let thenClaim):
                 for line in try TakeCancellations.parse(value) { actions.append(.tell(.cancelRequested(line: line))) }
                 if thenClaim { actions.append(.tell(.wake)) }
-            case .sweep: if try TodoSweep.parseBegin(value) { sweepPage(from: "0", at: now, into: &actions) }
-            case .sweepPage: adopt(try ScanHash.parse(value), at: now, into: &actions)
+            case .sweep: if try TodoSweep.parseBegin(value) { sweepPage(from: "0", into: &actions) }
+            case .sweepPage: adopt(try ScanHash.parse(value), into: &actions)
             case .leave:
                 departure = .left
                 actions.append(.left)
@@ -43,12 +45,16 @@ extension NodeProtocol {
     private mutating func refused(
         _ error: QueueError, _ purpose: Purpose, at now: Instant, into actions: inout [Action]
     ) {
-        if case .fenced(let queueIdentity) = error { return fenced(queueIdentity: queueIdentity, into: &actions) }
+        if case .fenced(let queue) = error { return fenced(by: queue, into: &actions) }
         if case .refused(let reply) = error, reply.remedy == .reconnect { return actions.append(.closeConnection) }
         if case .register = purpose {
             registering.isUnderWay = false
-            if case .twin(let address, let remaining) = error {
+            switch error {
+            case .twin(let address, let remaining):
                 return twin(at: address, remainingMilliseconds: remaining, at: now, into: &actions)
+            case .nameTaken(_, _, let remaining):
+                return nameTaken(error, remainingMilliseconds: remaining, at: now, into: &actions)
+            case .fenced, .wrongType, .refused, .unexpectedReply: break
             }
             if isFinal(error) { return actions.append(.giveUp("\(error)")) }
         }
@@ -56,11 +62,11 @@ extension NodeProtocol {
         switch purpose {
         case .register: actions.append(.tell(.requestFailed(.register)))
         case .heartbeat: actions.append(.tell(.requestFailed(.heartbeat)))
-        case .claim(let claim, _): actions.append(.tell(.requestFailed(.claim(claim.number))))
+        case .claim(let claim, _, _): actions.append(.tell(.requestFailed(.claim(claim.number))))
         case .reconcile(let number, _): actions.append(.tell(.requestFailed(.reconcile(number))))
         case .report(let token): reports.refused(token, at: now)
         case .earlierReport(let name, let line):
-            earlierReport(name, line: line, answered: nil, at: now, into: &actions)
+            earlierReport(name, line: line, answered: nil, into: &actions)
         // A connection on which this is refused is of no use, and the next one asks again.
         case .restore, .doubt: actions.append(.closeConnection)
         case .leave:
@@ -74,10 +80,9 @@ extension NodeProtocol {
     /// a member goes on asking, since what changed may be changed back.
     private func isFinal(_ error: QueueError) -> Bool {
         switch error {
-        case .nameTaken: true
         case .wrongType: !registering.hasSucceeded
         case .refused(let reply): reply.remedy == .giveUp && !registering.hasSucceeded
-        case .fenced, .twin, .unexpectedReply: false
+        case .fenced, .twin, .nameTaken, .unexpectedReply: false
         }
     }
 
@@ -87,7 +92,8 @@ extension NodeProtocol {
         if reply.reapedCount > 0 { actions.append(.log(.reaped(count: reply.reapedCount))) }
         if reply.recoveredCount > 0 { actions.append(.log(.recovered(count: reply.recoveredCount))) }
         registering.silence = reply.silence
-        note(queueIdentity: reply.queueIdentity, into: &actions)
+        registering.renewedAt = sentAt
+        note(reply.queue, into: &actions)
         note(isDrained: reply.isDrained, into: &actions)
         actions.append(.tell(.leaseRenewed(sentAt: sentAt)))
         if reply.closeRequested { actions.append(.tell(.closeRequested)) }
@@ -112,10 +118,10 @@ extension NodeProtocol {
         if reply.silence != registering.silence {
             registering.silence = reply.silence
             if !isRepeated {
-                return send(claimTasks(claim), for: .claim(claim, isRepeated: true), at: now, into: &actions)
+                return send(claimTasks(claim), for: .claim(claim, sentAt: now, isRepeated: true), into: &actions)
             }
         }
-        if reply.needsSweep { beginSweep(at: now, into: &actions) }
+        if reply.needsSweep { beginSweep(into: &actions) }
         if reply.isHeldBack { askForCancellations(thenClaim: true, into: &actions) }
         let tasks = given(reply.tasks)
         actions.append(
@@ -130,7 +136,7 @@ extension NodeProtocol {
         let held = HeldTasks(keys: keys, incarnation: incarnation, withSignatures: facts.taskKey != nil)
         // What ends while the answer is awaited is still in it: hence the tokens known now, not then.
         let purpose = Purpose.reconcile(number, knownTokens: reports.endedTokens)
-        send(held.request, for: purpose, at: Instant(nanoseconds: 0), into: &actions)
+        send(held.request, for: purpose, into: &actions)
     }
 
     private mutating func held(

@@ -62,9 +62,9 @@ extension NodeProtocol {
             return Deque(running.sorted() + ended.sorted())
         }
 
-        func task(of token: String) -> (line: TaskLine, token: String, attempt: Int)? {
+        func task(of token: String) -> RestoreTasks.Running? {
             guard let task = records[token]?.task else { return nil }
-            return (task.line, token, task.attempt)
+            return RestoreTasks.Running(line: task.line, token: token, attempt: task.attempt)
         }
 
         // MARK: From running to made
@@ -296,28 +296,22 @@ extension NodeProtocol {
 
     // MARK: - Reports as events and actions
 
-    mutating func reported(_ report: NodeSupervisor.Report, into actions: inout [Action]) {
-        reports.ended(report)
-    }
-
-    mutating func encoded(_ token: String, _ result: ReportTask.Result) { reports.encoded(token, result) }
-
     mutating func reportAnswered(
         _ token: String, _ reply: ReportTask.Reply, at now: Instant, into actions: inout [Action]
     ) {
-        if reply == .stale, doubt(token, at: now, into: &actions) { return }
+        if reply == .stale, doubt(token, into: &actions) { return }
         guard let record = reports.answered(token, reply, at: now) else { return }
         actions.append(.release(token: token, record.number))
         if reply != .accepted { actions.append(.log(.reportRefused(line: record.line, reply))) }
     }
 
     /// Sends what can be sent, or has it written where there is no connection.
-    mutating func sendReports(at now: Instant, into actions: inout [Action]) {
+    mutating func sendReports(into actions: inout [Action]) {
         for (line, reason) in reports.refusedLines { actions.append(.log(.notRun(line: line, reason: reason))) }
         reports.refusedLines.removeAll()
         switch connection.phase {
         case .open where departure != .storing && !registering.isUnderWay && registering.hasIncarnation:
-            deliverReports(at: now, into: &actions)
+            deliverReports(into: &actions)
         case .none: storeReports(all: false, into: &actions)
         case .open, .inspecting, .deliveringEarlier, .restoring: break  // In a moment it can be sent.
         }
@@ -327,13 +321,13 @@ extension NodeProtocol {
         }
     }
 
-    private mutating func deliverReports(at now: Instant, into actions: inout [Action]) {
+    private mutating func deliverReports(into actions: inout [Action]) {
         while let step = reports.nextToSend() {
             switch step {
             case .encode(let token, let report): return actions.append(.encode(token: token, report))
             case .send(let token, let line, let result):
                 let report = ReportTask(keys: keys, incarnation: incarnation, line: line, token: token, result: result)
-                send(report.request, for: .report(token: token), at: now, into: &actions)
+                send(report.request, for: .report(token: token), into: &actions)
             }
         }
     }

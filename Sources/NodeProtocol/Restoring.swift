@@ -19,7 +19,7 @@ extension NodeProtocol {
     }
 
     /// Begins to ask, or goes on.
-    mutating func restore(at now: Instant, into actions: inout [Action]) {
+    mutating func restore(into actions: inout [Action]) {
         if restoration == nil { restoration = Restoration(remaining: reports.tokensToRestore) }
         var tokens: [String] = []
         while tokens.count < Restoration.tasksMax, let token = restoration?.remaining.popFirst() {
@@ -27,15 +27,12 @@ extension NodeProtocol {
         }
         let tasks = tokens.compactMap { reports.task(of: $0) }
         if tasks.isEmpty { return finishRestoring(into: &actions) }
-        let request = RestoreTasks(
-            keys: keys, incarnation: incarnation,
-            tasks: tasks.map { RestoreTasks.Task(line: $0.line, token: $0.token, attempt: $0.attempt) }
-        ).request
-        send(request, for: .restore(tokens: tasks.map(\.token)), at: now, into: &actions)
+        let request = RestoreTasks(tasks[...], keys: keys, incarnation: incarnation).request
+        send(request, for: .restore(tokens: tasks.map(\.token)), into: &actions)
     }
 
     mutating func restored(
-        _ tokens: [String], _ answers: [RestoreTasks.Answer], at now: Instant, into actions: inout [Action]
+        _ tokens: [String], _ answers: [RestoreTasks.Answer], into actions: inout [Action]
     ) {
         guard restoration != nil, tokens.count == answers.count else { return }
         for (token, answer) in zip(tokens, answers) {
@@ -49,7 +46,7 @@ extension NodeProtocol {
                 lose(token, into: &actions)
             }
         }
-        restore(at: now, into: &actions)
+        restore(into: &actions)
     }
 
     /// Somebody else has the task, or it is over: what is known of it here is of no use to anybody.
@@ -63,13 +60,10 @@ extension NodeProtocol {
 
     /// The queue does not hold this task for ours. That others have it is one possibility; that the queue has forgotten is another,
     /// and then a result would be lost. So it is asked, once.
-    mutating func doubt(_ token: String, at now: Instant, into actions: inout [Action]) -> Bool {
+    mutating func doubt(_ token: String, into actions: inout [Action]) -> Bool {
         guard reports.doubt(token), let task = reports.task(of: token) else { return false }
-        let request = RestoreTasks(
-            keys: keys, incarnation: incarnation,
-            tasks: [RestoreTasks.Task(line: task.line, token: task.token, attempt: task.attempt)]
-        ).request
-        send(request, for: .doubt(token: token), at: now, into: &actions)
+        let request = RestoreTasks([task][...], keys: keys, incarnation: incarnation).request
+        send(request, for: .doubt(token: token), into: &actions)
         return true
     }
 

@@ -16,6 +16,11 @@ extension NodeSupervisor {
         /// Read what the group used, then try to remove it. Answered by `collected`. A group that was never made counts
         /// as removed.
         case collect(TaskNumber)
+        /// No report of this task will follow: what is kept of it, such as its output, and of the attempt is of no use any more.
+        case forget(TaskNumber, token: String)
+        /// Start a trial, by all the steps a task goes through, without waiting for it. Answered by `trialEnded`. One that is still
+        /// under way is given up for it.
+        case tryLaunch
 
         // MARK: The queue
 
@@ -32,8 +37,6 @@ extension NodeSupervisor {
         case claim(Claim)
         /// Say how a task ended, once; that it is heard is NodeProtocol's business.
         case report(Report)
-        /// This task ended, and nothing is reported of it: let go of its output and of the attempt.
-        case forget(TaskNumber, token: String)
         /// The lease is lost, and what was held under it is killed: none of it is to be taken up again.
         case leaseLost
         /// All is done: have the last reports answered, take the node's name from the queue, and exit. Nothing follows.
@@ -92,6 +95,8 @@ extension NodeSupervisor {
         case nodeStopping
         /// The node itself could not start it.
         case launch(LaunchFailure)
+        /// It was started, and failed as any would have: its output could not be written.
+        case nodeTrouble(LaunchFailure)
         /// It came when there was no room for it, or nothing was to be taken any more.
         case noRoom
         /// An earlier attempt at the same line has not quite gone from this node.

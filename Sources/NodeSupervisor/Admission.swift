@@ -38,14 +38,12 @@ extension NodeSupervisor {
         var outstanding: Outstanding?
         /// When to look without a reason; nil while a reason is there or the node could take nothing.
         var pollAt: Instant?
-        /// No claim before: the node could not launch, or the queue could not answer.
+        /// No claim before: what was given back would come again.
         var pausedUntil: Instant?
         /// Too many reports wait for their answer.
         var reportsPileUp = false
-        private(set) var launchPauseSeconds = launchPauseSecondsMin
 
-        static let launchPauseSecondsMin = 1.0
-        static let launchPauseSecondsMax = 60.0
+        static let pauseSeconds = 1.0
         /// A delayed task that is due "now" was not given to us: another has it, or a clock is off. No spinning on it.
         static let dueSecondsMin = 0.05
 
@@ -62,21 +60,11 @@ extension NodeSupervisor {
             }
         }
 
-        /// Pauses longer each time, until a task has run.
-        mutating func pauseAfterLaunchFailure(at now: Instant) -> Double {
-            let seconds = launchPauseSeconds
-            pausedUntil = now.advanced(bySeconds: seconds)
-            launchPauseSeconds = min(seconds * 2, Self.launchPauseSecondsMax)
-            return seconds
-        }
-
         /// What was given back is on offer again at once: without a pause we would take it and give it back at the
         /// speed of the network.
         mutating func pauseAfterGivingBack(at now: Instant) {
-            if pausedUntil == nil { pausedUntil = now.advanced(bySeconds: Self.launchPauseSecondsMin) }
+            if pausedUntil == nil { pausedUntil = now.advanced(bySeconds: Self.pauseSeconds) }
         }
-
-        mutating func launchWorks() { launchPauseSeconds = Self.launchPauseSecondsMin }
     }
 
     // MARK: - What is free
@@ -96,7 +84,7 @@ extension NodeSupervisor {
     /// Asks for tasks when there is room for one, reason to ask, and nothing that forbids it.
     mutating func claimIfRoom(at now: Instant, into actions: inout [Action]) {
         guard membership.isMember(at: now), !membership.isReconciling, departure == .none, admission.isWanted,
-            admission.outstanding == nil, admission.pausedUntil == nil, !admission.reportsPileUp
+            admission.outstanding == nil, admission.pausedUntil == nil, trouble == nil, !admission.reportsPileUp
         else { return }
         let prefetchCountMax = prefetch.expectedCount(at: now)
         // What waits may be used up to the half before more is asked for, in one request.
@@ -175,24 +163,16 @@ extension NodeSupervisor {
 
     /// Whether the task is one of those prefetched: behind others, or there is no room for it yet.
     private func mayWait(_ task: ClaimedTask, at now: Instant) -> Bool {
-        membership.isMember(at: now) && departure == .none && (hasPrefetched || !hasRoom(for: task.line))
+        membership.isMember(at: now) && departure == .none && trouble == nil
+            && (hasPrefetched || !hasRoom(for: task.line))
             && !taken.lines.contains(task.line.text)
             && task.line.memoryBytes <= settings.memoryBytes && task.line.millicores <= settings.millicores
     }
 
     private func reasonToGiveBack(_ task: ClaimedTask, at now: Instant) -> ReturnReason? {
         guard membership.isMember(at: now), departure == .none, hasRoom(for: task.line) else { return .noRoom }
+        if let trouble { return .launch(trouble) }
         // Only a group that will not empty outlives its report; without this check the line would run twice at once.
         return taken.lines.contains(task.line.text) ? .earlierAttemptRemains : nil
-    }
-
-    // MARK: - When the node itself fails a launch
-
-    /// The task goes back, and none is taken for a while: a shortage of processes or descriptors outlasts one launch.
-    mutating func nodeCannotLaunch(_ failure: LaunchFailure, at now: Instant, into actions: inout [Action]) {
-        guard admission.pausedUntil == nil else { return }  // One shortage fails all launches of a batch.
-        let seconds = admission.pauseAfterLaunchFailure(at: now)
-        admission.isWanted = true
-        actions.append(.log(.nodeCannotLaunch(failure, retrySeconds: seconds)))
     }
 }

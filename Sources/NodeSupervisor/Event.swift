@@ -45,8 +45,8 @@ extension NodeSupervisor {
 
         // MARK: A running task
 
-        /// The launcher process of the task exists.
-        case launched(TaskNumber)
+        /// The launcher process of the task exists. `begunAt`: just before it was started, or told to begin; nil is now.
+        case launched(TaskNumber, begunAt: Instant? = nil)
         /// The task was not started: told by posix_spawn, or later through the launcher's status pipe. Then it takes
         /// the place of ``exited(_:_:)``, for which the launcher's own exit status would be no use.
         case launchFailed(TaskNumber, LaunchFailure)
@@ -54,6 +54,9 @@ extension NodeSupervisor {
         case exited(TaskNumber, ExitStatus)
         /// The answer to ``Action/collect(_:)``.
         case collected(TaskNumber, Collected)
+        /// The answer to ``Action/tryLaunch``: what keeps tasks from being started, or nil when nothing does. It may come unasked,
+        /// from a trial at the start.
+        case trialEnded(LaunchFailure?)
 
         // MARK: The machine
 
@@ -116,7 +119,7 @@ extension NodeSupervisor {
 
     /// Why a task was not started.
     public struct LaunchFailure: Hashable, Sendable {
-        /// Whose failure it is: a missing program is the task's; EAGAIN, ENOMEM, EMFILE and their like are the node's.
+        /// Whose failure it is: a program that is not there, or cannot be executed, is the task's; all else is the node's.
         public enum Fault: Hashable, Sendable { case task, node }
 
         /// The step that failed, as `execve ./x`.
@@ -132,6 +135,22 @@ extension NodeSupervisor {
             self.message = message
             self.fault = fault
         }
+
+        /// Of a launch that waited for its turn. What the task was stopped for is what is told of it.
+        static let stoppedBeforeItBegan = LaunchFailure(
+            step: "wait for its turn", errno: 0, message: "it was stopped before it began", fault: .task)
+    }
+
+    /// A place for output that takes no more.
+    public struct OutputShortage: Hashable, Sendable {
+        public let failure: LaunchFailure
+        /// What the task itself takes of what is missing.
+        public let ownBytes: UInt64
+
+        public init(_ failure: LaunchFailure, ownBytes: UInt64) {
+            self.failure = failure
+            self.ownBytes = ownBytes
+        }
     }
 
     /// What was found when a task's group was read after its main process had gone.
@@ -146,12 +165,15 @@ extension NodeSupervisor {
         public let stderrPath: String
         /// When the main process was reaped, by the clock on the wall, which the supervisor does not know.
         public let endedAtUnixSeconds: Double?
+        /// Why output cannot be written here now, if that is so and the task ended badly.
+        public let shortage: OutputShortage?
 
         public init(
             usage: Usage, removed: Bool, stderrTail: String = "", stdoutPath: String = "", stderrPath: String = "",
-            endedAtUnixSeconds: Double? = nil
+            endedAtUnixSeconds: Double? = nil, shortage: OutputShortage? = nil
         ) {
             self.endedAtUnixSeconds = endedAtUnixSeconds
+            self.shortage = shortage
             self.usage = usage
             self.removed = removed
             self.stderrTail = stderrTail

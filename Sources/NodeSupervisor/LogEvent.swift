@@ -19,6 +19,7 @@ extension NodeSupervisor {
         case memoryShort(TaskNumber, availableBytes: UInt64, isAlone: Bool)
         case givenBack(TaskNumber, line: String, ReturnReason)
         case nodeCannotLaunch(LaunchFailure, retrySeconds: Double)
+        case nodeLaunchesAgain
         case leftWithout(taskCount: Int)
 
         /// Whether it tells of trouble, rather than of the ordinary course of things.
@@ -27,7 +28,7 @@ extension NodeSupervisor {
             case .groupNotEmpty, .willNotDie, .leaseLost, .outOfTouch, .dropped, .noLongerHeld, .memoryShort,
                 .nodeCannotLaunch, .leftWithout:
                 true
-            case .groupEmptiedLate, .givenBack: false
+            case .groupEmptiedLate, .givenBack, .nodeLaunchesAgain: false
             }
         }
 
@@ -38,7 +39,7 @@ extension NodeSupervisor {
                 .givenBack(_, let line, _):
                 line
             case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outOfTouch, .memoryShort, .nodeCannotLaunch,
-                .leftWithout:
+                .nodeLaunchesAgain, .leftWithout:
                 nil
             }
         }
@@ -68,8 +69,10 @@ extension NodeSupervisor {
             case .givenBack(let number, _, let reason):
                 "\(number) goes back to the queue, \(reason)"
             case .nodeCannotLaunch(let failure, let retrySeconds):
-                "no task can be started here (\(failure.step): \(failure.message)): "
-                    + "taking none for \(Int(retrySeconds)) s"
+                "no task can be started here (\(failure)): none is taken until a trial works, the next in "
+                    + "\(Int(retrySeconds)) s; what could not be started goes back untried"
+            case .nodeLaunchesAgain:
+                "tasks can be started here again"
             case .leftWithout(let taskCount): "leaving with \(taskCount) tasks not gone; their lease will end"
             }
         }
@@ -80,13 +83,19 @@ extension NodeSupervisor.TaskNumber: CustomStringConvertible {
     public var description: String { "task \(rawValue)" }
 }
 
+extension NodeSupervisor.LaunchFailure: CustomStringConvertible {
+    /// The step and why it failed, as `mkdir /srv/result/x: Read-only file system`.
+    public var description: String { "\(step): \(message)" }
+}
+
 extension NodeSupervisor.ReturnReason: CustomStringConvertible {
     /// Why, as the end of a sentence.
     public var description: String {
         switch self {
         case .memoryPressure: "memory ran short here"
         case .nodeStopping: "this node stops"
-        case .launch(let failure): "this node could not start it (\(failure.step): \(failure.message))"
+        case .launch(let failure): "this node could not start it (\(failure))"
+        case .nodeTrouble(let failure): "its output could not be written here (\(failure))"
         case .noRoom: "there is no room for it"
         case .earlierAttemptRemains: "an earlier attempt has not quite gone"
         }

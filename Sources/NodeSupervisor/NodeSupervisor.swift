@@ -3,8 +3,8 @@
 // trouble in seconds, and every run can be repeated.
 //
 // This file holds what the node knows and the way of an event through it. Each subject has its own file: one task
-// (TaskLifecycle, Verdict), taking tasks (Admission, Prefetch), the queue's trust in us (Membership), short memory
-// (MemoryPressure), going away (Leaving). How the queue is told all that is NodeProtocol's subject.
+// (TaskLifecycle, Verdict), taking tasks (Admission, Prefetch), being unable to start any (LaunchTrouble), the queue's trust in us
+// (Membership), short memory (MemoryPressure), going away (Leaving). How the queue is told all that is NodeProtocol's subject.
 
 import TaskModel
 
@@ -22,6 +22,7 @@ public struct NodeSupervisor: Sendable {
 
     var membership = Membership()
     var admission = Admission()
+    var launchTrouble = LaunchTrouble()
     var prefetch = Prefetch()
     var memory = MemoryWatch()
     var departure = Departure.none
@@ -57,6 +58,7 @@ public struct NodeSupervisor: Sendable {
         if let at = sweepAt { earliest = min(earliest, at) }
         if let at = membership.nextDeadline { earliest = min(earliest, at) }
         if let at = admission.nextDeadline { earliest = min(earliest, at) }
+        if let at = launchTrouble.trialAt { earliest = min(earliest, at) }
         if membership.isConnected, let at = prefetch.nextDeadline { earliest = min(earliest, at) }
         if let at = departure.nextDeadline { earliest = min(earliest, at) }
         return earliest == .distantFuture ? nil : earliest
@@ -70,13 +72,17 @@ public struct NodeSupervisor: Sendable {
         case now
         /// The lease is over by our clock, as after a sleep: the queue's answer decides whether the task is still ours.
         case later
-        /// The task is not wanted any more. To be answered by `launchFailed`, since nothing was begun.
-        case never
+        /// The task is not wanted any more, or cannot be begun here. To be answered by `launchFailed` with this, since nothing was
+        /// begun.
+        case never(LaunchFailure)
     }
 
     /// To be asked just before a launch is made: a task given to another meanwhile must not be begun here as well.
     public func launchTurn(of number: TaskNumber, at now: Instant) -> LaunchTurn {
-        guard case .launching(stop: nil)? = tasks[number]?.state else { return .never }
+        guard case .launching(stop: nil)? = tasks[number]?.state else {
+            return .never(.stoppedBeforeItBegan)
+        }
+        if let trouble { return .never(trouble) }
         guard let leaseUntil = membership.leaseUntil, now < leaseUntil else { return .later }
         return .now
     }
@@ -117,16 +123,17 @@ public struct NodeSupervisor: Sendable {
             if !doPileUp { admission.isWanted = true }
         case .cancelRequested(let line): cancel(line: line, at: now, into: &actions)
 
-        case .launched(let number): advance(number, .launched, at: now, into: &actions)
+        case .launched(let number, let begunAt): advance(number, .launched(begunAt: begunAt), at: now, into: &actions)
         case .launchFailed(let number, let failure):
             if failure.fault == .node, tasks[number]?.isUnreported == true {
                 nodeCannotLaunch(failure, at: now, into: &actions)
             }
             advance(number, .launchFailed(failure), at: now, into: &actions)
         case .exited(let number, let status):
-            if tasks[number] != nil { admission.launchWorks() }
+            if tasks[number] != nil { launchTrouble.aTaskHasRun() }
             advance(number, .exited(status), at: now, into: &actions)
         case .collected(let number, let collected): advance(number, .collected(collected), at: now, into: &actions)
+        case .trialEnded(let failure): trialEnded(failure, at: now, into: &actions)
 
         case .tick: tick(at: now, into: &actions)
         case .memory(let availableBytes): measured(availableBytes: availableBytes, at: now, into: &actions)
@@ -168,6 +175,7 @@ public struct NodeSupervisor: Sendable {
         if let at = sweepAt, at <= now { sweep(at: now, into: &actions) }
         keepMembership(at: now, into: &actions)
         admission.tick(at: now)
+        tickTrouble(at: now, into: &actions)
         tickDeparture(at: now, into: &actions)
     }
 
@@ -197,7 +205,12 @@ public struct NodeSupervisor: Sendable {
             prefetch.taskEnded(after: now.seconds(since: task.begunAt), at: now)
             admission.isWanted = true
         }
-        if let report { actions.append(.report(report)) }
+        if let report {
+            if case .returned(.nodeTrouble(let failure)) = report.result {
+                nodeCannotLaunch(failure, at: now, into: &actions)
+            }
+            actions.append(.report(report))
+        }
     }
 
     /// Stops all tasks for one reason, in the order in which they came.

@@ -117,7 +117,7 @@ extension NodeSupervisor {
             let isLate = now >= next.since.advanced(bySeconds: Prefetch.waitSecondsMax)
             if mayBegin, hasRoom(for: next.task.line), !taken.lines.contains(next.task.line.text) {
                 begin(prefetch.remove(at: index), at: now, into: &actions)
-            } else if departure != .none || isLate && membership.isConnected {
+            } else if departure != .none || trouble != nil || isLate && membership.isConnected {
                 prefetch.pause(at: now)
                 giveBack(prefetch.remove(at: index), into: &actions)
             } else {
@@ -128,9 +128,8 @@ extension NodeSupervisor {
 
     /// The same that a claim for them would ask.
     private mutating func mayBeginPrefetched(at now: Instant, into actions: inout [Action]) -> Bool {
-        guard departure == .none, admission.pausedUntil == nil, let leaseUntil = membership.leaseUntil,
-            now < leaseUntil,
-            memory.victim == nil
+        guard departure == .none, trouble == nil, admission.pausedUntil == nil,
+            let leaseUntil = membership.leaseUntil, now < leaseUntil, memory.victim == nil
         else { return false }
         guard memory.isFresh(at: now), !memory.isAwaited(at: now) else {
             measureMemory(at: now, into: &actions)
@@ -154,6 +153,7 @@ extension NodeSupervisor {
     }
 
     private mutating func giveBack(_ task: ClaimedTask, into actions: inout [Action]) {
-        actions.append(.report(Report(number: newTaskNumber(), task: task, result: .returned(.noRoom))))
+        let reason = trouble.map { ReturnReason.launch($0) } ?? .noRoom
+        actions.append(.report(Report(number: newTaskNumber(), task: task, result: .returned(reason))))
     }
 }

@@ -10,7 +10,7 @@ import TaskModel
 extension NodeSupervisor {
     /// What can happen to one task.
     enum TaskEvent: Equatable {
-        case launched
+        case launched(begunAt: Instant? = nil)
         case launchFailed(LaunchFailure)
         case exited(ExitStatus)
         case collected(Collected)
@@ -140,9 +140,9 @@ extension NodeSupervisor.TaskLifecycle {
 
         // MARK: launching
 
-        case (.launching(let stop), .launched):
-            begunAt = now
-            state = .running(deadline: timeoutSeconds.map { now.advanced(bySeconds: $0) })
+        case (.launching(let stop), .launched(let moment)):
+            begunAt = min(moment ?? now, now)
+            state = .running(deadline: timeoutSeconds.map { begunAt.advanced(bySeconds: $0) })
             if let stop { self.stop(because: stop, at: now, settings: settings, into: &actions) }
 
         case (.launching(let stop), .launchFailed(let failure)):
@@ -338,7 +338,7 @@ extension NodeSupervisor.TaskLifecycle {
         _ ending: NodeSupervisor.Ending, _ collected: NodeSupervisor.Collected, settings: NodeSupervisor.Settings,
         into actions: inout [Action]
     ) -> Report? {
-        switch ending.verdict(for: task.line, usage: collected.usage) {
+        switch ending.verdict(for: task.line, usage: collected.usage, shortage: collected.shortage) {
         case .dropped:
             actions.append(.log(.dropped(number, line: task.line.text)))
             actions.append(.forget(number, token: task.token))
@@ -351,7 +351,7 @@ extension NodeSupervisor.TaskLifecycle {
             let outcome = TaskOutcome(
                 cause: cause, usage: usage, memoryCapBytes: task.line.memoryBytes == 0 ? nil : task.line.memoryBytes,
                 timeoutSeconds: timeoutSeconds, stderrTail: collected.stderrTail, stdoutPath: collected.stdoutPath,
-                stderrPath: collected.stderrPath, worker: settings.worker, attempt: task.attempt, notes: notes,
+                stderrPath: collected.stderrPath, node: settings.worker, attempt: task.attempt, notes: notes,
                 finishedAtUnixSeconds: collected.endedAtUnixSeconds)
             return Report(number: number, task: task, result: .ended(outcome))
         }

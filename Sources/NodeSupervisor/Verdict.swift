@@ -14,6 +14,7 @@
 //   -                         not started, task   any       | launch: step and errno
 //   -                         exit 0              any       | exit 0
 //   -                         any other           > 0       | oom
+//   output cannot be written  exit n, signal n    0         | returned without a mark, unless it is the task that filled the disk
 //   -                         exit n              0         | exit n
 //   -                         signal n            0         | signal n
 //
@@ -78,17 +79,29 @@ extension NodeSupervisor.Ending {
     typealias Verdict = NodeSupervisor.Verdict
 
     /// The table above. `usage.oomKills` is nil where the kernel does not count them for this group.
-    func verdict(for line: TaskLine, usage: Usage) -> Verdict {
+    func verdict(
+        for line: TaskLine, usage: Usage, shortage: NodeSupervisor.OutputShortage? = nil
+    ) -> Verdict {
         if let stopped { return verdict(stoppedFor: stopped, line, usage) }
         switch manner {
         case .notStarted(let failure): return verdict(notStarted: failure)
         case .exited(.code(0)): return .ended(.exit(code: 0), notes: memoryNotes(line, usage))
         case .exited(.signal(Self.signalKill)) where (usage.oomKills ?? 0) > 0: return .ended(.oom, notes: [])
         case .exited(let status) where (usage.oomKills ?? 0) > 0: return .ended(.oom, notes: [Self.phrase(status)])
-        case .exited(.code(let code)): return .ended(.exit(code: code), notes: [])
-        case .exited(.signal(let signal)):
+        case .exited(let status): return verdict(exited: status, usage, shortage)
+        }
+    }
+
+    private func verdict(
+        exited status: NodeSupervisor.ExitStatus, _ usage: Usage, _ shortage: NodeSupervisor.OutputShortage?
+    ) -> Verdict {
+        if let shortage, shortage.ownBytes < Self.ownBytesSmall { return .returned(.nodeTrouble(shortage.failure)) }
+        let notes = shortage == nil ? [] : ["the disk under result_dir is full"]
+        switch status {
+        case .code(let code): return .ended(.exit(code: code), notes: notes)
+        case .signal(let signal):
             let mayBeMemory = signal == Self.signalKill && usage.oomKills == nil
-            return .ended(.signal(signal), notes: mayBeMemory ? [Self.memoryUnknownNote] : [])
+            return .ended(.signal(signal), notes: (mayBeMemory ? [Self.memoryUnknownNote] : []) + notes)
         }
     }
 
@@ -115,6 +128,8 @@ extension NodeSupervisor.Ending {
 
     private static let signalKill: Int32 = 9
     private static let signalTerminate: Int32 = 15
+    /// Whose output is less than this did not fill a disk.
+    private static let ownBytesSmall: UInt64 = 1 << 20
     private static let memoryUnknownNote = "this node cannot tell whether it was killed for memory"
 
     /// What is worth knowing of a task we stopped: how it ended, unless it was by the signals we sent.

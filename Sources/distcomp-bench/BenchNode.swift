@@ -26,7 +26,7 @@ final class BenchNode {
         try FileSystem.replace(directory + "/conf.json", with: Array(configuration.utf8), mode: 0o644)
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let log = try OwnedDescriptor.open(directory + "/log", [.writeOnly, .create, .append], mode: 0o644)
-        daemon = try startServant(
+        daemon = try startHelper(
             [try program("distcompd"), "--config", directory + "/conf.json"],
             descriptors: [null.raw, null.raw, log.raw])
         _ = try waited("distcompd") {
@@ -48,12 +48,12 @@ final class BenchNode {
         let tasks = try lines.map { try TaskLine(parsing: $0) }
         var rest = tasks[...]
         while !rest.isEmpty {
-            _ = try SubmitTasks.parse(try redis.client.call(SubmitTasks(rest, keys: keys).request))
+            _ = try redis.client.perform(SubmitTasks(rest, keys: keys))
             rest = rest.dropFirst(SubmitTasks.linesMax)
         }
     }
 
-    func counts() throws -> QueueCounts { try ReadCounts.parse(try redis.client.call(ReadCounts(keys: keys).request)) }
+    func counts() throws -> QueueCounts { try redis.client.perform(ReadCounts(keys: keys)) }
 
     func waitUntil(_ condition: (QueueCounts) -> Bool) throws {
         _ = try waited("the tasks") { condition(try counts()) ? true : nil }
@@ -73,7 +73,7 @@ final class BenchNode {
         var outcomes: [TaskOutcome] = []
         var cursor = "0"
         repeat {
-            let page = try ScanHash.parse(try redis.client.call(ScanHash(keys.outcomes, cursor: cursor).request))
+            let page = try redis.client.perform(ScanHash(keys.outcomes, cursor: cursor))
             cursor = page.cursor
             for (_, value) in page.entries {
                 guard let entry = OutcomeEntry(parsing: value) else { continue }

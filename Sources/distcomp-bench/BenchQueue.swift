@@ -8,6 +8,7 @@ import TaskQueue
 final class BenchQueue {
     let keys = QueueKeys()
     let redis: BenchRedis
+    private var silence = 0
 
     init(in place: String, listensOnPort: Bool = false) throws {
         redis = try BenchRedis(
@@ -22,14 +23,14 @@ final class BenchQueue {
             keys: keys, incarnation: incarnation, leaseMilliseconds: 3_600_000, status: "1:0:1:0:1",
             node: Self.node
         ).request
-        try RegisterNode.parse(try redis.client.call(request))
+        silence = try RegisterNode.parse(try redis.client.call(request)).silence
         return incarnation
     }
 
     func claim(_ node: Incarnation, count: Int = 16) -> RedisRequest {
         ClaimTasks(
             keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, count: count, freeMemoryBytes: 1 << 42,
-            freeMillicores: 4_096_000
+            freeMillicores: 4_096_000, silence: silence
         ).request
     }
 
@@ -44,8 +45,8 @@ final class BenchQueue {
 
     func heartbeat(_ node: Incarnation) -> RedisRequest {
         Heartbeat(
-            keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, status: "1:0:1:0:1", mayReap: true,
-            node: Self.node
+            keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, status: "1:0:1:0:1", silence: silence,
+            elapsedMilliseconds: 0, node: Self.node
         ).request
     }
 

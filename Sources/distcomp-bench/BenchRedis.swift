@@ -19,7 +19,7 @@ final class BenchRedis {
     ///   - listensOnPort: whether it can be reached by TCP as well.
     init(in directory: String, isDurable: Bool, listensOnPort: Bool = false) throws {
         self.directory = directory
-        // Below those that the system gives to clients. One in use ends the measurement, with Redis's word for it.
+        // Below the ports that the system gives to clients. If it is in use, the measurement ends with Redis's error.
         port = listensOnPort ? UInt16.random(in: 20_000..<32_000) : 0
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let words = [
@@ -28,7 +28,7 @@ final class BenchRedis {
             "--maxclients", "2000", "--appendonly", isDurable ? "yes" : "no",
         ]
         let log = try OwnedDescriptor.open(directory + "/redis.log", [.writeOnly, .create, .append], mode: 0o644)
-        let process = try startServant(words, descriptors: [null.raw, log.raw, log.raw])
+        let process = try startHelper(words, descriptors: [null.raw, log.raw, log.raw])
         self.process = process
         let path = directory + "/redis.sock"
         socketPath = path

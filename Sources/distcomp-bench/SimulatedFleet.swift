@@ -1,5 +1,5 @@
-// Up to a thousand nodes that are nothing but their conversation with Redis: each has a connection of its own, reports 16 tasks and
-// claims 16 more in one round trip, and waits for nobody else.
+// Up to a thousand nodes that consist of nothing but their requests to Redis: each has a connection of its own, and reports 16 tasks
+// and claims 16 more in one round trip, without waiting for the others.
 
 import LinuxSystem
 import RedisClient

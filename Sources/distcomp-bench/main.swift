@@ -33,6 +33,39 @@ struct AllMeasurements: ParsableCommand {
     }
 }
 
+/// One measurement: it does real work and says what that took. Its options come with values that let `all` end in minutes.
+protocol Measurement: ParsableCommand {
+    var output: OutputOptions { get }
+
+    /// How many of what is measured, as the options say.
+    var amounts: [Int] { get }
+
+    /// - Parameter place: a directory for its files.
+    func measure(in place: String, _ figures: FigureTable) throws
+}
+
+struct OutputOptions: ParsableArguments {
+    @Flag(help: "Print one JSON object a measurement.")
+    var json = false
+}
+
+extension Measurement {
+    /// Zero, or more than a machine has memory for, is a typing mistake.
+    func validate() throws {
+        guard amounts.allSatisfy({ (1...10_000_000).contains($0) }) else {
+            throw ValidationError("every number must be from 1 to 10000000")
+        }
+    }
+
+    func run() throws { try Workplace.with { try run(in: $0, asJSON: output.json) } }
+
+    func run(in place: String, asJSON: Bool) throws {
+        let figures = FigureTable(Self.configuration.commandName ?? "", asJSON: asJSON)
+        try measure(in: place, figures)
+        figures.end()
+    }
+}
+
 do {
     var command = try DistcompBench.parseAsRoot()
     try command.run()

@@ -12,7 +12,7 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: .init("Look at the `distcomp run` that keeps its state there.", valueName: "directory"))
     var state: String?
 
-    /// Opens the queue for `body`; one of a run that is over is brought up for as long.
+    /// Opens the queue for `body`; the Redis of a run that is over is started for as long.
     func withQueue<Result>(_ body: (QueueClient) throws -> Result) throws -> Result {
         try server.withQueue(stateDirectory: state, body)
     }
@@ -42,7 +42,7 @@ struct ServerOptions: ParsableArguments {
         } catch {
             throw CommandError.usage(error.description)
         }
-        // Nodes refuse such a Redis. A command runs nothing, and may be needed to find out what goes on.
+        // Nodes refuse such a Redis. A command only warns: it runs no tasks, and may be needed to find out what is wrong.
         if let problem = OpenRedis.problem(with: target, configuration) {
             standardError.write("distcomp: warning: \(problem)\n")
         }
@@ -68,7 +68,7 @@ struct ServerOptions: ParsableArguments {
     /// The settings of --config or of the usual files, and of the environment.
     func loadConfiguration() throws -> Configuration {
         var path = config ?? usualConfigurationPath()
-        // A node's settings are root's alone. Whoever says where the Redis is can do without them.
+        // Only root can read a node's settings; with --redis they are not needed.
         if config == nil, redis != nil, let usual = path, !FileSystem.isReadable(usual) { path = nil }
         let loaded = try loadSettings(path)
         for warning in loaded.warnings { standardError.write("distcomp: \(warning)\n") }

@@ -12,14 +12,23 @@ final class QueueClient {
     var keyFile: String?
     /// Called before each wait for Redis: what has been collected to be printed is not held up by it.
     var beforeWaiting: () throws(CommandError) -> Void = {}
-    private let client: BlockingRedisClient
+    private let target: RedisTarget
+    private var client: BlockingRedisClient
 
     init(_ target: RedisTarget, prefix: String = "") throws(CommandError) {
         keys = QueueKeys(prefix: prefix)
+        self.target = target
+        client = try Self.client(target)
+    }
+
+    /// Connects anew: after one call has failed, all later ones do.
+    func reconnect() throws(CommandError) { client = try Self.client(target) }
+
+    private static func client(_ target: RedisTarget) throws(CommandError) -> BlockingRedisClient {
         var options = RedisConnectionOptions()
         options.session.scripts = QueueScripts.forCommandLine
         do {
-            client = try BlockingRedisClient(target, options: options)
+            return try BlockingRedisClient(target, options: options)
         } catch {
             throw CommandError(error)
         }
@@ -48,9 +57,7 @@ final class QueueClient {
     }
 
     func progress() throws(CommandError) -> Progress {
-        let counts = try perform(ReadCounts(keys: keys))
-        return Progress(
-            waiting: counts.todo, running: counts.inProgress, finished: counts.finished, failed: counts.failed)
+        Progress(try perform(ReadCounts(keys: keys)))
     }
 
     /// Every entry of a hash, a page at a time; one that changes meanwhile may come twice or not at all.

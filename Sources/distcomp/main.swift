@@ -1,4 +1,4 @@
-// The command line of DistComp. A file per subcommand; here only which there are, and how they end.
+// The command line of DistComp. Each subcommand has a file; this one lists them and decides the exit status.
 
 import ArgumentParser
 import LinuxSystem
@@ -14,7 +14,7 @@ struct Distcomp: ParsableCommand {
             A fleet, with a Redis and a distcompd on every node:
               distcomp submit FILE && distcomp status
 
-            Exit status: 0 all well, 1 some task failed, 2 bad usage or configuration, 3 Redis not reachable.
+            Exit status: 0 all well, 1 some task failed, 2 bad usage or configuration, 3 Redis not reachable, or the queue is gone.
             """,
         version: "distcomp 1.0.0",
         subcommands: [
@@ -28,7 +28,7 @@ struct Distcomp: ParsableCommand {
 }
 
 extension Distcomp {
-    /// What to say of a first word that is no subcommand of ours; nil when it is one.
+    /// What to say of a first word that is not a subcommand; nil when it is one.
     static func objection(to words: [String]) -> String? {
         guard let word = words.first, !word.hasPrefix("-") else { return nil }
         let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
@@ -57,7 +57,7 @@ do {
         standardOutput.write(text + "\n")
         exitProcess(0)
     }
-    // What was typed is quoted in it. Our name stands before each complaint, as before all others.
+    // It quotes what was typed, so it is escaped. Like all our messages it begins with our name.
     let complaint = text.hasPrefix("Error: ") ? "distcomp: " + text.dropFirst("Error: ".count) : text
     let lines = complaint.split(separator: "\n", omittingEmptySubsequences: false)
     standardError.write(lines.map { TerminalText.escaped(String($0)) }.joined(separator: "\n") + "\n")

@@ -94,6 +94,7 @@ final class Daemon {
             runner.clearPreparations()
         }
         do throws(SystemError) {
+            if let trouble = runner.troubleAtStart { decide([.trialEnded(trouble)]) }
             // The signals of tasks that ended may have gone to the program before this one.
             if isReExecuted { decide(runner.reapEnded()) }
             while !queue.hasLeft {
@@ -178,24 +179,30 @@ final class Daemon {
             return logged("terminate", number) { () throws(SystemError) in try runner.terminate(number) }
         case .kill(let number): return logged("kill", number) { () throws(SystemError) in try runner.kill(number) }
         case .collect(let number): return collect(number)
+        case .tryLaunch: return runner.tryLaunch()
         case .heartbeat:
             runner.tidy()
             let drained = queue.isDrained ? ", drained" : ""
-            services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)")
-            return queue.ask(action, at: now, trouble: nil) + measuredMemory()
-        case .register, .reconcile, .claim, .leaseLost, .leave: return queue.ask(action, at: now, trouble: nil)
+            let trouble = supervisor.trouble.map { ", takes no task: \($0)" } ?? ""
+            services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)\(trouble)")
+            return ask(action, at: now) + measuredMemory()
+        case .register, .reconcile, .claim, .leaseLost, .leave: return ask(action, at: now)
         case .report(let report):
             note(report)
-            return queue.ask(action, at: now, trouble: nil)
+            return ask(action, at: now)
         case .forget(let number, _):
             runner.forget(number)
-            return queue.ask(action, at: now, trouble: nil)
+            return ask(action, at: now)
         case .measureMemory: return measuredMemory()
         case .log(let notice):
             let fields: Logger.Metadata = notice.line.map { ["task": "\($0)"] } ?? [:]
             log.log(level: notice.isWarning ? .warning : .info, "\(notice)", metadata: fields)
             return []
         }
+    }
+
+    private func ask(_ action: Action, at now: Instant) -> [Event] {
+        queue.ask(action, at: now, trouble: supervisor.trouble.map { "\($0)" })
     }
 
     /// A launch takes about a millisecond, and a claim may bring a hundred. Between a few of them the loop is looked after, so
@@ -205,10 +212,8 @@ final class Daemon {
             guard let next = launches.first else { return }
             switch launchTurn(of: next.number) {
             case .later: return
-            case .never:
+            case .never(let failure):
                 launches.removeFirst()
-                let failure = NodeSupervisor.LaunchFailure(
-                    step: "wait for its turn", errno: 0, message: "it was stopped before it began", fault: .task)
                 decide([.launchFailed(next.number, failure)])
             case .now:
                 launches.removeFirst()
@@ -282,11 +287,10 @@ final class Daemon {
     // MARK: Waiting
 
     private func arm() throws(SystemError) {
-        var deadlines = [
+        let deadlines = [
             supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
-            standbyDueNanoseconds,
+            standbyDueNanoseconds, reExec.nextDeadlineNanoseconds,
         ]
-        if case .settling(let until) = reExec { deadlines.append(until) }
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }
 

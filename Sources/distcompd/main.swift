@@ -36,7 +36,7 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
     try clearLeftovers(groups, reExecRecord, log: node.log)
     if arguments.clearsOnly { return }
     let runner = try makeRunner(node, groups, reExecRecord)
-    let manner = try proveLaunchWorks(runner)
+    let manner = try proveLaunchWorks(runner, isReExecuted: reExecRecord != nil)
     node.log.info("\(manner)")
     let daemon = try Daemon(node, runner, signals, services, reExecRecord)
     try daemon.connect()

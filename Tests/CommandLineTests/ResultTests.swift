@@ -6,20 +6,20 @@ import Testing
 /// A result as one test needs it.
 func result(
     _ line: String, _ cause: Cause = .exit(code: 0), wallSeconds: Double = 1, peakBytes: UInt64? = nil,
-    finishedAt: Double? = 1_700_000_001.5, output: String? = nil, worker: String = "node1"
+    finishedAt: Double? = 1_700_000_001.5, output: String? = nil, node: String = "node1"
 ) -> TaskResult {
     var usage = Usage(wallSeconds: wallSeconds)
     usage.memoryPeakBytes = peakBytes
     let outcome = TaskOutcome(
-        cause: cause, usage: usage, worker: worker, attempt: 1, finishedAtUnixSeconds: finishedAt)
+        cause: cause, usage: usage, node: node, attempt: 1, finishedAtUnixSeconds: finishedAt)
     return TaskResult(
-        line: line, outcome: outcome, succeeded: outcome.succeeded, worker: worker, reason: outcome.reason,
+        line: line, outcome: outcome, succeeded: outcome.succeeded, node: node, reason: outcome.reason,
         standardOutputJSON: output.map { Array(JSONText.quoted($0).utf8) })
 }
 
 /// A result of an old worker, which keeps no record.
 private let oldResult = TaskResult(
-    line: "shell:1:0:0:old", outcome: nil, succeeded: false, worker: "w", reason: "it broke", standardOutputJSON: nil)
+    line: "shell:1:0:0:old", outcome: nil, succeeded: false, node: "w", reason: "it broke", standardOutputJSON: nil)
 
 @Suite("results as other programs read them")
 struct ResultFormatTests {

@@ -21,7 +21,7 @@ struct TopTests {
         model.snapshot.running = (0..<running).map { number in
             let line = "shell:1:\(number + 1):\(running - number):sim --seed \(number) \u{1b}[2J"
             return RunningTask(
-                line: line, task: try? TaskLine(parsing: line), worker: number == 0 ? "node1" : "node0",
+                line: line, task: try? TaskLine(parsing: line), node: number == 0 ? "node1" : "node0",
                 seenSinceSeconds: 990 - Double(number) * 100)
         }
         model.snapshot.endings = (0..<endings).map {
@@ -116,5 +116,30 @@ struct TopTests {
     func color() {
         #expect(lines(model(), color: true).contains { $0.contains("\u{1b}[31m") })
         #expect(!lines(model()).joined().contains("\u{1b}"))
+    }
+}
+
+@Suite("rates")
+struct RateTests {
+    @Test("a sample of the ends gives the rate of late, however many tasks there were")
+    func sampled() throws {
+        // 100,000 tasks, ten a second, of which every hundredth is known.
+        let ends = (0..<1000).map { Double($0 * 10) }.shuffled()
+        let rate = try #require(recentRate(ends: ends, totalCount: 100_000, nowUnixSeconds: 10_000))
+        #expect(abs(rate - 10) < 0.5)
+    }
+
+    @Test("what was fast long ago does not count once it is slow")
+    func recent() throws {
+        let ends = (0..<1000).map { Double($0) / 1000 } + (0..<60).map { 100 + Double($0) * 10 }
+        let rate = try #require(recentRate(ends: ends, totalCount: ends.count, nowUnixSeconds: 700))
+        #expect(abs(rate - 0.1) < 0.01)
+    }
+
+    @Test("few ends give a rate, none gives none, and ends at this moment no infinite one")
+    func edges() throws {
+        #expect(recentRate(ends: [], totalCount: 5, nowUnixSeconds: 1) == nil)
+        #expect(recentRate(ends: [10], totalCount: 1, nowUnixSeconds: 12) == 0.5)
+        #expect(try #require(recentRate(ends: [10], totalCount: 1, nowUnixSeconds: 10)) <= 10)
     }
 }

@@ -15,7 +15,7 @@ private let allowedImports: [String: Set<String>] = [
     "NodeSupervisor": ["TaskModel", "HeapModule", "DequeModule"],
     "NodeProtocol": ["RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "DequeModule"],
     "distcompd": [
-        "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "NodeProtocol", "Logging",
+        "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "NodeProtocol", "Logging",
         "DequeModule",
     ],
     "distcomp": ["Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser"],

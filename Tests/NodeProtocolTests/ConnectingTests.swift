@@ -128,7 +128,7 @@ struct RegisteringTests {
     func fenced() {
         var node = Conversation.running(task("x"), task("y"))
         node.hear(.heartbeat)
-        node.answer("heartbeat", Answer.error("FENCED", "queue-1 the lease is over"))
+        node.answer("heartbeat", Answer.error("FENCED", "\(queue(1)) the lease is over"))
         #expect(node.told == [.outside])
         node.hear(.register)
         node.answer("register", Answer.registered())
@@ -146,7 +146,7 @@ struct RegisteringTests {
     func fencedAndKilling() {
         var node = Conversation.running(task("x")) { $0.killsWhenCutOff = true }
         node.hear(.heartbeat)
-        node.answer("heartbeat", Answer.error("FENCED", "queue-1 the lease is over"))
+        node.answer("heartbeat", Answer.error("FENCED", "\(queue(1)) the lease is over"))
         #expect(node.told == [.fenced])
         node.hear(.leaseLost, .register)
         node.answer("register", Answer.registered())
@@ -163,7 +163,7 @@ struct RegisteringTests {
         node.answer("heartbeat", Answer.error("FENCED", "- the lease is over"))
         #expect(node.told == [.outside])
         node.hear(.register)
-        node.answer("register", Answer.registered(queue: "queue-2"))
+        node.answer("register", Answer.registered(queue: 2))
         #expect(node.logged == [.queueIsAnother(taskCount: 1)])
         node.answer("restore", .array([Answer.text("restored")]))
         node.hear(.report(ended(1, task("x"))))

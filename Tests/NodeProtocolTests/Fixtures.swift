@@ -12,6 +12,12 @@ typealias Action = NodeProtocol.Action
 
 func at(_ seconds: Double) -> Instant { Instant(nanoseconds: 0).advanced(bySeconds: seconds) }
 
+/// One of several queues.
+func queue(_ number: Int) -> QueueIdentity {
+    guard let identity = QueueIdentity(text: String(repeating: "\(number)", count: 32)) else { preconditionFailure() }
+    return identity
+}
+
 func number(_ rawValue: UInt64) -> NodeSupervisor.TaskNumber { .init(rawValue) }
 
 func request(_ rawValue: UInt64) -> NodeSupervisor.RequestNumber { .init(rawValue) }
@@ -45,12 +51,12 @@ enum Answer {
         text("# Server\r\nredis_version:7.0.15\r\nrun_id:\(run)\r\n# Memory\r\nmaxmemory_policy:\(policy)\r\n")
     }
 
-    static func registered(silence: Int = 1, queue: String = "queue-1") -> RESPValue {
-        .array([.simpleString("OK"), .integer(Int64(silence)), text(queue)])
+    static func registered(silence: Int = 1, queue number: Int = 1) -> RESPValue {
+        .array([.simpleString("OK"), .integer(Int64(silence)), text(queue(number).text)])
     }
 
-    static func beaten(silence: Int = 1, queue: String = "queue-1", drained: Bool = false) -> RESPValue {
-        .array(integers(0, 0, 0, 0, 0, drained ? 1 : 0, silence) + [text(queue)])
+    static func beaten(silence: Int = 1, queue number: Int = 1, drained: Bool = false) -> RESPValue {
+        .array(integers(0, 0, 0, 0, 0, drained ? 1 : 0, silence) + [text(queue(number).text)])
     }
 
     static func claimed(_ tasks: [NodeSupervisor.ClaimedTask], silence: Int = 1) -> RESPValue {
@@ -117,7 +123,7 @@ struct Conversation {
     ) {
         var facts = NodeProtocol.Facts(
             name: "a", machine: "m", leaseSeconds: 30, memoryBytes: 8 << 30, millicores: 4000, version: "1",
-            queueCandidate: String(repeating: "0", count: 32))
+            queueCandidate: queue(9))
         facts.wallNanoseconds = 1_000_000
         change(&facts)
         node = NodeProtocol(

@@ -35,6 +35,8 @@ let notFound = NodeSupervisor.LaunchFailure(
     step: "execve ./x", errno: 2, message: "No such file or directory", fault: .task)
 let noProcesses = NodeSupervisor.LaunchFailure(
     step: "posix_spawn", errno: 11, message: "Resource temporarily unavailable", fault: .node)
+let diskFull = NodeSupervisor.LaunchFailure(
+    step: "write below /results", errno: 28, message: "No space left on device", fault: .node)
 
 extension Sequence<NodeSupervisor.Action> {
     /// Without what is only told to the log.

@@ -58,7 +58,7 @@ private enum On: String, CaseIterable {
 
     var event: NodeSupervisor.TaskEvent {
         switch self {
-        case .launched: .launched
+        case .launched: .launched()
         case .launchFailed: .launchFailed(notFound)
         case .exited: .exited(.code(3))
         case .collectedGone: .collected(collected(removed: true))

@@ -251,11 +251,11 @@ struct MembershipTests {
         node.hear(.claimed(request(1), [claimed("1:0:0:a")], refusedCount: 0, dueSeconds: nil))
         node.now = node.now.advanced(bySeconds: 30)
         node.hear(.tick, .fenced)
-        #expect(node.launchTurn(1) == .never)
+        #expect(node.launchTurn(1) == .never(.stoppedBeforeItBegan))
         #expect(node.hear(.launchFailed(number(1), notFound)).withoutLog == [.collect(number(1))])
         #expect(node.hear(.collected(number(1), collected(removed: true))).reports == [])
         #expect(node.supervisor.load.taskCount == 0)
-        #expect(node.launchTurn(1) == .never)
+        #expect(node.launchTurn(1) == .never(.stoppedBeforeItBegan))
     }
 }
 

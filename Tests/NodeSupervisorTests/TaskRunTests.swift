@@ -24,7 +24,7 @@ struct TaskRunTests {
         #expect(outcome.memoryCapBytes == 2 << 30)
         #expect(outcome.timeoutSeconds == 100)
         #expect(outcome.attempt == 2)
-        #expect(outcome.worker == "node")
+        #expect(outcome.node == "node")
         #expect([outcome.stderrTail, outcome.stdoutPath, outcome.stderrPath] == ["tail", "out", "err"])
         #expect(node.supervisor.load.taskCount == 0)
     }
@@ -123,27 +123,6 @@ struct TaskRunTests {
         #expect(node.hear(.launchFailed(number(1), notFound)).withoutLog == [.collect(number(1))])
         let actions = node.hear(.collected(number(1), collected(removed: true)))
         #expect(actions.causes == [.launch(step: "execve ./x", errno: 2, message: "No such file or directory")])
-    }
-
-    @Test("that the node could not start goes back, and no task is taken for 1, 2, 4 ... 60 s")
-    func nodeCannotLaunch() {
-        var node = Node.waitingForTasks()
-        var pauses: [Double] = []
-        var claim = request(1)
-        for index in 1...8 {
-            let task = UInt64(index)
-            node.hear(.claimed(claim, [claimed("1:0:0:true", token: "\(index)")], refusedCount: 0, dueSeconds: nil))
-            node.hear(.launchFailed(number(task), noProcesses))
-            let actions = node.hear(.collected(number(task), collected(removed: true)))
-            #expect(actions.returns == [.launch(noProcesses)])
-            #expect(actions.claim == nil)
-            let failedAt = node.now
-            var next: NodeSupervisor.Claim?
-            while next == nil { next = node.passAnswered(seconds: 0.1).claim }
-            pauses.append(node.now.seconds(since: failedAt).rounded())
-            claim = next?.number ?? claim
-        }
-        #expect(pauses == [1, 2, 4, 8, 16, 32, 60, 60])
     }
 
     @Test("cancelled gets TERM, its grace, and its cause; the others go on")

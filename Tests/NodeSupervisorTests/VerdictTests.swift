@@ -10,11 +10,13 @@ struct VerdictTests {
     private let line = claimed("1:2G:1:100:true").line
 
     private func verdict(
-        _ manner: NodeSupervisor.Ending.Manner, stopped: NodeSupervisor.StopReason? = nil, oomKills: UInt64? = 0
+        _ manner: NodeSupervisor.Ending.Manner, stopped: NodeSupervisor.StopReason? = nil, oomKills: UInt64? = 0,
+        fullWithOwnBytes ownBytes: UInt64? = nil
     ) -> NodeSupervisor.Verdict {
         let usage = Usage(
             wallSeconds: 1, userSeconds: nil, systemSeconds: nil, memoryPeakBytes: 2 << 30, oomKills: oomKills)
-        return NodeSupervisor.Ending(manner: manner, stopped: stopped, at: at(0)).verdict(for: line, usage: usage)
+        return NodeSupervisor.Ending(manner: manner, stopped: stopped, at: at(0)).verdict(
+            for: line, usage: usage, shortage: ownBytes.map { NodeSupervisor.OutputShortage(diskFull, ownBytes: $0) })
     }
 
     private func cause(
@@ -103,6 +105,26 @@ struct VerdictTests {
         let cause = Cause.launch(step: "execve ./x", errno: 2, message: "No such file or directory")
         #expect(verdict(.notStarted(notFound)) == .ended(cause, notes: []))
         #expect(verdict(.notStarted(noProcesses)) == .returned(.launch(noProcesses)))
+    }
+
+    @Test("a task that fails beside a full disk goes back, unless its own output is what filled it")
+    func diskIsFull() {
+        for status in [NodeSupervisor.ExitStatus.code(1), .signal(25)] {
+            #expect(verdict(.exited(status), fullWithOwnBytes: 0) == .returned(.nodeTrouble(diskFull)))
+            #expect(verdict(.exited(status), fullWithOwnBytes: (1 << 20) - 1) == .returned(.nodeTrouble(diskFull)))
+        }
+        let notes = ["the disk under result_dir is full"]
+        #expect(verdict(.exited(.code(1)), fullWithOwnBytes: 1 << 20) == .ended(.exit(code: 1), notes: notes))
+        #expect(verdict(.exited(.signal(25)), fullWithOwnBytes: 1 << 30) == .ended(.signal(25), notes: notes))
+    }
+
+    @Test("a full disk changes nothing for what succeeded, was killed at its cap, or was stopped")
+    func diskIsFullOtherwise() {
+        #expect(verdict(.exited(.code(0)), fullWithOwnBytes: 0) == .ended(.exit(code: 0), notes: []))
+        #expect(verdict(.exited(.signal(9)), oomKills: 1, fullWithOwnBytes: 0) == .ended(.oom, notes: []))
+        #expect(verdict(.exited(.signal(15)), stopped: .timeout, fullWithOwnBytes: 0) == .ended(.timeout, notes: []))
+        #expect(
+            verdict(.exited(.code(1)), stopped: .nodeStopping, fullWithOwnBytes: 0) == .returned(.nodeStopping))
     }
 
     @Test("a task that others run is not reported at all")

@@ -13,7 +13,7 @@ final class QueueBench {
     let keys: QueueKeys
     private var clients: [QueueAccess: BlockingRedisClient] = [:]
     private static let nodeScripts = Set(QueueScripts.forNodes.map(\.name))
-    private static let watcherScripts: Set = ["counts", "nodes"]
+    private static let watcherScripts: Set = ["counts", "nodes", "retry-states"]
 
     init(prefix: String = "", configuration: [String] = []) throws {
         server = try RedisServerFixture(configuration: configuration)
@@ -66,6 +66,11 @@ final class QueueBench {
     func call(_ request: RedisRequest) throws -> RESPValue { try client(for: request).call(request) }
 
     @discardableResult
+    func perform<Operation: QueueOperation>(_ operation: Operation) throws -> Operation.Reply {
+        try client(for: operation.request).perform(operation)
+    }
+
+    @discardableResult
     func command(_ words: String...) throws -> RESPValue {
         try client.call(.command(RedisCommand(bytes: words.map { Array($0.utf8) })))
     }
@@ -100,23 +105,68 @@ final class QueueBench {
         try DrainNodes.parse(try call(DrainNodes(names[...], isDraining: isDraining, keys: keys).request))
     }
 
-    /// Registers a node; `life` tells its lives apart.
+    /// Registers a node; `life` tells its lives apart, of which it knows the `earlier` ones: all of them, unless it is said.
+    ///
+    /// - Parameter isQuietOver: as if the lease that nobody is taken over for, when a queue is new, had passed.
     func node(
-        _ name: String, machine: String = "m", life: Int64 = 1, leaseMilliseconds: Int = 60_000, gigabytes: UInt64 = 64,
-        cores: Int = 64
+        _ name: String, machine: String = "m", life: Int64 = 1, earlier: [Incarnation]? = nil,
+        leaseMilliseconds: Int = 60_000, gigabytes: UInt64 = 64, cores: Int = 64, address: String = "",
+        trouble: String = "", isQuietOver: Bool = true
     ) throws -> BenchNode {
+        let lives = (1..<max(1, life)).map { Incarnation(name: name, machine: machine + name, life: $0) }
+        let description = NodeDescription(
+            memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0", address: address, trouble: trouble
+        )
         let node = BenchNode(
             bench: self, name: name, incarnation: Incarnation(name: name, machine: machine + name, life: life),
-            leaseMilliseconds: leaseMilliseconds,
-            description: NodeDescription(memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0"))
-        try RegisterNode.parse(
-            try call(
-                RegisterNode(
-                    keys: keys, incarnation: node.incarnation, leaseMilliseconds: leaseMilliseconds,
-                    status: "1:0:1:0:1", node: node.description
-                ).request))
+            leaseMilliseconds: leaseMilliseconds, description: description, known: .init())
+        node.known.silence = try perform(
+            RegisterNode(
+                keys: keys, incarnation: node.incarnation, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1",
+                node: description, earlier: earlier ?? lives)
+        ).silence
+        if isQuietOver { try setClock { $0.quiet = 0 } }
         return node
     }
+
+    /// What a node whose tasks others have taken over is told.
+    var fenced: QueueError { get throws { .fenced(queue: try counts.identity) } }
+}
+
+/// The queue's clock, which tests set as time and trouble would.
+struct ClockState: Equatable {
+    var server: Int
+    var queue: Int
+    var quiet: Int
+    var silence: Int
+    var gap: Int
+}
+
+extension QueueBench {
+    private var clockKey: String { keys.prefix + "distcomp:clock" }
+
+    var clock: ClockState {
+        get throws {
+            let text = try command("GET", clockKey).string ?? ""
+            let numbers = text.split(separator: " ").compactMap { Int($0) }
+            guard numbers.count == 5 else { throw QueueError.unexpectedReply(text) }
+            return ClockState(
+                server: numbers[0], queue: numbers[1], quiet: numbers[2], silence: numbers[3], gap: numbers[4])
+        }
+    }
+
+    func setClock(_ change: (inout ClockState) -> Void) throws {
+        var clock = try clock
+        change(&clock)
+        let numbers = [clock.server, clock.queue, clock.quiet, clock.silence, clock.gap]
+        try command("SET", clockKey, numbers.map(String.init).joined(separator: " "))
+    }
+
+    /// Redis's clock is moved: since the last look at it, so much more has passed than was lived through.
+    func stepClock(bySeconds seconds: Double) throws { try setClock { $0.server -= Int(seconds * 1000) } }
+
+    /// Time passes for the queue alone, and is noted.
+    func pass(seconds: Double) throws { try setClock { $0.queue += Int(seconds * 1000) } }
 }
 
 /// A node's side of the conversation.
@@ -126,19 +176,25 @@ struct BenchNode {
     let incarnation: Incarnation
     let leaseMilliseconds: Int
     let description: NodeDescription
+    let known: Known
+
+    /// What the queue has told it.
+    final class Known { var silence = 0 }
 
     func claim(_ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64) throws -> [ClaimTasks.Claimed] {
         try claimReply(count, gigabytes: gigabytes, cores: cores).tasks
     }
 
     func claimReply(_ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64) throws -> ClaimTasks.Reply {
-        try ClaimTasks.parse(try bench.call(claimRequest(count, gigabytes: gigabytes, cores: cores)))
+        let reply = try ClaimTasks.parse(try bench.call(claimRequest(count, gigabytes: gigabytes, cores: cores)))
+        known.silence = reply.silence
+        return reply
     }
 
     func claimRequest(_ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64) -> RedisRequest {
         ClaimTasks(
             keys: bench.keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, count: count,
-            freeMemoryBytes: gigabytes << 30, freeMillicores: cores * 1000
+            freeMemoryBytes: gigabytes << 30, freeMillicores: cores * 1000, silence: known.silence
         ).request
     }
 
@@ -165,14 +221,28 @@ struct BenchNode {
         return try ReportTask.parse(try bench.call(report.request))
     }
 
+    /// - Parameter elapsedMilliseconds: as if so much time had passed for the node since it was last answered.
     @discardableResult
     func beat(
-        mayReap: Bool = true, graceMilliseconds: Int = 60_000, description: NodeDescription? = nil
+        silence: Int? = nil, elapsedMilliseconds: Int = 3_600_000, graceMilliseconds: Int = 60_000,
+        description: NodeDescription? = nil
     ) throws -> Heartbeat.Reply {
-        let heartbeat = Heartbeat(
+        let reply = try bench.perform(
+            heartbeat(
+                silence: silence, elapsedMilliseconds: elapsedMilliseconds, graceMilliseconds: graceMilliseconds,
+                description: description))
+        known.silence = reply.silence
+        return reply
+    }
+
+    func heartbeat(
+        silence: Int? = nil, elapsedMilliseconds: Int = 3_600_000, graceMilliseconds: Int = 60_000,
+        description: NodeDescription? = nil
+    ) -> Heartbeat {
+        Heartbeat(
             keys: bench.keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1",
-            mayReap: mayReap, graceMilliseconds: graceMilliseconds, node: description ?? self.description)
-        return try Heartbeat.parse(try bench.call(heartbeat.request))
+            silence: silence ?? known.silence, elapsedMilliseconds: elapsedMilliseconds,
+            graceMilliseconds: graceMilliseconds, node: description ?? self.description)
     }
 
     var held: [String] {

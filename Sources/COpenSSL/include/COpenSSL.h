@@ -17,7 +17,7 @@ bool copenssl_hmac_sha256(const uint8_t *key, size_t key_size, const uint8_t *me
 /// Whether two codes are equal, found out in a time that does not depend on where they differ.
 bool copenssl_codes_are_equal(const uint8_t *left, const uint8_t *right);
 
-/// Whom a TLS client trusts and who it is.
+/// The authorities a TLS client trusts, and its own certificate.
 typedef struct copenssl_context copenssl_context;
 
 /// NULL when there is no memory left. It trusts nobody yet, speaks TLS 1.2 or newer, and verifies whom it talks to.

@@ -201,6 +201,12 @@ extension ControlGroupTree {
             memoryEvents: try readShort(events, of: group, in: memory))
     }
 
+    /// What the group has used of the processors alone; for a group that no task has had.
+    public func processorUsage(of group: TaskGroup) throws(SystemError) -> TaskGroupUsage {
+        TaskGroupUsage(
+            processorStatistics: try readShort("cpu.stat", of: group, in: unified), memoryPeak: nil, memoryEvents: nil)
+    }
+
     /// Removes the group from every hierarchy; false while processes, or dying ones, are still in it.
     public func remove(_ group: TaskGroup) throws(SystemError) -> Bool {
         reusableLimits[group] = nil

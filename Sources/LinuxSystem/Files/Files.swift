@@ -115,12 +115,12 @@ public enum FileSystem {
         try removeDirectory(path)
     }
 
-    /// The names in a directory, `.` and `..` left out.
-    public static func entries(of path: String) throws(SystemError) -> [String] {
+    /// The names in a directory, `.` and `..` left out; no more than `countMax` of them.
+    public static func entries(of path: String, countMax: Int = .max) throws(SystemError) -> [String] {
         guard let stream = opendir(path) else { throw .last("opendir", path) }
         defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(stream) {
+        while names.count < countMax, let entry = readdir(stream) {
             // As a C string, not as the 256 bytes it is declared with: cgroupfs has longer names.
             let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
                 name.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }

@@ -1,4 +1,4 @@
-// A descriptor with two owners is closed twice, and the second close takes someone else's; one with none leaks.
+// A descriptor with two owners is closed twice, and the second close hits a descriptor of somebody else; one without an owner leaks.
 // The compiler keeps the count here.
 
 import CLinux
@@ -81,7 +81,7 @@ extension OwnedDescriptor {
     /// A pipe whose ends are both close-on-exec and non-blocking, see pipe2(2).
     public static func pipe() throws(SystemError) -> PipeEnds {
         var ends: [Int32] = [-1, -1]
-        guard clinux_pipe(&ends) == 0 else { throw .last("pipe2", "of two ends") }
+        guard clinux_pipe(&ends) == 0 else { throw .last("pipe2", "close-on-exec, non-blocking") }
         return PipeEnds(reading: OwnedDescriptor(adopting: ends[0]), writing: OwnedDescriptor(adopting: ends[1]))
     }
 }

@@ -18,7 +18,9 @@ public final class SpoolDirectory {
         let opened = try OwnedDescriptor.open(path, [.readOnly, .directory, .doNotFollow])
         var status = stat()
         guard fstat(opened.raw, &status) == 0 else { throw .last("fstat", path) }
-        guard status.st_uid == geteuid() else { throw SystemError(call: "owner of", subject: path, code: EPERM) }
+        guard status.st_uid == geteuid() else {
+            throw SystemError(call: "check the owner of", subject: path, code: EPERM)
+        }
         guard fchmod(opened.raw, 0o700) == 0 else { throw .last("chmod", path) }
         self.path = path
         directory = SharedDescriptor(opened)

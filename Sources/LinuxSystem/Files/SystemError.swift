@@ -33,8 +33,11 @@ public func errorText(_ code: Int32) -> String { String(cString: clinux_error_te
 public enum ErrorCode {
     public static let again = EAGAIN
     public static let brokenPipe = EPIPE
+    public static let noSpace = ENOSPC
     public static let notFound = ENOENT
     public static let outOfMemory = ENOMEM
+    public static let quotaExceeded = EDQUOT
+    public static let readOnlyFileSystem = EROFS
     public static let tooManyFiles = EMFILE
     public static let tooManyFilesInSystem = ENFILE
 }

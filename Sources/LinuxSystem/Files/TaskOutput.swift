@@ -7,59 +7,147 @@ import Glibc
 
 /// The folder that holds one folder per task.
 public final class OutputDirectory {
+    /// Less than this is as good as nothing: tasks write a buffer or two at a time.
+    static let freeBytesMin: UInt64 = 1 << 20
+    /// A task's folder and its two files.
+    static let freeFilesMin: UInt64 = 3
+
     /// Its absolute path, for records that people read.
-    public let path: String
-    private let directory: SharedDescriptor
+    public private(set) var path: String
+    /// As it was given: what is there may change.
+    private let pathInSettings: String
+    /// Nil while there is none, see `open()`.
+    private var directory: SharedDescriptor?
     private let owner: (user: UInt32, group: UInt32)?
 
     /// - Parameters:
     ///   - path: created when missing.
     ///   - account: who shall own what is below; nil leaves the daemon's user.
-    public init(path: String, account: Account?) throws(SystemError) {
-        try FileSystem.createDirectories(path, mode: 0o755)
-        self.path = try FileSystem.resolved(path)
-        directory = SharedDescriptor(try OwnedDescriptor.open(self.path, [.readOnly, .directory]))
+    public convenience init(path: String, account: Account?) throws(SystemError) {
+        self.init(notYetOpenedAt: path, account: account)
+        try open()
+    }
+
+    /// One that may not be there now: to be opened before it is of any use.
+    public init(notYetOpenedAt path: String, account: Account?) {
+        self.path = path
+        pathInSettings = path
         owner = Host.isRoot ? account.map { ($0.userIdentifier, $0.groupIdentifier) } : nil
     }
 
-    /// Creates the folder `name` and empty files for the two streams; what an earlier attempt wrote is replaced.
+    /// Opens the directory that is at the path now, made where it is missing. To be called again when something was wrong with it: it
+    /// may have been removed and made anew, or mounted again.
+    public func open() throws(SystemError) {
+        try FileSystem.createDirectories(pathInSettings, mode: 0o755)
+        path = try FileSystem.resolved(pathInSettings)
+        directory = SharedDescriptor(try OwnedDescriptor.open(path, [.readOnly, .directory]))
+    }
+
+    /// Creates the folder `name` and empty files for the two streams; what an earlier attempt wrote is replaced. Where that cannot be,
+    /// nothing is left behind.
     public func createOutput(named name: String) throws(SystemError) -> TaskOutput {
         guard FileSystem.isPlainName(name) else {
             throw SystemError(call: "mkdir", subject: "\(path)/\(name)", code: EINVAL)
         }
-        let folder = try openFolder(name)
-        let output = TaskOutput(
-            standardOutput: try createFile("stdout", in: folder, of: name),
-            standardError: try createFile("stderr", in: folder, of: name), folderPath: "\(path)/\(name)")
-        return output
+        guard let directory else { throw SystemError(call: "open", subject: path, code: ENOENT) }
+        let isNew = mkdirat(directory.raw, name, 0o755) == 0
+        if !isNew && errno != EEXIST { throw .last("mkdir", "\(path)/\(name)") }
+        do throws(SystemError) {
+            let folder = SharedDescriptor(
+                try OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: directory))
+            try give(folder.raw, "\(path)/\(name)")
+            return TaskOutput(
+                standardOutput: try createFile("stdout", in: folder, of: name),
+                standardError: try createFile("stderr", in: folder, of: name), folderPath: "\(path)/\(name)")
+        } catch {
+            if isNew { removeOutput(named: name) }  // Files nobody will use would only take what was missing.
+            throw error
+        }
     }
 
-    /// Whether the file system has next to no room left: then a task's failure to write is explained by that.
-    public var isFull: Bool { freeBytes < 64 << 10 }
+    /// Removes the folder of that name and the two files in it; a folder that holds more stays.
+    public func removeOutput(named name: String) {
+        guard let directory, let folder = folder(named: name) else { return }
+        for stream in ["stdout", "stderr"] { unlinkat(folder.raw, stream, 0) }
+        unlinkat(directory.raw, name, AT_REMOVEDIR)
+    }
+
+    /// How much of the disk a task's folder takes, in bytes: its streams and what it made beside them, as far as a short look tells.
+    public func bytesOnDisk(ofOutputNamed name: String) -> UInt64 {
+        guard let folder = folder(named: name),
+            let names = try? FileSystem.entries(of: "/proc/self/fd/\(folder.raw)", countMax: Self.filesMeasuredMax)
+        else { return 0 }
+        return names.reduce(0) { sum, name in
+            var status = stat()
+            guard fstatat(folder.raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return sum }
+            return sum &+ UInt64(max(0, status.st_blocks)) &* 512
+        }
+    }
+
+    private static let filesMeasuredMax = 256
+
+    /// Not through a link that may be there in place of the folder.
+    private func folder(named name: String) -> SharedDescriptor? {
+        guard FileSystem.isPlainName(name), let directory,
+            let folder = try? OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: directory)
+        else { return nil }
+        return SharedDescriptor(folder)
+    }
+
+    // MARK: Room
+
+    /// What keeps tasks from writing here, as the error they would meet; nil when nothing does.
+    public var shortage: SystemError? {
+        guard let directory else { return SystemError(call: "open", subject: path, code: ENOENT) }
+        var statistics = statvfs()
+        guard fstatvfs(directory.raw, &statistics) == 0 else { return .last("statvfs", path) }
+        return Self.shortage(statistics, path)
+    }
+
+    static func shortage(_ statistics: statvfs, _ path: String) -> SystemError? {
+        if statistics.f_flag & UInt(ST_RDONLY) != 0 {
+            return SystemError(call: "write below", subject: path, code: EROFS)
+        }
+        // Where a file system counts no blocks, or no inodes, it says 0 of 0.
+        if statistics.f_blocks > 0, bytesFree(statistics) < freeBytesMin {
+            return SystemError(call: "write below", subject: path, code: ENOSPC)
+        }
+        if statistics.f_files > 0, UInt64(statistics.f_favail) < freeFilesMin {
+            return SystemError(call: "create files (no inodes are left) below", subject: path, code: ENOSPC)
+        }
+        return nil
+    }
 
     /// What users may still write there; the largest number there is when that cannot be told.
     public var freeBytes: UInt64 {
         var statistics = statvfs()
-        guard fstatvfs(directory.raw, &statistics) == 0 else { return .max }
+        guard let directory, fstatvfs(directory.raw, &statistics) == 0 else { return .max }
+        return Self.bytesFree(statistics)
+    }
+
+    private static func bytesFree(_ statistics: statvfs) -> UInt64 {
         let (bytes, overflow) = UInt64(statistics.f_bavail).multipliedReportingOverflow(by: UInt64(statistics.f_frsize))
         return overflow ? .max : bytes
     }
 
-    private func openFolder(_ name: String) throws(SystemError) -> SharedDescriptor {
-        if mkdirat(directory.raw, name, 0o755) != 0 && errno != EEXIST { throw .last("mkdir", "\(path)/\(name)") }
-        let folder = try OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: directory)
-        if let owner, fchown(folder.raw, owner.user, owner.group) != 0 { throw .last("chown", "\(path)/\(name)") }
-        return SharedDescriptor(folder)
-    }
+    // MARK: Steps
 
     private func createFile(
         _ stream: String, in folder: SharedDescriptor, of name: String
     ) throws(SystemError) -> SharedDescriptor {
         let file = try openNew(stream, in: folder, of: name)
-        if let owner, fchown(file.raw, owner.user, owner.group) != 0 {
-            throw .last("chown", "\(path)/\(name)/\(stream)")
-        }
+        try give(file.raw, "\(path)/\(name)/\(stream)")
         return SharedDescriptor(file)
+    }
+
+    /// Makes the task's user the owner of what is open. Where it is already it is not asked for: a file system that has one owner for
+    /// everything (NFS that takes root for nobody, bindfs) may refuse to change any, even to what it is.
+    func give(_ raw: Int32, _ subject: String) throws(SystemError) {
+        guard let owner else { return }
+        var status = stat()
+        guard fstat(raw, &status) == 0 else { throw .last("fstat", subject) }
+        if status.st_uid == owner.user && status.st_gid == owner.group { return }
+        guard fchown(raw, owner.user, owner.group) == 0 else { throw .last("chown", subject) }
     }
 
     /// Most tasks are tried once, so what an earlier attempt left is taken away only when it is met.

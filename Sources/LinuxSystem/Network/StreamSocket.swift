@@ -101,7 +101,7 @@ public struct StreamSocket: ~Copyable {
             let size = socklen_t(MemoryLayout<Int32>.size)
             // Small requests must not wait for the acknowledgement of the one before. Failure costs speed only.
             setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &enabled, size)
-            // A peer that vanished without a word is noticed even when we have nothing to send. Best effort likewise.
+            // A peer that is gone without having closed is found out even when we have nothing to send. Failure does no harm here either.
             setsockopt(raw, SOL_SOCKET, SO_KEEPALIVE, &enabled, size)
         }
         let result = withUnsafePointer(to: &storage) { pointer in

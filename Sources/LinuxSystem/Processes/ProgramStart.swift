@@ -109,8 +109,8 @@ public enum ReExec {
         let raw = clinux_memory_file("distcompd-re-exec")
         guard raw >= 0 else { throw .last("memfd_create", "distcompd-re-exec") }
         let file = OwnedDescriptor(adopting: raw)
-        try file.writeAll(inheritance, subject: "memfd")
-        guard lseek(raw, 0, SEEK_SET) == 0 else { throw .last("lseek", "memfd") }
+        try file.writeAll(inheritance, subject: "the re-exec record")
+        guard lseek(raw, 0, SEEK_SET) == 0 else { throw .last("lseek", "the re-exec record") }
         let words = arguments(raw).map { Array($0.utf8) }
         for descriptor in kept where clinux_set_close_on_exec(descriptor, false) != 0 {
             throw closing(kept, after: .last("fcntl F_SETFD", "descriptor \(descriptor)"))

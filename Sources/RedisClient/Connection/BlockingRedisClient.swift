@@ -10,7 +10,7 @@ public final class BlockingRedisClient {
     /// How much of a pipeline may wait to be sent before we look for replies: enough to keep the socket busy.
     private static let outputBytesWanted = 256 << 10
 
-    /// Connects and greets, trying each address of the target in turn.
+    /// Connects and makes the handshake, trying each address of the target in turn.
     ///
     /// - Parameter options: their credentials and database are replaced by those of the target. The connect timeout
     ///   holds for each address.

@@ -196,7 +196,7 @@ extension RedisConnection {
         }
     }
 
-    /// A server that closes the connection may have said why (too many clients), which is worth more than our broken pipe.
+    /// A server that closes the connection may have said why (too many clients), which explains more than our failed write.
     private func lastWords(_ now: Int64) -> [Event] {
         var events: [Event] = []
         do throws(RedisFailure) {

@@ -1,5 +1,5 @@
 // From a target to a connection that serves: the sentinels are asked where there are some, names resolved, addresses tried, the
-// server shaken hands and looked at. Nothing here waits; the daemon drives it from its loop, the command line by a wait of its own.
+// handshake made, and the server looked at. Nothing here waits; the daemon drives it from its loop, the command line by a wait of its own.
 //
 // Which server is the master is asked anew for each connection. So whatever ends one (its server died, or says READONLY
 // because it is a replica now), the next one goes to the master of that time.
@@ -50,7 +50,7 @@ public final class RedisConnector {
     /// Counts descriptors: tells a new one from an earlier one of the same number.
     public private(set) var generation = 0
 
-    /// How long a sentinel may take to be reached and to greet, and to answer. There are others to ask.
+    /// How long a sentinel may take for the connection and its handshake, and again for the answer. There are others to ask.
     private static let sentinelTimeoutSeconds = 2.0
 
     /// - Parameter options: their credentials and database are replaced by those of the target. The connect timeout holds for

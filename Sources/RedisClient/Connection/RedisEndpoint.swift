@@ -1,4 +1,4 @@
-// Where a Redis is and who we are there, from a URL or from the parts of conf.json.
+// Where a Redis is, and the user and password for it, from a URL or from the parts of conf.json.
 
 import LinuxSystem
 

@@ -1,9 +1,9 @@
-// What TLS needs to know of the world: files, names, and what to tell whoever set them wrong.
+// TLS to Redis: the files and the name it takes, and what to tell the person who has to set them right.
 
 import Cryptography
 import LinuxSystem
 
-/// TLS to a server: whom to trust, who we are, and whom to expect. The files are read anew for each connection, so certificates may
+/// TLS to a server: the authorities to trust, our own certificate, and the name to expect. The files are read anew for each connection, so certificates may
 /// be replaced while a daemon runs.
 public struct RedisTLS: Hashable, Sendable {
     /// PEM file of the authorities trusted; nil: those the system trusts.

@@ -18,14 +18,14 @@ public enum RedisTarget: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Sentinels that watch a master and its replicas, and who we are to that master. See
+/// Sentinels that watch a master and its replicas, and the credentials for that master. See
 /// https://redis.io/docs/latest/develop/reference/sentinel-clients/.
 public struct SentinelGroup: Equatable, Sendable {
     /// Each with the credentials sentinels want, if they want any; those of the master are others.
     public var sentinels: [RedisEndpoint]
     /// What the sentinels call the master.
     public var masterName: String
-    /// Who we are to the master.
+    /// For the master.
     public var credentials: RedisCredentials?
     public var database: Int
     /// How to talk to the master; each sentinel has its own. nil: without TLS.
@@ -43,7 +43,7 @@ public struct SentinelGroup: Equatable, Sendable {
     }
 }
 
-// MARK: - Where it is, and who we are there
+// MARK: - Where it is, TLS and credentials
 
 extension RedisTarget {
     /// Whether this is a Unix socket, a loopback address, or a name that stands for loopback addresses alone. Where a master is
@@ -75,7 +75,7 @@ extension RedisTarget {
         }
     }
 
-    /// Who we are to the server that holds the data; nil: nobody in particular.
+    /// Of the server that holds the data; nil: it asks for none.
     public var credentials: RedisCredentials? {
         get {
             switch self {

@@ -1,4 +1,4 @@
-// What a session says first, all in one round trip, and what it makes of a refusal.
+// The handshake: what a session sends first, all in one round trip, and what a refusal means.
 
 enum HandshakeStep: Equatable, Sendable {
     case hello

@@ -1,7 +1,7 @@
 // Why a connection to Redis is of no use (any more), in the kinds a caller acts on differently. An error that Redis
 // answers to one request is no failure: it is that request's reply, a `RedisError`; what those mean to us is told below.
 
-/// The end of a connection, or its never having begun. Described in one line: `cannot reach Redis at 127.0.0.1:6379:
+/// The end of a connection, or of an attempt to make one. Described in one line: `cannot reach Redis at 127.0.0.1:6379:
 /// Connection refused`.
 public struct RedisFailure: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Kind: Equatable, Sendable {
@@ -9,13 +9,13 @@ public struct RedisFailure: Error, Equatable, Sendable, CustomStringConvertible 
         case unreachable
         /// Redis refused the user, the password, or something we need that this user may not do.
         case authentication
-        /// We cannot be sure that this is our Redis, or it cannot that we are who may talk to it: TLS came to nothing.
+        /// TLS failed: the certificate of the server could not be verified, or the server refused ours.
         case untrusted
         /// A Redis that cannot serve us as it is configured: older than 6, no such database, a script it cannot compile.
         case unsupported
         /// Redis is up but cannot serve yet (LOADING, MASTERDOWN, BUSY, too many clients).
         case notReady
-        /// A replica answered (READONLY), or a master that is one no more (UNBLOCKED): look for the master again.
+        /// A replica answered (READONLY), or a server that has ceased to be the master (UNBLOCKED): look for the master again.
         case notMaster
         /// An established connection ended. What became of the outstanding requests is unknown.
         case connectionLost

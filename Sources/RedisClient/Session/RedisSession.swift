@@ -10,7 +10,7 @@ public struct RequestIdentifier: Hashable, Sendable {
     let number: UInt64
 }
 
-/// What a session greets Redis with.
+/// What a session tells Redis in its handshake, and what it demands of the server.
 public struct RedisSessionOptions: Equatable, Sendable {
     /// What a server must be, by what it says of itself, for the session to go on.
     public enum Wanted: Equatable, Sendable {
@@ -232,7 +232,7 @@ extension RedisSession {
             unconfirmedChannels -= 1
             guard unconfirmedChannels == 0 else { return }
             _ = expected.popFirst()
-            becomeReadyIfGreeted(&events)
+            becomeReadyAfterHandshake(&events)
         default:
             return  // Redis may invent further kinds of push; a client is to ignore those it does not know.
         }
@@ -289,7 +289,7 @@ extension RedisSession {
         case .select, .probe, .noEvict, .libraryName:
             break
         }
-        becomeReadyIfGreeted(&events)
+        becomeReadyAfterHandshake(&events)
     }
 
     private func refusal(_ error: RedisError, of step: HandshakeStep) -> RedisFailure {
@@ -300,7 +300,7 @@ extension RedisSession {
         return HandshakeStep.failure(error, doing: step)
     }
 
-    private mutating func becomeReadyIfGreeted(_ events: inout [Event]) {
+    private mutating func becomeReadyAfterHandshake(_ events: inout [Event]) {
         guard expected.isEmpty, state == .handshake else { return }
         state = .ready
         events.append(.ready)

@@ -61,7 +61,7 @@ public struct Configuration: Hashable, Sendable {
     public var healthReportIntervalSeconds = 10.0
     /// `max_task_per_worker`: tasks at once; nil (`null`): one per core.
     public var maxTaskPerWorker: Int?
-    /// `max_retry_per_task`: a task is tried until it has failed this often, on other workers while there are any.
+    /// `max_retry_per_task`: a task is tried until it has failed this often, on other nodes while there are any.
     public var maxRetryPerTask = 3
     /// `default_task_timeout_seconds`: for lines that name none; 0: no limit.
     public var defaultTaskTimeoutSeconds = 3600.0
@@ -80,8 +80,8 @@ public struct Configuration: Hashable, Sendable {
     public var redisPassword: String?
     /// `redis_db`: the number of the database.
     public var redisDatabase = 0
-    /// `redis_url`: `redis://`, `rediss://` (TLS) or `unix://`, instead of host, port and database. Who we are may be said
-    /// in it or by `redis_user` and `redis_pass` or `redis_pass_file`.
+    /// `redis_url`: `redis://`, `rediss://` (TLS) or `unix://`, instead of host, port and database. User and password may stand
+    /// in it, or be given by `redis_user` and `redis_pass` or `redis_pass_file`.
     public var redisURL: String?
     /// `redis_user`: the ACL user; nil: `default`.
     public var redisUser: String?
@@ -92,7 +92,7 @@ public struct Configuration: Hashable, Sendable {
     public var redisSentinels: [ServerAddress] = []
     /// `redis_master_name`: what the sentinels call our Redis.
     public var redisMasterName: String?
-    /// `redis_sentinel_user`: who we are to the sentinels; nil: `default`.
+    /// `redis_sentinel_user`: the user at the sentinels; nil: `default`.
     public var redisSentinelUser: String?
     /// `redis_sentinel_pass_file`: a file whose first line is the sentinels' password; nil: they want none.
     public var redisSentinelPasswordFile: String?
@@ -109,7 +109,7 @@ public struct Configuration: Hashable, Sendable {
     public var redisTLSServerName: String?
     /// `allow_insecure_redis`: use a Redis that anyone on the network could use too.
     public var allowInsecureRedis = false
-    /// `key_prefix`: put before every key, so that several queues can share a Redis; a `{tag}` for a cluster.
+    /// `key_prefix`: put before every key, so that several queues can share a Redis.
     public var keyPrefix = ""
 
     // MARK: The node

@@ -1,5 +1,5 @@
-// Takes settings out of a conf.json and the environment, and collects what is wrong, with places. Which settings there are is
-// told by whoever calls `read`; what was not asked for in the end is unknown.
+// Takes settings out of a conf.json and the environment, and collects what is wrong, with places. The caller of `read` knows which
+// settings there are; a name in the file that was never asked for is an unknown setting.
 
 struct ConfigurationReader {
     private(set) var problems: [ConfigurationProblem] = []
@@ -64,12 +64,13 @@ struct ConfigurationReader {
     mutating func read(_ setting: Setting, into configuration: inout Configuration) {
         knownKeys.append(setting.key)
         if let text = variables[setting.variable] {
-            guard EnvironmentVariables.contents(text).contains(where: { setting.read($0, &configuration) }) else {
-                return report(setting.key, "allowed: \(setting.allowed)")
+            let contents = EnvironmentVariables.contents(text)
+            guard contents.contains(where: { setting.read($0, &configuration) }) else {
+                return report(setting.key, setting.refusal(of: contents[0]))
             }
         } else if let member = memberByKey[setting.key] {
             guard setting.read(member.value.content, &configuration) else {
-                return report(setting.key, "allowed: \(setting.allowed)")
+                return report(setting.key, setting.refusal(of: member.value.content))
             }
         }
     }

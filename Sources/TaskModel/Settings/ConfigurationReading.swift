@@ -63,7 +63,7 @@ extension ConfigurationReader {
         checkRedisRelations(configuration)
     }
 
-    /// Where Redis is, and who we are there, is said in one way only.
+    /// Where Redis is, and the user and password for it, may each be set in one way only.
     private mutating func checkRedisRelations(_ configuration: Configuration) {
         if configuration.redisPasswordFile != nil, configuration.redisPassword != nil {
             reportUnlessRefused("redis_pass_file", with: "redis_pass", "allowed together with redis_pass: null")
@@ -94,7 +94,7 @@ extension ConfigurationReader {
         }
     }
 
-    /// What is said of TLS is meant to be used.
+    /// A setting of TLS without TLS is a mistake, and not to be passed over.
     private mutating func checkTLS(_ configuration: Configuration) {
         let url = configuration.redisURL ?? ""
         if configuration.redisTLS, url.hasPrefix("unix://") {
@@ -117,8 +117,8 @@ extension ConfigurationReader {
         }
     }
 
-    /// With `key` the settings of the old system that say where Redis is may stand at their defaults, as in the conf.json that
-    /// is installed, and say nothing.
+    /// Beside `key`, the settings of the old system that say where Redis is may have their defaults, as they do in the conf.json
+    /// that is installed; they have no effect then.
     private mutating func checkPlace(_ configuration: Configuration, isSaidBy key: String) {
         let usual = Configuration()
         var differing: [String] = []

@@ -10,6 +10,8 @@ struct Setting {
     let allowed: String
     /// Takes a value into the configuration; false when it is not allowed.
     let read: (JSONValue.Content, inout Configuration) -> Bool
+    /// Which part of a value that is not allowed is at fault; nil when that is all of it.
+    let fault: (JSONValue.Content) -> String?
     /// The value as it would stand in a conf.json.
     let text: (Configuration) -> String
     /// Copies the value from the first to the second.
@@ -21,6 +23,7 @@ struct Setting {
         self.key = key
         appliesLive = live
         allowed = rule.allowed
+        fault = rule.fault
         read = { content, configuration in
             guard let value = rule.read(content) else { return false }
             configuration[keyPath: path] = value
@@ -28,6 +31,11 @@ struct Setting {
         }
         text = { rule.text($0[keyPath: path]) }
         copy = { source, target in target[keyPath: path] = source[keyPath: path] }
+    }
+
+    /// What is said of a value that is not allowed.
+    func refusal(of content: JSONValue.Content) -> String {
+        (fault(content).map { "\($0) is wrong; " } ?? "") + "allowed: \(allowed)"
     }
 
     /// The variable that overrides it.

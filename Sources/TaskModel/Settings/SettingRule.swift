@@ -9,18 +9,22 @@ struct SettingRule<Value> {
     let read: (JSONValue.Content) -> Value?
     /// The value as JSON.
     let text: (Value) -> String
+    /// Which part of a value that is not allowed is at fault; nil when that is all of it.
+    let fault: (JSONValue.Content) -> String?
 
     init(
-        allowed: String, text: @escaping (Value) -> String = { "\($0)" }, read: @escaping (JSONValue.Content) -> Value?
+        allowed: String, text: @escaping (Value) -> String = { "\($0)" },
+        fault: @escaping (JSONValue.Content) -> String? = { _ in nil }, read: @escaping (JSONValue.Content) -> Value?
     ) {
         self.allowed = allowed
         self.read = read
         self.text = text
+        self.fault = fault
     }
 
     /// The same rule, whose values are written by `text`.
     func written(_ text: @escaping (Value) -> String) -> SettingRule {
-        SettingRule(allowed: allowed, text: text, read: read)
+        SettingRule(allowed: allowed, text: text, fault: fault, read: read)
     }
 }
 
@@ -126,13 +130,23 @@ extension SettingRule<String?> {
 extension SettingRule<[ServerAddress]> {
     static func serverAddresses(defaultPort: UInt16) -> SettingRule {
         let allowed = "an array of strings such as \"host:\(defaultPort)\" or \"[::1]:\(defaultPort)\", or null"
-        return SettingRule(allowed: allowed) { content in
+        func address(_ element: JSONValue) -> ServerAddress? {
+            guard case .string(let text) = element.content else { return nil }
+            return try? ServerAddress(text, defaultPort: defaultPort)
+        }
+        return SettingRule(
+            allowed: allowed,
+            fault: { content in
+                guard case .array(let elements) = content,
+                    let index = elements.firstIndex(where: { address($0) == nil })
+                else { return nil }
+                guard case .string(let text) = elements[index].content else { return "element \(index + 1)" }
+                return "element \(index + 1), " + TerminalText.shortened(TerminalText.escaped("\"\(text)\""), to: 60)
+            }
+        ) { content in
             if case .null = content { return [] }
             guard case .array(let elements) = content else { return nil }
-            let addresses = elements.compactMap { element -> ServerAddress? in
-                guard case .string(let text) = element.content else { return nil }
-                return try? ServerAddress(text, defaultPort: defaultPort)
-            }
+            let addresses = elements.compactMap(address)
             return addresses.count == elements.count ? addresses : nil
         }.written { "[" + $0.map { JSONText.quoted($0.description) }.joined(separator: ", ") + "]" }
     }

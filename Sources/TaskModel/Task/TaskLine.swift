@@ -46,7 +46,7 @@ public struct TaskLine: Hashable, Sendable {
     /// The priorities a line may have.
     public static let priorities = -1_000_000...1_000_000
 
-    /// The field of `todo_tasks` that tells workers to finish what they run and stop. It is never a task.
+    /// The field of `todo_tasks` that tells all nodes, and the workers of the old system, to finish what they run and stop. It is never a task.
     public static let closeCommand = "WORKER_COMMAND_CLOSE"
 
     /// How long the task may run, in seconds, where lines that do not say get `fallback` (0: no limit); nil: no limit.

@@ -72,7 +72,7 @@ struct TaskFields {
         "a whole number from \(TaskLine.priorities.lowerBound) to \(TaskLine.priorities.upperBound)"
 
     mutating func report(_ field: String, at offset: Int, found: String, expected: String) {
-        guard problems.count < 10 else { return }  // Whoever has ten to mend does not miss the eleventh.
+        guard problems.count < 10 else { return }  // The rest is told when these are mended.
         problems.append(Problem(field: field, offset: offset, found: found, expected: expected))
     }
 
@@ -104,7 +104,7 @@ struct TaskFields {
         do throws(UTF8.ValidationError) {
             let text = String(copying: try UTF8Span(validating: line))
             if text == TaskLine.closeCommand {
-                report("line", at: 0, found: "`\(text)`", expected: "a task; this is the word that stops the workers")
+                report("line", at: 0, found: "`\(text)`", expected: "a task; this is the word that stops the nodes")
             }
             return text
         } catch {

@@ -16,7 +16,7 @@ public struct TaskOutcome: Hashable, Sendable {
     public var stdoutPath: String
     public var stderrPath: String
     /// The node it ran on.
-    public var worker: String
+    public var node: String
     /// Counted from 1.
     public var attempt: Int
     /// What else there is to know, a phrase each, such as `childKilledForMemory`. They are part of the reason.
@@ -26,7 +26,7 @@ public struct TaskOutcome: Hashable, Sendable {
 
     public init(
         cause: Cause, usage: Usage, memoryCapBytes: UInt64? = nil, timeoutSeconds: Double? = nil,
-        stderrTail: String = "", stdoutPath: String = "", stderrPath: String = "", worker: String, attempt: Int,
+        stderrTail: String = "", stdoutPath: String = "", stderrPath: String = "", node: String, attempt: Int,
         notes: [String] = [], finishedAtUnixSeconds: Double? = nil
     ) {
         self.cause = cause
@@ -36,7 +36,7 @@ public struct TaskOutcome: Hashable, Sendable {
         self.stderrTail = stderrTail
         self.stdoutPath = stdoutPath
         self.stderrPath = stderrPath
-        self.worker = worker
+        self.node = node
         self.attempt = attempt
         self.notes = notes
         self.finishedAtUnixSeconds = finishedAtUnixSeconds
@@ -57,7 +57,7 @@ public struct TaskOutcome: Hashable, Sendable {
         case .timeout: timeoutSeconds.map { "timeout (\(AmountText.seconds($0)))" } ?? "timeout"
         case .cancelled: "cancelled"
         case .memoryPressure: "memory pressure: requires too much memory here" + (peakText.map { " (\($0))" } ?? "")
-        case .nodeLost: worker.isEmpty ? "node lost" : "node lost (\(worker))"
+        case .nodeLost: node.isEmpty ? "node lost" : "node lost (\(node))"
         case .launch(let step, _, let message): "launch failed: \(step): \(message)"
         }
     }

@@ -31,7 +31,7 @@ extension TaskOutcome {
         } else {
             writer.field("signal", Int?.none)
         }
-        writer.field("worker", worker)
+        writer.field("worker", node)
         writer.field("attempts", attempt)
         writer.field("wall_seconds", usage.wallSeconds)
         writer.field("cpu_seconds", usage.cpuSeconds)
@@ -72,7 +72,7 @@ extension TaskOutcome {
             cause: try fields.cause(), usage: usage, memoryCapBytes: fields.unsigned("memory_cap_bytes"),
             timeoutSeconds: fields.double("timeout_seconds"), stderrTail: fields.string("stderr_tail") ?? "",
             stdoutPath: fields.string("stdout_path") ?? "", stderrPath: fields.string("stderr_path") ?? "",
-            worker: fields.string("worker") ?? "", attempt: fields.integer("attempts").map { Int($0) } ?? 1,
+            node: fields.string("worker") ?? "", attempt: fields.integer("attempts").map { Int($0) } ?? 1,
             notes: fields.strings("notes"), finishedAtUnixSeconds: fields.double("finished_at"))
     }
 }

@@ -39,6 +39,12 @@ public enum JSONText {
         // Room for some escapes too: growing afterwards would copy it all. Small strings grow as their array does.
         if bytes.count >= 4096 { json.reserveCapacity(json.count + bytes.count + bytes.count / 16) }
         json.append(UInt8(ascii: "\""))
+        appendEscaped(utf8: bytes, to: &json)
+        json.append(UInt8(ascii: "\""))
+    }
+
+    /// What stands between the quotes.
+    fileprivate static func appendEscaped(utf8 bytes: UnsafeBufferPointer<UInt8>, to json: inout [UInt8]) {
         var runStart = 0
         var index = 0
         while index < bytes.count {
@@ -55,7 +61,6 @@ public enum JSONText {
             index += max(length, 1)
         }
         json.append(contentsOf: bytes[runStart...])
-        json.append(UInt8(ascii: "\""))
     }
 
     /// Whether the eight bytes from `index` on are there and none of them begins what must be escaped. Looks at all
@@ -101,9 +106,111 @@ public enum JSONText {
         case 0x0C: json.append(UInt8(ascii: "f"))
         case 0x0D: json.append(UInt8(ascii: "r"))
         default:
-            json.append(contentsOf: "u00".utf8)
+            json.append(UInt8(ascii: "u"))
+            json.append(UInt8(ascii: "0"))
+            json.append(UInt8(ascii: "0"))
             json.append(Hexadecimal.digit(code >> 4))
             json.append(Hexadecimal.digit(code & 0xF))
         }
+    }
+}
+
+/// A JSON string from bytes that come in pieces: the same as `JSONText.quoted(bytes:)` of all of them, wherever they were divided.
+public struct JSONStringWriter: Sendable {
+    public private(set) var json: [UInt8]
+    /// The bytes at the end of the last piece that may be the beginning of a character.
+    private var held: [UInt8] = []
+
+    /// Of a byte of input there may come so many of JSON.
+    public static let growthMax = 6
+
+    /// - Parameter start: what the string is appended to.
+    public init(after start: [UInt8] = []) {
+        json = start
+        json.append(UInt8(ascii: "\""))
+    }
+
+    public mutating func reserveCapacity(_ byteCount: Int) { json.reserveCapacity(byteCount) }
+
+    public mutating func append(_ piece: [UInt8]) {
+        let bytes = held.isEmpty ? piece : held + piece
+        let heldCount = Self.unfinishedCount(bytes)
+        held = Array(bytes.suffix(heldCount))
+        bytes.withUnsafeBufferPointer { appendWhole(UnsafeBufferPointer(rebasing: $0.dropLast(heldCount))) }
+    }
+
+    /// Nothing more comes.
+    public mutating func finish() -> [UInt8] {
+        held.withUnsafeBufferPointer { appendWhole($0) }
+        json.append(UInt8(ascii: "\""))
+        defer { (json, held) = ([], []) }
+        return json
+    }
+
+    /// Bytes that end where a character ends, as far as they are UTF-8 at all; what is not becomes U+FFFD.
+    private mutating func appendWhole(_ bytes: UnsafeBufferPointer<UInt8>) {
+        if (try? UTF8Span(validating: bytes.span)) != nil {
+            JSONText.appendEscaped(utf8: bytes, to: &json)
+        } else {
+            Self.repaired(bytes).withUnsafeBufferPointer { JSONText.appendEscaped(utf8: $0, to: &json) }
+        }
+    }
+
+    /// UTF-8 with U+FFFD for what is none, as `String(decoding:as:)` has it: one for each longest piece that begins a character.
+    private static func repaired(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(3 * bytes.count)
+        var index = 0
+        while index < bytes.count {
+            let lead = bytes[index]
+            var next = index + 1
+            var isWhole = lead < 0x80
+            if let (count, second) = continuations(of: lead) {
+                while next < bytes.count, next - index <= count,
+                    (next == index + 1 ? second : 0x80...0xBF).contains(bytes[next])
+                {
+                    next += 1
+                }
+                isWhole = next - index == count + 1
+            }
+            if isWhole {
+                for position in index..<next { result.append(bytes[position]) }
+            } else {
+                result.append(0xEF)
+                result.append(0xBF)
+                result.append(0xBD)
+            }
+            index = next
+        }
+        return result
+    }
+
+    /// How many bytes follow a first byte, and which may be the next; nil for what begins no longer character.
+    @inline(__always)
+    private static func continuations(of lead: UInt8) -> (count: Int, second: ClosedRange<UInt8>)? {
+        switch lead {
+        case 0xC2...0xDF: (1, 0x80...0xBF)
+        case 0xE0: (2, 0xA0...0xBF)
+        case 0xED: (2, 0x80...0x9F)
+        case 0xE1...0xEF: (2, 0x80...0xBF)
+        case 0xF0: (3, 0x90...0xBF)
+        case 0xF1...0xF3: (3, 0x80...0xBF)
+        case 0xF4: (3, 0x80...0x8F)
+        default: nil
+        }
+    }
+
+    /// How many bytes at the end begin a character of more bytes. A character always begins at a byte that is no continuation, so to
+    /// divide just before one never divides a character, nor what is replaced as one.
+    private static func unfinishedCount(_ bytes: [UInt8]) -> Int {
+        for count in 1...3 where count <= bytes.count {
+            let byte = bytes[bytes.count - count]
+            if byte < 0x80 { return 0 }
+            if byte >= 0xC0 {
+                let length = byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4
+                return length > count ? count : 0
+            }
+        }
+        return 0
     }
 }

@@ -25,9 +25,9 @@ public enum QueueAccess: String, CaseIterable, Sendable {
     var commands: [String] {
         let handshake = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
         let looking = [
-            "exists", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smismember", "time", "zcard",
-            "zcount",
-            "zrange", "zscore",
+            "exists", "get", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smembers",
+            "smismember",
+            "time", "zcard", "zcount", "zrange", "zscore",
         ]
         let changing = [
             "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "sadd", "set",
@@ -37,14 +37,13 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         let resetting = ["scan", "unlink"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
         let working = [
-            "get", "hincrby", "info", "pexpire", "subscribe", "unsubscribe", "zmscore", "zremrangebyrank",
-            "zrevrange",
-            "zrevrangebyscore",
+            "hincrby", "info", "pexpire", "sscan", "subscribe", "type", "unsubscribe", "zmscore", "zremrangebyrank",
+            "zrevrange", "zrevrangebyscore",
         ]
         switch self {
         case .node:
             return (handshake + looking + changing + working).filter {
-                !["scard", "smismember", "zcount"].contains($0)
+                !["scard", "smembers", "smismember", "zcount"].contains($0)
             }
         case .submitter: return handshake + looking + changing + resetting
         case .watcher: return handshake + looking

@@ -65,6 +65,8 @@ enum QueueKey: String, CaseIterable {
 
     // What is known of a line beside the six hashes.
     case retrying = "distcomp:retrying"
+    case failedOn = "distcomp:failed-on"
+    case settled = "distcomp:settled"
     case outcomes = "distcomp:outcomes"
     case attempts = "distcomp:attempts"
     case lost = "distcomp:lost"
@@ -76,7 +78,11 @@ enum QueueKey: String, CaseIterable {
     case nodes = "distcomp:nodes"
     case sizes = "distcomp:sizes"
     case drained = "distcomp:drained"
+    case troubles = "distcomp:troubles"
 
+    // The queue as a whole.
+    case queue = "distcomp:queue"
+    case clock = "distcomp:clock"
     case paused = "distcomp:paused"
     /// A channel.
     case wake = "distcomp:wake"
@@ -135,14 +141,28 @@ enum QueueNames {
         ("BAND", String(QueueOrder.arrivalsOfBand)),
         ("BAND_MAX", String(QueueOrder.bandMax)),
         ("BAND_ZERO", String(QueueOrder.bandOfPriorityZero)),
+        // Milliseconds that pass before the clock is noted anew: in between, an observation writes nothing.
+        ("CLOCK_STEP", "50"),
+        ("IDENTITY_DIGITS", String(QueueIdentity.digitCount)),
+        // Microseconds since 1970 take sixteen digits until the year 2286, and a double holds them exactly.
+        ("TOKEN_DIGITS_MAX", "16"),
+        // A line that was lost with so many nodes has killed them.
+        ("NODES_LOST_MAX", "3"),
+        // An hour, in milliseconds.
+        ("RETRY_PAUSE_MAX", "3600000"),
+        // So many lines gone at once were not dropped by an old worker.
+        ("MISSING_MAX", "100"),
+        ("RETRIES_COUNTED_MAX", "1000"),
         ("LINES_MAX", String(SubmitTasks.linesMax)),
         ("NODES_PAGE", String(ReadNodes.pageSize)),
     ]
 
     /// What a script begins with: every name that it mentions, and no other, since making one takes Redis as long as using it.
     static func prelude(for script: String) -> String {
+        let code = script.split(separator: "\n").filter { !$0.drop { $0 == " " }.hasPrefix("--") }.joined(
+            separator: "\n")
         let words = Set(
-            script.utf8.split { !($0 >= 0x41 && $0 <= 0x5A || $0 >= 0x61 && $0 <= 0x7A || $0 == 0x5F) }
+            code.utf8.split { !($0 >= 0x41 && $0 <= 0x5A || $0 >= 0x61 && $0 <= 0x7A || $0 == 0x5F) }
                 .map { String($0) ?? "" })
         var lines = ["local p, call = ARGV[1], redis.call"]
         for key in QueueKey.allCases where words.contains(key.luaName) {

@@ -19,6 +19,7 @@ public enum QueueScripts {
     static let register = script("register", PackageResources.register_lua)
     static let heartbeat = script("heartbeat", PackageResources.heartbeat_lua)
     static let leave = script("leave", PackageResources.leave_lua)
+    static let restore = script("restore", PackageResources.restore_lua)
     static let held = script("held", PackageResources.held_lua)
     static let cancellations = script("cancellations", PackageResources.cancellations_lua)
 
@@ -34,14 +35,15 @@ public enum QueueScripts {
 
     static let counts = script("counts", PackageResources.counts_lua)
     static let nodes = script("nodes", PackageResources.nodes_lua)
+    static let retryStates = script("retry-states", PackageResources.retry_states_lua)
 
     /// What a connection of a node loads when it is made.
     public static let forNodes: [RedisScript] = [
-        claim, report, register, heartbeat, leave, held, cancellations, adopt, reject,
+        claim, report, register, heartbeat, leave, restore, held, cancellations, adopt, reject,
     ]
     /// The same for the command line.
     public static let forCommandLine: [RedisScript] = [
-        submit, retry, counts, nodes, cancel, requeue, forget, pause, drain,
+        submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain,
     ]
     public static let all = forNodes + forCommandLine
 
@@ -51,6 +53,7 @@ public enum QueueScripts {
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "lease": PackageResources.lease_lua,
         "names": PackageResources.names_lua, "reaping": PackageResources.reaping_lua,
+        "retries": PackageResources.retries_lua,
     ]
 }
 

@@ -18,11 +18,14 @@ public struct ClaimTasks: QueueOperation {
     private let freeMemoryBytes: UInt64
     private let freeMillicores: Int
     private let withSignatures: Bool
+    private let silence: Int
 
-    /// - Parameter withSignatures: whether the signatures of the lines are wanted.
+    /// - Parameters:
+    ///   - withSignatures: whether the signatures of the lines are wanted.
+    ///   - silence: the number this node was last told. With another than the present one it gets nothing.
     public init(
         keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, count: Int, freeMemoryBytes: UInt64,
-        freeMillicores: Int, withSignatures: Bool = false
+        freeMillicores: Int, withSignatures: Bool = false, silence: Int
     ) {
         self.keys = keys
         self.incarnation = incarnation
@@ -31,6 +34,7 @@ public struct ClaimTasks: QueueOperation {
         self.freeMemoryBytes = freeMemoryBytes
         self.freeMillicores = freeMillicores
         self.withSignatures = withSignatures
+        self.silence = silence
     }
 
     /// A task taken.
@@ -65,6 +69,9 @@ public struct ClaimTasks: QueueOperation {
         public let hasCancellations: Bool
         /// A task was taken away from this node by hand: it gets nothing until it has asked `TakeCancellations`.
         public let isHeldBack: Bool
+        /// The number of the silence the queue is in. When it is not the one that was asked with, nothing was given, and the node asks
+        /// again with this.
+        public let silence: Int
     }
 
     public var request: RedisRequest {
@@ -74,12 +81,14 @@ public struct ClaimTasks: QueueOperation {
         call.append(freeMemoryBytes)
         call.append(freeMillicores)
         call.append(withSignatures ? 1 : 0)
+        call.append(silence)
         return .script(call)
     }
 
     /// - Throws: `QueueError.fenced` when the lease is over: what this incarnation held belongs to others now.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        guard let parts = try elements(value), parts.count == 7, let rows = parts[0].elements, let due = parts[3].int
+        guard let parts = try elements(value), parts.count == 8, let rows = parts[0].elements, let due = parts[3].int,
+            let silence = parts[7].int
         else {
             throw .unexpectedReply("claim")
         }
@@ -94,6 +103,6 @@ public struct ClaimTasks: QueueOperation {
         return Reply(
             tasks: tasks, closeRequested: parts[1].int == 1, needsSweep: parts[2].int == 1,
             dueMilliseconds: due < 0 ? nil : due, isPaused: parts[4].int == 1, hasCancellations: parts[5].int == 1,
-            isHeldBack: parts[6].int == 1)
+            isHeldBack: parts[6].int == 1, silence: silence)
     }
 }

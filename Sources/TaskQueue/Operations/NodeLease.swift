@@ -42,49 +42,95 @@ public struct NodeDescription: Equatable, Sendable {
     public let millicores: Int
     /// Of its distcompd, without white space.
     public let version: String
+    /// Where it is: the host and port of its end of the connection, without white space; "" where that is not known.
+    public let address: String
+    /// Why it takes no tasks at present; "" when nothing ails it.
+    public let trouble: String
 
-    public init(memoryBytes: UInt64, millicores: Int, version: String = "") {
+    public init(
+        memoryBytes: UInt64, millicores: Int, version: String = "", address: String = "", trouble: String = ""
+    ) {
         self.memoryBytes = memoryBytes
         self.millicores = millicores
         self.version = version
+        self.address = address
+        self.trouble = trouble
     }
+
+    static let addressBytesMax = 256
+    static let troubleBytesMax = 1024
 }
 
 extension RedisScriptCall {
     fileprivate mutating func append(_ node: NodeDescription) {
         append(node.memoryBytes)
         append(node.millicores)
-        append(node.version)
+        append(word(node.version, bytesMax: NodeDescription.addressBytesMax))
+        append(node.address.isEmpty ? "-" : word(node.address, bytesMax: NodeDescription.addressBytesMax))
+        append(String(decoding: node.trouble.utf8.prefix(NodeDescription.troubleBytesMax), as: UTF8.self))
+    }
+
+    /// As it can stand between spaces.
+    private func word(_ text: String, bytesMax: Int) -> String {
+        String(decoding: text.utf8.filter { $0 > 0x20 && $0 < 0x7F }.prefix(bytesMax), as: UTF8.self)
     }
 }
 
-/// Announces a new life of a node. Tasks of its earlier lives on the same machine go back to todo at once: it has ended them.
+/// Announces a new life of a node. Tasks of its earlier lives go back to todo at once: it has ended them.
 public struct RegisterNode: QueueOperation {
     private let keys: QueueKeys
     private let incarnation: Incarnation
     private let leaseMilliseconds: Int
     private let status: String
     private let node: NodeDescription
+    private let queueCandidate: QueueIdentity
+    private let earlier: [Incarnation]
 
-    /// - Parameter status: the value of `worker_status`.
+    /// - Parameters:
+    ///   - status: the value of `worker_status`.
+    ///   - queueCandidate: what the queue is called from now on, where it has no name.
+    ///   - earlier: lives of this node that were its own, for all it knows; another one that is alive is a twin. At most
+    ///     ``earlierMax``, the latest.
     public init(
-        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, node: NodeDescription
+        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, node: NodeDescription,
+        queueCandidate: QueueIdentity = QueueIdentity(), earlier: [Incarnation] = []
     ) {
         self.keys = keys
         self.incarnation = incarnation
         self.leaseMilliseconds = leaseMilliseconds
         self.status = status
         self.node = node
+        self.queueCandidate = queueCandidate
+        self.earlier = earlier.suffix(Self.earlierMax)
+    }
+
+    public static let earlierMax = 1000
+
+    public struct Reply: Equatable, Sendable {
+        /// The number of the silence the queue is in: claims and heartbeats say it.
+        public let silence: Int
+        public let queue: QueueIdentity
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.register, keys, incarnation)
         call.append(leaseMilliseconds)
         call.append(status)
+        call.append(queueCandidate.text)
         call.append(node)
+        for life in earlier { call.append(life.text) }
         return .script(call)
     }
 
+    /// - Throws: `QueueError.twin` when a life that is not its own is alive, `.nameTaken` when another machine is alive under the
+    ///   name, `.wrongType`. Whoever waits for such a lease to end asks again several times within it: with nobody who asks, the
+    ///   queue's clock stands still.
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
+        guard let parts = try elements(value), parts.count == 3, let silence = parts[1].int,
+            let queue = parts[2].string.flatMap({ QueueIdentity(text: $0) })
+        else { throw .unexpectedReply("register") }
+        return Reply(silence: silence, queue: queue)
+    }
 }
 
 /// Renews the lease, writes `worker_status`, and looks after what belongs to nobody: tasks of dead nodes, retries that are due.
@@ -93,25 +139,33 @@ public struct Heartbeat: QueueOperation {
     private let incarnation: Incarnation
     private let leaseMilliseconds: Int
     private let status: String
-    private let mayReap: Bool
+    private let silence: Int
+    private let elapsedMilliseconds: Int
     private let graceMilliseconds: Int
     private let node: NodeDescription
+    private let queueCandidate: QueueIdentity
 
     /// - Parameters:
     ///   - status: the value of `worker_status`.
-    ///   - mayReap: false while this node has been connected for less than a lease: after an outage every lease looks over.
+    ///   - silence: the number this node was last told. With another than the present one nothing is taken over from dead nodes.
+    ///   - elapsedMilliseconds: by the node's own clock, since it sent the last request that renews the lease (register, heartbeat or
+    ///     claim) and was answered. Where clearly more time has passed for the queue, its clock is ahead or this was long under way.
     ///   - graceMilliseconds: how long a line that an old worker seems to have dropped is waited for.
+    ///   - queueCandidate: what the queue is called from now on, where it has no name.
     public init(
-        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, mayReap: Bool,
-        graceMilliseconds: Int = 60_000, node: NodeDescription
+        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, silence: Int,
+        elapsedMilliseconds: Int, graceMilliseconds: Int = 60_000, node: NodeDescription,
+        queueCandidate: QueueIdentity = QueueIdentity()
     ) {
         self.keys = keys
         self.incarnation = incarnation
         self.leaseMilliseconds = leaseMilliseconds
         self.status = status
-        self.mayReap = mayReap
+        self.silence = silence
+        self.elapsedMilliseconds = elapsedMilliseconds
         self.graceMilliseconds = graceMilliseconds
         self.node = node
+        self.queueCandidate = queueCandidate
     }
 
     public struct Reply: Equatable, Sendable {
@@ -125,24 +179,32 @@ public struct Heartbeat: QueueOperation {
         public let hasCancellations: Bool
         /// Nothing is given to this node, by `DrainNodes`.
         public let isDrained: Bool
+        /// The number of the silence the queue is in.
+        public let silence: Int
+        public let queue: QueueIdentity
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.heartbeat, keys, incarnation)
         call.append(leaseMilliseconds)
         call.append(status)
-        call.append(mayReap ? 1 : 0)
+        call.append(silence)
+        call.append(max(0, elapsedMilliseconds))
         call.append(graceMilliseconds)
+        call.append(queueCandidate.text)
         call.append(node)
         return .script(call)
     }
 
-    /// - Throws: `QueueError.fenced` when others have begun to take over what this incarnation held.
+    /// - Throws: `QueueError.fenced` when others have begun to take over what this incarnation held, or the queue is another.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        let counts = try integers(value, count: 6)
+        guard let parts = try elements(value), parts.count == 8,
+            let queue = parts[7].string.flatMap({ QueueIdentity(text: $0) })
+        else { throw .unexpectedReply("heartbeat") }
+        let counts = try integers(.array(Array(parts[..<7])), count: 7)
         return Reply(
             closeRequested: counts[0] == 1, reapedCount: counts[1], recoveredCount: counts[2], isPaused: counts[3] == 1,
-            hasCancellations: counts[4] == 1, isDrained: counts[5] == 1)
+            hasCancellations: counts[4] == 1, isDrained: counts[5] == 1, silence: counts[6], queue: queue)
     }
 }
 
@@ -165,40 +227,5 @@ public struct LeaveQueue: QueueOperation {
         if let error = value.error { throw QueueError(error) }
         guard let count = value.int else { throw .unexpectedReply("leave") }
         return count
-    }
-}
-
-/// What the queue thinks an incarnation holds: the answer to a claim may have been lost on its way.
-public struct HeldTasks: QueueOperation {
-    private let keys: QueueKeys
-    private let incarnation: Incarnation
-    private let withSignatures: Bool
-
-    /// - Parameter withSignatures: whether the signatures of the lines are wanted.
-    public init(keys: QueueKeys, incarnation: Incarnation, withSignatures: Bool = false) {
-        self.keys = keys
-        self.incarnation = incarnation
-        self.withSignatures = withSignatures
-    }
-
-    public var request: RedisRequest {
-        var call = RedisScriptCall(QueueScripts.held, keys, incarnation)
-        call.append(withSignatures ? 1 : 0)
-        return .script(call)
-    }
-
-    public static func parse(_ value: RESPValue) throws(QueueError) -> [ClaimTasks.Claimed] {
-        guard let rows = try elements(value) else { throw .unexpectedReply("held") }
-        var tasks: [ClaimTasks.Claimed] = []
-        for index in stride(from: 0, to: rows.count - 2, by: 3) {
-            guard let line = rows[index].string, let fields = rows[index + 1].string?.split(separator: " "),
-                fields.count == 5,
-                let attempt = Int(fields[4])
-            else { throw .unexpectedReply("held") }
-            tasks.append(
-                ClaimTasks.Claimed(
-                    line: line, token: String(fields[0]), attempt: attempt, signature: rows[index + 2].bytes))
-        }
-        return tasks
     }
 }

@@ -16,6 +16,10 @@ public struct QueueCounts: Equatable, Sendable {
     public var isPaused = false
     /// How many of todo wait for their retry; one that was cancelled since counts until its time.
     public var delayed = 0
+    /// What the queue is called; nil while nobody has submitted to it or registered.
+    public var identity: QueueIdentity?
+    /// How many running tasks the queue had lost, and was told of again by their nodes.
+    public var restored = 0
 
     public init() {}
 }
@@ -31,7 +35,8 @@ public struct ReadCounts: QueueOperation {
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> QueueCounts {
-        let numbers = try integers(value, count: 8)
+        guard let parts = try elements(value), parts.count == 10 else { throw .unexpectedReply("counts") }
+        let numbers = try integers(.array(Array(parts[..<8])), count: 8)
         var counts = QueueCounts()
         counts.todo = numbers[0]
         counts.inProgress = numbers[1]
@@ -41,6 +46,8 @@ public struct ReadCounts: QueueOperation {
         counts.closeRequested = numbers[5] == 1
         counts.isPaused = numbers[6] == 1
         counts.delayed = numbers[7]
+        counts.identity = parts[8].string.flatMap { QueueIdentity(text: $0) }
+        counts.restored = parts[9].int ?? 0
         return counts
     }
 }
@@ -121,6 +128,41 @@ public struct OutcomeEntry: Equatable, Sendable {
     }
 }
 
+/// What it means for some lines to be in failed_tasks.
+public struct ReadRetrying: QueueOperation {
+    private let keys: QueueKeys
+    public enum State: Int, Sendable {
+        case failedForGood
+        /// It waits for another try, or is having it.
+        case retrying
+        /// An old worker had that other try, and finished it.
+        case finished
+    }
+
+    private let lines: ArraySlice<[UInt8]>
+
+    /// - Parameter lines: only the first ``linesMax`` are looked at.
+    public init(_ lines: ArraySlice<[UInt8]>, keys: QueueKeys) {
+        self.keys = keys
+        self.lines = lines.prefix(Self.linesMax)
+    }
+
+    /// The most lines one request asks for.
+    public static let linesMax = 1000
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(QueueScripts.retryStates, keys)
+        for line in lines { call.append(bytes: line) }
+        return .script(call)
+    }
+
+    /// In the order of the lines.
+    public static func parse(_ value: RESPValue) throws(QueueError) -> [State] {
+        guard let parts = try elements(value) else { throw .unexpectedReply("retry-states") }
+        return parts.map { $0.int.flatMap { State(rawValue: $0) } ?? .failedForGood }
+    }
+}
+
 /// One page of the nodes that have a lease, or had one and are not yet reaped.
 public struct ReadNodes: QueueOperation {
     public struct Node: Equatable, Sendable {
@@ -134,6 +176,10 @@ public struct ReadNodes: QueueOperation {
         public let version: String
         /// Whether it takes nothing new, by `DrainNodes`.
         public let isDrained: Bool
+        /// Why it takes no tasks at present; "" when nothing ails it.
+        public let trouble: String
+        /// Its end of the connection; "" where it is not known.
+        public let address: String
     }
 
     /// The most nodes one page has. A page with fewer is the last.
@@ -158,14 +204,16 @@ public struct ReadNodes: QueueOperation {
         guard let rows = try elements(value) else { throw .unexpectedReply("nodes") }
         var nodes: [Node] = []
         for row in rows {
-            guard let parts = row.elements, parts.count == 7, let text = parts[0].string, let lease = parts[1].int,
+            guard let parts = row.elements, parts.count == 9, let text = parts[0].string, let lease = parts[1].int,
                 let held = parts[2].int, let memory = parts[3].string.flatMap({ UInt64($0) }),
-                let millicores = parts[4].string.flatMap({ Int($0) }), let version = parts[5].string
+                let millicores = parts[4].string.flatMap({ Int($0) }), let version = parts[5].string,
+                let trouble = parts[7].string, let address = parts[8].string
             else { throw .unexpectedReply("nodes") }
             nodes.append(
                 Node(
                     incarnation: Incarnation(resuming: text), leaseMilliseconds: lease, heldCount: held,
-                    memoryBytes: memory, millicores: millicores, version: version, isDrained: parts[6].int == 1))
+                    memoryBytes: memory, millicores: millicores, version: version, isDrained: parts[6].int == 1,
+                    trouble: trouble, address: address == "-" ? "" : address))
         }
         return nodes
     }

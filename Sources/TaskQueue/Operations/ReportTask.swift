@@ -79,8 +79,28 @@ public struct FinishedValue: Equatable, Sendable {
 
     /// The value of a task of `worker` that wrote `standardOutput`; nil stands for more than the queue takes.
     public static func encode(worker: String, standardOutput: [UInt8]?) -> [UInt8] {
-        let text = standardOutput.map { JSONText.quoted(bytes: $0) } ?? Array("stdout is too large".utf8)
-        return Array("\(worker): ".utf8) + text
+        guard let standardOutput else { return Array("\(worker): stdout is too large".utf8) }
+        var writer = Writer(worker: worker, bytesExpected: standardOutput.count)
+        writer.append(standardOutput)
+        return writer.finish()
+    }
+
+    /// The same for output that comes in pieces, so that nobody need wait for all of it.
+    public struct Writer: Sendable {
+        private var text: JSONStringWriter
+
+        /// - Parameter bytesExpected: how much output there will be. Room is taken for the worst it may become, of which only what is
+        ///   used costs memory: to grow would be to copy it all at once.
+        public init(worker: String, bytesExpected: Int) {
+            text = JSONStringWriter(after: Array("\(worker): ".utf8))
+            let growth = bytesExpected < 64 << 10 ? 1 : JSONStringWriter.growthMax
+            text.reserveCapacity(worker.utf8.count + 4 + bytesExpected * growth)
+        }
+
+        public mutating func append(_ piece: [UInt8]) { text.append(piece) }
+
+        /// Nothing more comes: the value.
+        public mutating func finish() -> [UInt8] { text.finish() }
     }
 
     /// Reads a value, ours or an old worker's. Text that is no JSON string is made one, so that it can be printed as one.

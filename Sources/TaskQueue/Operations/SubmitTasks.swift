@@ -30,19 +30,26 @@ public struct SubmitTasks: QueueOperation {
     private let keys: QueueKeys
     private let lines: ArraySlice<TaskLine>
     private let taskKey: TaskKey?
+    private let queueCandidate: QueueIdentity
 
     /// - Parameters:
     ///   - lines: only the first `linesMax` are submitted.
     ///   - taskKey: what they are signed with; nil: nothing.
-    public init(_ lines: ArraySlice<TaskLine>, keys: QueueKeys, taskKey: TaskKey? = nil) {
+    ///   - queueCandidate: what the queue is called from now on, where it has no name.
+    public init(
+        _ lines: ArraySlice<TaskLine>, keys: QueueKeys, taskKey: TaskKey? = nil,
+        queueCandidate: QueueIdentity = QueueIdentity()
+    ) {
         self.keys = keys
         self.lines = lines.prefix(Self.linesMax)
         self.taskKey = taskKey
+        self.queueCandidate = queueCandidate
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.submit, keys)
-        call.arguments.reserveCapacity(1 + lines.count * 5)
+        call.arguments.reserveCapacity(2 + lines.count * 5)
+        call.append(queueCandidate.text)
         for line in lines {
             call.append(line)
             call.append(bytes: taskKey?.signature(of: line) ?? [])

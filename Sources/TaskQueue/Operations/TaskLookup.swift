@@ -20,7 +20,7 @@ public struct TaskStanding: Sendable {
     public var isRetrying = false
     /// How often it was tried, where it is not done with.
     public var attempts = 0
-    /// When its next try is due, by the server's clock in milliseconds.
+    /// When its next try is due, by the server's clock in milliseconds, as far as that keeps step with the queue's.
     public var dueMilliseconds: Int?
     /// How many waiting tasks go before it; nil where the index does not know it.
     public var aheadCount: Int?
@@ -58,7 +58,8 @@ public struct ReadStanding: Sendable {
         return fields.map { .command(RedisCommand(bytes: [Array($0.utf8), Array($1.utf8), line])) } + [
             .command(
                 RedisCommand(bytes: [Array("ZSCORE".utf8), Array(keys[.delayed].utf8), delayed])),
-            .command(RedisCommand("TIME")),
+            .command(RedisCommand("TIME")), .command(RedisCommand("GET", keys[.clock])),
+            .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.failedOn].utf8), line])),
         ]
     }
 
@@ -71,7 +72,7 @@ public struct ReadStanding: Sendable {
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
-        guard values.count == 10, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+        guard values.count == 12, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
             let microseconds = time[1].int
         else { throw .unexpectedReply("a look at one task") }
         for value in values { if let error = value.error { throw QueueError(error) } }
@@ -82,10 +83,18 @@ public struct ReadStanding: Sendable {
         standing.failedValue = values[3].bytes
         standing.reason = values[4].bytes
         standing.outcome = values[5].bytes
-        standing.isRetrying = values[6].elements?.first?.int == 1
+        // An old worker that ended the try says so in the six hashes alone.
+        let isWaiting = standing.isWaiting || standing.worker != nil
+        standing.isRetrying =
+            values[6].elements?.first?.int == 1 && standing.failedValue != nil
+            && (isWaiting || standing.finishedValue == nil && standing.failedValue == values[11].bytes)
         standing.attempts = values[7].int ?? 0
-        standing.dueMilliseconds = milliseconds(values[8])
         standing.serverMilliseconds = seconds &* 1000 &+ microseconds / 1000
+        let clock = QueueClock(parsing: values[10].string ?? "")
+        standing.dueMilliseconds = milliseconds(values[8]).map { due in
+            due &- (clock?.now(server: standing.serverMilliseconds) ?? standing.serverMilliseconds)
+                &+ standing.serverMilliseconds
+        }
         return standing
     }
 }
@@ -143,4 +152,28 @@ public struct ReadClasses: QueueOperation {
 private func milliseconds(_ value: RESPValue) -> Int? {
     if case .double(let number) = value { return Int(exactly: number.rounded()) }
     return value.int ?? value.string.flatMap { Double($0) }.flatMap { Int(exactly: $0.rounded()) }
+}
+
+/// The queue's clock as `distcomp:clock` holds it; see Scripts/Shared/clock.lua.
+struct QueueClock {
+    private let server: Int
+    private let queue: Int
+    private let gap: Int
+
+    /// Nil for what is none.
+    init?(parsing text: String) {
+        let numbers = text.split(separator: " ", omittingEmptySubsequences: false).map { Int($0) }
+        guard numbers.count == 5, let server = numbers[0], let queue = numbers[1], let gap = numbers[4] else {
+            return nil
+        }
+        self.server = server
+        self.queue = queue
+        self.gap = gap
+    }
+
+    /// The queue's time when the server's clock says `milliseconds`.
+    func now(server milliseconds: Int) -> Int {
+        let passed = milliseconds &- server
+        return passed >= 0 && passed <= gap ? queue &+ passed : queue
+    }
 }

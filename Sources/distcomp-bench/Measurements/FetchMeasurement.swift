@@ -13,7 +13,7 @@ struct FetchMeasurement: Measurement {
     @Option(help: "The most lines that are queued: sizes above are left out.")
     var queued = 1_000_000
 
-    @Option(help: "How often each way is gone at each size.")
+    @Option(help: "How often each way is measured at each size.")
     var rounds = 200
 
     @OptionGroup var output: OutputOptions
@@ -48,8 +48,8 @@ struct FetchMeasurement: Measurement {
         Spread(try (0..<rounds).map { _ in try once() })
     }
 
-    /// The microseconds the old worker takes for one task: the whole of todo when that is small, else some lines at random; the
-    /// best of them taken out by HDEL, whose count decides, and noted by HSET. Then, not counted, it goes back.
+    /// The microseconds the old worker takes for one task: it reads all of todo when that is small, else some lines at random, and
+    /// takes the best of them by HDEL, whose count decides, and HSET. Putting the task back afterwards is not counted.
     private func oldFetch(_ queue: BenchQueue) throws -> Double {
         let redis = queue.redis
         var taken: String?
@@ -72,7 +72,7 @@ struct FetchMeasurement: Measurement {
         return took * 1e6
     }
 
-    /// The second field of a line.
+    /// The second field of a line is its priority.
     private static func priority(of line: String) -> Int {
         line.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 2).dropFirst().first.flatMap { Int(Substring($0)) }
             ?? 0

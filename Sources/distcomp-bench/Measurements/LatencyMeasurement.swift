@@ -25,11 +25,11 @@ struct LatencyMeasurement: Measurement {
         let name: String
         /// The command of a task.
         let command: String
-        /// The same without us.
+        /// The same, to be started directly.
         let words: [String]
     }
 
-    /// In turn with the same command started by nobody but us: what its own start takes is in both.
+    /// In turn with the same command started directly: the time that its own start takes is in both.
     func measure(in place: String, _ figures: FigureTable) throws {
         let clock = try program("distcomp-bench-clock")
         // bash 5 knows the time without starting a program.
@@ -64,7 +64,7 @@ struct LatencyMeasurement: Measurement {
         let line = "shell:1:0:0:60:\(clock.command) \(number)"
         let start = SystemClock.wallNanoseconds()
         try node.submit([line])
-        pause(milliseconds: 10)  // Our questions shall not keep Redis busy meanwhile.
+        pause(milliseconds: 10)  // So that our polling does not keep Redis busy meanwhile.
         try node.waitUntil { $0.finished + $0.failed == endedCount }
         let value = FinishedValue(parsing: try node.redis.command("HGET", node.keys.finished, line).bytes ?? [])
         return try milliseconds(from: start, toClockIn: String(decoding: value.standardOutputJSON, as: UTF8.self))
@@ -81,7 +81,7 @@ struct LatencyMeasurement: Measurement {
     }
 
     private func milliseconds(from start: Int64, toClockIn text: String) throws -> Double {
-        // In some places the seconds end with a comma.
+        // Some locales write a comma instead of a point.
         let parts = text.split { !("0"..."9" ~= $0) }.compactMap { Int64($0) }
         guard parts.count >= 2 else { throw BenchError(description: "a task told no time (is bash 5 there?): \(text)") }
         return Double(parts[0] * 1_000_000 + parts[1] - start / 1000) / 1000

@@ -37,7 +37,7 @@ struct NodesMeasurement: Measurement {
     ) throws {
         let queue = try BenchQueue(in: place)
         let fleet = try SimulatedFleet(queue, nodeCount: count)
-        // Of a few requests the clock that Redis keeps of itself is too coarse to tell anything.
+        // Redis measures its own CPU time too coarsely to tell anything of a few requests.
         if count >= 100 {
             let heartbeat = try fleet.processorSeconds(queue.heartbeat)
             figures.add("\(count) nodes: Redis's CPU per heartbeat", heartbeat * 1e6, "us")

@@ -14,7 +14,7 @@ struct PipelineMeasurement: Measurement {
     @Option(help: "How many lines are put in and taken out.")
     var tasks = 1000
 
-    @Option(help: "How often each way is gone; medians are printed.")
+    @Option(help: "How often each way is measured; medians are printed.")
     var rounds = 9
 
     @OptionGroup var output: OutputOptions
@@ -143,7 +143,7 @@ private struct QueueWork {
     func submit() throws {
         var rest = lines[...]
         while !rest.isEmpty {
-            _ = try SubmitTasks.parse(try queue.redis.client.call(SubmitTasks(rest, keys: queue.keys).request))
+            _ = try queue.redis.client.perform(SubmitTasks(rest, keys: queue.keys))
             rest = rest.dropFirst(SubmitTasks.linesMax)
         }
     }
@@ -155,7 +155,7 @@ private struct QueueWork {
         }
     }
 
-    /// No worker could: whether its HDEL took anything it would know too late.
+    /// A real worker cannot do this: it would learn too late whether its HDEL took anything.
     func takePipelined() throws {
         _ = try queue.redis.client.pipeline(
             lines.flatMap { line -> [RedisRequest] in

@@ -1,9 +1,10 @@
-// What a node and its Redis take while nothing happens, with more and more tasks that sleep and then more and more that wait.
+// What very large queues cost: a node and its Redis while nothing happens, and the commands of people.
 
 import ArgumentParser
 import LinuxSystem
 import TaskModel
 
+/// More and more tasks that sleep, and then more and more that wait.
 struct ScaleMeasurement: Measurement {
     static let configuration = CommandConfiguration(
         commandName: "scale", abstract: "Daemon and Redis with ever more tasks running (asleep) and queued.")
@@ -68,5 +69,37 @@ struct ScaleMeasurement: Measurement {
         figures.add("\(state): daemon CPU", busy * 1000 / Double(seconds), "ms/s")
         figures.add("\(state): daemon memory", try node.daemonMemoryMegabytes(), "MB")
         figures.add("\(state): Redis memory", try node.redis.usedBytes() / 1e6, "MB")
+    }
+}
+
+/// `distcomp submit`, `status` and `results` at a million tasks.
+struct QueueMeasurement: Measurement {
+    static let configuration = CommandConfiguration(
+        commandName: "queue", abstract: "`distcomp submit`, `status` and `results` at a million tasks.")
+
+    @Option(help: "How many tasks are queued.")
+    var queued = 1_000_000
+
+    @Option(help: "How many tasks are finished, for `results`.")
+    var finished = 100_000
+
+    @OptionGroup var output: OutputOptions
+
+    var amounts: [Int] { [queued, finished] }
+
+    func measure(in place: String, _ figures: FigureTable) throws {
+        let queue = try BenchQueue(in: place)
+        let before = try queue.redis.processorSeconds()
+        let took = try queue.redis.load(0..<queued)
+        let busy = try queue.redis.processorSeconds() - before
+        figures.add("distcomp submit of a file of \(queued) lines", Double(queued) / took, "lines/s")
+        figures.add("Redis's CPU per line", busy / Double(queued) * 1e6, "us")
+        let statuses = try (0..<21).map { _ in try queue.redis.distcomp("status", "--json") * 1000 }
+        figures.add("distcomp status at \(queued) queued", Spread(statuses), "ms")
+
+        let count = min(finished, queued)
+        _ = try SimulatedFleet(queue, nodeCount: 10).work(taskCount: count)
+        let printing = try queue.redis.distcomp("results", "--format", "jsonl")
+        figures.add("distcomp results of \(count) finished", Double(count) / printing, "rows/s")
     }
 }

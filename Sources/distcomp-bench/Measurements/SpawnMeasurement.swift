@@ -14,7 +14,7 @@ struct SpawnMeasurement: Measurement {
 
     var amounts: [Int] { [tasks] }
 
-    /// All ways in turn, so that whatever else the machine does meets them alike.
+    /// All ways in turn, so that whatever else the machine does affects them all equally.
     func measure(in place: String, _ figures: FigureTable) throws {
         let ways = try SpawnWays(in: place)
         defer { ways.leave() }
@@ -38,7 +38,7 @@ private final class SpawnWays {
     private static let command = ["/bin/sh", "-c", "true"]
 
     private static let limits = TaskLimits(memoryBytesMax: 1 << 30, processesMax: 1000)
-    /// Others, so that what is made anew never finds a group that waits.
+    /// Different limits, so that a new group is never one that waits to be used again.
     private static let spareLimits = TaskLimits(memoryBytesMax: 1 << 30, processesMax: 1001)
 
     private let ofOurUser: ProcessLauncher
@@ -86,11 +86,9 @@ private final class SpawnWays {
         try end(launch(launcher, null.raw, null.raw, joining: [], bornIn: nil))
     }
 
-    private func runInGroup(_ name: String, standardOutput: Int32? = nil, standardError: Int32? = nil) throws {
+    private func runInGroup(_ name: String) throws {
         groups.reusesGroups = false
-        try run(
-            in: groups.prepareGroup(named: name, limits: Self.limits), standardOutput: standardOutput,
-            standardError: standardError)
+        try run(in: groups.prepareGroup(named: name, limits: Self.limits), standardOutput: nil, standardError: nil)
     }
 
     private func runInSpareGroup(_ name: String, standardOutput: Int32? = nil, standardError: Int32? = nil) throws {

@@ -1,4 +1,4 @@
-// Whether the end comes when it should: how late deadlines are when there are many, and how long a deaf tree takes to die.
+// How late deadlines are when there are many, and how long a tree of processes that ignore TERM takes to die.
 
 import ArgumentParser
 import LinuxSystem
@@ -38,7 +38,7 @@ struct TimeoutMeasurement: Measurement {
         figures.add("over after the deadline", Spread(late), "ms")
     }
 
-    /// From asking for the end of a deaf tree to its report, which comes once nothing of it is left.
+    /// From the cancelling of a tree that ignores TERM to its report, which comes once nothing of it is left.
     private func measureTree(in place: String, _ figures: FigureTable) throws {
         let node = try BenchNode(in: place, settings: #""kill_grace_seconds": 0.001, "max_task_per_worker": 1"#)
         var times: [Double] = []
@@ -49,7 +49,7 @@ struct TimeoutMeasurement: Measurement {
             _ = try waited("the whole tree") { try node.standardOutput(of: line) == "up" ? true : nil }
             times.append(
                 try seconds {
-                    _ = try CancelTask.parse(try node.redis.client.call(CancelTask(line, keys: node.keys).request))
+                    _ = try node.redis.client.perform(CancelTask(line, keys: node.keys))
                     try node.waitUntil { $0.failed == round + 1 }
                 } * 1000)
         }

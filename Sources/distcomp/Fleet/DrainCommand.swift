@@ -37,7 +37,7 @@ struct DrainCommand: ParsableCommand {
             let answers = try queue.drain(nodes, isDraining: true)
             try DrainReport(nodes, answers, isDraining: true).show(asJSON: json)
             guard wait else { return }
-            // A node that somebody resumes meanwhile is waited for no longer: it may never be idle.
+            // A node that is resumed meanwhile is no longer waited for: it may never be idle.
             while try queue.leases().contains(where: { nodes.contains($0.incarnation.nodeName) && isDraining($0) }) {
                 pause(milliseconds: Self.pauseMilliseconds)
             }
@@ -57,9 +57,9 @@ struct DrainReport {
         self.isDraining = isDraining
     }
 
-    /// Tells what was done on standard output, and what was not on standard error.
+    /// Reports successes on standard output and failures on standard error.
     ///
-    /// - Throws: when there was something that could not be done, after all has been told.
+    /// - Throws: if there was a failure, once everything has been reported.
     func show(asJSON: Bool) throws(CommandError) {
         var hasErrors = false
         for (node, answer) in answers {

@@ -1,4 +1,4 @@
-// The nodes of a queue, ours and old workers alike, with what each has, what it was given, and when it was last heard of.
+// The nodes of a queue, ours and old workers alike: what each has, what it runs, and when it last reported.
 
 import LinuxSystem
 import TaskModel
@@ -43,7 +43,7 @@ struct FleetNode {
 
     var millicoresTotal: Int { millicores ?? Int(((report?.totalCores ?? 0) * 1000).rounded()) }
 
-    /// What there is to say of it beside its numbers; nil when it is as it should be.
+    /// What is unusual about it; nil when nothing is.
     func condition(nowUnixSeconds: Int64) -> String? {
         if !isAlive(nowUnixSeconds: nowUnixSeconds) { return "gone" }
         return isDrained ? (runningCount > 0 ? "draining" : "drained") : nil
@@ -66,19 +66,19 @@ struct Fleet {
 }
 
 extension QueueClient {
-    /// Every node in the order of names. What they run is read from in_progress_tasks, which is as long as all that runs.
+    /// Every node in the order of names. What they run is read from in_progress_tasks, all of it.
     ///
     /// - Parameters:
-    ///   - countingTasks: false where nobody asks for that.
+    ///   - countingTasks: false where it is not needed.
     ///   - use: gets each running task, with its node.
     func fleet(
-        countingTasks: Bool = true, eachTask use: (_ line: String, _ worker: String) -> Void = { _, _ in }
+        countingTasks: Bool = true, eachTask use: (_ line: String, _ node: String) -> Void = { _, _ in }
     ) throws(CommandError) -> Fleet {
         let counts = try perform(ReadCounts(keys: keys))
         var nodes: [String: FleetNode] = [:]
         for lease in try leases() {
             let left = Double(lease.leaseMilliseconds) / 1000
-            // Of several lives of a node the one that lasts longest counts.
+            // A node may have several incarnations; the one whose lease lasts longest counts.
             if let other = nodes[lease.incarnation.nodeName]?.leaseSecondsLeft, other >= left { continue }
             var node = FleetNode(name: lease.incarnation.nodeName)
             node.leaseSecondsLeft = left
@@ -99,7 +99,7 @@ extension QueueClient {
             isClosing: counts.closeRequested, nowUnixSeconds: SystemClock.wallSeconds())
     }
 
-    /// Every life of a node that has, or had until a moment ago, a lease.
+    /// Every incarnation of a node that has a lease, or had one until a moment ago.
     func leases() throws(CommandError) -> [ReadNodes.Node] {
         var all: [ReadNodes.Node] = []
         while true {
@@ -110,7 +110,7 @@ extension QueueClient {
     }
 
     private func countTasks(
-        of nodes: inout [String: FleetNode], _ use: (_ line: String, _ worker: String) -> Void
+        of nodes: inout [String: FleetNode], _ use: (_ line: String, _ node: String) -> Void
     ) throws(CommandError) {
         var counted = nodes
         try scan(keys.inProgress) { entries in

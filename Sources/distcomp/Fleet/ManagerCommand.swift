@@ -1,5 +1,5 @@
-// The manager of the old system, redisManager.py, for the scripts that call it: the same words, the same layout of what it prints.
-// What it does, the new commands do; only how it is asked and answers is here.
+// The manager of the old system, redisManager.py, for the scripts that call it: the same arguments and the same layout of its output.
+// The work itself is done as the new commands do it.
 
 import ArgumentParser
 import LinuxSystem

@@ -63,7 +63,7 @@ struct OldListing {
         }
     }
 
-    /// A task as the old manager wrote it out; a line that is none as it is.
+    /// A task as the old manager wrote it out; a line that is not a task, as it is.
     static func described(_ line: String) -> String {
         guard let task = try? TaskLine(parsing: line) else { return line }
         let gigabytes = decimal(Double(task.memoryBytes) / 1_073_741_824)
@@ -72,7 +72,7 @@ struct OldListing {
             + "require_cpu_core: \(cores), task_params: \(task.command)"
     }
 
-    /// Whole numbers stay whole, as they all were.
+    /// Without trailing zeros: the old system knew only whole numbers.
     private static func decimal(_ number: Double) -> String {
         var text = fixed(number, places: 3)
         while text.last == "0" { text.removeLast() }
@@ -80,7 +80,7 @@ struct OldListing {
         return text
     }
 
-    /// Where something is to be included, nothing is excluded; so it was.
+    /// As in the old manager, --exclude counts for nothing beside --include.
     private func isWanted(_ text: String) -> Bool {
         if !include.isEmpty { return text.contains(include) }
         return exclude.isEmpty || !text.contains(exclude)

@@ -17,7 +17,7 @@ struct WorkersCommand: ParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Flag(help: "Print one JSON object a worker.")
+    @Flag(help: "Print one JSON object a node.")
     var json = false
 
     func run() throws {
@@ -54,7 +54,7 @@ extension Fleet {
     /// A row a node.
     var table: TextTable {
         var table = TextTable([
-            ("WORKER", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
+            ("NODE", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
             ("GB", .right),
             ("ASKED", .right), ("USED", .right), ("VERSION", .left), ("HEARD", .left),
         ])

@@ -44,7 +44,7 @@ struct CancelCommand: ParsableCommand {
         if missed { throw CommandError.reported }
     }
 
-    /// Whether it was still there to be cancelled.
+    /// Whether it was still waiting or running.
     private func cancel(_ line: String, _ queue: QueueClient) throws(CommandError) -> Bool {
         let shown = TerminalText.escaped(line)
         switch try queue.perform(CancelTask(line, keys: queue.keys)) {

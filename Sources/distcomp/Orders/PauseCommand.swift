@@ -1,4 +1,8 @@
+// Orders that stop the giving of tasks: for a while, or for good.
+
 import ArgumentParser
+import LinuxSystem
+import RedisClient
 import TaskModel
 import TaskQueue
 
@@ -55,4 +59,50 @@ private func showPaused(_ isPaused: Bool, asJSON: Bool, _ text: String) throws(C
     var writer = JSONObjectWriter()
     writer.field("paused", isPaused)
     try show(writer.text + "\n")
+}
+
+/// `distcomp stop-workers`: the end of a fleet's work.
+struct StopWorkersCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stop-workers",
+        abstract: "Tell all nodes to finish what they run and stop.",
+        discussion: """
+            Sets WORKER_COMMAND_CLOSE in todo_tasks, as the old system knows it. It stays until it is taken back: a node that is \
+            started meanwhile stops at once.
+
+            Examples:
+              distcomp stop-workers
+              distcomp stop-workers --undo
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Flag(help: "Take it back.")
+    var undo = false
+
+    @Flag(name: .shortAndLong, help: "Say nothing when all goes well.")
+    var quiet = false
+
+    func run() throws {
+        let hasChanged = try connection.withQueue { try $0.setClosing(!undo) }
+        if quiet { return }
+        switch (undo, hasChanged) {
+        case (false, _): try show("WORKER_COMMAND_CLOSE is set: nodes finish what they run and stop\n")
+        case (true, true): try show("WORKER_COMMAND_CLOSE is taken back\n")
+        case (true, false): try show("WORKER_COMMAND_CLOSE was not set\n")
+        }
+    }
+}
+
+extension QueueClient {
+    /// Tells all nodes, ours and old workers, to finish what they run and stop; or takes that back. Whether that changed anything.
+    func setClosing(_ isClosing: Bool) throws(CommandError) -> Bool {
+        let command =
+            isClosing ? ["HSET", keys.todo, TaskLine.closeCommand, ""] : ["HDEL", keys.todo, TaskLine.closeCommand]
+        let changed = try answers([
+            .command(RedisCommand(command[0], Array(command.dropFirst()))),
+            .command(RedisCommand("PUBLISH", keys.wakeChannel, "todo")),
+        ])
+        return changed.first?.int == 1
+    }
 }

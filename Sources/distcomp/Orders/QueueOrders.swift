@@ -23,7 +23,7 @@ struct LineBatch<Line> {
 }
 
 extension LineBatch<String> {
-    /// Adds every line of a file; those that are no tasks are told.
+    /// Adds every line of a file; those that are not tasks are reported.
     mutating func add(file path: String, _ problems: inout ProblemList) throws(CommandError) {
         try TaskFile.read(path) { entry throws(CommandError) in
             switch entry {
@@ -35,7 +35,7 @@ extension LineBatch<String> {
 }
 
 extension QueueClient {
-    /// Queues lines again that failed for good, and hastens those that wait for their retry; how many of each.
+    /// Queues lines again that failed for good, and lets those that wait for their retry run at once; how many of each.
     func retry(_ lines: [String]) throws(CommandError) -> RetryTasks.Reply {
         try perform(RetryTasks(taskLines(lines)[...], keys: keys))
     }
@@ -45,6 +45,6 @@ extension QueueClient {
         try perform(RequeueTasks(taskLines(lines)[...], keys: keys))
     }
 
-    /// What is no task line was put there by hand, and has no place in todo.
+    /// Text that is not a task line was put there by hand, and does not belong in todo.
     private func taskLines(_ lines: [String]) -> [TaskLine] { lines.compactMap { try? TaskLine(parsing: $0) } }
 }

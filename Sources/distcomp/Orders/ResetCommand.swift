@@ -1,5 +1,6 @@
 import ArgumentParser
 import LinuxSystem
+import RedisClient
 import TaskModel
 import TaskQueue
 
@@ -43,4 +44,35 @@ func isConfirmed(_ question: String) throws(CommandError) -> Bool {
     guard standardInputIsTerminal else { throw .usage("nobody is there to be asked: say --yes") }
     standardError.write(question)
     return ["y", "yes"].contains((readLine() ?? "").lowercased())
+}
+
+extension QueueClient {
+    /// Deletes every key of this queue and no other; how many there were. Nodes that run tasks of it stop them, since their
+    /// leases are gone, and register anew.
+    func reset() throws(CommandError) -> Int {
+        let own = [keys.todo, keys.inProgress, keys.finished, keys.failed, keys.failReason, keys.workerStatus]
+        // Not DEL, which would hold up Redis for as long as it takes to free ten million lines.
+        var count = try answers([.command(RedisCommand("UNLINK", own))]).first?.int ?? 0
+        var cursor = "0"
+        repeat {
+            let page = try answers([.command(ScanKeys.request(keys: keys, cursor: cursor))])
+            let (next, names) = ScanKeys.parse(page.first ?? .null)
+            cursor = next
+            if names.isEmpty { continue }
+            count += try answers([.command(RedisCommand(bytes: [Array("UNLINK".utf8)] + names))]).first?.int ?? 0
+        } while cursor != "0"
+        return count
+    }
+}
+
+/// The keys of a queue beside the six hashes, a page at a time.
+private enum ScanKeys {
+    static func request(keys: QueueKeys, cursor: String) -> RedisCommand {
+        RedisCommand("SCAN", cursor, "MATCH", keys.ownPattern, "COUNT", "1000")
+    }
+
+    static func parse(_ value: RESPValue) -> (cursor: String, names: [[UInt8]]) {
+        guard let parts = value.elements, parts.count == 2, let cursor = parts[0].string else { return ("0", []) }
+        return (cursor, parts[1].elements?.compactMap(\.bytes) ?? [])
+    }
 }

@@ -40,9 +40,9 @@ final class EmbeddedNode {
         }
     }
 
-    /// Under systemd a shell's control group is shared with all that the shell runs, so nothing can be handed down in it. A scope
-    /// of the node's own, which systemd-run becomes the node in, can be delegated; as a user, too, where a user manager runs.
-    /// Empty where there is none to be had: then the node tries with the group it finds itself in.
+    /// The words that start the node in a scope of its own. Under systemd a shell shares its control group with all that it runs, so
+    /// controllers cannot be enabled below it; a scope of the node's own can be delegated, for a user too where a user manager runs.
+    /// Empty where no scope can be had: then the node uses the group that it is in.
     private static func delegatingScope() -> [String] {
         guard FileSystem.exists("/run/systemd/system"), let program = executable(named: "systemd-run") else {
             return []
@@ -84,8 +84,8 @@ final class EmbeddedNode {
         _ = try? ChildProcesses.wait(for: cleaner)
     }
 
-    /// Its last words, when it ended though nobody asked it to.
-    var lastWords: String {
+    /// The last message in its log, when it ended though nobody asked it to.
+    var lastMessage: String {
         let lines = (try? FileSystem.text(of: logPath, bytesMax: 16 << 20))?.split(separator: "\n") ?? []
         guard let last = lines.last(where: { $0.hasPrefix("distcompd: ") }) else { return "see \(logPath)" }
         return String(last.dropFirst("distcompd: ".count))

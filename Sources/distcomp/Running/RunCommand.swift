@@ -61,12 +61,12 @@ struct RunCommand: ParsableCommand {
         let redis = try PrivateRedis(in: directory)
         defer { redis.stop() }
         let queue = try QueueClient(.server(redis.endpoint))
-        // The run's node goes by the same settings, and by no variables.
+        // The run's node reads the same file, and no environment variables.
         if let config { queue.keyFile = try loadSettings(config, environment: []).configuration.taskKeyFile }
         let submission = try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
         if !json && !quiet { standardError.write(submission.summary + "\n") }
 
-        let start = SystemClock.bootNanoseconds()
+        let start = bootSeconds()
         let node = try EmbeddedNode(
             in: directory, socketPath: directory.socketPath,
             options: .init(configurationPath: config, attemptsMax: attempts, slots: slots))
@@ -75,7 +75,7 @@ struct RunCommand: ParsableCommand {
         node.askToStop()
         node.waitUntilEnded()
 
-        let summary = try RunSummary(queue, seconds: Double(SystemClock.bootNanoseconds() - start) / 1e9)
+        let summary = try RunSummary(queue, seconds: bootSeconds() - start)
         try show(json ? summary.json + "\n" : summary.text(columns: standardOutput.terminalColumns))
         if case .interrupted = ending { throw CommandError.interrupted }
         if case .stuck(let misfits) = ending {

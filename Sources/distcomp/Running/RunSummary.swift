@@ -28,7 +28,7 @@ struct RunSummary {
         failures = shown
     }
 
-    /// For a queue somebody watched: the failures are counted, not named.
+    /// For a queue that was watched: failures are counted, not listed.
     init(_ overview: QueueOverview, seconds: Double) {
         counts = overview.counts
         failuresByCause = overview.failuresByCause
@@ -37,11 +37,9 @@ struct RunSummary {
 
     /// One object with the integers of `distcomp status --json`, and the failures by their cause.
     var json: String {
-        var causes = JSONObjectWriter()
-        for (cause, count) in failuresByCause.sorted(by: { $0.key < $1.key }) { causes.field(cause, count) }
         var writer = JSONObjectWriter()
         counts.write(to: &writer)
-        writer.field("failed_by_cause", json: causes.bytes)
+        writer.field("failed_by_cause", failuresByCause)
         writer.field("wall_seconds", (seconds * 1000).rounded() / 1000)
         return writer.text
     }
@@ -85,12 +83,34 @@ struct RunSummary {
 }
 
 extension QueueCounts {
-    /// The integers every `--json` of ours begins with.
+    /// The integers that `status --json` and the JSON summaries begin with.
     func write(to writer: inout JSONObjectWriter) {
         writer.field("todo", todo)
         writer.field("in_progress", inProgress)
         writer.field("finished", finished)
         writer.field("failed", failed)
         writer.field("workers", workers)
+    }
+}
+
+extension JSONObjectWriter {
+    /// An object of numbers, in the order of their names.
+    mutating func field(_ name: String, _ numbers: [String: Int]) {
+        var writer = JSONObjectWriter()
+        for (name, number) in numbers.sorted(by: { $0.key < $1.key }) { writer.field(name, number) }
+        field(name, json: writer.bytes)
+    }
+}
+
+extension Progress {
+    init(_ counts: QueueCounts) {
+        self.init(waiting: counts.todo, running: counts.inProgress, finished: counts.finished, failed: counts.failed)
+    }
+}
+
+extension WatchedQueue.Look {
+    init(_ counts: QueueCounts) {
+        let progress = Progress(counts)
+        self.init(taskCount: progress.total, endedCount: progress.ended)
     }
 }

@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 /// Watches one run until its queue is empty or somebody stops it.
 final class RunWatch {
@@ -26,25 +27,37 @@ final class RunWatch {
 
     /// How it came to an end; throws when the node ended though nobody asked it to.
     func untilOver() throws(CommandError) -> Ending {
-        let start = seconds()
-        let before = try queue.progress()
+        let start = bootSeconds()
+        var counts = try queue.perform(ReadCounts(keys: queue.keys))
+        var watched = WatchedQueue(WatchedQueue.Look(counts))
         let display = ProgressDisplay(
-            isQuiet: !showsProgress, bar: ProgressBar(startedSeconds: start, endedAtStart: before.ended))
+            isQuiet: !showsProgress, bar: ProgressBar(startedSeconds: start, endedAtStart: Progress(counts).ended))
         defer { display.clear() }
         while true {
-            let progress = try queue.progress()
+            counts = try queue.perform(ReadCounts(keys: queue.keys))
+            let progress = Progress(counts)
+            do throws(CommandError) {
+                _ = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds())
+            } catch .queueGone {
+                node.askToStop()
+                node.waitUntilEnded()
+                throw .queueGone(
+                    "the queue of this run is gone: something has flushed its Redis. Give the same command again to begin anew"
+                )
+            }
             if progress.isOver { return .over }
             if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
-            display.show(progress, nowSeconds: seconds())
+            display.show(progress, nowSeconds: bootSeconds())
             try takeSignals(display)
             if let ending = node.endingIfEnded() {
                 if stopRequests > 0 { return .interrupted }
                 display.clear()
                 node.clearLeftovers()
-                throw ending == .exit(code: 2) ? .usage(node.lastWords) : .failed("the node ended: \(node.lastWords)")
+                throw ending == .exit(code: 2)
+                    ? .usage(node.lastMessage) : .failed("the node ended: \(node.lastMessage)")
             }
-            // Short runs should not wait for a slow poll, long ones should not be asked about all the time.
-            try wait(milliseconds: seconds() - start < 2 ? 10 : 200)
+            // A short run should not wait for a slow poll, and a long one should not be polled all the time.
+            try wait(milliseconds: bootSeconds() - start < 2 ? 10 : 200)
         }
     }
 
@@ -54,10 +67,10 @@ final class RunWatch {
             idleSinceSeconds = nil
             return false
         }
-        let since = idleSinceSeconds ?? seconds()
+        let since = idleSinceSeconds ?? bootSeconds()
         idleSinceSeconds = since
-        guard seconds() - since > 2 else { return false }
-        idleSinceSeconds = seconds()  // Looked at again only after another while.
+        guard bootSeconds() - since > 2 else { return false }
+        idleSinceSeconds = bootSeconds()  // The next look is only after another while.
         return true
     }
 
@@ -80,6 +93,4 @@ final class RunWatch {
             throw .failed("\(error)")
         }
     }
-
-    private func seconds() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }
 }

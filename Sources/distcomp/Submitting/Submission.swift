@@ -1,6 +1,7 @@
 // Task files on their way into the queue: read in pieces, sent in batches, so that ten million lines need no more memory than
 // ten thousand. What is not a task is reported with its place, and the rest is loaded.
 
+import LinuxSystem
 import TaskModel
 import TaskQueue
 
@@ -54,5 +55,48 @@ struct Submission {
         reply.add(try queue.submit(lines))
         display.sent(lines.count)
         lines.removeAll(keepingCapacity: true)
+    }
+}
+
+/// Lines that are not tasks: reported one by one up to a bound, beyond that only counted.
+struct ProblemList {
+    private static let shownMax = 50
+
+    private(set) var count = 0
+
+    mutating func add(_ problem: TaskFileProblem) {
+        count += 1
+        if count <= Self.shownMax { standardError.write("\(problem)\n") }
+        if count == Self.shownMax { standardError.write("(further lines like these are only counted)\n") }
+    }
+}
+
+extension TaskFile {
+    /// Hands over every task of a file, in order, and a problem for every line that is not a task; `-` is standard input.
+    static func read(
+        _ path: String, counting: (Int) -> Void = { _ in }, _ use: (Entry) throws(CommandError) -> Void
+    ) throws(CommandError) {
+        let descriptor: SharedDescriptor
+        do throws(SystemError) {
+            descriptor = SharedDescriptor(
+                path == "-" ? try OwnedDescriptor.duplicate(of: 0) : try OwnedDescriptor.open(path, [.readOnly]))
+        } catch {
+            throw .usage("\(error)")
+        }
+        var file = TaskFile(named: path == "-" ? "standard input" : path)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        while true {
+            let count: Int
+            do throws(SystemError) {
+                count = try descriptor.readNext(into: buffer, subject: path)
+            } catch {
+                throw .usage("\(error)")
+            }
+            if count == 0 { break }
+            counting(count)
+            try file.read(UnsafeRawBufferPointer(rebasing: buffer[..<count]), use)
+        }
+        try file.finish(use)
     }
 }

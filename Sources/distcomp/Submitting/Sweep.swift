@@ -138,7 +138,7 @@ struct Sweep {
     }
 }
 
-/// Why words are no sweep.
+/// Why words are not a sweep.
 struct SweepError: Error, Equatable, CustomStringConvertible {
     let description: String
 

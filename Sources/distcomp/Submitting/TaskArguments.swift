@@ -29,7 +29,7 @@ struct TaskArguments: ParsableArguments {
 
     private static let wordOption = "command-word"
 
-    /// ArgumentParser cannot tell files from what follows `--`. So the words of a command come to it as hidden options.
+    /// ArgumentParser cannot tell files from what follows `--`, so the words of a command are passed to it as hidden options.
     static func wordsAsOptions(_ arguments: [String]) -> [String] {
         guard let subcommand = arguments.first, ["submit", "run"].contains(subcommand),
             let terminator = arguments.firstIndex(of: "--")
@@ -104,7 +104,7 @@ struct TaskArguments: ParsableArguments {
 }
 
 extension TaskArguments {
-    /// Hands over every task, in order, and every line that is none.
+    /// Hands over every task, in order, and a problem for every line that is not a task.
     func forEach(
         progress: LoadingDisplay, _ use: (TaskFile.Entry) throws(CommandError) -> Void
     ) throws(CommandError) {
@@ -123,7 +123,7 @@ extension TaskArguments {
         }
     }
 
-    /// Prints the lines instead of submitting them; those that are none are told and make the command fail.
+    /// Prints the lines instead of submitting them; lines that are not tasks are reported and make the command fail.
     func printLines() throws(CommandError) {
         var problems = ProblemList()
         let output = BufferedOutput()
@@ -141,7 +141,7 @@ extension TaskArguments {
         do {
             return try TaskLine(of: parts(command: sweep.command(index)))
         } catch {
-            throw .usage("a command of the sweep is no task: \(error.message)")
+            throw .usage("a command of the sweep is not a task: \(error.message)")
         }
     }
 
@@ -153,18 +153,5 @@ extension TaskArguments {
             total += Int(status.sizeBytes)
         }
         return total
-    }
-}
-
-/// Lines that are no tasks: told one by one up to a bound, beyond it only counted.
-struct ProblemList {
-    private static let shownMax = 50
-
-    private(set) var count = 0
-
-    mutating func add(_ problem: TaskFileProblem) {
-        count += 1
-        if count <= Self.shownMax { standardError.write("\(problem)\n") }
-        if count == Self.shownMax { standardError.write("(further lines like these are only counted)\n") }
     }
 }

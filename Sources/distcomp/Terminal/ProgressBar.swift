@@ -60,29 +60,3 @@ func barLine(share: Double?, parts: [String], columns: Int) -> String {
     let filled = max(0, min(barWidth, Int(Double(barWidth) * share)))
     return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: barWidth - filled) + "]  " + text
 }
-
-/// `12,345`.
-func grouped(_ number: Int) -> String {
-    var text = ""
-    for (index, digit) in String(number).reversed().enumerated() {
-        if index > 0 && index % 3 == 0 && digit != "-" { text.append(",") }
-        text.append(digit)
-    }
-    return String(text.reversed())
-}
-
-/// `2.5`.
-func oneDecimal(_ number: Double) -> String {
-    let tenths = Int(exactly: (number * 10).rounded()) ?? 0
-    return "\(tenths / 10).\(abs(tenths % 10))"
-}
-
-/// `4 s`, `3:07 min`, `2:15 h`, `5 d`.
-func duration(_ seconds: Double) -> String {
-    guard let whole = Int(exactly: seconds.rounded(.up)), whole >= 0 else { return "unknown" }
-    func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
-    if whole < 60 { return "\(whole) s" }
-    if whole < 3600 { return "\(whole / 60):\(two(whole % 60)) min" }
-    if whole < 172_800 { return "\(whole / 3600):\(two(whole % 3600 / 60)) h" }
-    return "\(whole / 86_400) d"
-}

@@ -1,7 +1,32 @@
-// Progress for whoever looks: a line redrawn on a terminal, a line now and then in a file or a pipe.
+// The progress of something long: a line redrawn on a terminal, a line now and then in a file or a pipe.
 
 import LinuxSystem
 
+/// The line of standard error that shows how far something is. On anything but a terminal it does nothing.
+final class TransientLine {
+    let isShown: Bool
+    private var last = ""
+
+    /// - Parameter isQuiet: the person wants to see nothing of it.
+    init(isQuiet: Bool) { isShown = !isQuiet && standardError.isTerminal }
+
+    /// How wide the line may be: a full line would wrap.
+    var columns: Int { max(1, (standardError.terminalColumns ?? 80) - 1) }
+
+    func show(_ text: String) {
+        guard isShown, text != last else { return }
+        last = text
+        standardError.write("\r\u{1b}[K" + text)
+    }
+
+    func clear() {
+        guard isShown, !last.isEmpty else { return }
+        last = ""
+        standardError.write("\r\u{1b}[K")
+    }
+}
+
+/// The progress of running tasks.
 final class ProgressDisplay {
     private let isQuiet: Bool
     private let bar: ProgressBar
@@ -28,3 +53,45 @@ final class ProgressDisplay {
 
     func clear() { line.clear() }
 }
+
+/// The progress of loading tasks into the queue.
+final class LoadingDisplay {
+    /// Known for files, but not for pipes.
+    var bytesTotal: Int?
+    var bytesRead = 0
+    /// Known for sweeps.
+    var linesTotal: Int?
+    private(set) var linesSent = 0
+
+    private let line: TransientLine
+    private let startedSeconds = bootSeconds()
+
+    init(isQuiet: Bool) { line = TransientLine(isQuiet: isQuiet) }
+
+    func sent(_ count: Int) {
+        linesSent += count
+        guard line.isShown else { return }
+        let elapsed = bootSeconds() - startedSeconds
+        // What is over in a moment needs no bar.
+        if elapsed > 0.3 { line.show(text(elapsedSeconds: elapsed, columns: line.columns)) }
+    }
+
+    func clear() { line.clear() }
+
+    /// `[#####.....]  50%  500,000 lines  ETA 4 s  120,000/s`
+    func text(elapsedSeconds: Double, columns: Int) -> String {
+        var share: Double?
+        if let bytesTotal, bytesTotal > 0 { share = Double(bytesRead) / Double(bytesTotal) }
+        if let linesTotal, linesTotal > 0 { share = Double(linesSent) / Double(linesTotal) }
+        var parts = ["\(grouped(linesSent)) lines"]
+        if let share {
+            parts.insert("\(Int(min(1, share) * 100))%", at: 0)
+            if share > 0 { parts.append("ETA \(duration(max(0, elapsedSeconds * (1 - share) / share)))") }
+        }
+        parts.append("\(grouped(Int(Double(linesSent) / max(0.001, elapsedSeconds))))/s")
+        return barLine(share: share, parts: parts, columns: columns)
+    }
+}
+
+/// The clock that progress is measured by: seconds since the machine started.
+func bootSeconds() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }

@@ -1,4 +1,4 @@
-// Columns for people: aligned, never wider than their content, safe for any terminal.
+// Columns and numbers for people: aligned, never wider than their content, safe for any terminal.
 
 import TaskModel
 
@@ -19,8 +19,6 @@ struct TextTable {
         rows.append(row.map { TerminalText.escaped($0) })
     }
 
-    var isEmpty: Bool { rows.isEmpty }
-
     /// The table, each line ended by a newline; lines longer than `columns` are cut with an ellipsis.
     func rendered(columns: Int?) -> String {
         let all = [headings] + rows
@@ -36,4 +34,49 @@ struct TextTable {
             return (columns.map { TerminalText.shortened(line, to: $0) } ?? line) + "\n"
         }.joined()
     }
+}
+
+// MARK: Cells
+
+/// `text` with blanks after it until it is `width` wide.
+func filled(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
+
+/// `1700000000.250`: a number with exactly `places` decimals.
+func fixed(_ number: Double, places: Int) -> String {
+    var scale = 1.0
+    for _ in 0..<places { scale *= 10 }
+    guard let units = Int64(exactly: (abs(number) * scale).rounded()) else { return "0" }
+    let whole = String(units / Int64(scale))
+    guard places > 0 else { return whole }
+    let fraction = String(units % Int64(scale))
+    return (number < 0 ? "-" : "") + whole + "." + String(repeating: "0", count: places - fraction.count) + fraction
+}
+
+/// `text` with blanks before it until it is `width` wide.
+func padded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+
+/// `12,345`.
+func grouped(_ number: Int) -> String {
+    var text = ""
+    for (index, digit) in String(number).reversed().enumerated() {
+        if index > 0 && index % 3 == 0 && digit != "-" { text.append(",") }
+        text.append(digit)
+    }
+    return String(text.reversed())
+}
+
+/// `2.5`.
+func oneDecimal(_ number: Double) -> String {
+    let tenths = Int(exactly: (number * 10).rounded()) ?? 0
+    return "\(tenths / 10).\(abs(tenths % 10))"
+}
+
+/// `4 s`, `3:07 min`, `2:15 h`, `5 d`.
+func duration(_ seconds: Double) -> String {
+    guard let whole = Int(exactly: seconds.rounded(.up)), whole >= 0 else { return "unknown" }
+    func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+    if whole < 60 { return "\(whole) s" }
+    if whole < 3600 { return "\(whole / 60):\(two(whole % 60)) min" }
+    if whole < 172_800 { return "\(whole / 3600):\(two(whole % 3600 / 60)) h" }
+    return "\(whole / 86_400) d"
 }

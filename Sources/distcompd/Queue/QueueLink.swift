@@ -6,7 +6,6 @@ import LinuxSystem
 import Logging
 import NodeProtocol
 import NodeSupervisor
-import Notation
 import RedisClient
 import TaskModel
 import TaskQueue
@@ -46,8 +45,9 @@ final class QueueLink {
         self.node = node
         self.runner = runner
         redis = QueueConnection(node)
+        encoder = ReportEncoder(settings: ReportEncoder.Settings(node)) { runner.output(of: $0) }
         store = ReportStore(path: node.stateDirectory + "/reports", log: node.log)
-        encoder = ReportEncoder(node: node, runner: runner)
+        encoder = ReportEncoder(settings: ReportEncoder.Settings(node)) { runner.output(of: $0) }
         dialogue = NodeProtocol(
             facts: NodeProtocol.Facts(node), incarnation: incarnation.map { Incarnation(resuming: $0) },
             earlierLives: readLives(of: node), running: running)
@@ -62,7 +62,7 @@ final class QueueLink {
     /// The node with new settings, for what is sent from now on.
     func take(_ node: NodeIdentity) {
         self.node = node
-        encoder.node = node
+        encoder.settings = ReportEncoder.Settings(node)
         dialogue.facts.take(node)
     }
 
@@ -124,7 +124,7 @@ final class QueueLink {
         case .forget(_, let token): return hear(.forget(token: token), at: now)
         case .leaseLost: return hear(.leaseLost, at: now)
         case .leave: return hear(.leave, at: now)
-        case .launch, .terminate, .kill, .collect, .measureMemory, .log: return []  // Not the queue's.
+        case .launch, .terminate, .kill, .collect, .tryLaunch, .measureMemory, .log: return []  // Not the queue's.
         }
     }
 
@@ -132,6 +132,7 @@ final class QueueLink {
         dialogue.facts.statusText = node.statusText()
         dialogue.facts.wallNanoseconds = SystemClock.wallNanoseconds()
         dialogue.facts.trouble = trouble
+        dialogue.facts.queueCandidate = QueueIdentity()
     }
 
     // MARK: The protocol's side
@@ -170,7 +171,10 @@ final class QueueLink {
         case .store(let token, let report): store.add(token, report)
         case .release(let token, let number):
             store.remove(token)
-            if let number { runner.forget(number) }
+            if let number {
+                encoder.drop(number)
+                runner.forget(number)
+            }
         case .readEarlierReports: pending.append(.earlierReports(store.nextEarlier()))
         case .releaseEarlierReport(let name): store.removeEarlier(name)
         case .leaveEarlierReport(let name): store.leaveEarlier(name)
@@ -243,7 +247,7 @@ extension NodeProtocol.Facts {
             name: node.name, machine: Host.machineIdentifier + "-" + node.groupName,
             keyPrefix: node.configuration.keyPrefix, leaseSeconds: node.configuration.leaseSeconds,
             memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, version: distcompd.version,
-            queueCandidate: Hexadecimal.text(randomUInt64()) + Hexadecimal.text(randomUInt64()))
+            queueCandidate: QueueIdentity())
         taskKey = node.taskKey
         leaveWithinSeconds = NodeSupervisor.Settings(node).leaveWithinSeconds
         wallNanoseconds = SystemClock.wallNanoseconds()

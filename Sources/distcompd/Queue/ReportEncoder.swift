@@ -1,44 +1,146 @@
-// A task's ending in the form the queue keeps: the old hash's `worker: "stdout"` and our record beside it.
+// A task's ending in the form the queue keeps: the old hash's `worker: "stdout"` and our record beside it. Output may be large, and
+// a hundred tasks may end at once, so it is read and written in pieces: `step` takes some 100 microseconds, whatever there is to do,
+// and the loop goes round between two of them. One output at a time is under way; of the others only the descriptor is held.
 
+import DequeModule
 import LinuxSystem
 import NodeSupervisor
 import TaskModel
 import TaskQueue
 
 struct ReportEncoder {
+    /// What a result says of its node.
+    struct Settings {
+        var worker: String
+        var attemptsMax: Int
+        var retryMilliseconds: Int
+    }
+
+    private struct Unfinished {
+        let number: TaskNumber
+        let record: String
+        let output: TaskOutput
+        let sizeBytes: Int
+        var offset = 0
+        var value: FinishedValue.Writer
+    }
+
     /// What the old system takes into finished_tasks; more stays in the file only.
     private static let outputBytesMax = 1 << 20
+    /// What is read in one step, and becomes six times as much at most.
+    static let pieceBytes = 16 << 10
+    /// So many small ones go before the next piece of a large one.
+    private static let smallInARowMax = 8
 
-    var node: NodeIdentity
-    let runner: TaskRunner
-    private var waiting: [NodeSupervisor.Report] = []
+    /// For what is encoded from now on.
+    var settings: Settings
+    private let output: (TaskNumber) -> TaskOutput?
+    /// Reports that one step is enough for, oldest first, and the others.
+    private var small: Deque<(number: TaskNumber, report: NodeSupervisor.Report)> = []
+    private var large: Deque<(number: TaskNumber, report: NodeSupervisor.Report)> = []
+    private var unfinished: Unfinished?
+    private var smallInARow = 0
 
-    init(node: NodeIdentity, runner: TaskRunner) {
-        self.node = node
-        self.runner = runner
+    /// - Parameter output: where a task's output is; nil when it had none.
+    init(settings: Settings, output: @escaping (TaskNumber) -> TaskOutput?) {
+        self.settings = settings
+        self.output = output
     }
 
-    mutating func add(_ number: TaskNumber, _ report: NodeSupervisor.Report) { waiting.append(report) }
-    var hasWork: Bool { !waiting.isEmpty }
-    mutating func step() -> (TaskNumber, ReportTask.Result)? {
-        guard let report = waiting.popLast() else { return nil }
-        return (report.number, result(of: report))
-    }
-
-    private func result(of report: NodeSupervisor.Report) -> ReportTask.Result {
-        guard case .ended(var outcome) = report.result else { return .returned }
-        if outcome.succeeded {
-            return .finished(value: finishedValue(report.number), record: outcome.record)
+    /// Takes a report to be encoded, once for each task.
+    mutating func add(_ number: TaskNumber, _ report: NodeSupervisor.Report) {
+        if case .ended(let outcome) = report.result, outcome.succeeded,
+            (Self.pieceBytes + 1...Self.outputBytesMax).contains(sizeBytes(of: output(number)))
+        {
+            large.append((number, report))
+        } else {
+            small.append((number, report))
         }
-        if runner.isOutputDiskFull { outcome.notes.append("the disk under result_dir is full") }
+    }
+
+    /// Whether ``step()`` has something to do.
+    var hasWork: Bool { unfinished != nil || !small.isEmpty || !large.isEmpty }
+
+    /// Does a little; a result when that was the end of one.
+    mutating func step() -> (TaskNumber, ReportTask.Result)? {
+        let largeIsDue = smallInARow >= Self.smallInARowMax && (unfinished != nil || !large.isEmpty)
+        if !largeIsDue, let (number, report) = small.popFirst() {
+            smallInARow += 1
+            return (number, result(of: report, number))
+        }
+        smallInARow = 0
+        if unfinished == nil, let (number, report) = large.popFirst() { begin(number, report) }
+        return nextPiece()
+    }
+
+    /// Nobody wants this one any more.
+    mutating func drop(_ number: TaskNumber) {
+        small.removeAll { $0.number == number }
+        large.removeAll { $0.number == number }
+        if unfinished?.number == number { unfinished = nil }
+    }
+
+    // MARK: Small ones
+
+    private func result(of report: NodeSupervisor.Report, _ number: TaskNumber) -> ReportTask.Result {
+        guard case .ended(let outcome) = report.result else { return .returned }
+        if outcome.succeeded { return .finished(value: smallValue(number), record: outcome.record) }
         return .failed(
             reason: outcome.reason, record: outcome.record,
-            attemptsMax: outcome.cause == .cancelled ? 0 : node.configuration.maxRetryPerTask,
-            retryMilliseconds: Int(node.configuration.retryDelaySeconds * 1000))
+            attemptsMax: outcome.cause == .cancelled ? 0 : settings.attemptsMax,
+            retryMilliseconds: settings.retryMilliseconds)
     }
 
-    private func finishedValue(_ number: TaskNumber) -> [UInt8] {
-        let output = runner.standardOutput(of: number, bytesMax: Self.outputBytesMax)
-        return FinishedValue.encode(worker: node.name, standardOutput: output)
+    private func smallValue(_ number: TaskNumber) -> [UInt8] {
+        let output = output(number)
+        let size = sizeBytes(of: output)
+        return FinishedValue.encode(
+            worker: settings.worker, standardOutput: size > Self.outputBytesMax ? nil : piece(of: output, at: 0, size))
+    }
+
+    private func sizeBytes(of output: TaskOutput?) -> Int { Int(output?.standardOutput.sizeBytes ?? 0) }
+
+    /// Nil when it cannot be read, empty at the end.
+    private func piece(of output: TaskOutput?, at offset: Int, _ count: Int) -> [UInt8]? {
+        guard let output else { return [] }
+        return try? output.standardOutput.read(at: Int64(offset), count: count, subject: output.standardOutputPath)
+    }
+
+    // MARK: Large ones
+
+    private mutating func begin(_ number: TaskNumber, _ report: NodeSupervisor.Report) {
+        guard case .ended(let outcome) = report.result, let output = output(number) else {
+            return small.append((number, report))  // Its output was given up meanwhile.
+        }
+        // What it writes from now on is not the task's, whose processes are gone.
+        let size = min(sizeBytes(of: output), Self.outputBytesMax)
+        unfinished = Unfinished(
+            number: number, record: outcome.record, output: output, sizeBytes: size,
+            value: FinishedValue.Writer(worker: settings.worker, bytesExpected: size))
+    }
+
+    private mutating func nextPiece() -> (TaskNumber, ReportTask.Result)? {
+        guard var task = unfinished.take() else { return nil }
+        let count = min(Self.pieceBytes, task.sizeBytes - task.offset)
+        guard let piece = piece(of: task.output, at: task.offset, count) else {
+            let value = FinishedValue.encode(worker: settings.worker, standardOutput: nil)
+            return (task.number, .finished(value: value, record: task.record))
+        }
+        task.value.append(piece)
+        task.offset += piece.count
+        // A file that became shorter ends where it ends now.
+        if piece.count == count && task.offset < task.sizeBytes {
+            unfinished = task
+            return nil
+        }
+        return (task.number, .finished(value: task.value.finish(), record: task.record))
+    }
+}
+
+extension ReportEncoder.Settings {
+    init(_ node: NodeIdentity) {
+        self.init(
+            worker: node.name, attemptsMax: node.configuration.maxRetryPerTask,
+            retryMilliseconds: Int(node.configuration.retryDelaySeconds * 1000))
     }
 }

@@ -9,17 +9,41 @@ import TaskModel
 /// Where a re-exec stands.
 enum ReExecStanding {
     case none
-    /// Nothing new is taken; what is under way comes to rest.
-    case settling(untilNanoseconds: Int64)
+    /// Nothing new is taken; what is under way comes to rest, and the installed program shows that it works.
+    case settling(untilNanoseconds: Int64, Proof)
+
+    /// A program that cannot even say its version would lose the tasks.
+    enum Proof {
+        case awaited(process: Int32, untilNanoseconds: Int64)
+        case given
+    }
+
+    var nextDeadlineNanoseconds: Int64? {
+        switch self {
+        case .none: nil
+        case .settling(let until, .awaited(_, let proofUntil)): min(until, proofUntil)
+        case .settling(let until, .given): until
+        }
+    }
 }
 
 extension Daemon {
+    private static let proofSecondsMax = 10.0
+
     /// Begins to make way for the installed program.
     func beginReExec() -> [Event] {
         guard case .none = reExec else { return [] }
         // An ending that has begun takes the kill grace at most, and a report a round trip.
-        let seconds = node.configuration.killGraceSeconds + 10
-        reExec = .settling(untilNanoseconds: SystemClock.bootNanoseconds() + Int64(seconds * 1e9))
+        let seconds = node.configuration.killGraceSeconds + Self.proofSecondsMax
+        do throws(SystemError) {
+            let process = try startInstalledProgram()
+            let now = SystemClock.bootNanoseconds()
+            reExec = .settling(
+                untilNanoseconds: now + Int64(seconds * 1e9),
+                .awaited(process: process, untilNanoseconds: now + Int64(Self.proofSecondsMax * 1e9)))
+        } catch {
+            return abandonReExec("\(error)")
+        }
         log.notice("making way for \(node.programPath); tasks go on")
         return [.drain]
     }
@@ -27,20 +51,32 @@ extension Daemon {
     /// Once nothing is under way but running tasks, becomes the installed program. Returns only when that is not to be, yet or
     /// ever.
     func reExecIfSettled() -> [Event] {
-        guard case .settling(let until) = reExec else { return [] }
+        guard case .settling(let until, let proof) = reExec else { return [] }
         if supervisor.isLeaving {
+            if case .awaited(let process, _) = proof, runner.endingOfWatched == nil {
+                ChildProcesses.kill(process: process)
+            }
             reExec = .none
             return []
         }
-        guard launches.isEmpty, queue.isAtRest, let reExecState = supervisor.reExecState else {
-            if SystemClock.bootNanoseconds() < until { return [] }
-            return abandonReExec("tasks or reports did not come to rest in time")
-        }
-        do throws(SystemError) {
-            let ending = try trialOfInstalledProgram()
+        let now = SystemClock.bootNanoseconds()
+        if case .awaited(let process, let proofUntil) = proof {
+            guard let ending = runner.endingOfWatched else {
+                if now < proofUntil { return [] }
+                ChildProcesses.kill(process: process)  // It has not been reaped, so the number is its own.
+                return abandonReExec(
+                    "\(node.programPath) --version did not end within \(Int(Self.proofSecondsMax)) s")
+            }
             guard ending == .exit(code: 0) else {
                 return abandonReExec("\(node.programPath) --version ended with \(ending)")
             }
+            reExec = .settling(untilNanoseconds: until, .given)
+        }
+        guard launches.isEmpty, queue.isAtRest, let reExecState = supervisor.reExecState else {
+            if now < until { return [] }
+            return abandonReExec("tasks or reports did not come to rest in time")
+        }
+        do throws(SystemError) {
             try becomeInstalledProgram(leaving: reExecState)
         } catch {
             return abandonReExec("\(error)")
@@ -55,12 +91,13 @@ extension Daemon {
         return [.resume]
     }
 
-    /// A program that cannot even say its version would lose the tasks.
-    private func trialOfInstalledProgram() throws(SystemError) -> ProcessEnding {
+    /// It is reaped with the tasks, and not waited for.
+    private func startInstalledProgram() throws(SystemError) -> Int32 {
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let descriptors = [null.raw, null.raw, null.raw]
-        return try ChildProcesses.wait(
-            for: try ChildProcesses.start(node.programPath, ["--version"], descriptors: descriptors))
+        let process = try ChildProcesses.start(node.programPath, ["--version"], descriptors: descriptors)
+        runner.watch(process)
+        return process
     }
 
     private func becomeInstalledProgram(leaving reExecState: NodeSupervisor.ReExecState) throws(SystemError) -> Never {

@@ -1,4 +1,4 @@
-// The daemon's command line. By hand: it has five options, and the daemon stays small.
+// The daemon's command line. Read by hand: it is short, and a library for it would be most of the daemon's size.
 
 /// What distcompd was started with.
 struct Arguments {

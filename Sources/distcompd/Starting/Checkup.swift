@@ -2,6 +2,7 @@
 // once. `distcomp doctor` shows it as a table.
 
 import LinuxSystem
+import NodeSupervisor
 import RedisClient
 import TaskModel
 
@@ -102,14 +103,51 @@ private func pressureFinding() -> Finding {
     }
 }
 
+/// Not whether the directory is there, but whether a task's output could be: files are made and given away as a task's are, and its
+/// user writes a file beside them.
 private func outputFinding(_ node: NodeIdentity) -> Finding {
     do {
-        let outputs = try OutputDirectory(path: node.configuration.resultDirectory, account: node.account)
+        // Without groups: they have a finding of their own.
+        let runner = try makeRunner(node, nil)
+        runner.settings.trialName += "-check"
+        let failure = runner.launchCanary(["sh", "-c", "cd \"$DISTCOMP_OUTPUT_DIR\" && echo > check && rm check"])
+        let path = runner.outputs.path
+        if let trouble = runner.troubleAtStart {
+            return Finding(
+                verdict: .missing, subject: "result_dir",
+                text: "\(trouble): \(remedy(trouble, node, freeIn: runner.outputs))")
+        }
+        if let failure {
+            let name = node.account?.name ?? "\(Host.userIdentifier)"
+            return Finding(
+                verdict: .warning, subject: "result_dir",
+                text: "\(path): a task cannot write a file into its folder there (\(failure)): each directory above it "
+                    + "must be open to the user \(name)")
+        }
         return Finding(
-            verdict: outputs.isFull ? .missing : .ok, subject: "result_dir",
-            text: "\(outputs.path), \(AmountText.memory(outputs.freeBytes)) free")
+            verdict: .ok, subject: "result_dir", text: "\(path), \(AmountText.memory(runner.outputs.freeBytes)) free")
     } catch {
-        return Finding(verdict: .missing, subject: "result_dir", text: "\(error)")
+        return Finding(verdict: .missing, subject: "result_dir", text: error.message)
+    }
+}
+
+/// What to do about a place that takes no output.
+private func remedy(
+    _ trouble: NodeSupervisor.LaunchFailure, _ node: NodeIdentity, freeIn outputs: OutputDirectory
+) -> String {
+    if trouble.step.hasPrefix("chown") {
+        let name = node.account?.name ?? "\(Host.userIdentifier)"
+        return
+            "this file system does not let files be given to \(name): set task_user to the user whose they become there, "
+            + "mount it otherwise (NFS: no_root_squash), or set result_dir elsewhere"
+    }
+    switch trouble.errno {
+    case ErrorCode.readOnlyFileSystem: return "it may only be read: mount it for writing, or set result_dir elsewhere"
+    case ErrorCode.noSpace where trouble.step.contains("inodes"):
+        return "no more files fit there, whatever their size: remove some, or set result_dir elsewhere"
+    case ErrorCode.noSpace, ErrorCode.quotaExceeded:
+        return "\(AmountText.memory(outputs.freeBytes)) free: remove what is not needed, or set result_dir elsewhere"
+    default: return "tasks cannot be started until that is mended"
     }
 }
 

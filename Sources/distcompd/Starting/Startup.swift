@@ -68,9 +68,15 @@ func makeRunner(
                 fileSizeBytesMax: configuration.maxOutputBytes == 0 ? nil : UInt64(configuration.maxOutputBytes),
                 descriptorsMax: node.taskDescriptorsMax, resetsOomScore: Host.isShieldedFromOutOfMemory),
             statusPipe: statusPipe)
+        let outputs = OutputDirectory(notYetOpenedAt: configuration.resultDirectory, account: node.account)
+        do throws(SystemError) {
+            try outputs.open()
+        } catch {
+            // At a first start it is a mistake in the settings. Later it is trouble, which the proof of a launch will tell of.
+            if reExecRecord == nil { throw error }
+        }
         let runner = TaskRunner(
-            groups: groups, launcher: launcher,
-            outputs: try OutputDirectory(path: configuration.resultDirectory, account: node.account),
+            groups: groups, launcher: launcher, outputs: outputs,
             settings: TaskSettings(node), log: node.log)
         for task in reExecRecord?.running ?? [] { try runner.resume(task) }
         return runner
@@ -89,7 +95,8 @@ extension TaskSettings {
     init(_ node: NodeIdentity) {
         self.init(
             processesMax: node.configuration.maxProcessesPerTask,
-            hardProcessorLimit: node.configuration.cpuLimit == .hard, environment: taskEnvironment(node))
+            hardProcessorLimit: node.configuration.cpuLimit == .hard, trialName: ".\(node.groupName).trial",
+            environment: taskEnvironment(node))
     }
 }
 
@@ -108,9 +115,12 @@ private func taskEnvironment(_ node: NodeIdentity) -> [[UInt8]] {
 /// Starts one process the way tasks are started: what cannot work is found now, once, and not task by task.
 ///
 /// - Returns: how it came into its control group, in words.
-func proveLaunchWorks(_ runner: TaskRunner) throws(StartFailure) -> String {
+func proveLaunchWorks(_ runner: TaskRunner, isReExecuted: Bool = false) throws(StartFailure) -> String {
     if let failure = runner.launchCanary() {
-        throw .usage("a first process could not be launched as tasks are: \(failure)")
+        guard isReExecuted else {
+            throw .usage("a first process could not be launched as tasks are: \(failure)")
+        }
+        runner.noteTrouble(failure)  // Tasks run here, which would be lost with this process.
     }
     return runner.spawnsInGroup ? "tasks are born in their control group" : "tasks join their control group"
 }

@@ -48,15 +48,29 @@ final class Standby {
         }
     }
 
+    /// A task that was told to begin.
+    struct Begun {
+        let process: Int32
+        let group: TaskGroup
+        /// When, in nanoseconds since the boot.
+        let at: Int64
+        /// What its launch had used of the processors by then.
+        let usedBefore: TaskGroupUsage?
+    }
+
     /// Has the launch that waits run `command`; nil when none does, or it cannot: then the task is to be launched anew, which also
     /// tells what is wrong if it still is.
     func begin(
         _ command: [[UInt8]], environment: [[UInt8]], output: TaskOutput, limits: TaskLimits
-    ) -> (process: Int32, group: TaskGroup)? {
+    ) -> Begun? {
         guard let waiting, let order = LaunchOrder(command, environment: environment) else { return nil }
         self.waiting = nil
+        let usedBefore: TaskGroupUsage?
+        let begunAt: Int64
         do throws(SystemError) {
             try groups.setLimits(limits, of: waiting.group)
+            usedBefore = try groups.processorUsage(of: waiting.group)
+            begunAt = SystemClock.bootNanoseconds()
             try waiting.launch.begin(
                 order, standardOutput: output.standardOutput.raw, standardError: output.standardError.raw)
         } catch {
@@ -66,7 +80,7 @@ final class Standby {
             return nil
         }
         deathCount = 0
-        return (waiting.launch.process, waiting.group)
+        return Begun(process: waiting.launch.process, group: waiting.group, at: begunAt, usedBefore: usedBefore)
     }
 
     /// Whether a process that was reaped was a launch without a task; then nothing of it remains.

@@ -10,6 +10,8 @@ import TaskModel
 struct TaskSettings {
     var processesMax: Int
     var hardProcessorLimit: Bool
+    /// What a trial is called among the tasks' folders of output, of which other nodes may have theirs in the same place.
+    var trialName: String
     /// What every task finds in its environment, besides what is its own.
     var environment: [[UInt8]]
 }
@@ -24,21 +26,25 @@ final class TaskRunner {
         var process: Int32?
         /// Whether the sums of its group hold what earlier tasks used, and how much is not known any more.
         var hasMixedUsage = false
+        var memoryBytesMax: UInt64?
+        /// What its group had used of the processors before it was told to begin.
+        var usedBefore: TaskGroupUsage?
+        var hasEndedBadly = false
     }
 
     /// How many bytes of a failed task's standard error go into its record.
     private static let errorTailBytesMax = 2048
 
     private let log: Logger
-    private let groups: ControlGroupTree?
+    let groups: ControlGroupTree?
     private let launcher: ProcessLauncher
-    private let outputs: OutputDirectory
+    let outputs: OutputDirectory
     /// For the tasks launched from now on.
     var settings: TaskSettings
     /// Whether tasks are born in their (v2) group; otherwise distcomp-launch joins it. The canary has the last word.
-    private(set) var spawnsInGroup = ProcessLauncher.canSpawnInGroup
+    var spawnsInGroup = ProcessLauncher.canSpawnInGroup
     /// Stands in the names of groups, so that no two lives of a daemon ever use the same.
-    private let life: String
+    let life: String
     /// Tasks whose group may still be there.
     private var running: [TaskNumber: RunningTask] = [:]
     /// The output of tasks whose report has not been answered.
@@ -47,7 +53,11 @@ final class TaskRunner {
     /// Nil without groups: then there is nothing that takes long.
     private let standby: Standby?
     /// Launches known to have failed whose process has not been reaped yet.
-    private var failures: [Int32: LauncherFailure] = [:]
+    var failures: [Int32: LauncherFailure] = [:]
+    /// See Trial.swift.
+    var trials = Trials()
+    private var watchedProcess: Int32?
+    private var watchedEnding: ProcessEnding?
 
     /// - Parameter groups: nil when there are none to be had; tasks are then held together by their process group alone.
     init(
@@ -66,41 +76,7 @@ final class TaskRunner {
 
     // MARK: Start
 
-    /// Starts `true` in a group of its own and waits for its end; what went wrong, or nil. For the start of the daemon only,
-    /// when there is no loop yet that waiting could hold up.
-    ///
-    /// Some kernels cannot have processes born in a group though the C library can: then distcomp-launch joins it.
-    func launchCanary() -> String? {
-        if spawnsInGroup {
-            if launchCanary(named: "canary-born") == nil { return nil }
-            spawnsInGroup = false
-        }
-        return launchCanary(named: "canary")
-    }
-
-    private func launchCanary(named name: String) -> String? {
-        let group = TaskGroup(name: "\(life).\(name)")
-        // What is left of it, should this fail, is cleared with other leftovers at the next start.
-        defer { _ = try? groups?.remove(group) }
-        do throws(SystemError) {
-            try groups?.create(group, limits: TaskLimits(processesMax: settings.processesMax))
-            let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
-            let process = try start(
-                [Array("true".utf8)], environment: settings.environment, standardOutput: null.raw,
-                standardError: null.raw,
-                in: group)
-            let ending = try ChildProcesses.wait(for: process)
-            noteFailures()
-            if let failure = failures.removeValue(forKey: process) {
-                return "\(describe(failure).step): \(errorText(failure.code))"
-            }
-            return ending == .exit(code: 0) ? nil : "it ended with \(ending)"
-        } catch {
-            return "\(error)"
-        }
-    }
-
-    private func start(
+    func start(
         _ command: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32, in group: TaskGroup,
         memoryBytes: UInt64 = 0
     ) throws(SystemError) -> Int32 {
@@ -115,37 +91,44 @@ final class TaskRunner {
     func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask) -> Event {
         do throws(LaunchObstacle) {
             let command = try arguments(for: task.line)
-            let output = try attempt(.task) { () throws(SystemError) in
-                try outputs.createOutput(named: task.line.identifier)
-            }
+            let output = try makeOutput(named: task.line.identifier)
             kept[number] = output
             let environment = environment(for: task, output: output)
-            if let (process, group) = standby?.begin(
-                command, environment: environment, output: output, limits: limits(for: task.line))
-            {
-                return begun(number, process, in: group)
+            let limits = limits(for: task.line)
+            if let begun = standby?.begin(command, environment: environment, output: output, limits: limits) {
+                running[number] = RunningTask(
+                    group: begun.group, process: begun.process, memoryBytesMax: limits.memoryBytesMax,
+                    usedBefore: begun.usedBefore)
+                return launched(number, begun.process, at: begun.at)
             }
             let name = "\(life).\(number.rawValue).\(task.line.identifier)"
-            let group = try attempt(.node) { () throws(SystemError) in
-                try groups?.prepareGroup(named: name, limits: limits(for: task.line)) ?? TaskGroup(name: name)
+            let group = try attempt { () throws(SystemError) in
+                try groups?.prepareGroup(named: name, limits: limits) ?? TaskGroup(name: name)
             }
-            running[number] = RunningTask(group: group)
-            let process = try attempt(.task) { () throws(SystemError) in
+            running[number] = RunningTask(group: group, memoryBytesMax: limits.memoryBytesMax)
+            let begunAt = SystemClock.bootNanoseconds()
+            let process = try attempt(cappedAt: limits.memoryBytesMax) { () throws(SystemError) in
                 try start(
                     command, environment: environment, standardOutput: output.standardOutput.raw,
                     standardError: output.standardError.raw, in: group, memoryBytes: task.line.memoryBytes)
             }
-            return begun(number, process, in: group)
+            running[number]?.process = process
+            return launched(number, process, at: begunAt)
         } catch {
             return .launchFailed(number, error.failure)
         }
     }
 
-    private func begun(_ number: TaskNumber, _ process: Int32, in group: TaskGroup) -> Event {
-        running[number] = RunningTask(group: group, process: process)
+    /// The files for a task's output, unless it could not write to them.
+    func makeOutput(named name: String) throws(LaunchObstacle) -> TaskOutput {
+        if let shortage = outputs.shortage { throw LaunchObstacle(ofTheNode: shortage) }
+        return try attempt { () throws(SystemError) in try outputs.createOutput(named: name) }
+    }
+
+    private func launched(_ number: TaskNumber, _ process: Int32, at nanoseconds: Int64) -> Event {
         numbers[process] = number
         failures[process] = nil  // That was of another process which had this number.
-        return .launched(number)
+        return .launched(number, begunAt: Instant(nanoseconds: nanoseconds))
     }
 
     /// Whether a launch can be made ready for the next task.
@@ -158,15 +141,22 @@ final class TaskRunner {
     func clearPreparations() {
         groups?.removeSpares()
         standby?.dismiss()
+        dismissTrial()
     }
 
     private func arguments(for line: TaskLine) throws(LaunchObstacle) -> [[UInt8]] {
-        do {
-            return try CommandForm(line).arguments.map { Array($0.utf8) }
-        } catch {
-            throw LaunchObstacle(
-                NodeSupervisor.LaunchFailure(step: "split the command", errno: 0, message: "\(error)", fault: .task))
+        func refuse(_ message: String) -> LaunchObstacle {
+            LaunchObstacle(
+                NodeSupervisor.LaunchFailure(step: "split the command", errno: 0, message: message, fault: .task))
         }
+        let words: [[UInt8]]
+        do {
+            words = try CommandForm(line).arguments.map { Array($0.utf8) }
+        } catch {
+            throw refuse("\(error)")
+        }
+        if words.contains(where: { $0.contains(0) }) { throw refuse("no word of a command can hold a NUL") }
+        return words
     }
 
     private func limits(for line: TaskLine) -> TaskLimits {
@@ -207,11 +197,17 @@ final class TaskRunner {
                 noteStandbyEnd(child)
                 return nil
             }
+            if isTrial(child.process) { return trialEnded(child) }
+            if child.process == watchedProcess {
+                watchedEnding = child.ending
+                return nil
+            }
             // An orphan of some task that we adopted: it was in that task's group, which is dealt with as a whole.
             guard let number = numbers.removeValue(forKey: child.process) else { return nil }
             if let failure = failures.removeValue(forKey: child.process) {
-                return .launchFailed(number, describe(failure))
+                return .launchFailed(number, describe(failure, cappedAt: running[number]?.memoryBytesMax))
             }
+            running[number]?.hasEndedBadly = child.ending != .exit(code: 0)
             switch child.ending {
             case .exit(let code): return .exited(number, .code(code))
             case .signal(let signal): return .exited(number, .signal(signal))
@@ -226,14 +222,14 @@ final class TaskRunner {
         log.info("the launch that waited for a task has ended (\(reason)); \(next)")
     }
 
-    private func noteFailures() {
+    func noteFailures() {
         for failure in launcher.failures() { failures[failure.process] = failure }
     }
 
-    private func describe(_ failure: LauncherFailure) -> NodeSupervisor.LaunchFailure {
+    func describe(_ failure: LauncherFailure, cappedAt bytes: UInt64? = nil) -> NodeSupervisor.LaunchFailure {
         NodeSupervisor.LaunchFailure(
             step: failure.step?.callName ?? "distcomp-launch", errno: failure.code, message: errorText(failure.code),
-            fault: isShortage(failure.code) ? .node : .task)
+            fault: failure.isOfTheCommand(memoryBytesMax: bytes) ? .task : .node)
     }
 
     /// TERM to everything in the task's group.
@@ -279,29 +275,40 @@ final class TaskRunner {
             if task.hasMixedUsage {
                 (usage.userMicroseconds, usage.systemMicroseconds, usage.memoryPeakBytes) = (nil, nil, nil)
             }
+            usage.subtract(task.usedBefore)
             removed = try groups.retire(task.group, after: usage)
         }
-        if removed { running[number] = nil }
         let output = kept[number]
+        let shortage = running[number]?.hasEndedBadly == true ? self.shortage(beside: output) : nil
+        if removed { running[number] = nil }
         let tail = (try? output?.standardErrorTail(bytesMax: Self.errorTailBytesMax)) ?? []
         return .collected(
             number,
             NodeSupervisor.Collected(
                 usage: Usage(usage), removed: removed, stderrTail: String(decoding: tail, as: UTF8.self),
                 stdoutPath: output?.standardOutputPath ?? "", stderrPath: output?.standardErrorPath ?? "",
-                endedAtUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9))
+                endedAtUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9, shortage: shortage))
     }
 
-    /// What the task wrote to standard output, nil when it is more than `bytesMax` or cannot be read.
-    func standardOutput(of number: TaskNumber, bytesMax: Int) -> [UInt8]? {
-        guard let output = kept[number] else { return [] }
-        return (try? output.standardOutputContents(bytesMax: bytesMax)) ?? nil
+    /// Why a task could not write its output, if that is so now. Only of what is full may a task have taken a part itself.
+    private func shortage(beside output: TaskOutput?) -> NodeSupervisor.OutputShortage? {
+        guard let output, let shortage = outputs.shortage else { return nil }
+        var ownBytes: UInt64 = 0
+        if shortage.code == ErrorCode.noSpace, let slash = output.folderPath.lastIndex(of: "/") {
+            let name = output.folderPath[output.folderPath.index(after: slash)...]
+            ownBytes = outputs.bytesOnDisk(ofOutputNamed: String(name))
+        }
+        return NodeSupervisor.OutputShortage(LaunchObstacle(ofTheNode: shortage).failure, ownBytes: ownBytes)
     }
+
+    /// The output of a task whose report has not been answered.
+    func output(of number: TaskNumber) -> TaskOutput? { kept[number] }
 
     /// To be called now and then: groups that wait in vain for a task are removed.
-    func tidy() { groups?.removeIdleSpares() }
-
-    var isOutputDiskFull: Bool { outputs.isFull }
+    func tidy() {
+        groups?.removeIdleSpares()
+        removeTrialGroups()
+    }
 
     /// How many tasks have processes here.
     var runningCount: Int { running.count }
@@ -309,7 +316,13 @@ final class TaskRunner {
     /// Lets go of the output of a task whose report was answered: the files stay, the descriptors are closed.
     func forget(_ number: TaskNumber) { kept[number] = nil }
 
-    // MARK: ReExec
+    // MARK: Re-exec
+
+    /// Has the end of a child that is no task kept, to be asked for with `endingOfWatched`.
+    func watch(_ process: Int32) { (watchedProcess, watchedEnding) = (process, nil) }
+
+    /// How it ended, once it has been reaped.
+    var endingOfWatched: ProcessEnding? { watchedEnding }
 
     /// What the next image of this daemon must know of these tasks.
     func running(of numbers: [TaskNumber]) -> [ReExecRecord.Running] {
@@ -338,31 +351,42 @@ final class TaskRunner {
 
     // MARK: Errors
 
-    private func attempt<Result>(
-        _ fault: NodeSupervisor.LaunchFailure.Fault, _ step: () throws(SystemError) -> Result
+    /// - Parameter cappedAt: what the task may use of memory.
+    func attempt<Result>(
+        cappedAt bytes: UInt64? = nil, _ step: () throws(SystemError) -> Result
     ) throws(LaunchObstacle) -> Result {
         do {
             return try step()
         } catch {
-            let blamed = isShortage(error.code) ? .node : fault
-            throw LaunchObstacle(
-                NodeSupervisor.LaunchFailure(
-                    step: "\(error.call) \(error.subject)", errno: error.code, message: errorText(error.code),
-                    fault: blamed))
+            throw LaunchObstacle(error, fault: error.isOfTheCommand(memoryBytesMax: bytes) ? .task : .node)
         }
-    }
-
-    /// Whether the node, not the task, ran out of something that may be there again in a moment.
-    private func isShortage(_ code: Int32) -> Bool {
-        [ErrorCode.again, ErrorCode.outOfMemory, ErrorCode.tooManyFiles, ErrorCode.tooManyFilesInSystem].contains(code)
     }
 }
 
 /// A launch that could not be; an error so that the steps of a launch can be written one after the other.
-private struct LaunchObstacle: Error {
+struct LaunchObstacle: Error {
     let failure: NodeSupervisor.LaunchFailure
 
     init(_ failure: NodeSupervisor.LaunchFailure) { self.failure = failure }
+
+    init(_ error: SystemError, fault: NodeSupervisor.LaunchFailure.Fault) {
+        self.init(
+            NodeSupervisor.LaunchFailure(
+                step: "\(error.call) \(error.subject)", errno: error.code, message: errorText(error.code), fault: fault)
+        )
+    }
+
+    init(ofTheNode error: SystemError) { self.init(error, fault: .node) }
+}
+
+extension TaskGroupUsage {
+    /// Without what was used before the task had the group.
+    fileprivate mutating func subtract(_ earlier: TaskGroupUsage?) {
+        guard let earlier else { return }
+        func difference(_ sum: UInt64?, _ part: UInt64?) -> UInt64? { sum.map { $0 - min($0, part ?? 0) } }
+        userMicroseconds = difference(userMicroseconds, earlier.userMicroseconds)
+        systemMicroseconds = difference(systemMicroseconds, earlier.systemMicroseconds)
+    }
 }
 
 extension Usage {

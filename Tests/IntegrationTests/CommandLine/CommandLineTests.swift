@@ -68,12 +68,12 @@ struct CommandLineTests {
             try await fleet.untilIdle()
             #expect(try await counts() == ["todo": 0, "in_progress": 0, "finished": 1, "failed": 1, "workers": 1])
             let text = try await fleet.distcomp("status").output
-            #expect(text.contains("1 worker\n") && text.contains("failed by 1 exit\n"), "\(text)")
+            #expect(text.contains("1 node\n") && text.contains("failed by 1 exit\n"), "\(text)")
             try await node.stop()
         }
     }
 
-    @Test("workers are shown with what they have, --json gives an object each")
+    @Test("nodes are shown with what they have, --json gives an object each")
     func workers() async throws {
         try await withFleet { fleet in
             let node = try await fleet.startedNode("a")
@@ -92,7 +92,7 @@ struct CommandLineTests {
         }
     }
 
-    @Test("status tells the rate, why tasks failed, and what is too large; workers tell what is asked of them")
+    @Test("status tells the rate, why tasks failed, and what is too large; workers tells what is asked of each node")
     func statusInFull() async throws {
         try await withFleet { fleet in
             try await fleet.submit([
@@ -117,9 +117,9 @@ struct CommandLineTests {
             ] {
                 #expect(text.contains(part), "\(part) in \(text)")
             }
-            let worker = try jsonObject(try await fleet.distcomp("workers", "--json").output)
-            #expect(worker.integer("running") == 1 && worker.integer("asked_memory_bytes") == 1 << 28)
-            #expect(worker["asked_cores"] as? Double == 0.5)
+            let node1 = try jsonObject(try await fleet.distcomp("workers", "--json").output)
+            #expect(node1.integer("running") == 1 && node1.integer("asked_memory_bytes") == 1 << 28)
+            #expect(node1["asked_cores"] as? Double == 0.5)
             try await node.stop()
         }
     }

@@ -120,24 +120,22 @@ struct GoldenTests {
                 "shell:1:1G:1:60:./sim waits", "shell:1:900G:1:60:./sim huge",
             ]
         let tasks = try lines.map { try TaskLine(parsing: $0) }
-        _ = try SubmitTasks.parse(try client.call(SubmitTasks(tasks[...], keys: keys).request))
+        _ = try client.perform(SubmitTasks(tasks[...], keys: keys))
         let node = Incarnation(name: "node1", machine: "m", life: 1)
         let report = NodeReport(
             unixSeconds: SystemClock.wallSeconds(), usedCores: 1, totalCores: 8, usedMemoryGB: 2, totalMemoryGB: 16)
         let description = NodeDescription(memoryBytes: 12 << 30, millicores: 8000, version: "1.0.0")
-        try RegisterNode.parse(
-            try client.call(
-                RegisterNode(
-                    keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, status: report.text, node: description
-                ).request))
+        let registered = try client.perform(
+            RegisterNode(
+                keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, status: report.text, node: description))
         let claim = ClaimTasks(
             keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, count: 5, freeMemoryBytes: 12 << 30,
-            freeMillicores: 8000)
-        for task in try ClaimTasks.parse(try client.call(claim.request)).tasks {
+            freeMillicores: 8000, silence: registered.silence)
+        for task in try client.perform(claim).tasks {
             let name = String(task.line.split(separator: " ").last ?? "")
             guard let result = result(of: name) else { continue }
             let report = ReportTask(keys: keys, incarnation: node, line: task.line, token: task.token, result: result)
-            _ = try ReportTask.parse(try client.call(report.request))
+            _ = try client.perform(report)
         }
     }
 
@@ -155,7 +153,7 @@ struct GoldenTests {
         let outcome = TaskOutcome(
             cause: cause, usage: usage, memoryCapBytes: 1 << 30, timeoutSeconds: 60,
             stderrTail: cause == .exit(code: 3) ? "no such trace\n" : "",
-            stdoutPath: "/srv/result/\(name)/stdout", stderrPath: "/srv/result/\(name)/stderr", worker: "node1",
+            stdoutPath: "/srv/result/\(name)/stdout", stderrPath: "/srv/result/\(name)/stderr", node: "node1",
             attempt: 1,
             finishedAtUnixSeconds: 1_750_000_000.25)
         if outcome.succeeded {

@@ -168,7 +168,7 @@ struct ManagerTests {
         }
     }
 
-    @Test("cleanup puts back what dead workers ran, ours and old ones, and leaves the living alone")
+    @Test("cleanup puts back what dead nodes ran, ours and old ones, and leaves the living alone")
     func cleanup() async throws {
         try await withFleet { fleet in
             let now = SystemClock.wallSeconds()
@@ -185,7 +185,7 @@ struct ManagerTests {
             #expect(Set(try fleet.hash("worker_status").keys) == ["alive", "old"])
             #expect(try fleet.hash("in_progress_tasks").values.sorted() == ["alive", "old"])
             #expect(Set(try fleet.hash("todo_tasks").keys) == ["shell:1:0:0:a", "shell:1:0:0:c"])
-            #expect(try await fleet.distcomp("cleanup").output == "0 workers removed; 0 back in todo\n")
+            #expect(try await fleet.distcomp("cleanup").output == "0 nodes removed; 0 back in todo\n")
             try await node.stop()
         }
     }
@@ -218,7 +218,7 @@ struct ManagerTests {
             try await fleet.submit(["shell:1:0:0:echo later"])
             #expect(try await fleet.distcomp("why", "shell:1:0:0:echo later").output.contains("distcomp resume a"))
             #expect(try await fleet.distcomp("workers").output.contains(", draining"))
-            #expect(try await fleet.distcomp("status").output.contains("1 worker, 1 drained"))
+            #expect(try await fleet.distcomp("status").output.contains("1 node, 1 drained"))
 
             let waiting = try fleet.start(["drain", "a", "--wait", "--json"])
             try fleet.scratch.write("gate", "")
@@ -259,8 +259,8 @@ struct ManagerTests {
 }
 
 extension Fleet {
-    /// Lines in progress with the worker that has each.
-    fileprivate func claim(_ workers: [String: String]) throws {
-        for (line, worker) in workers { _ = try call("HSET", "in_progress_tasks", line, worker) }
+    /// Lines in progress with the node that has each.
+    fileprivate func claim(_ nodes: [String: String]) throws {
+        for (line, node) in nodes { _ = try call("HSET", "in_progress_tasks", line, node) }
     }
 }

@@ -210,21 +210,81 @@ struct OutputDirectoryTests {
 
     private static let canMount = Host.isRoot && FileSystem.isExecutable("/bin/mount")
 
-    @Test(
-        "a file system with no room left is told from one with room", .enabled(if: canMount, "needs root and mount(8)"))
-    func isFull() throws {
-        #expect(!outputs.isFull)
+    /// A file system of its own, gone at the end; `body` is skipped where mounting is not allowed.
+    private func withDisk(_ options: String, _ body: (String) throws -> Void) throws {
         let disk = folder.path + "/disk"
         try FileSystem.createDirectories(disk, mode: 0o755)
-        guard try run("/bin/mount", ["-t", "tmpfs", "-o", "size=256k", "none", disk]) == .exit(code: 0) else { return }
+        guard try run("/bin/mount", ["-t", "tmpfs", "-o", options, "none", disk]) == .exit(code: 0) else { return }
         defer { _ = try? run("/bin/umount", ["-l", disk]) }
-        let small = try OutputDirectory(path: disk + "/results", account: nil)
-        #expect(!small.isFull)
-        let output = try small.createOutput(named: "task")
-        let piece = [UInt8](repeating: 1, count: 4096)
-        var rounds = 0
-        while rounds < 1000, Glibc.write(output.standardOutput.raw, piece, piece.count) == piece.count { rounds += 1 }
-        #expect(rounds < 1000)
-        #expect(small.isFull)
+        try body(disk)
+    }
+
+    @Test(
+        "a disk with no room left is a shortage, one with a mebibyte is none", .enabled(if: canMount, "needs mount(8)"))
+    func full() throws {
+        #expect(outputs.shortage == nil)
+        try withDisk("size=2m") { disk in
+            let small = try OutputDirectory(path: disk + "/results", account: nil)
+            #expect(small.shortage == nil)
+            let output = try small.createOutput(named: "task")
+            let piece = [UInt8](repeating: 1, count: 4096)
+            var rounds = 0
+            while rounds < 1000, Glibc.write(output.standardOutput.raw, piece, piece.count) == piece.count {
+                rounds += 1
+            }
+            #expect(rounds < 1000)
+            #expect(small.shortage?.code == ENOSPC)
+            #expect(small.bytesOnDisk(ofOutputNamed: "task") > 1 << 20)
+            #expect(small.bytesOnDisk(ofOutputNamed: "other") == 0)
+        }
+    }
+
+    @Test("no inodes are a shortage, told as such", .enabled(if: canMount, "needs mount(8)"))
+    func noInodes() throws {
+        try withDisk("nr_inodes=6") { disk in
+            let small = try OutputDirectory(path: disk, account: nil)
+            #expect(small.shortage == nil)
+            _ = try small.createOutput(named: "task")
+            #expect(small.shortage?.code == ENOSPC)
+            #expect(small.shortage?.call.contains("inodes") == true)
+            // Two are left, so the last file cannot be made; the folder and the first file are not left behind.
+            #expect(throws: SystemError.self) { _ = try small.createOutput(named: "next") }
+            #expect(try FileSystem.entries(of: disk) == ["task"])
+        }
+    }
+
+    @Test(
+        "a disk that may only be read is a shortage, until it may be written", .enabled(if: canMount, "needs mount(8)"))
+    func readOnly() throws {
+        try withDisk("size=2m") { disk in
+            let small = try OutputDirectory(path: disk, account: nil)
+            #expect(try run("/bin/mount", ["-o", "remount,ro", disk]) == .exit(code: 0))
+            #expect(small.shortage?.code == EROFS)
+            #expect(try run("/bin/mount", ["-o", "remount,rw", disk]) == .exit(code: 0))
+            #expect(small.shortage == nil)
+        }
+    }
+
+    @Test("a directory that was removed is made anew when it is opened again")
+    func removed() throws {
+        try FileSystem.removeTree(outputs.path)
+        #expect(throws: SystemError.self) { _ = try outputs.createOutput(named: "task") }
+        try outputs.open()
+        _ = try outputs.createOutput(named: "task")
+        outputs.removeOutput(named: "task")
+        #expect(try FileSystem.entries(of: outputs.path).isEmpty)
+    }
+
+    @Test("an owner who is right already is left alone, also where nobody may change any")
+    func ownerIsRight() throws {
+        // A file on procfs cannot be given to anybody; whose it is already, it stays.
+        let file = try OwnedDescriptor.open("/proc/self/comm", [.readOnly])
+        let own = try #require(Account(userIdentifier: getuid()))
+        try OutputDirectory(notYetOpenedAt: "/", account: own).give(file.raw, "comm")
+        if let nobody, Host.isRoot {
+            #expect(throws: SystemError.self) {
+                try OutputDirectory(notYetOpenedAt: "/", account: nobody).give(file.raw, "comm")
+            }
+        }
     }
 }

@@ -83,8 +83,8 @@ struct RedisConnectionTests {
         #expect(driver.connection.failure == nil)
     }
 
-    @Test("a server that accepts and never greets is given up after the connect timeout")
-    func ungreeted() throws {
+    @Test("a server that accepts and never answers the handshake is given up after the connect timeout")
+    func unanswered() throws {
         let server = try RedisServerFixture()
         server.pause()
         defer { server.resume() }

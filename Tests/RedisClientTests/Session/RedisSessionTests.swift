@@ -133,8 +133,10 @@ struct HandshakeTests {
         #expect(failure.description.contains(refusal.says))
     }
 
-    @Test("a Redis that greets us while it is loading is not ready", arguments: ["LOADING", "MASTERDOWN", "BUSY"])
-    func greetedTooEarly(_ code: String) {
+    @Test(
+        "a Redis that answers the handshake while it is loading is not ready",
+        arguments: ["LOADING", "MASTERDOWN", "BUSY"])
+    func answeredTooEarly(_ code: String) {
         var conversation = Conversation()
         #expect(conversation.hears(helloReply + "-\(code) not now\r\n").failure?.kind == .notReady)
     }

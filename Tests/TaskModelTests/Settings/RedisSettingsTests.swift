@@ -1,4 +1,4 @@
-// The settings that say where Redis is and who we are there: many ways to say it, and one at a time.
+// The settings that say where Redis is, and with which user and password: many ways to say it, and one at a time.
 
 import Notation
 import Testing
@@ -44,8 +44,15 @@ struct RedisSettingsTests {
         }
     }
 
+    @Test("of several sentinels the one that is wrong is named")
+    func wrongSentinel() throws {
+        let json = #"{"redis_sentinels": ["a", "b", "c:x", "d"], "redis_master_name": "m"}"#
+        let problem = try #require(try problems(json).first)
+        #expect(problem.contains(#"; element 3, "c:x" is wrong; allowed: an array of strings such as"#), "\(problem)")
+    }
+
     @Test(
-        "where Redis is and who we are there is said once: what says it again is named, and nothing else",
+        "where Redis is, and the user and password, are set once: a setting that sets them again is named, and no other",
         arguments: [
             (
                 #"{"redis_sentinels": ["a"]}"#,

@@ -141,7 +141,7 @@ struct TaskFileTests {
         #expect(result.problems.count == 3)
     }
 
-    @Test("the word that stops workers cannot be loaded from a file")
+    @Test("the word that stops the nodes cannot be loaded from a file")
     func closeCommand() {
         #expect(read("WORKER_COMMAND_CLOSE\n").problems.count == 1)
     }

@@ -130,7 +130,7 @@ struct TaskLineTests {
             ("shell:1:0:0:a\nb", "line", 14, "a newline", "text on one line"),
             (
                 "WORKER_COMMAND_CLOSE", "line", 1, "`WORKER_COMMAND_CLOSE`",
-                "a task; this is the word that stops the workers"
+                "a task; this is the word that stops the nodes"
             ),
         ] as [(String, String, Int, String, String)])
     func malformed(line: String, field: String, column: Int, found: String, expected: String) throws {

@@ -9,12 +9,12 @@ struct TaskOutcomeTests {
 
     private static func outcome(
         _ cause: Cause, cap: UInt64? = 2 << 30, peak: UInt64? = 2 << 30, timeout: Double? = 300,
-        worker: String = "node-1",
+        node: String = "node-1",
         notes: [String] = []
     ) -> TaskOutcome {
         TaskOutcome(
             cause: cause, usage: Usage(wallSeconds: 1, memoryPeakBytes: peak), memoryCapBytes: cap,
-            timeoutSeconds: timeout, worker: worker, attempt: 1, notes: notes)
+            timeoutSeconds: timeout, node: node, attempt: 1, notes: notes)
     }
 
     @Test(
@@ -37,7 +37,7 @@ struct TaskOutcomeTests {
             (outcome(.cancelled), "cancelled"),
             (outcome(.memoryPressure), "memory pressure: requires too much memory here (peak 2 GB)"),
             (outcome(.nodeLost), "node lost (node-1)"),
-            (outcome(.nodeLost, worker: ""), "node lost"),
+            (outcome(.nodeLost, node: ""), "node lost"),
             (
                 outcome(.launch(step: "execve ./x", errno: 2, message: "No such file or directory")),
                 "launch failed: execve ./x: No such file or directory"
@@ -99,7 +99,7 @@ struct TaskOutcomeTests {
         let outcome = TaskOutcome(
             cause: .exit(code: 3), usage: Self.full, memoryCapBytes: 2 << 30, timeoutSeconds: 300,
             stderrTail: "a\n\"b\"",
-            stdoutPath: "/r/1/stdout", stderrPath: "/r/1/stderr", worker: "node-1", attempt: 2,
+            stdoutPath: "/r/1/stdout", stderrPath: "/r/1/stderr", node: "node-1", attempt: 2,
             finishedAtUnixSeconds: 1_732_368_000.125)
         #expect(
             outcome.record == #"{"state":"failed","cause":"exit","exit_code":3,"signal":null,"worker":"node-1","#
@@ -111,7 +111,7 @@ struct TaskOutcomeTests {
 
     @Test("what is not known is null where scripts look for it and missing where they do not")
     func sparseRecord() {
-        let outcome = TaskOutcome(cause: .nodeLost, usage: Usage(wallSeconds: .nan), worker: "", attempt: 1)
+        let outcome = TaskOutcome(cause: .nodeLost, usage: Usage(wallSeconds: .nan), node: "", attempt: 1)
         #expect(
             outcome.record == #"{"state":"failed","cause":"node-lost","exit_code":null,"signal":null,"worker":"","#
                 + #""attempts":1,"wall_seconds":null,"cpu_seconds":null,"memory_peak_bytes":null,"stdout_path":"","#
@@ -128,9 +128,9 @@ struct TaskOutcomeTests {
         let full = TaskOutcome(
             cause: cause, usage: Self.full, memoryCapBytes: 1 << 53, timeoutSeconds: 0.25,
             stderrTail: "\u{1b}[31m\u{0}\u{7f}\u{85}é😀\r\n", stdoutPath: "/r/1/stdout", stderrPath: "/r/1/stderr",
-            worker: "node-1", attempt: 3, notes: ["one", "two, \"three\""], finishedAtUnixSeconds: 1_732_368_000.125)
+            node: "node-1", attempt: 3, notes: ["one", "two, \"three\""], finishedAtUnixSeconds: 1_732_368_000.125)
         #expect(try TaskOutcome(record: full.record) == full)
-        let sparse = TaskOutcome(cause: cause, usage: Usage(wallSeconds: 0), worker: "w", attempt: 1)
+        let sparse = TaskOutcome(cause: cause, usage: Usage(wallSeconds: 0), node: "w", attempt: 1)
         #expect(try TaskOutcome(record: sparse.record) == sparse)
         #expect(!full.record.utf8.contains { $0 < 0x20 })
     }
@@ -140,7 +140,7 @@ struct TaskOutcomeTests {
         let outcome = try TaskOutcome(
             record:
                 #"{"cause":"exit","exit_code":2,"later":{"x":[1]},"worker":5,"attempts":"x","memory_peak_bytes":-1}"#)
-        #expect(outcome == TaskOutcome(cause: .exit(code: 2), usage: Usage(wallSeconds: 0), worker: "", attempt: 1))
+        #expect(outcome == TaskOutcome(cause: .exit(code: 2), usage: Usage(wallSeconds: 0), node: "", attempt: 1))
         #expect(try TaskOutcome(record: #"{"cause":"exit"}"#).succeeded == false)
         #expect(try TaskOutcome(record: #"{"cause":"exit","exit_code":1e30}"#).succeeded == false)
         #expect(try TaskOutcome(record: #"{"cause":"signal","signal":99999999999}"#).cause == .signal(-1))

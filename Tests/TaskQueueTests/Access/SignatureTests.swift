@@ -22,7 +22,7 @@ struct SignatureTests {
     private func claim(_ node: BenchNode, _ count: Int = 1) throws -> [ClaimTasks.Claimed] {
         let claim = ClaimTasks(
             keys: bench.keys, incarnation: node.incarnation, leaseMilliseconds: node.leaseMilliseconds, count: count,
-            freeMemoryBytes: 64 << 30, freeMillicores: 64_000, withSignatures: true)
+            freeMemoryBytes: 64 << 30, freeMillicores: 64_000, withSignatures: true, silence: node.known.silence)
         return try ClaimTasks.parse(try bench.call(claim.request)).tasks
     }
 

@@ -58,7 +58,7 @@ struct CrashTests {
         #expect(try again.state() == state)
         let node2 = BenchNode(
             bench: again, name: "a", incarnation: node.incarnation, leaseMilliseconds: node.leaseMilliseconds,
-            description: node.description)
+            description: node.description, known: node.known)
         #expect(try node2.held == held)
         #expect(try node2.claim(1000).count == 400 - held.count - (try again.counts).finished)
     }
@@ -92,6 +92,7 @@ struct CrashTests {
         var scene = try Scene(again, lines: (0..<50).map { line("t\($0)", priority: $0 % 3) }, nodes: ["c", "d"])
         try scene.checkStates("cut after \(kept) of \(bytes.count) bytes")
         for node in nodes { try again.command("ZADD", again.keys.leases, "XX", "1", node.incarnation.text) }
+        try again.setClock { $0.quiet = 0 }
         try scene.finishAll("cut after \(kept) of \(bytes.count) bytes")
     }
 }
@@ -154,7 +155,7 @@ private struct Scene {
             life += 1
             return RegisterNode(
                 keys: keys, incarnation: Incarnation(name: "a", machine: "ma", life: life), leaseMilliseconds: 60_000,
-                status: "1:0:1:0:1", node: nodes[0].description
+                status: "1:0:1:0:1", node: nodes[0].description, earlier: [nodes[0].incarnation]
             ).request
         case .reap, .poison:
             for task in try nodes[0].claim(4) where operation == .poison {
@@ -204,12 +205,7 @@ private struct Scene {
         ).request
     }
 
-    private var heartbeat: RedisRequest {
-        Heartbeat(
-            keys: bench.keys, incarnation: nodes[1].incarnation, leaseMilliseconds: 60_000, status: "1:0:1:0:1",
-            mayReap: true, graceMilliseconds: 0, node: nodes[1].description
-        ).request
-    }
+    private var heartbeat: RedisRequest { nodes[1].heartbeat(graceMilliseconds: 0).request }
 
     /// Everybody does what is left to do: lines are submitted again, nodes compare what they hold, the dead are reaped, todo is
     /// swept, what failed is retried; until every line has finished.
@@ -231,9 +227,7 @@ private struct Scene {
     }
 
     private mutating func work(_ node: BenchNode) throws {
-        let heartbeat = Heartbeat(
-            keys: bench.keys, incarnation: node.incarnation, leaseMilliseconds: 60_000, status: "1:0:1:0:1",
-            mayReap: true, graceMilliseconds: 0, node: node.description)
+        let heartbeat = node.heartbeat(graceMilliseconds: 0)
         // A node that is fenced registers as a new life; here the other one goes on alone.
         if try bench.call(heartbeat.request).error != nil { return }
         _ = try bench.call(TakeCancellations(keys: bench.keys, incarnation: node.incarnation).request)
@@ -258,4 +252,35 @@ private struct Scene {
         }
         #expect(held == state.inProgress, comment)
     }
+}
+
+// Scripts that fail at a chosen call, as one would whose user lacks a permission or that meets a key of the wrong type. Redis undoes
+// nothing then, so each is a crash point.
+
+extension RedisRequest {
+    /// The same request, failing in place of its `call`-th call to Redis, counted from 1.
+    func stopped(atCall call: Int) -> RedisRequest {
+        guard case .script(var scriptCall) = self else { return self }
+        let source = scriptCall.script.source
+        let firstLine = source.prefix { $0 != "\n" }
+        let counting = """
+            local calls, real = 0, redis
+            local redis = {error_reply = real.error_reply, status_reply = real.status_reply}
+            function redis.call(...)
+              calls = calls + 1
+              if calls == \(call) then error({err = 'STOPPED'}) end
+              return real.call(...)
+            end
+
+            """
+        let script = RedisScript(
+            name: scriptCall.script.name,
+            source: firstLine + "\n" + counting + source.dropFirst(firstLine.count + 1))
+        scriptCall = RedisScriptCall(script, keys: scriptCall.keys, arguments: scriptCall.arguments)
+        return .script(scriptCall)
+    }
+}
+
+extension RESPValue {
+    var isStopped: Bool { error?.code == "STOPPED" }
 }

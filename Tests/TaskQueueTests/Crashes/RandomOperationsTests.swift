@@ -172,7 +172,7 @@ private struct RandomRun {
         try nodes[(index + 1) % 4].beat()
         remember(dead)
         model.remove(dead.name, inOrder: false)
-        #expect(throws: QueueError.fenced) { try dead.claim() }
+        #expect(throws: try bench.fenced) { try dead.claim() }
         nodes[index] = try register(index)
     }
 

@@ -5,7 +5,7 @@ import Testing
 
 /// Everything a queue has in Redis, but for what counts calls or time.
 private func contents(of bench: QueueBench) throws -> [String: String] {
-    let volatile = ["sequence", "tokens", "fed", "leases"].map { bench.keys.prefix + "distcomp:" + $0 }
+    let volatile = ["sequence", "tokens", "fed", "leases", "clock"].map { bench.keys.prefix + "distcomp:" + $0 }
     var contents: [String: String] = [:]
     for key in (try bench.command("KEYS", bench.keys.prefix + "*").elements ?? []).compactMap(\.string)
     where !volatile.contains(key) {
@@ -71,14 +71,14 @@ struct ReplayTests {
             "register",
             RegisterNode(
                 keys: keys, incarnation: Incarnation(name: "b", machine: "mb", life: 2), leaseMilliseconds: 60_000,
-                status: "1:0:1:0:1", node: b.description
+                status: "1:0:1:0:1", node: b.description, earlier: [b.incarnation]
             ).request)
         _ = try a.claim(3)
-        try bench.command("ZADD", keys.leases, "1", a.incarnation.text)
+        try a.loseLease()
         let second = Incarnation(name: "b", machine: "mb", life: 2)
         let heartbeat = Heartbeat(
             keys: keys, incarnation: second, leaseMilliseconds: 60_000,
-            status: "1:0:1:0:1", mayReap: true, node: b.description)
+            status: "1:0:1:0:1", silence: a.known.silence, elapsedMilliseconds: 3_600_000, node: b.description)
         try again("heartbeat", heartbeat.request)
         try again("leave", LeaveQueue(keys: keys, incarnation: second).request)
     }

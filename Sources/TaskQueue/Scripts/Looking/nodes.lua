@@ -1,14 +1,18 @@
 #!lua flags=no-writes
--- Writes nothing.
+-- Writes nothing. A lease is told to be over when nobody has observed the clock since either: where no node is alive, the queue's time
+-- stands still.
 
 -- uses names clock
 
-local now, first, rows = milliseconds(), tonumber(ARGV[2]), {}
+local now, first, rows = server_milliseconds(), tonumber(ARGV[2]), {}
+read_clock()
+if server then now = queue + math.max(0, now - server) end
 local leases = call('ZRANGE', LEASES, first, first + NODES_PAGE - 1, 'WITHSCORES')
 for i = 1, #leases, 2 do
   local me = leases[i]
-  local memory, millicores, version = string.match(call('HGET', NODES, me) or '', '^(%d+) (%d+) (.*)$')
+  local memory, millicores, version, address = string.match(call('HGET', NODES, me) or '', '^(%d+) (%d+) (%S*) ?(%S*)$')
   rows[#rows + 1] = {me, math.floor(tonumber(leases[i + 1]) - now), call('HLEN', held_key(me)),
-    memory or '0', millicores or '0', version or '', call('SISMEMBER', DRAINED, node_name(me))}
+    memory or '0', millicores or '0', version or '', call('SISMEMBER', DRAINED, node_name(me)),
+    call('HGET', TROUBLES, me) or '', address or ''}
 end
 return rows

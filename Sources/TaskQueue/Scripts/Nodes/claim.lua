@@ -2,19 +2,20 @@
 -- Not idempotent by itself: called twice it takes twice, and the first answer may be lost. `held` tells the node what it
 -- was given. Stopped half-way: noted as held and still in todo, the line goes back with the lease of its node.
 
--- uses names clock index lease
+-- uses names clock index lease retries
 
 local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
-local now, name, held = milliseconds(), node_name(me), held_key(me)
-if not renew(me, now, lease) then return FENCED end
+local now, name, held = observe(lease), node_name(me), held_key(me)
+if not renew(me, now, lease) then return fenced() end
 promote_delayed(now)
 
 local closing, paused = call('HEXISTS', TODO, CLOSE), call('EXISTS', PAUSED)
 -- What was taken away from this node by hand must not come back to it before it knows.
 local held_back = call('EXISTS', revoked_key(me))
 local has_orders = held_back == 1 and 1 or call('EXISTS', cancel_key(me))
-local taking_on = want > 0 and closing == 0 and paused == 0 and held_back == 0
+-- What was sent before a silence gives nothing: its sender may have gone on since as if it had never been answered.
+local taking_on = want > 0 and tonumber(ARGV[8]) == silence and closing == 0 and paused == 0 and held_back == 0
   and call('SISMEMBER', DRAINED, name) == 0
 
 -- How many tasks of a class fit into what is free now.
@@ -35,7 +36,8 @@ local function node_at(i)
       local expiry, other = call('ZSCORE', LEASES, rows[row]), node_name(rows[row])
       nodes[#nodes + 1] = {
         name = other, memory = tonumber(rows[row + 1]),
-        takes_on = expiry and tonumber(expiry) >= now and call('SISMEMBER', DRAINED, other) == 0,
+        takes_on = expiry and tonumber(expiry) >= now and call('SISMEMBER', DRAINED, other) == 0
+          and call('HEXISTS', TROUBLES, rows[row]) == 0,
         millicores = tonumber(string.match(call('HGET', NODES, rows[row]) or '', '^%d+ (%d+)') or 0),
       }
     end
@@ -71,21 +73,28 @@ end
 
 -- The index knows a line that is not in todo. An old worker has it, or had it and died between taking it out of todo and
 -- saying so: then it is nowhere, and comes back after a grace. Many at once were removed on purpose.
-local MISSING_MAX = 100
 local function not_in_todo(class, line, s, failed_on)
   if call('HEXISTS', DOING, line) == 1 then return end
   if call('HEXISTS', DONE, line) == 1 then
     if call('HDEL', FAILED, line) == 1 then call('HDEL', REASON, line) end
-    call('SREM', RETRYING, line)
+    stop_retrying(line)
   elseif (failed_on or '') ~= class.exclusion or failed_on and call('SISMEMBER', RETRYING, line) == 0 then
-    call('SREM', RETRYING, line)  -- Failed for good, perhaps by an old worker.
+    stop_retrying(line)  -- Failed for good, perhaps by an old worker.
   elseif call('ZCARD', MISSING) < MISSING_MAX then
     call('ZADD', MISSING, 'NX', now, class.memory_text .. ' ' .. class.millicores_text .. ' ' .. s .. '\n' .. line)
   end
 end
 
+-- A key of another type would be met half-way, when a task has been given and cannot be told. TODO and FAILED are read before.
+local are_hashes = false
+local function check_types()
+  for _, key in ipairs({DOING, DONE, REASON}) do call('HLEN', key) end
+  are_hashes = true
+end
+
 local taken, stale, has_moved = {}, 0, false
 local function give(class, lines, scores)
+  if not are_hashes then check_types() end
   local holding, doing = {}, {}
   local attempts = call('HMGET', ATTEMPTS, unpack(lines))
   local signatures = ARGV[7] == '1' and call('HMGET', SIGNATURES, unpack(lines)) or {}
@@ -124,7 +133,7 @@ local function take(class, limit)
       not_in_todo(class, line, rows[i * 2], failed_on[i])
     elseif (failed_on[i] or '') ~= class.exclusion then
       -- An old worker failed it and put it back.
-      call(failed_on[i] and 'SADD' or 'SREM', RETRYING, line)
+      if failed_on[i] then keep_retrying(line, failed_on[i]) else stop_retrying(line) end
       enter_if_new(line, class.memory_text, class.millicores_text, failed_on[i] or '', rows[i * 2])
       has_moved = true
     elseif #given < n then
@@ -233,4 +242,4 @@ end
 local due, next_retry = -1, call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')[2]
 if next_retry then due = math.max(0, tonumber(next_retry) - now) end
 if taking_on and want > 0 and budget <= 0 then due = 0 end
-return {told, closing, sweep, due, paused, has_orders, held_back}
+return {told, closing, sweep, due, paused, has_orders, held_back, silence}

@@ -6,12 +6,12 @@
 -- Lines an old worker has dropped, seen missing before `until_then`. Old workers die one at a time: a hundred lines gone at
 -- once were removed by somebody, and stay so.
 local function recover_missing(until_then)
-  local is_removal, count = call('ZCARD', MISSING) >= 100, 0
+  local is_removal, count = call('ZCARD', MISSING) >= MISSING_MAX, 0
   for _, entry in ipairs(call('ZRANGEBYSCORE', MISSING, '-inf', until_then, 'LIMIT', 0, 100)) do
     local memory, millicores, s, line = string.match(entry, '^(%d+) (%d+) (%d+)\n(.*)$')
     if line and not is_removal and call('HEXISTS', TODO, line) == 0 and call('HEXISTS', DOING, line) == 0
       and call('HEXISTS', DONE, line) == 0
-      and (call('HEXISTS', FAILED, line) == 0 or call('SISMEMBER', RETRYING, line) == 1) then
+      and not has_failed_for_good(line) then
       put_back(line, memory, millicores, s)
       count = count + 1
     end
@@ -21,18 +21,40 @@ local function recover_missing(until_then)
   return count
 end
 
-local me, now = ARGV[2], milliseconds()
-if not renew(me, now, tonumber(ARGV[3])) then return FENCED end
+-- A try that an old worker has ended is known from the six hashes alone; a few are looked at in each beat.
+local function settle_some()
+  local cursor = call('GET', SETTLED) or '0'
+  if #cursor > 19 or string.find(cursor, '%D') then cursor = '0' end
+  local page = call('SSCAN', RETRYING, cursor, 'COUNT', 50)
+  for _, line in ipairs(page[2]) do settle(line) end
+  if page[1] ~= '0' then
+    call('SET', SETTLED, page[1])
+  elseif cursor ~= '0' then
+    call('DEL', SETTLED)
+  end
+end
+
+local me, lease, asked_in, elapsed = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local now, expiry = observe(lease), expiry_of(me)
+if not expiry then return fenced() end
+-- More time has passed here than there, since this node last renewed: the request was long under way, or Redis's clock is ahead.
+if now - (expiry - lease) > elapsed + lease / 6 then
+  queue, server = now, server_milliseconds()
+  begin_silence(lease)
+end
+renew(me, now, lease)
 call('HSET', STATUS, node_name(me), ARGV[4])
-describe(me, ARGV[7], ARGV[8], ARGV[9])
+local identity = named_queue(ARGV[8])
+describe(me, 9)
 promote_delayed(now)
+settle_some()
 local reaped, recovered = 0, 0
-if ARGV[5] == '1' then
-  for _, dead in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. now, 'LIMIT', 0, 10)) do
+if asked_in == silence and now >= quiet then
+  for _, dead in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. string.format('%.0f', now), 'LIMIT', 0, 10)) do
     reaped = reaped + reap(dead, 200)
   end
-  recovered = recover_missing(now - tonumber(ARGV[6]))
+  recovered = recover_missing(now - tonumber(ARGV[7]))
 end
 return {call('HEXISTS', TODO, CLOSE), reaped, recovered, call('EXISTS', PAUSED),
   call('EXISTS', cancel_key(me), revoked_key(me)) > 0 and 1 or 0,
-  call('SISMEMBER', DRAINED, node_name(me))}
+  call('SISMEMBER', DRAINED, node_name(me)), silence, identity}

@@ -4,20 +4,53 @@
 
 -- uses names clock index lease reaping
 
-local me, duration, now = ARGV[2], tonumber(ARGV[3]), milliseconds()
+local me, duration = ARGV[2], tonumber(ARGV[3])
+for _, key in ipairs({TODO, DOING, DONE, FAILED, REASON, STATUS}) do
+  local kind = call('TYPE', key).ok
+  if kind ~= 'hash' and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. kind .. ', not a hash: rename or delete it')
+  end
+end
+
+local now = observe(duration)
+-- The earlier lives that this node knows to have been its own; '*' stands for all of its name and machine that are older.
+local own = {}
+for i = 11, #ARGV do own[ARGV[i]] = true end
+
+local function address_of(incarnation)
+  return string.match(call('HGET', NODES, incarnation) or '', '^%d+ %d+ %S* (%S+)$') or '-'
+end
+
+-- In the time of quiet after a silence nobody is known to be dead.
+local function remaining(incarnation)
+  local expiry = expiry_of(incarnation)
+  return expiry and math.ceil(math.max(expiry, quiet) - now) or 0
+end
+
 local name, machine = string.match(me, '^([^/]*)/([^/]*)/')
+local over = {}
 for _, other in ipairs(call('ZRANGE', LEASES, 0, -1)) do
   local other_name, other_machine = string.match(other, '^([^/]*)/([^/]*)/')
   if other_name == name and other ~= me then
-    if other_machine ~= machine and is_live(other, now) then return redis.error_reply('NAMETAKEN ' .. name) end
-    -- Names differ in their lives alone, of equal length: the later one compares as greater.
-    if other_machine == machine and is_live(other, now) and other > me then
+    local left = remaining(other)
+    if other_machine ~= machine then
+      if left > 0 then
+        return redis.error_reply('NAMETAKEN ' .. name .. ' ' .. address_of(other) .. ' ' .. left)
+      end
+    elseif left > 0 and not own[other] and not own['*'] then
+      return redis.error_reply('TWIN ' .. address_of(other) .. ' ' .. left)
+    elseif left > 0 and not own[other] and other > me then
+      -- Lives differ in their number alone, of equal length: the later one compares as greater.
       return redis.error_reply('OUTDATED a later life of this node has registered')
+    else
+      over[#over + 1] = other
     end
-    if other_machine == machine then reap(other, 1000) end
   end
 end
-describe(me, ARGV[5], ARGV[6], ARGV[7])
+
+for _, other in ipairs(over) do reap(other, LINES_MAX) end
+local identity = named_queue(ARGV[5])
+describe(me, 6)
 call('ZADD', LEASES, now + duration, me)
 call('HSET', STATUS, name, ARGV[4])
-return 'OK'
+return {'OK', silence, identity}

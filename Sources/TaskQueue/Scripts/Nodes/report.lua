@@ -30,7 +30,7 @@ end
 local function finish()
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSET', DONE, line, ARGV[7])
-  call('SREM', RETRYING, line)
+  if call('SREM', RETRYING, line) == 1 then call('HDEL', FAILED_ON, line) end
   if call('HEXISTS', FAILED, line) == 1 then
     call('HDEL', REASON, line)
     call('HDEL', FAILED, line)
@@ -59,16 +59,16 @@ elseif kind == 'failed' then
   local workers = (call('HGET', FAILED, line) or '') .. name .. ','
   local _, count = string.gsub(workers, ',', '')
   if count < tonumber(ARGV[8]) and not is_cancelled then
-    call('SADD', RETRYING, line)
+    keep_retrying(line, workers)
     call('HSET', FAILED, line, workers)
     call('HSET', REASON, line, ARGV[7])
     call('HSET', OUTCOMES, line, token .. ' ' .. record)
     call('HSET', ATTEMPTS, line, attempt)
     -- Twice as long each time, an hour at most.
-    local pause = math.min(3600000, tonumber(ARGV[9]) * 2 ^ math.min(20, count - 1))
+    local pause = math.min(RETRY_PAUSE_MAX, tonumber(ARGV[9]) * 2 ^ math.min(20, count - 1))
     if pause > 0 then
       call('HSET', TODO, line, '')
-      call('ZADD', DELAYED, milliseconds() + pause, delayed_entry(line, memory, millicores, math.floor(s / BAND)))
+      call('ZADD', DELAYED, read_now() + pause, delayed_entry(line, memory, millicores, math.floor(s / BAND)))
     else
       put_back(line, memory, millicores, behind(s))
       wake()

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Idempotent: an entry that is there stays as it is. Stopped half-way: some lines are indexed, and the others still not.
 
--- uses index
+-- uses index retries
 
 local added = 0
 for i = 2, #ARGV, 5 do
@@ -16,7 +16,7 @@ for i = 2, #ARGV, 5 do
     -- One that waits for its retry is in todo too, and must not be taken before its time.
     if known and not call('ZSCORE', DELAYED, delayed_entry(line, memory, millicores, band)) then
       local failed_on = call('HGET', FAILED, line)
-      if failed_on then call('SADD', RETRYING, line) end
+      if failed_on then keep_retrying(line, failed_on) end
       enter_if_new(line, memory, millicores, failed_on or '', score(band, call('INCR', SEQUENCE)))
       added = added + 1
     end

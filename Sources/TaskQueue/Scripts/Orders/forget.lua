@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
 -- Idempotent: what was forgotten is not there. Stopped half-way: it is still in its hash, and is forgotten again.
 
--- uses index
+-- uses index retries
 
 local is_failed, lines = ARGV[2] == 'failed', {}
 local from = is_failed and FAILED or DONE
 for i = 3, #ARGV, 3 do
   local line = ARGV[i]
+  settle(line)
   if call('HEXISTS', from, line) == 1 and not (is_failed and call('SISMEMBER', RETRYING, line) == 1) then
     lines[#lines + 1] = line
     -- An old worker that ran it has left it in the index, where it would look like a line that was dropped.

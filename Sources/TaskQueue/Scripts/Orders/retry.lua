@@ -22,5 +22,5 @@ for i = 2, #ARGV, 4 do
   seen[line] = true
 end
 add_new(rest)
-if hastened > 0 then promote_delayed(milliseconds()) end
+if hastened > 0 then promote_delayed(read_now()) end
 return {#rest, hastened}

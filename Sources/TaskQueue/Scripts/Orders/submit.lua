@@ -2,16 +2,17 @@
 -- Idempotent: a line it added is in todo when it comes again. Stopped half-way: indexed and not in todo, the entry is
 -- dropped; in todo with the marks of its last failure, a claim sees them and honours them.
 
--- uses names index adding
+-- uses names index adding lease
 
 local lines, rest, signed, in_todo, in_progress, finished = {}, {}, {}, 0, 0, 0
-for i = 2, #ARGV, 5 do lines[#lines + 1] = ARGV[i] end
+for i = 3, #ARGV, 5 do lines[#lines + 1] = ARGV[i] end
+named_queue(ARGV[2])
 if #lines == 0 then return {0, 0, 0, 0} end
 local waiting = call('HMGET', TODO, unpack(lines))
 local running = call('HMGET', DOING, unpack(lines))
 local seen = {}
 for i, line in ipairs(lines) do
-  local at, is_done = i * 5 - 3, false
+  local at, is_done = i * 5 - 2, false
   if waiting[i] or seen[line] then in_todo = in_todo + 1
   elseif running[i] then in_progress = in_progress + 1
   -- Not HMGET: what finished_tasks holds may be a megabyte each.

@@ -27,7 +27,7 @@ local function add_new(positions)
   -- What failed for good begins anew, without the marks of its last life.
   if call('HDEL', FAILED, unpack(new)) > 0 then
     call('SREM', RETRYING, unpack(new))
-    for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST}) do call('HDEL', key, unpack(new)) end
+    for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, FAILED_ON}) do call('HDEL', key, unpack(new)) end
   end
   wake()
 end

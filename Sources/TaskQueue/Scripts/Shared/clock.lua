@@ -1,6 +1,69 @@
--- The server's clock.
+-- The clock of the queue, in milliseconds. Redis's own may step, stand still with its machine, or be that of another server that took
+-- over, and whoever went by it would take a living node for dead. So leases, retries and grace times are in the queue's time, which
+-- is never faster than real time but for steps that are short beside a lease, and never goes back.
+--
+-- CLOCK holds what was last observed, as "server queue quiet silence gap":
+--   server   Redis's clock then
+--   queue    the queue's
+--   quiet    until when, in the queue's time, nobody is taken over
+--   silence  how often the two clocks have been torn apart
+--   gap      how long nothing may be observed, at most: half of the shortest lease of late
+--
+-- Whoever has a lease observes. Where Redis's clock went back, or on by more than the gap, there was a *silence*: Redis stood still, or
+-- its clock was moved, and which of the two nobody can tell. Nodes that are alive could not renew their leases meanwhile. So the
+-- queue's clock stands, nobody is taken over for the time of a lease, and what was sent before the silence, with its number of then,
+-- gives and takes over nothing any more.
 
-local function milliseconds()
+local server, queue, quiet, silence, gap
+
+local function server_milliseconds()
   local t = call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- What is not of our making counts as not there.
+local function read_clock()
+  local a, b, c, d, e = string.match(call('GET', CLOCK) or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+  server, queue, quiet, silence, gap = tonumber(a), tonumber(b), tonumber(c), tonumber(d), tonumber(e)
+end
+
+local function keep_clock()
+  call('SET', CLOCK, string.format('%.0f %.0f %.0f %.0f %.0f', server, queue, quiet, silence, gap))
+end
+
+local function begin_silence(lease)
+  quiet, silence, gap = math.max(quiet, queue + lease), silence + 1, math.floor(lease / 2)
+  keep_clock()
+end
+
+-- The queue's time, for whoever has a lease of `lease`. A lease that is longer than others' makes the gap no longer at once: its
+-- node would not see that theirs could not be renewed. The gap grows as time passes without them.
+local function observe(lease)
+  local t, half = server_milliseconds(), math.floor(lease / 2)
+  read_clock()
+  if not server then
+    server, queue, quiet, silence, gap = t, t, t + lease, 1, half
+    keep_clock()
+    return t
+  end
+  local passed = t - server
+  if passed < 0 or passed > half or passed > gap then
+    server = t
+    begin_silence(lease)
+  elseif passed >= CLOCK_STEP or half < gap then
+    server, queue, gap = t, queue + passed, math.min(half, gap + math.floor(passed / 4))
+    keep_clock()
+  else
+    return queue + passed
+  end
+  return queue
+end
+
+-- The queue's time, for whoever has no lease: it changes nothing.
+local function read_now()
+  local t = server_milliseconds()
+  read_clock()
+  if not server then return t end
+  local passed = t - server
+  return passed >= 0 and passed <= gap and queue + passed or queue
 end

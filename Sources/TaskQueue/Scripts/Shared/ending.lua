@@ -1,5 +1,7 @@
 -- The last ending of a line, for every script that can bring it about.
 
+-- uses retries
+
 local function cancelled_record(worker, attempt)
   return '{"state":"failed","cause":"cancelled","worker":' .. cjson.encode(worker) .. ',"attempts":' .. attempt ..
     ',"reason":"cancelled"}'
@@ -10,7 +12,7 @@ local function fail_for_good(line, token, reason, record)
   call('HSET', REASON, line, reason)
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSETNX', FAILED, line, '')
-  call('SREM', RETRYING, line)
+  stop_retrying(line)
   call('HDEL', ATTEMPTS, line)
   call('HDEL', LOST, line)
   call('HDEL', TODO, line)

@@ -1,22 +1,40 @@
 -- What the requests of a node begin with.
 
-local FENCED = redis.error_reply('FENCED the lease is over')
-
-local function is_live(incarnation, now)
-  local expiry = call('ZSCORE', LEASES, incarnation)
-  return expiry and tonumber(expiry) >= now
+-- The queue's own name, by which nodes tell it from one that was put in its place; nil where it has none.
+local function queue_identity()
+  local identity = call('HGET', QUEUE, 'id')
+  if identity and #identity == IDENTITY_DIGITS and not string.find(identity, '%X') then return identity end
 end
+
+-- The same, or else `candidate` from now on.
+local function named_queue(candidate)
+  local identity = queue_identity()
+  if not identity then call('HSET', QUEUE, 'id', candidate) end
+  return identity or candidate
+end
+
+local function fenced() return redis.error_reply('FENCED ' .. (queue_identity() or '-') .. ' the lease is over') end
 
 -- A lease that is merely over can still be renewed: Redis was away, perhaps for everybody, and what runs need not be
 -- thrown away. One whose tasks are being given to others (0), or have been, cannot.
+local function expiry_of(incarnation)
+  local expiry = tonumber(call('ZSCORE', LEASES, incarnation) or 0)
+  return expiry > 0 and expiry or nil
+end
+
 local function renew(incarnation, now, duration)
-  local expiry = call('ZSCORE', LEASES, incarnation)
-  if not expiry or tonumber(expiry) == 0 then return false end
+  if not expiry_of(incarnation) then return false end
   call('ZADD', LEASES, 'XX', now + duration, incarnation)
   return true
 end
 
-local function describe(incarnation, memory, millicores, version)
-  call('HSET', NODES, incarnation, memory .. ' ' .. millicores .. ' ' .. version)
-  call('ZADD', SIZES, memory, incarnation)
+-- What a node says of itself stands in ARGV: memory, millicores, version, address, trouble.
+local function describe(incarnation, at)
+  call('HSET', NODES, incarnation, table.concat(ARGV, ' ', at, at + 3))
+  call('ZADD', SIZES, ARGV[at], incarnation)
+  if ARGV[at + 4] == '' then
+    call('HDEL', TROUBLES, incarnation)
+  else
+    call('HSET', TROUBLES, incarnation, ARGV[at + 4])
+  end
 end

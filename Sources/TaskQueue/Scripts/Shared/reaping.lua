@@ -10,8 +10,7 @@ local function put_back_held(incarnation, line, entry, unmarked)
   local owner = call('HGET', DOING, line)
   if not memory or owner and owner ~= name or call('HEXISTS', DONE, line) == 1 then return end
   -- Taken from the node by hand, and failed for good elsewhere.
-  if not owner and call('HEXISTS', TODO, line) == 0 and call('HEXISTS', FAILED, line) == 1
-    and call('SISMEMBER', RETRYING, line) == 0 then return end
+  if not owner and has_failed_for_good(line) then return end
   local lost = 0
   if not unmarked then
     call('HSET', ATTEMPTS, line, attempt)
@@ -20,7 +19,7 @@ local function put_back_held(incarnation, line, entry, unmarked)
   if call('HEXISTS', cancel_key(incarnation), line) == 1 then
     unindex(line, memory, millicores)
     fail_for_good(line, '0', 'cancelled', cancelled_record(name, attempt))
-  elseif lost >= 3 then
+  elseif lost >= NODES_LOST_MAX then
     unindex(line, memory, millicores)
     call('HSET', FAILED, line, (call('HGET', FAILED, line) or '') .. name .. ',')
     fail_for_good(line, '0', 'poison: node lost 3 times', '{"state":"failed","cause":"node-lost","worker":' ..
@@ -33,6 +32,7 @@ end
 
 local function forget_incarnation(incarnation)
   call('HDEL', NODES, incarnation)
+  call('HDEL', TROUBLES, incarnation)
   call('ZREM', SIZES, incarnation)
   call('DEL', cancel_key(incarnation), revoked_key(incarnation))
   call('ZREM', LEASES, incarnation)

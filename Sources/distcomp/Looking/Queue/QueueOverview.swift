@@ -1,5 +1,5 @@
 // How a queue stands as a whole: counts that are exact, and rates and causes estimated from a bounded sample, so that a queue
-// of ten million is told as quickly as one of ten.
+// of ten million is summed up as quickly as one of ten.
 
 import LinuxSystem
 import TaskModel
@@ -8,15 +8,15 @@ import TaskQueue
 struct QueueOverview {
     let counts: QueueCounts
     let fleet: Fleet
-    /// Tasks ended per second of late; nil where nothing runs.
+    /// Tasks that ended per second recently; nil where nothing runs.
     let ratePerSecond: Double?
-    /// Why tasks failed; from a sample, and then scaled to all, where there are many.
+    /// Why tasks failed; where there are many, estimated from a sample.
     let failuresByCause: [String: Int]
     let isFailuresSampled: Bool
     /// Waiting tasks that ask for more than any live node has.
     let tooLargeCount: Int
 
-    /// When all that can run will have ended, by the rate of late.
+    /// When all that can run will have ended, at the recent rate.
     var etaSeconds: Double? {
         let left = counts.todo + counts.inProgress - tooLargeCount
         return ratePerSecond.flatMap { $0 > 0 && left > 0 ? Double(left) / $0 : nil }
@@ -24,7 +24,7 @@ struct QueueOverview {
 }
 
 extension QueueClient {
-    /// How many entries of a hash are looked at where all of them would be too many.
+    /// How many entries of a large hash are looked at, at least.
     private static let sampleMin = 1000
 
     func overview() throws(CommandError) -> QueueOverview {
@@ -50,7 +50,7 @@ extension QueueClient {
         return (counts.mapValues { max(1, Int((Double($0) / Double(seen) * Double(total)).rounded())) }, true)
     }
 
-    /// From when a sample of the records ended. A page of a hash is a sample: its order has nothing to do with time.
+    /// Estimated from the end times in a sample of the records. A page of a hash is a fair sample: its order has nothing to do with time.
     private func rate(_ counts: QueueCounts) throws(CommandError) -> Double? {
         var ends: [Double] = []
         _ = try scanWhile(keys.outcomes) { entries in
@@ -75,8 +75,8 @@ extension QueueClient {
     }
 }
 
-/// Tasks per second from when some of `totalCount` tasks ended: the newest fifty of the sample stand for as large a share of
-/// all, and they ended since the oldest of them did.
+/// Tasks per second, from the times at which a sample of `totalCount` tasks ended: the newest fifty of the sample stand for the same
+/// share of all tasks, which ended between the oldest of these fifty and now.
 func recentRate(ends: [Double], totalCount: Int, nowUnixSeconds: Double) -> Double? {
     let newest = ends.sorted(by: >).prefix(50)
     guard let oldest = newest.last else { return nil }

@@ -28,15 +28,13 @@ struct StatusCommand: ParsableCommand {
 
 extension QueueOverview {
     fileprivate var json: String {
-        var causes = JSONObjectWriter()
-        for (cause, count) in failuresByCause.sorted(by: { $0.key < $1.key }) { causes.field(cause, count) }
         var writer = JSONObjectWriter()
         counts.write(to: &writer)
         writer.field("live_workers", fleet.alive.count)
         writer.field("drained_workers", fleet.alive.count(where: \.isDrained))
         writer.field("rate_per_second", ratePerSecond)
         writer.field("eta_seconds", etaSeconds)
-        writer.field("failed_by_cause", json: causes.bytes)
+        writer.field("failed_by_cause", failuresByCause)
         writer.field("too_large", tooLargeCount)
         writer.field("paused", fleet.isPaused)
         writer.field("closing", fleet.isClosing)
@@ -57,7 +55,7 @@ extension QueueOverview {
         let drained = fleet.alive.count(where: \.isDrained)
         let silent = counts.workers - fleet.nodes.filter { $0.report != nil && isAlive($0) }.count
         var lines = [
-            "\(counts.workers) worker\(counts.workers == 1 ? "" : "s")" + (silent > 0 ? ", \(silent) not heard of" : "")
+            "\(counts.workers) node\(counts.workers == 1 ? "" : "s")" + (silent > 0 ? ", \(silent) not heard of" : "")
                 + (drained > 0 ? ", \(drained) drained" : "")
         ]
         if let rate = ratePerSecond {
@@ -73,7 +71,7 @@ extension QueueOverview {
             lines.append("\(grouped(tooLargeCount)) waiting ask for more than any live node has: distcomp why")
         }
         if fleet.isPaused { lines.append("the queue is paused: distcomp resume lets it go on") }
-        if counts.closeRequested { lines.append("WORKER_COMMAND_CLOSE is set: workers finish what they run and stop") }
+        if counts.closeRequested { lines.append("WORKER_COMMAND_CLOSE is set: nodes finish what they run and stop") }
         return lines
     }
 

@@ -28,21 +28,19 @@ struct TopCommand: ParsableCommand {
             throw CommandError.usage("top needs a terminal; status, workers and tasks print the same once")
         }
         try connection.withQueue { queue in
-            // Before the terminal is changed: no signal may find it so and end us.
+            // Blocked before the terminal is changed, so that no signal ends us without restoring it.
             let signals = try SignalQueue(blocking: [
                 .interrupt, .terminate, .hangup, .quit, .windowChange, .terminalStop,
             ])
             let source = TopSource(queue)
             var model = TopModel()
-            model.nowSeconds = Self.now()
+            model.nowSeconds = bootSeconds()
             model.snapshot = try source.snapshot(nowSeconds: model.nowSeconds)
             let screen = TopScreen(try RawTerminal(), model)
             defer { screen.close() }
             try screen.run(source, signals, intervalSeconds: interval)
         }
     }
-
-    static func now() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }
 }
 
 /// The terminal while `top` has it.
@@ -63,10 +61,10 @@ private final class TopScreen {
         var loop = try EventLoop()
         try loop.add(terminal.descriptor, for: .readable, token: 0)
         try loop.add(signals.descriptor, for: .readable, token: 1)
-        var nextLookSeconds = TopCommand.now() + intervalSeconds
+        var nextLookSeconds = bootSeconds() + intervalSeconds
         while true {
             try draw()
-            let wait = Int32(clamping: Int((max(0, nextLookSeconds - TopCommand.now()) * 1000).rounded(.up)))
+            let wait = Int32(clamping: Int((max(0, nextLookSeconds - bootSeconds()) * 1000).rounded(.up)))
             for ready in try loop.wait(atMostMilliseconds: wait) {
                 if ready.token == 0, try take(keys: terminal.typed()) == .quit { return }
             }
@@ -78,17 +76,17 @@ private final class TopScreen {
                 case .child, .user1: break  // Not blocked, so never queued here.
                 }
             }
-            if TopCommand.now() >= nextLookSeconds {
-                let began = TopCommand.now()
+            if bootSeconds() >= nextLookSeconds {
+                let began = bootSeconds()
                 model.snapshot = try source.snapshot(nowSeconds: began)
                 model.nowSeconds = began
                 // A queue that takes long to look at is looked at less often.
-                nextLookSeconds = TopCommand.now() + max(intervalSeconds, 10 * (TopCommand.now() - began))
+                nextLookSeconds = bootSeconds() + max(intervalSeconds, 10 * (bootSeconds() - began))
             }
         }
     }
 
-    /// No byte at all: the terminal has gone.
+    /// No bytes at all mean that the terminal has gone.
     private func take(keys bytes: [UInt8]) -> TopModel.Answer {
         if bytes.isEmpty { return .quit }
         for key in TopKey.parse(bytes) where model.handle(key) == .quit { return .quit }

@@ -3,11 +3,11 @@
 import TaskModel
 import TaskQueue
 
-/// A task that runs, as long as it has been seen to.
+/// A task that runs, and since when it has been seen running.
 struct RunningTask {
     let line: String
     let task: TaskLine?
-    let worker: String
+    let node: String
     /// Since when, by the clock of `TopModel.nowSeconds`; it may have run before.
     let seenSinceSeconds: Double
 }
@@ -26,7 +26,7 @@ enum TopKey: Equatable {
     case character(Character)
     case enter, escape, backspace, up, down
 
-    /// The keys in what a terminal sent; what is none of ours is dropped.
+    /// The keys in what a terminal sent; unknown sequences are dropped.
     static func parse(_ bytes: [UInt8]) -> [TopKey] {
         var keys: [TopKey] = []
         var rest = String(decoding: bytes, as: UTF8.self)[...]
@@ -94,13 +94,13 @@ struct TopModel {
         return .goOn
     }
 
-    /// What is shown of what runs: filtered and sorted.
+    /// The running tasks that are shown: filtered and sorted.
     var running: [RunningTask] {
-        let wanted = snapshot.running.filter { matches($0.line) || matches($0.worker) }
+        let wanted = snapshot.running.filter { matches($0.line) || matches($0.node) }
         return wanted.sorted { left, right in
             switch sorting {
             case .time: (left.seenSinceSeconds, left.line) < (right.seenSinceSeconds, right.line)
-            case .node: (left.worker, left.line) < (right.worker, right.line)
+            case .node: (left.node, left.line) < (right.node, right.line)
             case .memory: (right.task?.memoryBytes ?? 0, left.line) < (left.task?.memoryBytes ?? 0, right.line)
             case .cores: (right.task?.millicores ?? 0, left.line) < (left.task?.millicores ?? 0, right.line)
             case .task: left.line < right.line
@@ -108,7 +108,7 @@ struct TopModel {
         }
     }
 
-    var endings: [TaskResult] { snapshot.endings.filter { matches($0.line) || matches($0.worker) } }
+    var endings: [TaskResult] { snapshot.endings.filter { matches($0.line) || matches($0.node) } }
 
     private func matches(_ text: String) -> Bool {
         filter.isEmpty || text.lowercased().contains(filter.lowercased())

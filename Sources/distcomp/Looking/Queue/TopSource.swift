@@ -18,11 +18,11 @@ final class TopSource {
 
     func snapshot(nowSeconds: Double) throws(CommandError) -> TopSnapshot {
         var running: [RunningTask] = []
-        let fleet = try queue.fleet { line, worker in
+        let fleet = try queue.fleet { line, node in
             guard running.count < Self.runningMax else { return }
             let since = self.seenSince[line] ?? nowSeconds
             running.append(
-                RunningTask(line: line, task: try? TaskLine(parsing: line), worker: worker, seenSinceSeconds: since))
+                RunningTask(line: line, task: try? TaskLine(parsing: line), node: node, seenSinceSeconds: since))
         }
         let now = Dictionary(running.map { ($0.line, $0.seenSinceSeconds) }, uniquingKeysWith: { min($0, $1) })
         try note(ended: hasLooked ? seenSince.keys.filter { now[$0] == nil } : try recentLines())
@@ -31,7 +31,7 @@ final class TopSource {
         return TopSnapshot(progress: try queue.progress(), fleet: fleet, running: running, endings: endings)
     }
 
-    /// Before the first look nothing is known to have ended of late; among some records the newest are near enough.
+    /// At the first look nothing is known to have ended recently, so the newest of a sample of records stand for that.
     private func recentLines() throws(CommandError) -> [String] {
         var ends: [(line: String, end: Double)] = []
         _ = try queue.scanWhile(queue.keys.outcomes) { entries in
@@ -52,7 +52,7 @@ final class TopSource {
             guard let outcome = queue.parseOutcome(record) else { continue }
             endings.append(
                 TaskResult(
-                    line: line, outcome: outcome, succeeded: outcome.succeeded, worker: outcome.worker,
+                    line: line, outcome: outcome, succeeded: outcome.succeeded, node: outcome.node,
                     reason: outcome.reason, standardOutputJSON: nil))
         }
         endings.sort { ($0.outcome?.finishedAtUnixSeconds ?? 0) > ($1.outcome?.finishedAtUnixSeconds ?? 0) }

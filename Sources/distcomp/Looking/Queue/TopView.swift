@@ -8,7 +8,7 @@ struct TopView {
     let columns: Int
     let style: Style
 
-    /// Too few columns for all that is known; what is least asked for is left out then.
+    /// On a narrow screen the least important columns are left out.
     private var isNarrow: Bool { columns < 64 }
 
     /// Exactly `rows` lines, none wider than `columns`.
@@ -16,8 +16,8 @@ struct TopView {
         let nodes = model.snapshot.fleet.nodes
         let endings = model.endings
         let running = model.running
-        // Two lines above, one below, a heading for each part. Nodes and endings are sure of a quarter each, and endings of what
-        // is left over.
+        // Two lines above, one below, and a heading for each part. Nodes and endings may have a quarter each; endings also get
+        // whatever is left over.
         let room = max(0, rows - 6)
         let nodeRows = min(nodes.count, max(1, room / 4))
         let runningRows = min(running.count, room - nodeRows - min(endings.count, max(1, room / 4)))
@@ -33,7 +33,7 @@ struct TopView {
             .map { runningRow($0, model) }
         lines.append(style.bold(cut(endingCells("ENDED", "CAUSE", "WALL", "PEAK", "TASK"))))
         lines += endings.prefix(endingRows).map { endingRow($0, model.snapshot.fleet.nowUnixSeconds) }
-        // On a screen too small for all parts what can be typed stays.
+        // On a screen too small for all parts the footer, which names the keys, stays.
         lines = lines.prefix(max(0, rows - 1)) + Array(repeating: "", count: max(0, rows - 1 - lines.count))
         return Array((lines + [footer(model)]).suffix(rows))
     }
@@ -102,7 +102,7 @@ struct TopView {
         let seconds = max(0, model.nowSeconds - task.seenSinceSeconds)
         return cut(
             runningCells(
-                duration(seconds.rounded(.down)), TerminalText.escaped(task.worker),
+                duration(seconds.rounded(.down)), TerminalText.escaped(task.node),
                 task.task.map { oneDecimal(Double($0.millicores) / 1000) } ?? "?",
                 task.task.map { oneDecimal(Double($0.memoryBytes) / 1_073_741_824) } ?? "?",
                 TerminalText.escaped(task.task?.command ?? task.line)))

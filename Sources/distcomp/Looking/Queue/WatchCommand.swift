@@ -1,6 +1,7 @@
 import ArgumentParser
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 /// `distcomp watch`: waits until all is done.
 struct WatchCommand: ParsableCommand {
@@ -8,8 +9,8 @@ struct WatchCommand: ParsableCommand {
         commandName: "watch",
         abstract: "Show a progress bar until nothing waits or runs any more.",
         discussion: """
-            Ends with status 0 when all tasks of the queue have finished, with 1 when some have failed. The tasks are not touched by \
-            Ctrl-C.
+            Ends with status 0 when all tasks of the queue have finished, with 1 when some have failed, and with 3 when the tasks are \
+            gone from Redis. The tasks are not touched by Ctrl-C.
 
             Examples:
               distcomp submit sweep.txt && distcomp watch && ./plot
@@ -27,45 +28,90 @@ struct WatchCommand: ParsableCommand {
     func run() throws {
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         try connection.withQueue { queue in
-            let start = Self.now()
-            let display = ProgressDisplay(
-                isQuiet: json || quiet,
-                bar: ProgressBar(startedSeconds: start, endedAtStart: try queue.progress().ended))
-            defer { display.clear() }
-            var lastRemark = ""
-            while true {
-                let progress = try queue.progress()
-                if progress.isOver { break }
-                if progress.running == 0, !json, !quiet { try remark(queue, display, &lastRemark) }
-                display.show(progress, nowSeconds: Self.now())
-                // A short wait at first: whoever watches ten tasks of a second wants to know at once.
-                let milliseconds: Int32 = Self.now() - start < 5 ? 100 : 500
+            let start = bootSeconds()
+            let watcher = try QueueWatcher(queue, isQuiet: quiet, showsProgress: !json && !quiet)
+            defer { watcher.display.clear() }
+            while try !watcher.look() {
+                // Short waits at first: somebody who watches ten tasks of one second wants to know at once.
+                let milliseconds: Int32 = bootSeconds() - start < 5 ? 100 : 500
                 if try DescriptorWait.until(
                     signals.descriptor, readable: true, writable: false, atMostMilliseconds: milliseconds)
                 {
                     throw CommandError.interrupted
                 }
             }
-            display.clear()
+            watcher.display.clear()
             let overview = try queue.overview()
-            let summary = RunSummary(overview, seconds: Self.now() - start)
+            let summary = RunSummary(overview, seconds: bootSeconds() - start)
             if !quiet { try show(json ? summary.json + "\n" : summary.sentence + "\n") }
             if overview.counts.failed > 0 { throw CommandError.tasksFailed }
         }
     }
+}
+
+/// Looks at a queue again and again, and says what a person should know meanwhile.
+private final class QueueWatcher {
+    /// A Redis that is away for longer is not waited for.
+    private static let absenceSecondsMax = 60.0
+
+    let display: ProgressDisplay
+    private let queue: QueueClient
+    private let isQuiet: Bool
+    private let showsProgress: Bool
+    private var watched: WatchedQueue
+    private var awaySinceSeconds: Double?
+    private var lastRemark = ""
+
+    init(_ queue: QueueClient, isQuiet: Bool, showsProgress: Bool) throws(CommandError) {
+        self.queue = queue
+        self.isQuiet = isQuiet
+        self.showsProgress = showsProgress
+        let counts = try queue.perform(ReadCounts(keys: queue.keys))
+        watched = WatchedQueue(WatchedQueue.Look(counts))
+        display = ProgressDisplay(
+            isQuiet: !showsProgress,
+            bar: ProgressBar(startedSeconds: bootSeconds(), endedAtStart: Progress(counts).ended))
+    }
+
+    /// Whether all is done.
+    func look() throws(CommandError) -> Bool {
+        do throws(CommandError) {
+            if awaySinceSeconds != nil {
+                try queue.reconnect()
+                watched.reconnected(nowSeconds: bootSeconds())
+            }
+            let counts = try queue.perform(ReadCounts(keys: queue.keys))
+            awaySinceSeconds = nil
+            if let news = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds()), !isQuiet { say(news) }
+            let progress = Progress(counts)
+            if progress.isOver { return watched.isSettled }
+            if progress.running == 0, showsProgress { try remark() }
+            display.show(progress, nowSeconds: bootSeconds())
+        } catch .unreachable(let message) {
+            let since = awaySinceSeconds ?? bootSeconds()
+            if awaySinceSeconds == nil, !isQuiet {
+                say("\(message); trying again for \(duration(Self.absenceSecondsMax))")
+            }
+            awaySinceSeconds = since
+            guard bootSeconds() - since < Self.absenceSecondsMax else { throw .unreachable(message) }
+        }
+        return false
+    }
 
     /// Says once why nothing runs.
-    private func remark(_ queue: QueueClient, _ display: ProgressDisplay, _ last: inout String) throws(CommandError) {
+    private func remark() throws(CommandError) {
         let fleet = try queue.fleet(countingTasks: false)
         var text = ""
         if fleet.isClosing { text = "WORKER_COMMAND_CLOSE is set: no node takes tasks" }
         if fleet.isPaused { text = "the queue is paused: distcomp resume lets it go on" }
         if fleet.alive.isEmpty { text = "no node is alive; the tasks wait" }
-        guard text != last else { return }
-        last = text
-        display.clear()
-        if !text.isEmpty { standardError.write("distcomp: \(text)\n") }
+        guard text != lastRemark else { return }
+        lastRemark = text
+        if !text.isEmpty { say(text) }
     }
 
-    private static func now() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }
+    private func say(_ text: String) {
+        display.clear()
+        standardError.write("distcomp: \(text)\n")
+    }
 }

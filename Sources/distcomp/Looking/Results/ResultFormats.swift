@@ -21,7 +21,7 @@ enum ResultCSV {
         var signal: String?
         if case .signal(let number) = outcome?.cause { signal = String(number) }
         return row([
-            result.line, result.state.rawValue, outcome?.cause.word, exitCode, signal, result.worker,
+            result.line, result.state.rawValue, outcome?.cause.word, exitCode, signal, result.node,
             outcome.map { String($0.attempt) }, outcome.map { decimal($0.usage.wallSeconds) },
             outcome?.usage.cpuSeconds.map(decimal), outcome?.usage.memoryPeakBytes.map { String($0) },
             outcome?.memoryCapBytes.map { String($0) }, outcome?.finishedAtUnixSeconds.map(decimal), result.reason,
@@ -34,7 +34,7 @@ enum ResultCSV {
     }
 
     private static func field(_ text: String) -> String {
-        // Bytes, since CR LF is one Character and none of the two.
+        // Bytes are compared, since Swift takes CR LF for one Character that equals neither.
         let needsQuotes = text.utf8.contains { byte in
             byte == UInt8(ascii: ",") || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\r")
                 || byte == UInt8(ascii: "\n")
@@ -58,7 +58,7 @@ enum ResultJobLog {
         let received = result.standardOutputJSON.flatMap { JSONText.unquoted($0) }?.utf8.count ?? 0
         let command = (try? TaskLine(parsing: result.line))?.command ?? result.line
         let fields = [
-            String(number), result.worker.isEmpty ? ":" : result.worker, fixed(started, places: 3),
+            String(number), result.node.isEmpty ? ":" : result.node, fixed(started, places: 3),
             padded(fixed(wallSeconds, places: 3), 10), "0", String(received), String(exitValue), String(signal),
             // As GNU parallel does, so that a line stays a line.
             command.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\0"),
@@ -79,17 +79,3 @@ enum ResultJobLog {
         }
     }
 }
-
-/// `1700000000.250`: a number with exactly `places` decimals.
-func fixed(_ number: Double, places: Int) -> String {
-    var scale = 1.0
-    for _ in 0..<places { scale *= 10 }
-    guard let units = Int64(exactly: (abs(number) * scale).rounded()) else { return "0" }
-    let whole = String(units / Int64(scale))
-    guard places > 0 else { return whole }
-    let fraction = String(units % Int64(scale))
-    return (number < 0 ? "-" : "") + whole + "." + String(repeating: "0", count: places - fraction.count) + fraction
-}
-
-/// `text` with blanks before it until it is `width` wide.
-func padded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }

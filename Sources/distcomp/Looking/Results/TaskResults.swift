@@ -1,4 +1,4 @@
-// What became of the tasks that have ended, a page at a time: ten million results never stand in memory together.
+// What became of the tasks that have ended, read a page at a time: ten million results are never in memory together.
 
 import RedisClient
 import TaskModel
@@ -10,7 +10,7 @@ struct TaskResult {
     /// nil for a task of an old worker, which keeps no record.
     let outcome: TaskOutcome?
     let succeeded: Bool
-    let worker: String
+    let node: String
     let reason: String
     /// A JSON string; nil where nothing was kept.
     let standardOutputJSON: [UInt8]?
@@ -29,7 +29,7 @@ struct TaskResult {
             outcome.writeFields(to: &writer)
         } else {
             for name in ["cause", "exit_code", "signal"] { writer.field(name, String?.none) }
-            writer.field("worker", worker)
+            writer.field("worker", node)
             for name in ["attempts", "wall_seconds", "cpu_seconds", "memory_peak_bytes", "stdout_path", "stderr_path"] {
                 writer.field(name, String?.none)
             }
@@ -74,7 +74,7 @@ extension QueueClient {
             let reasons = try values(keys.failReason, of: fields)
             for (index, entry) in entries.enumerated() where !waiting[index] {
                 let result = failedResult(
-                    line: entry.field, workers: entry.value, record: records[index], reason: reasons[index])
+                    line: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
                 if filter.includes(result), !(try use(result)) { return false }
             }
             return true
@@ -86,16 +86,16 @@ extension QueueClient {
         let value = FinishedValue(parsing: value)
         let outcome = parseOutcome(record)
         return TaskResult(
-            line: text(line), outcome: outcome, succeeded: true, worker: value.worker,
+            line: text(line), outcome: outcome, succeeded: true, node: value.worker,
             reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
     }
 
-    /// What is known of a failed task; `workers` is its value in failed_tasks.
-    func failedResult(line: [UInt8], workers: [UInt8], record: [UInt8]?, reason: [UInt8]?) -> TaskResult {
+    /// What is known of a failed task; `failedOn` is its value in failed_tasks.
+    func failedResult(line: [UInt8], failedOn: [UInt8], record: [UInt8]?, reason: [UInt8]?) -> TaskResult {
         let outcome = parseOutcome(record)
-        let last = text(workers).split(separator: ",").last.map { String($0) }
+        let last = text(failedOn).split(separator: ",").last.map { String($0) }
         return TaskResult(
-            line: text(line), outcome: outcome, succeeded: false, worker: outcome?.worker ?? last ?? "",
+            line: text(line), outcome: outcome, succeeded: false, node: outcome?.node ?? last ?? "",
             reason: reason.map { text($0) } ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
     }
 

@@ -9,7 +9,7 @@ import TaskQueue
 struct ListedTask {
     let line: String
     let state: TaskState
-    let worker: String
+    let node: String
     /// Of its last attempt.
     let outcome: TaskOutcome?
     /// Why it failed, or how it ended.
@@ -27,8 +27,8 @@ extension QueueClient {
             let isComplete = try scanWhile(keys.inProgress, pattern: filter.pattern) { entries throws(CommandError) in
                 for (field, value) in entries {
                     let task = ListedTask(
-                        line: text(field), state: .inProgress, worker: text(value), outcome: nil, reason: "")
-                    if filter.includes(node: task.worker, endedAt: nil), !(try use(task)) { return false }
+                        line: text(field), state: .inProgress, node: text(value), outcome: nil, reason: "")
+                    if filter.includes(node: task.node, endedAt: nil), !(try use(task)) { return false }
                 }
                 return true
             }
@@ -38,13 +38,13 @@ extension QueueClient {
         try forEachResult(filter) { result throws(CommandError) in
             try use(
                 ListedTask(
-                    line: result.line, state: result.state, worker: result.worker, outcome: result.outcome,
+                    line: result.line, state: result.state, node: result.node, outcome: result.outcome,
                     reason: result.reason))
         }
     }
 
-    /// Whether `use` wanted more to the end. Where a cause, a node or a time is asked for, only what waits for another try is
-    /// meant: nothing else has failed, been anywhere or ended.
+    /// Whether `use` wanted more to the end. Where the filter names a cause, a node or a time, only tasks that wait for another try can
+    /// match: no other waiting task has failed, or been on a node, or ended.
     private func forEachWaiting(
         _ filter: TaskFilter, _ use: (ListedTask) throws(CommandError) -> Bool
     ) throws(CommandError) -> Bool {
@@ -57,11 +57,11 @@ extension QueueClient {
             for field in fields {
                 let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
                 let task = ListedTask(
-                    line: text(field), state: .todo, worker: outcome?.worker ?? "", outcome: outcome,
+                    line: text(field), state: .todo, node: outcome?.node ?? "", outcome: outcome,
                     reason: outcome?.reason ?? "")
                 if hasFailed {
                     guard let outcome, filter.causes.isEmpty || filter.causes.contains(outcome.cause.word),
-                        filter.includes(node: outcome.worker, endedAt: outcome.finishedAtUnixSeconds)
+                        filter.includes(node: outcome.node, endedAt: outcome.finishedAtUnixSeconds)
                     else { continue }
                 }
                 if !(try use(task)) { return false }
@@ -78,7 +78,7 @@ enum TaskSelector: Equatable {
     case identifier(String)
     case glob(String)
 
-    /// A line is told by its form; what is neither a line nor digits is a glob when it holds what makes one.
+    /// What `text` may mean, in the order to be tried: a line, the digits of an id, a glob.
     static func candidates(_ text: String) -> [TaskSelector] {
         let trimmed = text.trimmingBlanks()
         var candidates = [TaskSelector.line(trimmed)]
@@ -155,7 +155,7 @@ extension QueueClient {
         return try answers(requests).contains { $0.int == 1 }
     }
 
-    /// The line whose short id begins so. All lines are looked at: that there is only one, nothing else tells.
+    /// The line whose short id begins so. All lines are looked at: only then is it known that there is no second one.
     private func line(identifier digits: String, in states: Set<TaskState>) throws(CommandError) -> String? {
         var found: [String] = []
         try forEachName(pattern: nil, in: states) { line in
@@ -203,8 +203,43 @@ extension QueueClient {
     }
 }
 
+/// One task and all the queue knows of it.
+struct TaskDetails {
+    let line: String
+    let task: TaskLine?
+    let standing: TaskStanding
+    /// How it ended, or how its last attempt did; nil before the first.
+    let result: TaskResult?
+
+    /// nil when no state holds it: it is gone.
+    var state: TaskState? {
+        if standing.worker != nil { return .inProgress }
+        if standing.isWaiting { return .todo }
+        if standing.finishedValue != nil { return .finished }
+        return standing.failedValue != nil ? .failed : nil
+    }
+
+}
+
+extension QueueClient {
+    func details(of line: String) throws(CommandError) -> TaskDetails {
+        var standing = try standing(of: line)
+        let task = try? TaskLine(parsing: line)
+        if let task, standing.isWaiting { standing.aheadCount = try countAhead(of: task, standing) }
+        var result: TaskResult?
+        if let value = standing.finishedValue {
+            result = finishedResult(line: Array(line.utf8), value: value, record: standing.outcome)
+        } else if standing.failedValue != nil || standing.outcome != nil {
+            result = failedResult(
+                line: Array(line.utf8), failedOn: standing.failedValue ?? [], record: standing.outcome,
+                reason: standing.reason)
+        }
+        return TaskDetails(line: line, task: task, standing: standing, result: result)
+    }
+}
+
 extension RESPValue {
-    /// A score, as either version of the protocol spells it.
+    /// A score, as RESP2 or RESP3 spells it.
     fileprivate var number: Double? {
         if case .double(let number) = self { return number }
         return int.map(Double.init) ?? string.flatMap { Double($0) }

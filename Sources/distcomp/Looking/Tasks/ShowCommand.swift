@@ -1,15 +1,8 @@
+// Everything known of one task: as lines for people, as an object for scripts.
+
 import ArgumentParser
 import LinuxSystem
 import TaskModel
-
-/// The tasks a command is about.
-struct TaskSelection: ParsableArguments {
-    @Argument(
-        help: .init(
-            "The task's line, the first digits of its id (four or more), or a glob such as '*lru*'.", valueName: "task")
-    )
-    var tasks: [String]
-}
 
 /// `distcomp show TASK`: everything known of a task.
 struct ShowCommand: ParsableCommand {
@@ -42,5 +35,126 @@ struct ShowCommand: ParsableCommand {
                 }
             }
         }
+    }
+}
+
+extension TaskDetails {
+    /// How many lines of output are shown.
+    private static let outputLinesMax = 10
+    private static let nameColumns = 9
+
+    /// A name and a value a line.
+    func text(columns: Int?) -> String {
+        var rows: [(String, String)] = [("task", line), ("id", TaskLine.identifier(of: line)), ("state", stateText)]
+        if let task {
+            rows.append(("command", task.command))
+            rows.append(("asks for", request(task)))
+        }
+        rows += historyRows + usageRows
+        var text = rows.map { name, value in
+            let row = "\(filled(name, Self.nameColumns))  \(TerminalText.escaped(value))"
+            return (columns.map { TerminalText.shortened(row, to: $0) } ?? row) + "\n"
+        }.joined()
+        if let output = result?.standardOutputJSON.flatMap({ JSONText.unquoted($0) }) {
+            text += block("stdout, as reported", output)
+        }
+        text += block("the end of stderr", result?.outcome?.stderrTail ?? "")
+        return text
+    }
+
+    private var stateText: String {
+        switch state {
+        case .inProgress: "running on \(standing.worker ?? "")"
+        case .todo:
+            "todo" + (standing.aheadCount.map { ", \(grouped($0)) before it" } ?? "")
+        case .finished: "finished"
+        case .failed: "failed: \(result?.reason ?? "unknown")"
+        case nil: "not in the queue any more"
+        }
+    }
+
+    private func request(_ task: TaskLine) -> String {
+        let timeout =
+            switch task.timeout {
+            case .byDefault: "the default timeout"
+            case .none: "no timeout"
+            case .seconds(let seconds): "timeout \(AmountText.seconds(seconds))"
+            }
+        let memory = task.memoryBytes == 0 ? "no memory cap of its own" : AmountText.memory(task.memoryBytes)
+        let cores = fixed(Double(task.millicores) / 1000, places: task.millicores % 1000 == 0 ? 0 : 3)
+        let coresText = "\(cores) core\(cores == "1" ? "" : "s")"
+        return "\(memory), \(coresText), \(timeout), priority \(task.priority), type \(task.type.rawValue)"
+    }
+
+    private var historyRows: [(String, String)] {
+        var rows: [(String, String)] = []
+        if !standing.failedOn.isEmpty { rows.append(("failed on", standing.failedOn.joined(separator: ", "))) }
+        if let due = standing.dueMilliseconds {
+            rows.append(("next try", LocalTime(unixSeconds: Int64(due / 1000)).text))
+        }
+        guard let result else { return rows }
+        if state == .todo || state == .inProgress { rows.append(("last try", result.reason)) }
+        if let outcome = result.outcome {
+            rows.append(("attempt", "\(outcome.attempt)"))
+            if let ended = outcome.finishedAtUnixSeconds {
+                rows.append(("ended", LocalTime(unixSeconds: Int64(ended)).text))
+            }
+        }
+        if !result.node.isEmpty { rows.append(("node", result.node)) }
+        return rows
+    }
+
+    private var usageRows: [(String, String)] {
+        guard let outcome = result?.outcome else { return [] }
+        let usage = outcome.usage
+        var rows = [("wall", AmountText.seconds(usage.wallSeconds))]
+        if let seconds = usage.cpuSeconds, let user = usage.userSeconds, let system = usage.systemSeconds {
+            rows.append(
+                (
+                    "cpu",
+                    "\(AmountText.seconds(seconds)) (user \(AmountText.seconds(user)), system \(AmountText.seconds(system)))"
+                ))
+        }
+        if let peak = usage.memoryPeakBytes {
+            let cap = outcome.memoryCapBytes.map { " of \(AmountText.memory($0))" } ?? ""
+            rows.append(("memory", "peak \(AmountText.memory(peak))\(cap)"))
+        }
+        if !outcome.stdoutPath.isEmpty { rows.append(("stdout", outcome.stdoutPath)) }
+        if !outcome.stderrPath.isEmpty { rows.append(("stderr", outcome.stderrPath)) }
+        return rows
+    }
+
+    /// The last lines of some output, each escaped and behind a bar.
+    private func block(_ title: String, _ output: String) -> String {
+        let lines = output.split(whereSeparator: \.isNewline)
+        guard !lines.isEmpty else { return "" }
+        let left = lines.count > Self.outputLinesMax ? " (last \(Self.outputLinesMax) of \(lines.count) lines)" : ""
+        return "\(title)\(left):\n"
+            + lines.suffix(Self.outputLinesMax)
+            .map { "  | \(TerminalText.shortened(TerminalText.escaped(String($0)), to: 500))\n" }.joined()
+    }
+
+    /// One object: what the line asks for, where it stands, and the fields of a result.
+    var json: String {
+        var writer = JSONObjectWriter()
+        writer.field("task", line)
+        writer.field("id", TaskLine.identifier(of: line))
+        writer.field("state", state?.rawValue)
+        writer.field("type", task?.type.rawValue)
+        writer.field("priority", task?.priority)
+        writer.field("memory_bytes", task?.memoryBytes)
+        writer.field("cores", task.map { Double($0.millicores) / 1000 })
+        if case .seconds(let seconds) = task?.timeout {
+            writer.field("timeout_requested_seconds", seconds)
+        } else {
+            writer.field("timeout_requested_seconds", task?.timeout == TimeoutRequest.none ? 0.0 : nil)
+        }
+        writer.field("command", task?.command)
+        writer.field("ahead", standing.aheadCount)
+        writer.field("running_on", standing.worker)
+        writer.field("failed_on", standing.failedOn)
+        writer.field("retry_at", standing.dueMilliseconds.map { Double($0) / 1000 })
+        writer.field("last_attempt", json: Array((result?.json ?? "null").utf8))
+        return writer.text
     }
 }

@@ -26,7 +26,7 @@ enum TaskState: String, CaseIterable {
     var label: String { self == .inProgress ? "running" : rawValue }
 }
 
-/// Which tasks are wanted; empty of all conditions it lets everything through.
+/// Which tasks are wanted; without any condition, all of them.
 struct TaskFilter {
     var states: Set<TaskState> = []
     /// The words of causes, or `unknown` for tasks of old workers.
@@ -45,7 +45,7 @@ struct TaskFilter {
         guard wants(result.succeeded ? .finished : .failed) else { return false }
         // Those that finished ended by `exit` too, but whoever asks for a cause asks what went wrong.
         if !causes.isEmpty, result.succeeded || !causes.contains(result.causeWord) { return false }
-        return includes(node: result.worker, endedAt: result.outcome?.finishedAtUnixSeconds)
+        return includes(node: result.node, endedAt: result.outcome?.finishedAtUnixSeconds)
     }
 
     func includes(node name: String, endedAt: Double?) -> Bool {
@@ -110,4 +110,13 @@ struct TaskFilterOptions: ParsableArguments {
             sinceUnixSeconds: since.flatMap { PointInTime.parse($0, nowUnixSeconds: SystemClock.wallSeconds()) },
             pattern: match, limit: limit)
     }
+}
+
+/// The tasks a command is about.
+struct TaskSelection: ParsableArguments {
+    @Argument(
+        help: .init(
+            "The task's line, the first digits of its id (four or more), or a glob such as '*lru*'.", valueName: "task")
+    )
+    var tasks: [String]
 }

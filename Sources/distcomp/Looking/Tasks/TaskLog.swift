@@ -32,7 +32,7 @@ struct TaskLog {
         var file: LogFile?
         var isTold = false
         while true {
-            // Looked at before reading: what was written up to the end is then read after it.
+            // The state is read before the file: if the task has ended, all of its output is read after that.
             let details = try queue.details(of: line)
             if details.state == .inProgress, let path = localPath(details) {
                 if file.map({ !$0.isCurrent }) ?? true { file = LogFile(path) ?? file }
@@ -70,8 +70,8 @@ struct TaskLog {
 
     /// The file on this machine; nil when it is another machine's.
     private func localPath(_ details: TaskDetails) -> String? {
-        if details.state == .inProgress, let worker = details.standing.worker {
-            guard ownName.map({ $0 == worker }) ?? true else { return nil }
+        if details.state == .inProgress, let name = details.standing.worker {
+            guard ownName.map({ $0 == name }) ?? true else { return nil }
             return "\(resultDirectory)/\(TaskLine.identifier(of: details.line))/\(stream)"
         }
         guard let outcome = details.result?.outcome else { return nil }
@@ -89,9 +89,9 @@ struct TaskLog {
             throw .usage("nothing was reported: \(place)")
         }
         let path = stream == "stdout" ? result.outcome?.stdoutPath : result.outcome?.stderrPath
-        let file = path.map { $0.isEmpty ? "" : " (\(result.worker): \($0))" } ?? ""
+        let file = path.map { $0.isEmpty ? "" : " (\(result.node): \($0))" } ?? ""
         if stream == "stderr" {
-            standardError.write("distcomp: the end of it, as \(result.worker) reported\(file)\n")
+            standardError.write("distcomp: the end of it, as \(result.node) reported\(file)\n")
             try printer.print(Array((result.outcome?.stderrTail ?? "").utf8))
         } else if let output = result.standardOutputJSON {
             try printer.print(Array((JSONText.unquoted(output) ?? "").utf8))
@@ -125,47 +125,5 @@ final class LogFile {
         let bytes = try descriptor.read(at: offset, count: bytesMax, subject: path)
         offset += Int64(bytes.count)
         return bytes
-    }
-}
-
-/// Prints what a task wrote: as it is, or so that a terminal is not disturbed by it.
-final class LogPrinter {
-    private let isRaw: Bool
-    /// The beginning of a character whose rest is still to come.
-    private var rest: [UInt8] = []
-
-    init(isRaw: Bool) { self.isRaw = isRaw }
-
-    func print(_ bytes: [UInt8]) throws(CommandError) {
-        if isRaw { return try show(bytes: bytes) }
-        let all = rest + bytes
-        let end = Self.endOfWholeCharacters(all)
-        rest = Array(all[end...])
-        try show(Self.escaped(String(decoding: all[..<end], as: UTF8.self)))
-    }
-
-    /// What is left of a character that never became whole.
-    func finish() throws(CommandError) {
-        if !rest.isEmpty { try show(Self.escaped(String(decoding: rest, as: UTF8.self))) }
-        rest = []
-    }
-
-    /// Lines and tabs stay.
-    static func escaped(_ text: String) -> String {
-        text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            line.split(separator: "\t", omittingEmptySubsequences: false)
-                .map { TerminalText.escaped(String($0)) }.joined(separator: "\t")
-        }.joined(separator: "\n")
-    }
-
-    private static func endOfWholeCharacters(_ bytes: [UInt8]) -> Int {
-        // A lead byte among the last three that announces more than there is.
-        for back in 1...3 where back <= bytes.count {
-            let byte = bytes[bytes.count - back]
-            if byte & 0xC0 == 0x80 { continue }
-            let length = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
-            return length > back ? bytes.count - back : bytes.count
-        }
-        return bytes.count
     }
 }

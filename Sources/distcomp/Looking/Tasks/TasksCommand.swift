@@ -55,9 +55,9 @@ private struct TaskPrinter {
     }
 
     private func row(_ task: ListedTask) -> String {
-        let worker = TerminalText.escaped(task.worker.isEmpty ? "-" : task.worker)
+        let node = TerminalText.escaped(task.node.isEmpty ? "-" : task.node)
         var line =
-            "\(task.identifier.prefix(8))  \(filled(task.state.label, 8))  \(filled(worker, 12))  "
+            "\(task.identifier.prefix(8))  \(filled(task.state.label, 8))  \(filled(node, 12))  "
             + TerminalText.escaped(task.line)
         if task.state == .failed { line += "  (\(TerminalText.escaped(task.reason)))" }
         if task.state == .todo, !task.reason.isEmpty { line += "  (again after \(TerminalText.escaped(task.reason)))" }
@@ -74,7 +74,7 @@ private struct TaskPrinter {
         writer.field("task", task.line)
         writer.field("id", task.identifier)
         writer.field("state", task.state.rawValue)
-        writer.field("worker", task.worker.isEmpty ? nil : task.worker)
+        writer.field("worker", task.node.isEmpty ? nil : task.node)
         writer.field("cause", task.outcome?.cause.word)
         writer.field("attempts", task.outcome?.attempt)
         writer.field("reason", task.reason.isEmpty ? nil : task.reason)
@@ -82,6 +82,3 @@ private struct TaskPrinter {
         return writer.text
     }
 }
-
-/// `text` with blanks after it until it is `width` wide.
-func filled(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }

@@ -1,6 +1,9 @@
+// Why a task is where it is, in one sentence, with what to do about it. Pure: what is known goes in, the sentence comes out.
+
 import ArgumentParser
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 /// `distcomp why TASK`: why a task is where it is.
 struct WhyCommand: ParsableCommand {
@@ -44,5 +47,224 @@ struct WhyCommand: ParsableCommand {
         writer.field("because", diagnosis.because)
         writer.field("explanation", diagnosis.sentence)
         try show(writer.text + "\n")
+    }
+}
+
+/// The answer of `distcomp why`.
+struct Diagnosis: Equatable {
+    /// A word for scripts.
+    let because: String
+    let sentence: String
+
+    /// - Parameters:
+    ///   - line: nil for a line that is no task.
+    ///   - result: how it ended, where it has.
+    init(_ line: TaskLine?, _ standing: TaskStanding, result: TaskResult?, _ fleet: Fleet) {
+        (because, sentence) = Self.explain(line, standing, result, fleet)
+    }
+
+    private typealias Answer = (String, String)
+
+    private static func explain(
+        _ line: TaskLine?, _ standing: TaskStanding, _ result: TaskResult?, _ fleet: Fleet
+    ) -> Answer {
+        if let name = standing.worker { return running(on: name, standing, fleet) }
+        if standing.isWaiting { return waiting(line, standing, result, fleet) }
+        guard let result else { return ("unknown", "The queue does not know it.") }
+        return ended(result, standing)
+    }
+
+    // MARK: Ended
+
+    private static func ended(_ result: TaskResult, _ standing: TaskStanding) -> Answer {
+        let time = result.outcome?.finishedAtUnixSeconds.map { " at \(LocalTime(unixSeconds: Int64($0)).text)" } ?? ""
+        if result.succeeded {
+            let wall = result.outcome.map { " after \(AmountText.roundedSeconds($0.usage.wallSeconds))" } ?? ""
+            return ("finished", "It has finished on \(result.node)\(time)\(wall).")
+        }
+        let nodes = standing.failedOn.isEmpty ? "" : " on " + list(unique(standing.failedOn))
+        return ("failed", "It has failed for good\(nodes)\(time): \(result.reason). \(remedy(result))")
+    }
+
+    private static func remedy(_ result: TaskResult) -> String {
+        switch result.outcome?.cause {
+        case .oom: "Its line has to ask for more memory, or it has to need less."
+        case .timeout: "Its line has to give it more time, or it has to take less."
+        case .launch: "What it runs has to be there; then submit it again."
+        case .memoryPressure: "Submit it again when nodes have more memory free, or let its line ask for what it needs."
+        case .nodeLost: "Look at what it does to its node before you submit it again."
+        case .exit, .signal, .cancelled, nil: "Submitted again, it is tried anew."
+        }
+    }
+
+    // MARK: Running
+
+    private static func running(on name: String, _ standing: TaskStanding, _ fleet: Fleet) -> Answer {
+        guard let node = fleet.nodes.first(where: { $0.name == name }),
+            node.isAlive(nowUnixSeconds: fleet.nowUnixSeconds)
+        else {
+            let heard = fleet.nodes.first { $0.name == name }?.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds)
+            let since = heard.map { " for \(duration($0))" } ?? ""
+            let remedy =
+                fleet.alive.isEmpty
+                ? "it goes back to todo when a node is alive, or by distcomp cleanup"
+                : "another node puts it back to todo; distcomp cleanup does it at once"
+            return ("node-lost", "It ran on \(name), which has not been heard of\(since): \(remedy).")
+        }
+        let attempt = standing.attempts > 0 ? ", for the \(ordinal(standing.attempts + 1)) time" : ""
+        return ("running", "It runs on \(name)\(attempt).")
+    }
+
+    // MARK: Waiting
+
+    private static func waiting(
+        _ line: TaskLine?, _ standing: TaskStanding, _ result: TaskResult?, _ fleet: Fleet
+    ) -> Answer {
+        guard let line else {
+            return ("not-a-task", "It is no task: the next node that looks at it makes it fail with its mistakes.")
+        }
+        if fleet.isClosing {
+            return (
+                "closing",
+                "WORKER_COMMAND_CLOSE is set, so no node takes a task: distcomp stop-workers --undo removes it."
+            )
+        }
+        if fleet.isPaused { return ("paused", "The queue is paused: distcomp resume lets it go on.") }
+        if let due = standing.dueMilliseconds, due > standing.serverMilliseconds {
+            let seconds = Double(due - standing.serverMilliseconds) / 1000
+            let time = LocalTime(unixSeconds: Int64(due / 1000)).clockText
+            return (
+                "retry",
+                "It waits for its retry until \(time) (in \(duration(seconds)))"
+                    + (failure(standing, result).map { ": it \($0)" } ?? "") + "."
+            )
+        }
+        let alive = fleet.alive
+        guard !alive.isEmpty else { return noNode(fleet) }
+        let fitting = alive.filter { $0.isLargeEnough(memoryBytes: line.memoryBytes, millicores: line.millicores) }
+        guard !fitting.isEmpty else { return tooLarge(line, alive) }
+        let taking = fitting.filter { !$0.isDrained }
+        guard !taking.isEmpty else { return drained(fitting) }
+        // A node where it failed takes it again only when no other node could.
+        let fresh = taking.filter { !standing.failedOn.contains($0.name) }
+        return competing(line, standing, result, candidates: fresh.isEmpty ? taking : fresh, fleet)
+    }
+
+    private static func noNode(_ fleet: Fleet) -> Answer {
+        let last = fleet.nodes.compactMap { node in
+            node.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds).map { (node.name, $0) }
+        }.min { $0.1 < $1.1 }
+        let heard = last.map { " (\($0.0) was last heard of \(duration($0.1)) ago)" } ?? ""
+        return (
+            "no-node",
+            "No node is alive\(heard): start distcompd on one; distcomp doctor tells whether a machine can be one."
+        )
+    }
+
+    private static func tooLarge(_ line: TaskLine, _ alive: [FleetNode]) -> Answer {
+        let largest = alive.max {
+            ($0.memoryBytesTotal, $0.millicoresTotal) < ($1.memoryBytesTotal, $1.millicoresTotal)
+        }
+        let has =
+            largest.map { "; the largest, \($0.name), has \(size($0.memoryBytesTotal, $0.millicoresTotal))" } ?? ""
+        return (
+            "too-large",
+            "No live node is large enough: it asks for \(size(line.memoryBytes, line.millicores))\(has). "
+                + "Submit it with less, or start a larger node."
+        )
+    }
+
+    private static func drained(_ nodes: [FleetNode]) -> Answer {
+        let names = nodes.prefix(3).map(\.name).joined(separator: " ")
+        let which = nodes.count == 1 ? "the only node" : "all \(nodes.count) nodes"
+        return (
+            "drained",
+            "It waits because \(which) large enough for it take\(nodes.count == 1 ? "s" : "") nothing new: "
+                + "distcomp resume \(names) lets \(nodes.count == 1 ? "it" : "them") take tasks again."
+        )
+    }
+
+    /// Some node could run it, but other tasks compete for the same nodes.
+    private static func competing(
+        _ line: TaskLine, _ standing: TaskStanding, _ result: TaskResult?, candidates: [FleetNode], _ fleet: Fleet
+    ) -> Answer {
+        let history = failure(standing, result).map { " It \($0)." } ?? ""
+        let ahead = standing.aheadCount.map { $0 == 0 ? "no task is before it" : "\(tasks($0)) before it" }
+        let free = candidates.filter { node in
+            line.memoryBytes <= node.memoryBytesTotal - min(node.memoryBytesTotal, node.memoryBytesAsked)
+                && line.millicores <= node.millicoresTotal - min(node.millicoresTotal, node.millicoresAsked)
+                && node.runningCount * 1000 < max(1000, node.millicoresTotal)
+        }
+        if free.isEmpty {
+            let names = candidates.count == 1 ? candidates[0].name : "all \(candidates.count) nodes it could run on"
+            let running = candidates.reduce(0) { $0 + $1.runningCount }
+            return (
+                "busy",
+                "It waits for its turn: \(names) \(candidates.count == 1 ? "is" : "are") busy with \(tasks(running))"
+                    + (ahead.map { ", and \($0)" } ?? "") + ".\(history)"
+            )
+        }
+        if let short = free.first(where: { $0.isShortOfMemory(for: line) }),
+            free.allSatisfy({ $0.isShortOfMemory(for: line) })
+        {
+            let left = AmountText.memory(short.memoryBytesAvailable ?? 0)
+            return (
+                "memory-short",
+                "Memory is short: \(short.name) has only \(left) left, used by what is not a task of ours. "
+                    + "Free some there, or wait for another node.\(history)"
+            )
+        }
+        if standing.aheadCount == nil {
+            return ("not-indexed", "Something else put it into todo; nodes notice it within some seconds.\(history)")
+        }
+        return ("ready", "Nothing hinders it: \(free[0].name) has room, and \(ahead ?? "its turn is near").\(history)")
+    }
+
+    /// `failed on node1 (exit 3)`; nil for one that has not.
+    private static func failure(_ standing: TaskStanding, _ result: TaskResult?) -> String? {
+        guard !standing.failedOn.isEmpty else { return nil }
+        return "failed on \(list(unique(standing.failedOn)))" + (result.map { " (\($0.reason))" } ?? "")
+    }
+
+    // MARK: Words
+
+    private static func size(_ memoryBytes: UInt64, _ millicores: Int) -> String {
+        let cores = fixed(Double(millicores) / 1000, places: millicores % 1000 == 0 ? 0 : 3)
+        return "\(AmountText.memory(memoryBytes)) and \(cores) core\(cores == "1" ? "" : "s")"
+    }
+
+    private static func tasks(_ count: Int) -> String { count == 1 ? "1 task" : "\(grouped(count)) tasks" }
+
+    private static func list(_ names: [String]) -> String {
+        let shown = names.prefix(5).joined(separator: ", ")
+        return names.count > 5 ? "\(shown) and \(names.count - 5) more" : shown
+    }
+
+    private static func unique(_ names: [String]) -> [String] {
+        var seen: Set<String> = []
+        return names.filter { seen.insert($0).inserted }
+    }
+
+    private static func ordinal(_ number: Int) -> String {
+        switch (number % 100, number % 10) {
+        case (11...13, _): "\(number)th"
+        case (_, 1): "\(number)st"
+        case (_, 2): "\(number)nd"
+        case (_, 3): "\(number)rd"
+        default: "\(number)th"
+        }
+    }
+}
+
+extension FleetNode {
+    /// What is left of its memory, whoever uses the rest.
+    fileprivate var memoryBytesAvailable: UInt64? {
+        report.map { UInt64(max(0, $0.totalMemoryGB - $0.usedMemoryGB) * 1_073_741_824) }
+    }
+
+    fileprivate func isShortOfMemory(for line: TaskLine) -> Bool {
+        guard let available = memoryBytesAvailable, let report else { return false }
+        // A node keeps some for itself, by default a tenth.
+        return available < max(line.memoryBytes, UInt64(report.totalMemoryGB * 1_073_741_824 / 10))
     }
 }

@@ -1,52 +1,18 @@
-// What all measurements have in common: a subcommand each, a place for files that is gone afterwards, and a table of figures.
+// Where a measurement works: a place for files that is gone afterwards, and programs that end with this one.
 
-import ArgumentParser
 import LinuxSystem
-
-/// One measurement: it does real work and says what that took. Its options come with values that let `all` end in minutes.
-protocol Measurement: ParsableCommand {
-    var output: OutputOptions { get }
-
-    /// How many of what is measured, as the options say.
-    var amounts: [Int] { get }
-
-    /// - Parameter place: a directory for its files.
-    func measure(in place: String, _ figures: FigureTable) throws
-}
-
-struct OutputOptions: ParsableArguments {
-    @Flag(help: "Print one JSON object a measurement.")
-    var json = false
-}
-
-extension Measurement {
-    /// None, or more than a machine has memory for, is a slip of the pen.
-    func validate() throws {
-        guard amounts.allSatisfy({ (1...10_000_000).contains($0) }) else {
-            throw ValidationError("every number must be from 1 to 10000000")
-        }
-    }
-
-    func run() throws { try Workplace.with { try run(in: $0, asJSON: output.json) } }
-
-    func run(in place: String, asJSON: Bool) throws {
-        let figures = FigureTable(Self.configuration.commandName ?? "", asJSON: asJSON)
-        try measure(in: place, figures)
-        figures.end()
-    }
-}
 
 struct BenchError: Error, CustomStringConvertible {
     let description: String
 }
 
 enum Workplace {
-    /// Gives `body` a directory, in TMPDIR or /tmp, and removes it afterwards. Should this process be killed, a shell that waits for
-    /// its end does so.
+    /// Gives `body` a directory, in TMPDIR or /tmp, and removes it afterwards; if this process is killed, a shell that waits for its end
+    /// removes it.
     static func with(_ body: (String) throws -> Void) throws {
         let place = try FileSystem.makeTemporaryDirectory((Host.environment("TMPDIR") ?? "/tmp") + "/distcomp-bench-")
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
-        // Servers and daemons end with this process, see `startServant`; they are given a second to.
+        // Servers and daemons end with this process, see `startHelper`; they are given a second to.
         let guardian = try ChildProcesses.start(
             "/bin/sh",
             ["-c", #"tail --pid="$1" -f /dev/null; sleep 1; rm -rf "$0""#, place, "\(Host.processIdentifier)"],
@@ -61,7 +27,7 @@ enum Workplace {
 }
 
 /// Starts a program that ends with this one, however that ends.
-func startServant(_ words: [String], descriptors: [Int32]) throws -> Int32 {
+func startHelper(_ words: [String], descriptors: [Int32]) throws -> Int32 {
     try ChildProcesses.start(
         "/usr/bin/env", ["setpriv", "--pdeathsig", "TERM"] + words, descriptors: descriptors)
 }

@@ -13,11 +13,15 @@ final class Campaign {
     private let begunNanoseconds = SystemClock.bootNanoseconds()
     private var counts = QueueCounts()
     private(set) var renewals = Renewals()
-    /// When last a task was settled.
+    /// Times without an ending, though there were tasks, that were longer than any trouble explains.
+    private(set) var stalls: [Double] = []
+    /// When last a task was settled, or there was none to settle.
     private var settledNanoseconds = SystemClock.bootNanoseconds()
     private var shownNanoseconds = SystemClock.bootNanoseconds()
 
-    /// No task was settled for so long: none will be. The longest takes five seconds.
+    /// An outage of nine seconds, a lease, a trial after eight, a task of five and a slow machine do not come to so much.
+    private static let stallBoundNanoseconds: Int64 = 45_000_000_000
+    /// No task was settled for so long: none will be.
     private static let hangBoundNanoseconds: Int64 = 180_000_000_000
     private static let stepMilliseconds: UInt32 = 10
 
@@ -75,7 +79,11 @@ final class Campaign {
         if let leases = fleet.leases() { renewals.note(leases, atSeconds: Journal.now) }
         guard let now = fleet.counts() else { return }
         let time = SystemClock.bootNanoseconds()
-        if now.finished + now.failed != counts.finished + counts.failed { settledNanoseconds = time }
+        if now.finished + now.failed != counts.finished + counts.failed || now.todo + now.inProgress == 0 {
+            let stall = time - settledNanoseconds
+            if stall > Self.stallBoundNanoseconds { stalls.append(Double(stall) / 1e9) }
+            settledNanoseconds = time
+        }
         counts = now
         guard time - shownNanoseconds > 10_000_000_000 else { return }
         shownNanoseconds = time

@@ -23,6 +23,8 @@ struct Findings {
     var chargedForNode = 0
     var wrongResults = 0
     var strangeTraces = 0
+    var queuesBelievedLost = 0
+    var stalls = 0
     var leftovers = 0
     var crashes = 0
 
@@ -42,7 +44,8 @@ struct Findings {
 
     var isSound: Bool {
         [
-            lost, finishedTwice, failedUnmeant, chargedForNode, wrongResults, strangeTraces, leftovers, crashes,
+            lost, finishedTwice, failedUnmeant, chargedForNode, wrongResults, strangeTraces, queuesBelievedLost, stalls,
+            leftovers, crashes,
             repeated.unfounded, overlapping.unfounded,
         ].allSatisfy { $0 == 0 }
     }
@@ -54,6 +57,8 @@ struct Checker {
     let traces: Traces
     let history: QueueHistory
     let explanation: Explanation
+    /// Times without an ending that were too long.
+    let stalls: [Double]
     private let keys = QueueKeys()
 
     func check() throws -> Findings {
@@ -73,6 +78,8 @@ struct Checker {
         for text in traces.strangeLines {
             findings.note(\.strangeTraces, "a trace that makes no sense: \(text)")
         }
+        findings.queuesBelievedLost = explanation.logs.lostQueues
+        for seconds in stalls { findings.note(\.stalls, "for \(Int(seconds)) s no task ended, though there were some") }
         for text in explanation.journal.crashes { findings.note(\.crashes, text) }
         for text in try leftovers() {
             findings.note(\.leftovers, "left behind: \(text)")

@@ -72,7 +72,7 @@ struct Explanation {
         if let lapse, wasFrozen(lapse) { return .nodeFrozen }
         if let lapse, wasCutOff(lapse) { return .nodeCutOff }
         if absences.contains(where: { $0.kind == .left }) { return .nodeLeft }
-        if logs.givenUp.contains(number) { return .givenUp }
+        if logs.gaveBack(number, node: earlier.node) { return .givenUp }
         if metFullDisk(earlier) { return .diskFull }
         // A node asks the clock before each launch; one launch can be under way when it is frozen, and it ends that task as soon as it
         // has heard of its lost lease.

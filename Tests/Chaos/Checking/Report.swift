@@ -44,6 +44,8 @@ struct Report {
                 ("delays", "chunks delayed", proxy.delays),
                 ("splits", "replies split", proxy.splits),
                 ("leases_lost", "leases nodes found lost", logs.leasesLost),
+                ("restores", "nodes that took up what had been taken from them", logs.restores),
+                ("troubles", "nodes that could start no task, and said so", logs.troubles),
                 ("finished", "finished", findings.finished),
                 ("failed_as_meant", "failed, as they were meant to", findings.failedAsMeant),
                 ("failed_for_lost_nodes", "failed, three nodes lost with them", findings.failedForLostNodes),
@@ -63,6 +65,8 @@ struct Report {
                 ("taken_from_living_node", "taken from a living node", findings.repeated.unfounded),
                 ("wrong_results", "results no execution wrote", findings.wrongResults),
                 ("strange_traces", "traces that make no sense", findings.strangeTraces),
+                ("queues_believed_lost", "nodes that believed the queue gone", findings.queuesBelievedLost),
+                ("stalls", "times without an ending, with work to do", findings.stalls),
                 ("crashes", "nodes that ended by themselves", findings.crashes),
                 ("leftovers", "processes and control groups left", findings.leftovers),
             ]

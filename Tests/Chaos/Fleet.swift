@@ -47,7 +47,7 @@ final class Fleet {
             try Node(
                 name: "chaos\(Host.processIdentifier)-\(number)", place: place, redisURL: proxiedURL(way: number),
                 program: programs + "/distcompd",
-                ownDisk: !without.contains(.disk) && ResultDisk.isPossible)
+                ownDisks: !without.contains(.disk) && NodeDisks.isPossible)
         }
     }
 
@@ -140,8 +140,8 @@ final class Fleet {
 final class Node {
     let name: String
     let logPath: String
-    /// Where its results go; nil where nothing can be mounted.
-    let disk: ResultDisk?
+    /// nil where nothing can be mounted.
+    let disks: NodeDisks?
     private let program: String
     private let configurationPath: String
     /// nil while it is dead.
@@ -149,15 +149,16 @@ final class Node {
     /// When this life began, in whole seconds since 1970.
     private(set) var startedSecond: Int64 = 0
 
-    init(name: String, place: String, redisURL: String, program: String, ownDisk: Bool) throws {
+    init(name: String, place: String, redisURL: String, program: String, ownDisks: Bool) throws {
         self.name = name
         self.program = program
         logPath = "\(place)/\(name).log"
         configurationPath = "\(place)/\(name).json"
-        disk = ownDisk ? try ResultDisk(at: "\(place)/result-\(name)") : nil
+        disks =
+            ownDisks ? try NodeDisks(results: "\(place)/result-\(name)", state: "\(place)/state-\(name)") : nil
         let user = Host.isRoot ? "\"nobody\"" : "null"
         let text = """
-            { "redis_url": "\(redisURL)", "node_name": "\(name)", "state_dir": "\(place)/state",
+            { "redis_url": "\(redisURL)", "node_name": "\(name)", "state_dir": "\(place)/state-\(name)",
               "result_dir": "\(place)/result-\(name)", "task_user": \(user), "lease_seconds": \(Fleet.leaseSeconds),
               "health_report_interval": 1, "sleep_sec_between_accepting_task": 2, "max_task_per_worker": 16,
               "max_retry_per_task": 3, "retry_delay_seconds": 1, "stop_grace_seconds": 0, "kill_grace_seconds": 0.3,

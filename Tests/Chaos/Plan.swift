@@ -74,7 +74,8 @@ struct NodePlan {
         random = SeededGenerator(seed: seed, stream: UInt64(node) + 1)
         bag = Bag([.kill, .kill, .kill, .freeze, .freeze, .freeze, .leave] + (canHurtDisk ? [.disk] : []))
         nextDiskTrouble = node
-        first = (canHurtDisk ? [.disk] : []) + [[.kill, .freeze, .leave][node % 3]]
+        let other: Kind = [.kill, .freeze, .leave][node % 3]
+        first = canHurtDisk ? [.disk, other, .disk] : [other]
     }
 
     /// How long the node is left in peace, and what comes then.

@@ -41,7 +41,7 @@ final class TroubleMaker {
         let now = SystemClock.bootNanoseconds()
         redisCondition = Self.upCondition(&redisPlan, now)
         victims = try fleet.nodes.enumerated().map { index, node in
-            var plan = NodePlan(seed: seed, node: index, canHurtDisk: node.disk != nil)
+            var plan = NodePlan(seed: seed, node: index, canHurtDisk: node.disks != nil)
             try node.start()
             return Victim(node: node, plan: plan, condition: Self.upCondition(&plan, now))
         }
@@ -55,7 +55,7 @@ final class TroubleMaker {
         if isResting { return 1 }
         var made = [Journal.Kind.killed, .frozen, .left].map { journal.count($0) > 0 }
         made.append(journal.countRedis(.killed) > 0)
-        if fleet.nodes.contains(where: { $0.disk != nil }) {
+        if fleet.nodes.contains(where: { $0.disks != nil }) {
             made += DiskTrouble.allCases.map { journal.countDisk($0) > 0 }
         }
         if fleet.canFreezeRedis { made += [1, 2].map { journal.countRedisBeyondLease(.frozen) >= $0 } }
@@ -177,7 +177,7 @@ final class TroubleMaker {
     }
 
     private func mend(_ node: Node, _ trouble: DiskTrouble) throws {
-        try node.disk?.end(trouble)
+        try node.disks?.end(trouble)
         journal.endDisk(node.name)
     }
 
@@ -197,7 +197,7 @@ final class TroubleMaker {
             victim.condition = .leaving(downSeconds: down, sinceNanoseconds: now)
         case .disk(let trouble, let seconds):
             // Not at this moment: the next step tries again.
-            guard try victim.node.disk?.begin(trouble) == true else { return }
+            guard try victim.node.disks?.begin(trouble) == true else { return }
             journal.beginDisk(trouble, victim.node.name)
             victim.condition = .ailing(trouble, untilNanoseconds: Self.moment(seconds, after: now))
         }

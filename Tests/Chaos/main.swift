@@ -42,11 +42,11 @@ struct DistcompChaos: ParsableCommand {
     }
 
     func run() throws {
-        try ResultDisk.enterOwnNamespace()
+        try NodeDisks.enterOwnNamespace()
         let signals = try SignalQueue(blocking: [.terminate, .interrupt, .hangup])
         let seed = seed ?? randomUInt64()
         standardError.write("\(tasks) tasks on \(nodes) nodes, --seed \(seed)\n")
-        if !ResultDisk.isPossible { standardError.write("no disk fails: nothing can be mounted here\n") }
+        if !NodeDisks.isPossible { standardError.write("no disk fails: nothing can be mounted here\n") }
         if !RedisServerFixture.canHaveOwnClock { standardError.write("no clock is stepped: there is no cc\n") }
         let place = try FileSystem.makeTemporaryDirectory("/tmp/distcomp-chaos-")
         var isSound = false

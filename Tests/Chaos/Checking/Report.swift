@@ -26,7 +26,7 @@ struct Report {
             ("node_leaves", "nodes restarted (SIGTERM)", journal.count(.left)),
         ]
             + DiskTrouble.allCases.map {
-                ("disk_\($0.word)", "result directories that \($0.text)", journal.countDisk($0))
+                ("disk_\($0.word)", $0.text, journal.countDisk($0))
             } + [
                 ("redis_kills", "Redis killed (kill -9) and restarted", journal.countRedis(.killed)),
                 ("redis_freezes", "Redis frozen (SIGSTOP)", journal.countRedis(.frozen)),

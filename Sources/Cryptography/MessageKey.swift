@@ -7,7 +7,7 @@ import COpenSSL
 public struct MessageKey: Sendable, CustomStringConvertible, CustomReflectable {
     private let bytes: [UInt8]
 
-    /// - Parameter bytes: as secret as the messages are important; at least 32 of them, found nowhere else.
+    /// - Parameter bytes: at least 32, from a source of random numbers, and used for nothing else.
     public init(_ bytes: [UInt8]) { self.bytes = bytes }
 
     /// The code of `message`: 32 bytes. nil when there is no memory left to make it.

@@ -1,5 +1,5 @@
-// A TLS client as a value of bytes: what came from the network goes in, what is to be sent comes out, and nothing waits. The socket
-// is somebody else's.
+// A TLS client as a value of bytes: what came from the network goes in, what is to be sent comes out, and nothing waits. The
+// socket is somebody else's.
 
 import COpenSSL
 
@@ -11,7 +11,7 @@ public final class TLSSession {
         case done(Int)
         /// More must come from the network first.
         case wantsInput
-        /// The other side said in order that nothing more will come.
+        /// The other side ended the connection as TLS wants it ended; nothing more will come.
         case closed
     }
 

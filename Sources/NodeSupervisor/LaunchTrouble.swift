@@ -38,6 +38,7 @@ extension NodeSupervisor {
         guard trouble == nil else { return }  // One trouble fails all launches of a batch.
         launchTrouble.failure = failure
         actions.append(.log(.nodeCannotLaunch(failure, retrySeconds: launchTrouble.pause(at: now))))
+        beatNow(at: now, into: &actions)
     }
 
     mutating func trialEnded(_ failure: LaunchFailure?, at now: Instant, into actions: inout [Action]) {
@@ -45,14 +46,16 @@ extension NodeSupervisor {
             guard trouble != nil else { return }  // Told twice, or one that was given up before.
             (launchTrouble.failure, launchTrouble.trialAt) = (nil, nil)
             actions.append(.log(.nodeLaunchesAgain))
+            beatNow(at: now, into: &actions)
             admission.isWanted = true
             return
         }
         guard let known = trouble else { return nodeCannotLaunch(failure, at: now, into: &actions) }
         launchTrouble.failure = failure
         let seconds = launchTrouble.pause(at: now)
-        // The same trouble is told once.
-        if failure != known { actions.append(.log(.nodeCannotLaunch(failure, retrySeconds: seconds))) }
+        if failure == known { return }  // The same trouble is told once.
+        actions.append(.log(.nodeCannotLaunch(failure, retrySeconds: seconds)))
+        beatNow(at: now, into: &actions)
     }
 
     mutating func tickTrouble(at now: Instant, into actions: inout [Action]) {

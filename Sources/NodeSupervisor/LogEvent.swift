@@ -32,6 +32,14 @@ extension NodeSupervisor {
             }
         }
 
+        /// Whether it tells why nothing is begun here any more, or that it is again.
+        public var isOfWholeNode: Bool {
+            switch self {
+            case .nodeCannotLaunch, .nodeLaunchesAgain: true
+            default: false
+            }
+        }
+
         /// The task line it is about, where it is about one; not part of the description, so that a log can keep it as a field.
         public var line: String? {
             switch self {

@@ -246,6 +246,11 @@ extension NodeSupervisor {
         stopAll(because: .leaseLost, at: now, into: &actions)
     }
 
+    /// What a heartbeat says has changed: it is said now rather than at the next one.
+    mutating func beatNow(at now: Instant, into actions: inout [Action]) {
+        if membership.isMember(at: now) { beat(at: now, into: &actions) }
+    }
+
     private mutating func beat(at now: Instant, into actions: inout [Action]) {
         membership.heartbeatAt = now.advanced(bySeconds: heartbeatSeconds)
         actions.append(.heartbeat)

@@ -197,6 +197,8 @@ final class Daemon {
         case .log(let notice):
             let fields: Logger.Metadata = notice.line.map { ["task": "\($0)"] } ?? [:]
             log.log(level: notice.isWarning ? .warning : .info, "\(notice)", metadata: fields)
+            // The person who typed `distcomp run` waits for the node, and reads our standard output.
+            if notice.isOfWholeNode, node.servesParent { standardOutput.write("\(notice)\n") }
             return []
         }
     }

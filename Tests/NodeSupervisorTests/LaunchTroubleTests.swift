@@ -35,6 +35,18 @@ struct LaunchTroubleTests {
         #expect(node.hear(.wake).claim == nil)
     }
 
+    @Test("says so to the queue at once, and that it is over, and what else it has become")
+    func heartbeat() {
+        var node = Node.running(claimed("1:0:0:a"))
+        let beats = { (actions: [Action]) in actions.count { $0 == .heartbeat } }
+        #expect(beats(node.hear(.trialEnded(noProcesses))) == 1)
+        #expect(beats(node.hear(.trialEnded(noProcesses))) == 0)
+        #expect(beats(node.hear(.trialEnded(diskFull))) == 1)
+        #expect(beats(node.hear(.trialEnded(nil))) == 1)
+        node.hear(.disconnected)
+        #expect(beats(node.hear(.trialEnded(noProcesses))) == 0)
+    }
+
     @Test("tries after 1, 2, 4 ... and every 30 s, and takes tasks as soon as a trial works")
     func trialPauses() {
         var node = troubled()

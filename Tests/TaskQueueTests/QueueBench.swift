@@ -93,6 +93,11 @@ final class QueueBench {
         get throws { try ReadCounts.parse(try call(ReadCounts(keys: keys).request)) }
     }
 
+    func standing(of line: String) throws -> TaskStanding {
+        let watcher = client(for: ReadCounts(keys: keys).request)
+        return try ReadStanding.parse(try watcher.pipeline(ReadStanding(line, keys: keys).requests))
+    }
+
     /// todo, in progress, finished, failed.
     var numbers: [Int] {
         get throws {

@@ -56,7 +56,7 @@ public final class ControlGroupTree {
     public let controlsProcessCount: Bool
 
     /// Whether a group that a task has left may be used again: not where tasks may change it, as they may where they run as
-    /// the user whose it is.
+    /// the user who owns it.
     public var reusesGroups = false
     /// The groups that may be used again, as long as nothing happens to them that forbids it.
     var reusableLimits: [TaskGroup: TaskLimits] = [:]

@@ -1,10 +1,11 @@
 // Groups that are used again. Making a group and removing it costs the kernel more than all else that a short task needs of it,
 // so one that a task has left as it found it waits, with its control files open, for the next task of the same limits.
 //
-// The next task must find it as it would find a new one. What earlier tasks used is subtracted; memory.peak is set back, and where
-// the kernel cannot do that no group is used twice. Nor is one that was killed (some kernels kill whatever is born there later), in
-// which the out-of-memory killer was, that still holds a process, or that holds more than a little memory: pages of files that
-// earlier tasks wrote count against it. Nor one with a quota of processor time, of which an earlier task may have used a part.
+// The next task must find it as it would find a new one. What earlier tasks used is subtracted; memory.peak is set back, and
+// where the kernel cannot do that no group is used twice. Nor is one that was killed (some kernels kill whatever is born there
+// later), in which the out-of-memory killer was, that still holds a process, or that holds more than a little memory: pages of
+// files that earlier tasks wrote count against it. Nor one with a quota of processor time, of which an earlier task may have used
+// a part.
 
 import CLinux
 import Glibc

@@ -118,8 +118,8 @@ extension ControlGroupTree {
         }
     }
 
-    /// The files a process writes `0` to in order to join the group, one per hierarchy: cgroup.procs, and in v1 `tasks`, which moves
-    /// a process of one thread without the lock that all forks and exits of the machine wait for (Linux 6.0).
+    /// The files a process writes `0` to in order to join the group, one per hierarchy: cgroup.procs, and in v1 `tasks`, which
+    /// moves a process of one thread without the lock that all forks and exits of the machine wait for (Linux 6.0).
     ///
     /// - Parameter exceptUnified: leave out the v2 tree, for a process that is born there.
     public func joiningDescriptors(

@@ -3,7 +3,7 @@
 import CLinux
 import Glibc
 
-/// What kind of thing a directory entry is, and whose.
+/// The kind of a directory entry, its owner, size and age.
 public struct FileStatus: Sendable {
     public let isDirectory: Bool
     public let isRegular: Bool
@@ -12,7 +12,7 @@ public struct FileStatus: Sendable {
     public let sizeBytes: Int64
     /// When its content last changed, in seconds since 1970.
     public let modifiedUnixSeconds: Double
-    /// Tells it from every other file of its file system, a later one of the same name included.
+    /// Distinguishes it from every other file of its file system, a later one of the same name included.
     public let inode: UInt64
 
     init(_ status: stat) {
@@ -164,7 +164,8 @@ func trimmedText(_ bytes: [UInt8]) -> String {
 
 /// Writes all of `bytes` to `raw`.
 ///
-/// - Parameter waitsForRoom: a descriptor that does not block is waited for when it takes nothing now; else that is an error (EAGAIN).
+/// - Parameter waitsForRoom: whether to wait for a non-blocking descriptor that takes nothing now; else that is an error
+///   (EAGAIN).
 func writeAll(_ bytes: [UInt8], to raw: Int32, subject: String, waitsForRoom: Bool) throws(SystemError) {
     var done = 0
     while done < bytes.count {

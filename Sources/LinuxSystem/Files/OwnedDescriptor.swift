@@ -1,5 +1,5 @@
-// A descriptor with two owners is closed twice, and the second close hits a descriptor of somebody else; one without an owner leaks.
-// The compiler keeps the count here.
+// A descriptor with two owners is closed twice, and the second close hits a descriptor of somebody else; one without an owner
+// leaks. The compiler keeps the count here.
 
 import CLinux
 import Glibc

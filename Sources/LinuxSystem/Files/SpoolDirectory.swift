@@ -1,5 +1,6 @@
-// A directory of small files that outlive the process: each is there whole or not at all, whenever the power goes. It belongs
-// to the daemon alone, and is worked on by descriptor, so that no link and no swapped directory leads a write elsewhere.
+// A directory of small files that outlive the process: each is there whole or not at all, at whatever moment the process dies.
+// (After a loss of power one may be missing or damaged; the reader of a file has to tell.) The directory belongs to the daemon
+// alone, and is worked on by descriptor, so that no link and no swapped directory leads a write elsewhere.
 
 import CLinux
 import Glibc
@@ -9,7 +10,7 @@ public final class SpoolDirectory {
     public let path: String
     private let directory: SharedDescriptor
 
-    /// What a file is called while it is written. One that a crash left is nobody's.
+    /// What a file is called while it is written. One that a crash left is to be removed.
     public static let temporarySuffix = ".new"
 
     /// Opens the directory at `path`, made where it is missing. A link is refused, and so is another user's directory.
@@ -35,13 +36,13 @@ public final class SpoolDirectory {
         }
     }
 
-    /// A file that is being written, under a name that is nobody's until all of it is there.
+    /// A file that is being written, under a temporary name until all of it is there.
     public struct Unfinished: ~Copyable {
         fileprivate let name: String
         fileprivate let file: OwnedDescriptor
     }
 
-    /// Begins a new file. What was begun and not finished is nobody's.
+    /// Begins a new file, in place of one that was begun under this name and not finished.
     public func begin(_ name: String) throws(SystemError) -> Unfinished {
         let temporary = name + Self.temporarySuffix
         unlinkat(directory.raw, temporary, 0)  // Of an earlier try.
@@ -62,35 +63,10 @@ public final class SpoolDirectory {
 
     /// Removes what was begun.
     public func abandon(_ unfinished: consuming Unfinished) {
-        unlinkat(directory.raw, unfinished.name + Self.temporarySuffix, 0)  // If it stays, it is nobody's.
+        unlinkat(directory.raw, unfinished.name + Self.temporarySuffix, 0)  // If it stays, the next start removes it.
     }
 
-    /// Writes a new file, and returns once it is on the disk under its name. Nothing of it is left when that fails.
-    public func write(_ name: String, _ bytes: [UInt8]) throws(SystemError) {
-        let temporary = name + Self.temporarySuffix
-        var written = temporary
-        do throws(SystemError) {
-            try writeFile(temporary, bytes)
-            guard renameat(directory.raw, temporary, directory.raw, name) == 0 else {
-                throw .last("rename", "\(path)/\(name)")
-            }
-            written = name
-            guard fsync(directory.raw) == 0 else { throw .last("fsync", path) }
-        } catch {
-            unlinkat(directory.raw, written, 0)  // Half a file would only take more of the room that was missing.
-            throw error
-        }
-    }
-
-    private func writeFile(_ name: String, _ bytes: [UInt8]) throws(SystemError) {
-        let subject = "\(path)/\(name)"
-        let flags: OpenFlags = [.writeOnly, .create, .exclusive, .doNotFollow]
-        let file = try OwnedDescriptor.open(name, flags, mode: 0o600, below: directory)
-        try file.writeAll(bytes, subject: subject)
-        guard fsync(file.raw) == 0 else { throw .last("fsync", subject) }
-    }
-
-    /// The bytes of a file, at most `bytesMax`. Only of a plain file: what else lies there has not come from ``write(_:_:)``.
+    /// The bytes of a file, at most `bytesMax`. Only of a plain file: anything else there has not come from ``begin(_:)``.
     public func read(_ name: String, bytesMax: Int) throws(SystemError) -> [UInt8] {
         let subject = "\(path)/\(name)"
         // Without waiting: opening a FIFO would wait for a writer.

@@ -54,7 +54,7 @@ public struct LocalTime: Hashable, Sendable {
         self.second = second
     }
 
-    /// What clocks here show so many seconds after 1970 began in Greenwich (localtime_r(3)).
+    /// The local time at that many seconds since 1970 in UTC, see localtime_r(3).
     public init(unixSeconds: Int64) {
         var time = time_t(unixSeconds)
         var fields = tm()
@@ -66,7 +66,7 @@ public struct LocalTime: Hashable, Sendable {
 
     /// Seconds since 1970, see mktime(3) and timegm(3); nil when there is no such day or no such hour of it.
     ///
-    /// - Parameter isUniversal: the time is that of Greenwich instead.
+    /// - Parameter isUniversal: the fields are UTC, not local time.
     public func unixSeconds(isUniversal: Bool = false) -> Int64? {
         guard (1900...9999).contains(year), (1...12).contains(month), (1...31).contains(day),
             (0...23).contains(hour), (0...59).contains(minute), (0...60).contains(second)

@@ -32,7 +32,7 @@ public struct Timer: ~Copyable {
         armedNanoseconds = nanoseconds
     }
 
-    /// Takes notice that the timer fired, so that it is no longer readable.
+    /// Acknowledges that the timer fired, so that it is no longer readable.
     public mutating func acknowledge() {
         var expirations: UInt64 = 0
         // EAGAIN: it was re-armed between the event and this read; there is nothing to take then.
@@ -56,8 +56,8 @@ public enum Signal: Int32, CaseIterable, Sendable {
     case terminalStop = 20
 }
 
-/// A signalfd(2): signals arrive as bytes on a descriptor, between two events and never in the middle of one. Block signals before
-/// anything else: one that comes earlier meets its default action.
+/// A signalfd(2): signals arrive as bytes on a descriptor, between two events and never in the middle of one. Block signals
+/// before anything else: one that comes earlier meets its default action.
 public struct SignalQueue: ~Copyable {
     private let owned: OwnedDescriptor
 

@@ -10,7 +10,7 @@ import Synchronization
 ///
 /// `begin`, then watch `descriptor` for reading, then take the `result`; `abandon` when it takes too long.
 public final class NameLookup {
-    /// How a name is resolved: `AddressResolver.resolve`, unless a test has another.
+    /// How a name is resolved: `AddressResolver.resolve`, unless a test brings its own.
     public typealias Resolve = @Sendable (_ host: String, _ port: UInt16) throws(ResolutionError) -> [SocketAddress]
 
     private let resolve: Resolve
@@ -48,7 +48,7 @@ public final class NameLookup {
         return result
     }
 
-    /// Waits no longer. What the lookup comes to is of no interest any more.
+    /// Stops waiting. The result of the lookup will be dropped.
     public func abandon() { done = nil }
 
     private static func pipe(

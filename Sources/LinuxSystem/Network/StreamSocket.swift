@@ -101,7 +101,8 @@ public struct StreamSocket: ~Copyable {
             let size = socklen_t(MemoryLayout<Int32>.size)
             // Small requests must not wait for the acknowledgement of the one before. Failure costs speed only.
             setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &enabled, size)
-            // A peer that is gone without having closed is found out even when we have nothing to send. Failure does no harm here either.
+            // A peer that is gone without having closed is found out even when we have nothing to send. A failure here only means
+            // that it takes longer.
             setsockopt(raw, SOL_SOCKET, SO_KEEPALIVE, &enabled, size)
         }
         let result = withUnsafePointer(to: &storage) { pointer in

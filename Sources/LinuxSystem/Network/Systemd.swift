@@ -52,7 +52,7 @@ public struct ServiceManager: Sendable {
     /// How often the manager wants a sign of life, in seconds; nil when it does not watch (WATCHDOG_USEC).
     public let watchdogSeconds: Double?
 
-    /// Takes the manager's variables out of the environment, so that no child of ours can speak in our name.
+    /// Takes the manager's variables out of the environment, so that no child process can send messages as if it were us.
     public init() {
         socketPath = Host.environment("NOTIFY_SOCKET")
         let watched = Host.environment("WATCHDOG_PID").map { $0 == String(Host.processIdentifier) } ?? true
@@ -87,8 +87,8 @@ public struct Journal: Sendable {
 
     public init(socketPath: String = "/run/systemd/journal/socket") { self.socketPath = socketPath }
 
-    /// Whether what this process writes to standard error becomes the journal's, as JOURNAL_STREAM says it was set up, and has not
-    /// been sent elsewhere since (see systemd.exec(5)).
+    /// Whether what this process writes to standard error becomes the journal's, as JOURNAL_STREAM says it was set up, and has
+    /// not been sent elsewhere since (see systemd.exec(5)).
     public static var readsStandardError: Bool {
         var status = stat()
         guard let stream = Host.environment("JOURNAL_STREAM"), fstat(STDERR_FILENO, &status) == 0 else { return false }
@@ -98,8 +98,8 @@ public struct Journal: Sendable {
     /// Writes one entry.
     ///
     /// - Parameter fields: names as in `MESSAGE` and `TASK`; the value of one may hold anything, newlines and NULs included.
-    /// - Returns: false when it could not be written for good, so that the caller should write to standard error instead. An
-    ///   entry for which the journal has no room in time is lost.
+    /// - Returns: false when there is no journal that takes it: the caller should write to standard error instead. An entry for
+    ///   which the journal has no room in time is lost; that counts as written.
     public func write(_ fields: [(name: String, value: String)]) -> Bool {
         do throws(SystemError) {
             try LocalDatagram.send(

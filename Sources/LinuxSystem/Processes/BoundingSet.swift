@@ -34,8 +34,8 @@ public enum BoundingSet {
     /// Takes out what no node needs, as the unit's CapabilityBoundingSet does, where a daemon is started without the unit. It
     /// costs each launch a call to take out what is left.
     ///
-    /// Without the right to (in some containers) it stays as it is; then distcomp-launch fails to take it from tasks, which the first
-    /// launch, a trial, tells.
+    /// Without the right to (in some containers) the set stays as it is. Then distcomp-launch cannot take it from tasks either,
+    /// and the trial launch at the start ends with that error.
     public static func narrow() {
         let needed = Set(Capability.allCases.map(\.rawValue))
         var number: Int32 = 0

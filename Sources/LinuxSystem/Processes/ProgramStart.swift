@@ -1,5 +1,5 @@
-// The two calls that bring a program to run, and what both want of their arguments: posix_spawn(3) starts it as a child, execve(2)
-// puts it in place of this one.
+// The two calls that bring a program to run, and what both want of their arguments: posix_spawn(3) starts it as a child,
+// execve(2) puts it in place of this one.
 
 import CLinux
 import Glibc
@@ -94,10 +94,11 @@ func withCStrings<Result>(
 
 // MARK: - Re-exec
 
-/// How this process becomes another program and remains itself: its process id, its children and the descriptors it names stay, all
-/// else begins anew.
+/// How this process becomes another program and remains itself: its process id, its children and the descriptors it names stay,
+/// all else begins anew.
 public enum ReExec {
-    /// Executes `path` in place of the running program, with `inheritance` in a file in memory and the descriptors in `kept` open.
+    /// Executes `path` in place of the running program, with `inheritance` in a file in memory and the descriptors in `kept`
+    /// open.
     ///
     /// The child processes remain children of this process, and blocked signals blocked. Returns only by throwing; then all is as
     /// it was.

@@ -48,7 +48,7 @@ public final class RawTerminal {
         try draw(Self.enter)
     }
 
-    /// Ends up where Ctrl-Z leads: stopped, with the terminal as it was; goes on in raw mode when it is continued.
+    /// What Ctrl-Z asks for: stops this process, with the terminal as it was; goes on in raw mode when it is continued.
     public func stopUntilContinued() throws(SystemError) {
         restore()
         kill(getpid(), SIGSTOP)

@@ -5,7 +5,7 @@
 
 import LinuxSystem
 
-/// How a connection is made and how long it is believed in.
+/// How a connection is made, and when it is given up.
 public struct RedisConnectionOptions: Equatable, Sendable {
     public var session = RedisSessionOptions()
     /// nil: no TLS.

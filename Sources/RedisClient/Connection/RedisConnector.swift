@@ -1,5 +1,6 @@
 // From a target to a connection that serves: the sentinels are asked where there are some, names resolved, addresses tried, the
-// handshake made, and the server looked at. Nothing here waits; the daemon drives it from its loop, the command line by a wait of its own.
+// handshake made, and the server looked at. Nothing here waits; the daemon drives it from its loop, the command line by a wait of
+// its own.
 //
 // Which server is the master is asked anew for each connection. So whatever ends one (its server died, or says READONLY
 // because it is a replica now), the next one goes to the master of that time.
@@ -253,7 +254,7 @@ public final class RedisConnector {
 
     private func nobodyKnows(_ group: SentinelGroup) -> RedisFailure {
         let reasons = refusals.map { "\($0.address): \($0.detail)" }.joined(separator: "; ")
-        // All for one reason is that reason: a wrong name or password is no outage.
+        // Where all failed for the same reason, that is the one to tell: a wrong password is no outage.
         let kinds = refusals.map(\.kind)
         let kind = kinds.first.flatMap { first in kinds.allSatisfy { $0 == first } ? first : nil } ?? .unreachable
         return RedisFailure(kind, "no sentinel names a master (\(reasons))", address: "\(target)")

@@ -1,5 +1,5 @@
-// The URL forms of an endpoint. A message here names the part that is wrong and never quotes a part that a password
-// could have strayed into.
+// The URL forms of an endpoint. A message here names the part that is wrong and never quotes a part that may hold
+// a password by mistake.
 
 import Notation
 
@@ -11,9 +11,9 @@ public struct RedisEndpointError: Error, Equatable, Sendable, CustomStringConver
 }
 
 extension RedisEndpoint {
-    /// Parses `redis://[user[:password]@]host[:port][/database]`, the same with `rediss://` for TLS, or `unix:///path[?db=database]`. A user may be empty
-    /// (`redis://:secret@host`). User, password and path may be percent-encoded, and must be where they hold `@`, `/`, `?`
-    /// or `%`; an IPv6 address stands in brackets.
+    /// Parses `redis://[user[:password]@]host[:port][/database]`, the same with `rediss://` for TLS, or
+    /// `unix:///path[?db=database]`. A user may be empty (`redis://:secret@host`). User, password and path may be
+    /// percent-encoded, and must be where they hold `@`, `/`, `?` or `%`; an IPv6 address stands in brackets.
     public init(parsing url: String) throws(RedisEndpointError) {
         guard let (scheme, rest) = url.splitOnce("://") else {
             throw RedisEndpointError("a Redis URL starts with redis://, rediss:// or unix://")

@@ -3,8 +3,8 @@
 import Cryptography
 import LinuxSystem
 
-/// TLS to a server: the authorities to trust, our own certificate, and the name to expect. The files are read anew for each connection, so certificates may
-/// be replaced while a daemon runs.
+/// TLS to a server: the authorities to trust, our own certificate, and the name to expect. The files are read anew for each
+/// connection, so certificates may be replaced while a daemon runs.
 public struct RedisTLS: Hashable, Sendable {
     /// PEM file of the authorities trusted; nil: those the system trusts.
     public var authorityFile: String?

@@ -21,7 +21,7 @@ public enum RedisTarget: Equatable, Sendable, CustomStringConvertible {
 /// Sentinels that watch a master and its replicas, and the credentials for that master. See
 /// https://redis.io/docs/latest/develop/reference/sentinel-clients/.
 public struct SentinelGroup: Equatable, Sendable {
-    /// Each with the credentials sentinels want, if they want any; those of the master are others.
+    /// Each with its own credentials, which are not those of the master.
     public var sentinels: [RedisEndpoint]
     /// What the sentinels call the master.
     public var masterName: String
@@ -46,8 +46,8 @@ public struct SentinelGroup: Equatable, Sendable {
 // MARK: - Where it is, TLS and credentials
 
 extension RedisTarget {
-    /// Whether this is a Unix socket, a loopback address, or a name that stands for loopback addresses alone. Where a master is
-    /// that sentinels name nobody knows beforehand. A host name may block for as long as the system's resolver takes.
+    /// Whether this is a Unix socket, a loopback address, or a name that stands for loopback addresses alone. Where sentinels
+    /// will say the master is, is not known beforehand. A host name may block for as long as the system's resolver takes.
     public func isOnThisMachine() throws(RedisFailure) -> Bool {
         switch self {
         case .server(let endpoint): try endpoint.isOnThisMachine()

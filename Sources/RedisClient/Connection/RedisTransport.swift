@@ -1,4 +1,4 @@
-// The way bytes go to Redis and back: the socket itself, or TLS over it. Like the socket it never waits, and it has no opinion on
+// The way bytes go to Redis and back: the socket itself, or TLS over it. Like the socket it never waits, and it does not look at
 // what the bytes mean.
 
 import Cryptography
@@ -57,7 +57,7 @@ final class RedisTransport {
     /// Whether it has something of its own to send, or waits for its connection.
     var wantsWrite: Bool { stage == .connecting || tls?.session.hasOutput == true }
 
-    /// What is still to come after `time`.
+    /// What has not happened within `time`, for an error message.
     func lateness(after time: String) -> String {
         switch stage {
         case .connecting: "no connection within \(time)"
@@ -66,7 +66,7 @@ final class RedisTransport {
         }
     }
 
-    /// Goes on with what comes before the first byte of ours; true once that is over.
+    /// Goes on with connecting and the handshake of TLS; true once both are done.
     func open() throws(RedisFailure) -> Bool {
         if stage == .connecting {
             guard try finishConnecting() else { return false }
@@ -126,7 +126,7 @@ final class RedisTransport {
         }
     }
 
-    /// Says goodbye, if that goes out now.
+    /// Tells the other side that this is the end, if the socket takes it now.
     func shutDown() {
         guard let tls, stage == .open else { return }
         tls.session.shutDown()

@@ -3,7 +3,7 @@
 
 import Notation
 
-/// The text of a simple string or error. A lone CR in it means that somebody's framing went wrong.
+/// The text of a simple string or error. A lone CR in it means that a line end was misplaced or misread.
 func simpleText(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> String {
     guard !content.contains(UInt8(ascii: "\r")) else { throw RESPProtocolError("a CR inside a line") }
     return String(decoding: content, as: UTF8.self)
@@ -50,7 +50,7 @@ func double(_ content: UnsafeRawBufferPointer) throws(RESPProtocolError) -> RESP
     return .double(number)
 }
 
-/// Keeps hexadecimal, `infinity` and white space, which `Double.init` would take, out.
+/// Refuses what `Double.init` would take as well: hexadecimal, `infinity` and white space.
 private func isDecimalNumber(_ content: UnsafeRawBufferPointer) -> Bool {
     var rest = content[...]
     func skip(_ candidates: StaticString) -> Bool {

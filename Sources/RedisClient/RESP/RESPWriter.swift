@@ -1,5 +1,5 @@
-// Requests as the bytes Redis reads, gathered for a connection that takes them as the socket does. Small ones share a buffer; a large
-// argument is not copied into it but stands in line by itself, since a copy of megabytes would hold up whoever asked.
+// Requests as the bytes Redis reads, gathered for a connection that takes them as the socket does. Small ones share a buffer; a
+// large argument is not copied into it but stands in line by itself, since a copy of megabytes would hold up whoever asked.
 
 import DequeModule
 
@@ -9,7 +9,7 @@ public struct RESPWriter: Sendable {
     private var line: Deque<[UInt8]> = []
     private var lineBytes = 0
     private var buffer: [UInt8] = []
-    /// What lies before this index of the first of these has been taken.
+    /// How many bytes of the first array, in ``line`` or else ``buffer``, have been taken.
     private var taken = 0
 
     /// Capacity above this goes back to the system once the buffer is empty.

@@ -11,7 +11,7 @@ public struct RedisFailure: Error, Equatable, Sendable, CustomStringConvertible 
         case authentication
         /// TLS failed: the certificate of the server could not be verified, or the server refused ours.
         case untrusted
-        /// A Redis that cannot serve us as it is configured: older than 6, no such database, a script it cannot compile.
+        /// A Redis that cannot serve us as it is configured: older than 7, no such database, a script it cannot compile.
         case unsupported
         /// Redis is up but cannot serve yet (LOADING, MASTERDOWN, BUSY, too many clients).
         case notReady
@@ -77,7 +77,7 @@ extension RedisError {
         }
     }
 
-    /// What it means and what helps, with the words of Redis behind it; those alone where they say it all.
+    /// What it means and what helps, followed by the words of Redis; those alone where there is nothing to add.
     public var explanation: String {
         let meaning: String? =
             switch code {

@@ -77,7 +77,7 @@ extension RedisRequest {
     }
 
     private static func bytes(of words: [[UInt8]]) -> Int {
-        // Each word has its length before it and two line ends about it.
+        // Each word is sent with its length and two line ends.
         words.reduce(0) { $0 + $1.count + 12 }
     }
 }

@@ -78,7 +78,7 @@ public struct RedisSession: Sendable {
         case failed(RedisFailure)
     }
 
-    /// Whose turn the next reply is.
+    /// What the next reply answers.
     private enum Expected: Sendable {
         case handshake(HandshakeStep)
         case command(RequestIdentifier)

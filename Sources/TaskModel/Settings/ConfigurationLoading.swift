@@ -1,5 +1,5 @@
-// From a file and an environment to a configuration, or to all that is wrong with it at once, each problem with its place, so that
-// one edit is enough. The daemon and every command begin with this.
+// From a file and an environment to a configuration, or to all that is wrong with it at once, each problem with its place, so
+// that one edit is enough. The daemon and every command begin with this.
 
 /// A configuration, and how it came to be.
 public struct LoadedConfiguration: Sendable {

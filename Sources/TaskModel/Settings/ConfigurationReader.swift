@@ -1,5 +1,5 @@
-// Takes settings out of a conf.json and the environment, and collects what is wrong, with places. The caller of `read` knows which
-// settings there are; a name in the file that was never asked for is an unknown setting.
+// Takes settings out of a conf.json and the environment, and collects what is wrong, with places. The caller of `read` knows
+// which settings there are; a name in the file that was never asked for is an unknown setting.
 
 struct ConfigurationReader {
     private(set) var problems: [ConfigurationProblem] = []

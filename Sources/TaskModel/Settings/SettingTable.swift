@@ -1,5 +1,5 @@
-// Every setting, one line each: key, where it goes, what is allowed (SettingRule.swift), and `live` where a running daemon takes a
-// new value. In the order of the repository's conf.json.
+// Every setting, one line each: key, where it goes, what is allowed (SettingRule.swift), and `live` where a running daemon takes
+// a new value. In the order of the repository's conf.json.
 
 extension Setting {
     static var all: [Setting] { old + redis + node + task }

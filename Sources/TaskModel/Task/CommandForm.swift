@@ -40,7 +40,7 @@ public enum CommandForm: Hashable, Sendable {
         return .direct(words)
     }
 
-    /// What means something to a POSIX shell wherever it stands, or may; and all controls but the tab.
+    /// What may mean something to a POSIX shell wherever it stands, and all controls but the tab.
     private static func isSpecial(_ byte: UInt8) -> Bool {
         switch byte {
         case 0x09: return false

@@ -46,7 +46,8 @@ public struct TaskLine: Hashable, Sendable {
     /// The priorities a line may have.
     public static let priorities = -1_000_000...1_000_000
 
-    /// The field of `todo_tasks` that tells all nodes, and the workers of the old system, to finish what they run and stop. It is never a task.
+    /// The field of `todo_tasks` that tells all nodes, and the workers of the old system, to finish what they run and stop.
+    /// It is never a task.
     public static let closeCommand = "WORKER_COMMAND_CLOSE"
 
     /// How long the task may run, in seconds, where lines that do not say get `fallback` (0: no limit); nil: no limit.
@@ -97,7 +98,7 @@ extension TaskLine {
 
     /// The line of a shell task of these parts.
     ///
-    /// Throws when a part is none: the problems name the fields as lines of JSON do.
+    /// Throws when a part cannot be read: the problems name the fields as lines of JSON do.
     public init(of parts: Parts) throws(TaskLineError) {
         if let line = Self.colonLine(of: parts) {
             self = line

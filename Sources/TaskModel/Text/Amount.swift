@@ -1,6 +1,7 @@
-// Reads amounts the way people write them (`8`, `0.5`, `512M`, `90s`), and writes them so (`2 GB`, `300 s`). Task lines, JSON fields and settings share these
-// readers, so an amount means the same wherever it stands. Everything is integer arithmetic that cannot overflow, and
-// what cannot be represented is rounded up: an amount above zero must never become zero, which means "no limit".
+// Reads amounts the way people write them (`8`, `0.5`, `512M`, `90s`), and writes them so (`2 GB`, `300 s`). Task lines, JSON
+// fields and settings share these readers, so an amount means the same wherever it stands. Reading is integer arithmetic that
+// cannot overflow, and what cannot be represented is rounded up: an amount above zero must never become zero, which means "no
+// limit".
 
 enum Amount {
     /// 8 PiB: larger than any machine, and small enough that sums over many tasks and JSON numbers stay exact.

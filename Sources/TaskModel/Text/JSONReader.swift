@@ -4,7 +4,7 @@
 // drops one of two equal names without a word and makes 5.0 an integer; it takes 15 microseconds for a task line, this
 // takes 2, and it would make a daemon of 6 MB one of 14. This reader is strict (RFC 8259), says at which byte a text
 // goes wrong, and is bounded in depth. The one liberty: NaN and Infinity, which Python writes, are read as numbers, so
-// that the setting can be named that has one.
+// that an error can name the setting that has one.
 
 import Notation
 

@@ -9,8 +9,8 @@ public struct WordSplitError: Error, Hashable, Sendable, CustomStringConvertible
     public var description: String { "\(message) at column \(column) of the command" }
 }
 
-/// Splits without a shell, as the commands of python and demo tasks need it: the rules of Python's `shlex.split`, which are those of
-/// a POSIX shell's quoting and nothing else.
+/// Splits without a shell, as the commands of python and demo tasks need it: the rules of Python's `shlex.split`, which are those
+/// of a POSIX shell's quoting and nothing else.
 enum WordSplitter {
     /// A word of a command.
     struct Word {

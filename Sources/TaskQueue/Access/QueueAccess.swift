@@ -26,8 +26,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         let handshake = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
         let looking = [
             "exists", "get", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smembers",
-            "smismember",
-            "time", "zcard", "zcount", "zrange", "zscore",
+            "smismember", "time", "zcard", "zcount", "zrange", "zscore",
         ]
         let changing = [
             "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "sadd", "set",

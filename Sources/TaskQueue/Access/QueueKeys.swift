@@ -159,8 +159,8 @@ enum QueueNames {
 
     /// What a script begins with: every name that it mentions, and no other, since making one takes Redis as long as using it.
     static func prelude(for script: String) -> String {
-        let code = script.split(separator: "\n").filter { !$0.drop { $0 == " " }.hasPrefix("--") }.joined(
-            separator: "\n")
+        let code = script.split(separator: "\n").filter { !$0.drop { $0 == " " }.hasPrefix("--") }
+            .joined(separator: "\n")
         let words = Set(
             code.utf8.split { !($0 >= 0x41 && $0 <= 0x5A || $0 >= 0x61 && $0 <= 0x7A || $0 == 0x5F) }
                 .map { String($0) ?? "" })

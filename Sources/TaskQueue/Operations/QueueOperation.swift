@@ -1,6 +1,5 @@
 // What is asked of the queue, in one form: a request and how its answer is read; and what it can come to besides its answer.
 
-import Notation
 import RedisClient
 
 /// One thing to ask of the queue.
@@ -29,10 +28,8 @@ public struct QueueIdentity: Hashable, Sendable, CustomStringConvertible {
 
     /// A new one.
     public init(using generator: inout some RandomNumberGenerator) {
-        let halves = [
-            UInt64.random(in: .min ... .max, using: &generator), .random(in: .min ... .max, using: &generator),
-        ]
-        text = halves.map { Hexadecimal.text($0) }.joined()
+        let digits = (0..<Self.digitCount).map { _ in Self.digits[Int.random(in: 0..<16, using: &generator)] }
+        text = String(decoding: digits, as: UTF8.self)
     }
 
     /// A new one.
@@ -47,7 +44,7 @@ public struct QueueIdentity: Hashable, Sendable, CustomStringConvertible {
         self.text = text
     }
 
-    private static let digits = Set("0123456789abcdefABCDEF".utf8)
+    private static let digits = Array("0123456789abcdef".utf8)
 }
 
 public enum QueueError: Error, Equatable, CustomStringConvertible {

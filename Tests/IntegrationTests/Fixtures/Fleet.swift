@@ -174,6 +174,8 @@ final class Node {
     let configurationPath: String
     private let fleet: Fleet
     private(set) var program: RunningProgram?
+    /// What is started: another program, or one that starts it in its own way.
+    var command = [Products.distcompd]
 
     init(name: String, configurationPath: String, fleet: Fleet) {
         self.name = name
@@ -193,7 +195,7 @@ final class Node {
         fleet.scratch.expectGroups(ofNode: name, stateDirectory: stateDirectory)
         let arguments =
             ["--config", configurationPath, "--state", stateDirectory, "--node", name] + (place ?? fleet.place)
-        let program = try RunningProgram(Products.distcompd, arguments, in: fleet.scratch)
+        let program = try RunningProgram(command[0], command.dropFirst() + arguments, in: fleet.scratch)
         self.program = program
         return program
     }

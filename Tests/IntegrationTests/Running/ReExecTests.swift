@@ -120,6 +120,45 @@ struct ReExecTests {
         }
     }
 
+    @Test(
+        "an installed program that does not work is not taken, and trying it holds up nothing",
+        arguments: [
+            ("exec sleep 987", "did not end within 10 s"), ("exit 3", "ended with exit(code: 3)"),
+        ])
+    func brokenProgram(script: String, reason: String) async throws {
+        try await withFleet { fleet in
+            let folder = fleet.scratch.path + "/bin"
+            try FileSystem.createDirectories(folder, mode: 0o755)
+            for name in ["distcompd", "distcomp-launch"] {
+                let source = Products.distcompd.dropLast("distcompd".count) + name
+                let words = ["/bin/cp", String(source), folder + "/" + name]
+                try await RunningProgram(words[0], Array(words[1...]), in: fleet.scratch).result()
+            }
+            let node = try fleet.node("a", keep.merging(["max_retry_per_task": "1"]) { $1 })
+            node.command = [folder + "/distcompd"]
+            try await node.start()
+            let timed = "shell:1:0:0:3:exec sleep 654"
+            try await fleet.submit([timed, "shell:1:0:0:600:exec sleep 653"])
+            try await eventually("both run") { try fleet.count("in_progress_tasks") == 2 }
+            try FileSystem.replace(folder + "/distcompd", with: Array("#!/bin/sh\n\(script)\n".utf8), mode: 0o755)
+            node.program?.send(SIGHUP)
+            try await eventually("it is tried", node.log) { node.log.contains("making way") }
+            if script.contains("sleep") {
+                // The loop goes on meanwhile: a deadline holds.
+                try await eventually("the timeout", node.log) { try fleet.hash("task_fail_reason")[timed] != nil }
+                #expect(!node.log.contains("not replaced"))
+            }
+            try await eventually("it is given up", node.log) {
+                node.log.contains("not replaced: \(folder)/distcompd --version \(reason)")
+            }
+            try await eventually("and ended") { fleet.scratch.processes(with: "sleep 987").isEmpty }
+            try await fleet.submit(["shell:1:0:0:60:true"])
+            try await fleet.untilFinished(1)
+            #expect(fleet.scratch.tasks(with: "sleep 653").count == 1)
+            try await node.stop()
+        }
+    }
+
     @Test("while Redis is away a replacement waits, and goes on with what runs when it is back")
     func withoutRedis() async throws {
         try await withFleet(redis: ["appendonly yes", "appendfsync always"]) { fleet in

@@ -3,8 +3,8 @@ import Testing
 
 @testable import LinuxSystem
 
-/// A file counts as written when the last descriptor of it is closed. A process that another test is starting has a copy of ours until
-/// its exec, so that may be a moment after our own close.
+/// A file counts as written when the last descriptor of it is closed. A process that another test is starting has a copy of ours
+/// until its exec, so that may be a moment after our own close.
 @Suite("Watching a file")
 struct FileWatchTests {
     /// #expect cannot take a value that cannot be copied.

@@ -277,13 +277,13 @@ struct OutputDirectoryTests {
 
     @Test("an owner who is right already is left alone, also where nobody may change any")
     func ownerIsRight() throws {
-        // A file on procfs cannot be given to anybody; whose it is already, it stays.
-        let file = try OwnedDescriptor.open("/proc/self/comm", [.readOnly])
+        // What is opened as a path alone can be looked at, and not be given to anybody.
+        let file = try OwnedDescriptor.open(try folder.file("file"), [.pathOnly])
         let own = try #require(Account(userIdentifier: getuid()))
-        try OutputDirectory(notYetOpenedAt: "/", account: own).give(file.raw, "comm")
+        try OutputDirectory(notYetOpenedAt: "/", account: own).give(file.raw, "file")
         if let nobody, Host.isRoot {
             #expect(throws: SystemError.self) {
-                try OutputDirectory(notYetOpenedAt: "/", account: nobody).give(file.raw, "comm")
+                try OutputDirectory(notYetOpenedAt: "/", account: nobody).give(file.raw, "file")
             }
         }
     }

@@ -120,7 +120,7 @@ struct TimerTests {
         try timer.arm(atNanoseconds: now + 3600 * 1000 * Self.millisecond)
         try timer.arm(atNanoseconds: now + 5 * Self.millisecond)
         #expect(try isReadable(timer.descriptor, withinMilliseconds: 30_000))
-        // Fired, but not yet taken notice of: the new deadline is what counts.
+        // Fired, but not yet acknowledged: the new deadline is what counts.
         try timer.arm(atNanoseconds: now + 3600 * 1000 * Self.millisecond)
         #expect(try !isReadable(timer.descriptor, withinMilliseconds: 20))
         timer.acknowledge()
@@ -128,7 +128,7 @@ struct TimerTests {
         #expect(try isReadable(timer.descriptor, withinMilliseconds: 5000))
     }
 
-    @Test("the same deadline fires again once the first firing was taken notice of")
+    @Test("the same deadline fires again once the first firing was acknowledged")
     func sameDeadlineAgain() throws {
         var timer = try Timer()
         let past = SystemClock.bootNanoseconds()

@@ -23,6 +23,18 @@ struct StreamSocketTests {
         try echo(over: listener, at: .internet(address: "127.0.0.1", port: listener.port))
     }
 
+    @Test("our own end has an address over TCP, and none over a Unix socket")
+    func ownAddress() throws {
+        let listener = try Listener()
+        #expect(
+            try StreamSocket(connectingTo: .internet(address: "127.0.0.1", port: listener.port)).localHost
+                == "127.0.0.1")
+        let path = folder.path + "/socket"
+        let local = try Listener(unixPath: path)
+        #expect(try StreamSocket(connectingTo: .unix(path: path)).localHost == nil)
+        _ = (listener, local)
+    }
+
     private func echo(over listener: Listener, at address: SocketAddress) throws {
         let socket = try StreamSocket(connectingTo: address)
         #expect(try DescriptorWait.until(socket.descriptor, readable: false, writable: true, atMostMilliseconds: 5000))

@@ -77,4 +77,21 @@ struct RESPWriterTests {
         while !writer.isEmpty { received += taken(&writer, atMost: step) }
         #expect(received == expected)
     }
+
+    @Test(
+        "large arguments, which are not copied, stay in their order among small ones", arguments: [777, 65_536, .max])
+    func largeArguments(_ step: Int) {
+        var writer = RESPWriter()
+        var received = ""
+        var expected = ""
+        for size in [1, 40_000, 0, 32 << 10, (32 << 10) - 1, 3, 100_000] {
+            let text = String(repeating: "x", count: size)
+            writer.write(RedisCommand("SET", "k", text, "y"))
+            expected += "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$\(size)\r\n\(text)\r\n$1\r\ny\r\n"
+            received += taken(&writer, atMost: step)
+            #expect(writer.count == expected.utf8.count - received.utf8.count)
+        }
+        while !writer.isEmpty { received += taken(&writer, atMost: step) }
+        #expect(received == expected)
+    }
 }

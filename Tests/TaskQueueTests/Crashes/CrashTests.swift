@@ -12,7 +12,7 @@ struct CrashTests {
         case submit, retry, claim, claimMoved, finish, finishMoved, finishRetried, fail, failDelayed, failForGood,
             giveBack, cancelled, register,
             reap, poison,
-            leave, adopt, cancel, requeue, recover
+            leave, adopt, cancel, requeue, recover, restore, restoreMoved, settle
     }
 
     @Test("a script stopped at any call loses no line and finishes none twice", arguments: Operation.allCases)
@@ -171,6 +171,23 @@ private struct Scene {
         case .requeue:
             _ = try nodes[0].claim(4)
             return RequeueTasks(tasks, keys: keys).request
+        case .restore, .restoreMoved:
+            let tasks = try nodes[0].claim(4)
+            for (index, task) in tasks.enumerated() {
+                try bench.command("HDEL", keys.prefix + "distcomp:held:" + nodes[0].incarnation.text, task.line)
+                try bench.command("HDEL", keys.inProgress, task.line)
+                if operation == .restoreMoved || index % 2 == 0 { try bench.command("HSET", keys.todo, task.line, "") }
+            }
+            if operation == .restoreMoved { try bench.perform(AdoptLines(Array(self.tasks), keys: keys)) }
+            return try nodes[0].restoreOperation(tasks).request
+        case .settle:
+            let worker = OldWorker(bench: bench, name: "old")
+            for task in try nodes[0].claim(4) { try nodes[0].fail(task, attemptsMax: 9, retryMilliseconds: 3_600_000) }
+            for index in 0..<6 {
+                guard let line = try worker.take() else { break }
+                if index % 2 == 0 { try worker.fail(line, attemptsMax: 2) } else { try worker.finish(line, output: "") }
+            }
+            return heartbeat
         case .recover:
             let worker = OldWorker(bench: bench, name: "old")
             for _ in 0..<3 { _ = try worker.take(dies: true) }

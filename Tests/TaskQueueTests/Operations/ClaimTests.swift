@@ -241,16 +241,20 @@ private func drain(_ socketPath: String, _ name: String) throws -> [String] {
     options.session.scripts = QueueScripts.forNodes
     let client = try BlockingRedisClient(RedisEndpoint(unixPath: socketPath), options: options)
     let incarnation = Incarnation(name: name, machine: "m" + name, life: 1)
-    let claim = ClaimTasks(
-        keys: keys, incarnation: incarnation, leaseMilliseconds: 60_000, count: 250, freeMemoryBytes: 0,
-        freeMillicores: 0, silence: 1
-    ).request
+    var silence = 0
     var seen: [String] = []
     var reports: [RedisRequest] = []
     while true {
-        let replies = try client.pipeline(reports + [claim])
+        let claim = ClaimTasks(
+            keys: keys, incarnation: incarnation, leaseMilliseconds: 60_000, count: 250, freeMemoryBytes: 0,
+            freeMillicores: 0, silence: silence)
+        let replies = try client.pipeline(reports + [claim.request])
         for reply in replies.dropLast() where try ReportTask.parse(reply) != .accepted { return seen }
-        let tasks = try ClaimTasks.parse(replies.last ?? .null).tasks
+        let reply = try ClaimTasks.parse(replies.last ?? .null)
+        let wasRefused = reply.silence != silence
+        (silence, reports) = (reply.silence, [])
+        if wasRefused { continue }
+        let tasks = reply.tasks
         if tasks.isEmpty { return seen }
         seen += tasks.map(\.line)
         // A report more in five batches: most of the time is ours, not Redis's.

@@ -3,7 +3,7 @@
 -- The queue's own name, by which nodes tell it from one that was put in its place; nil where it has none.
 local function queue_identity()
   local identity = call('HGET', QUEUE, 'id')
-  if identity and #identity == IDENTITY_DIGITS and not string.find(identity, '%X') then return identity end
+  if identity and #identity == IDENTITY_DIGITS and not string.find(identity, '[^0-9a-f]') then return identity end
 end
 
 -- The same, or else `candidate` from now on.

@@ -44,6 +44,43 @@ struct TaskResult {
     }
 }
 
+extension TaskResult {
+    /// A finished task, by what the three places hold that know of it.
+    init(finished line: [UInt8], value: [UInt8], record: [UInt8]?) {
+        let value = FinishedValue(parsing: value)
+        // It may be of an attempt that failed here, before an old worker, which keeps no record, had it.
+        let outcome = TaskOutcome(entry: record).flatMap { $0.succeeded && $0.node == value.worker ? $0 : nil }
+        self.init(
+            line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: true, node: value.worker,
+            reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
+    }
+
+    /// A failed task; `failedOn` is its value in failed_tasks.
+    init(failed line: [UInt8], failedOn: [UInt8], record: [UInt8]?, reason: [UInt8]?) {
+        let last = String(decoding: failedOn, as: UTF8.self).split(separator: ",").last.map { String($0) }
+        // The same; one without a worker is of an order, or of a line that never ran.
+        let outcome = TaskOutcome(entry: record).flatMap { outcome in
+            let isLast = outcome.node.isEmpty || last == nil || outcome.node == last
+            return isLast && !outcome.succeeded ? outcome : nil
+        }
+        self.init(
+            line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: false,
+            node: outcome?.node ?? last ?? "",
+            reason: reason.map { String(decoding: $0, as: UTF8.self) } ?? outcome?.reason ?? "unknown",
+            standardOutputJSON: nil)
+    }
+}
+
+extension TaskOutcome {
+    /// A value of `outcomes`; nil for what is none.
+    fileprivate init?(entry value: [UInt8]?) {
+        guard let entry = value.flatMap({ OutcomeEntry(parsing: $0) }),
+            let outcome = try? TaskOutcome(record: entry.record)
+        else { return nil }
+        self = outcome
+    }
+}
+
 extension QueueClient {
     /// Every finished task, then every one that failed for good, as far as `filter` wants them and for as long as `use` does.
     func forEachResult(
@@ -53,7 +90,7 @@ extension QueueClient {
             let isComplete = try scanWhile(keys.finished, pattern: filter.pattern) { entries throws(CommandError) in
                 let records = try values(keys.outcomes, of: entries.map(\.field))
                 for (entry, record) in zip(entries, records) {
-                    let result = finishedResult(line: entry.field, value: entry.value, record: record)
+                    let result = TaskResult(finished: entry.field, value: entry.value, record: record)
                     if filter.includes(result), !(try use(result)) { return false }
                 }
                 return true
@@ -69,39 +106,30 @@ extension QueueClient {
     ) throws(CommandError) {
         _ = try scanWhile(keys.failed, pattern: filter.pattern) { entries throws(CommandError) in
             let fields = entries.map(\.field)
-            let waiting = try areMembers(fields, of: keys.retrying)
+            let states = try retryStates(of: fields)
             let records = try values(keys.outcomes, of: fields)
             let reasons = try values(keys.failReason, of: fields)
-            for (index, entry) in entries.enumerated() where !waiting[index] {
-                let result = failedResult(
-                    line: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
+            for (index, entry) in entries.enumerated() where states[index] == .failedForGood {
+                let result = TaskResult(
+                    failed: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
                 if filter.includes(result), !(try use(result)) { return false }
             }
             return true
         }
     }
 
-    /// What is known of a finished task from the three places that know of it.
-    func finishedResult(line: [UInt8], value: [UInt8], record: [UInt8]?) -> TaskResult {
-        let value = FinishedValue(parsing: value)
-        let outcome = parseOutcome(record)
-        return TaskResult(
-            line: text(line), outcome: outcome, succeeded: true, node: value.worker,
-            reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
+    /// What it means for these lines to be in failed_tasks.
+    func retryStates(of fields: [[UInt8]]) throws(CommandError) -> [ReadRetrying.State] {
+        var states: [ReadRetrying.State] = []
+        while states.count < fields.count {
+            let page = try perform(ReadRetrying(fields[states.count...], keys: keys))
+            if page.isEmpty { throw .failed("Redis does not say which tasks are to be tried again") }
+            states += page
+        }
+        return states
     }
 
-    /// What is known of a failed task; `failedOn` is its value in failed_tasks.
-    func failedResult(line: [UInt8], failedOn: [UInt8], record: [UInt8]?, reason: [UInt8]?) -> TaskResult {
-        let outcome = parseOutcome(record)
-        let last = text(failedOn).split(separator: ",").last.map { String($0) }
-        return TaskResult(
-            line: text(line), outcome: outcome, succeeded: false, node: outcome?.node ?? last ?? "",
-            reason: reason.map { text($0) } ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
-    }
-
-    func parseOutcome(_ value: [UInt8]?) -> TaskOutcome? {
-        value.flatMap { OutcomeEntry(parsing: $0) }.flatMap { try? TaskOutcome(record: $0.record) }
-    }
+    func parseOutcome(_ value: [UInt8]?) -> TaskOutcome? { TaskOutcome(entry: value) }
 
     func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 }

@@ -176,8 +176,8 @@ extension QueueClient {
             let isComplete = try scanWhile(key(of: state), pattern: pattern) { entries throws(CommandError) in
                 let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
                 // What failed and has another try to come is in todo or in progress as well.
-                let isElsewhere = state == .failed ? try areMembers(fields, of: keys.retrying) : []
-                for (index, field) in fields.enumerated() where isElsewhere.isEmpty || !isElsewhere[index] {
+                let states = state == .failed ? try retryStates(of: fields) : []
+                for (index, field) in fields.enumerated() where states.isEmpty || states[index] == .failedForGood {
                     if !(try use(text(field))) { return false }
                 }
                 return true
@@ -228,10 +228,10 @@ extension QueueClient {
         if let task, standing.isWaiting { standing.aheadCount = try countAhead(of: task, standing) }
         var result: TaskResult?
         if let value = standing.finishedValue {
-            result = finishedResult(line: Array(line.utf8), value: value, record: standing.outcome)
+            result = TaskResult(finished: Array(line.utf8), value: value, record: standing.outcome)
         } else if standing.failedValue != nil || standing.outcome != nil {
-            result = failedResult(
-                line: Array(line.utf8), failedOn: standing.failedValue ?? [], record: standing.outcome,
+            result = TaskResult(
+                failed: Array(line.utf8), failedOn: standing.failedValue ?? [], record: standing.outcome,
                 reason: standing.reason)
         }
         return TaskDetails(line: line, task: task, standing: standing, result: result)

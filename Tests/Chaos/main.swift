@@ -73,7 +73,8 @@ struct DistcompChaos: ParsableCommand {
             fleet: fleet, tasks: set, traces: try Traces(of: set),
             history: try QueueHistory(of: set, directory: place + "/redis/appendonlydir"),
             explanation: Explanation(
-                journal: campaign.journal, logs: logs, renewals: campaign.renewals, faultSeconds: fleet.faultSeconds()),
+                tasks: set, journal: campaign.journal, logs: logs, renewals: campaign.renewals,
+                faultSeconds: fleet.faultSeconds()),
             stalls: campaign.stalls)
         let report = Report(
             tasks: set, nodeCount: nodes, seconds: duration, journal: campaign.journal, proxy: fleet.proxy.counts,

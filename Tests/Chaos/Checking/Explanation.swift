@@ -47,6 +47,7 @@ enum Reason: Int, CaseIterable {
 }
 
 struct Explanation {
+    let tasks: TaskSet
     let journal: Journal
     let logs: NodeLogs
     let renewals: Renewals
@@ -73,7 +74,7 @@ struct Explanation {
         if let lapse, wasCutOff(lapse) { return .nodeCutOff }
         if absences.contains(where: { $0.kind == .left }) { return .nodeLeft }
         if logs.gaveBack(number, node: earlier.node) { return .givenUp }
-        if metFullDisk(earlier) { return .diskFull }
+        if metFullDisk(number, earlier) { return .diskFull }
         // A node asks the clock before each launch; one launch can be under way when it is frozen, and it ends that task as soon as it
         // has heard of its lost lease.
         let wokeBeforeLaunch = journal.absences.contains { absence in
@@ -84,19 +85,23 @@ struct Explanation {
         return lapse == nil ? .unknown : .nodeLate
     }
 
-    /// Whether the run may have ended early because its node's disk was full.
-    func metFullDisk(_ run: Run) -> Bool { fullDisk(of: run) != nil }
-
-    /// Whether it did when the node could not have known it yet.
-    func metFillingDisk(_ run: Run) -> Bool {
-        fullDisk(of: run).map { run.startSeconds < $0.fromSeconds + Self.slackSeconds } ?? false
+    /// Whether the run may have failed because its node's disk was full, or may have been taken for such a one and given back: of a task
+    /// that fails anyway nobody can tell.
+    private func metFullDisk(_ number: Int, _ run: Run) -> Bool {
+        failure(.noSpace, during: run) != nil && !run.hasEnded
+            || tasks.kind(number).fails && [.noSpace, .noInodes].contains { failure($0, during: run) != nil }
     }
 
-    private func fullDisk(of run: Run) -> Journal.DiskFailure? {
-        guard !run.hasEnded else { return nil }
+    /// Whether it failed on a full disk when the node could not have known of it yet.
+    func metFillingDisk(_ run: Run) -> Bool {
+        guard !run.hasEnded, let failure = failure(.noSpace, during: run) else { return false }
+        return run.startSeconds < failure.fromSeconds + Self.slackSeconds
+    }
+
+    private func failure(_ trouble: DiskTrouble, during run: Run) -> Journal.DiskFailure? {
         let span = run.startSeconds...(run.lastSeconds + Self.slackSeconds)
         return journal.diskFailures.first {
-            $0.node == run.node && $0.trouble == .noSpace && overlaps($0.fromSeconds, $0.untilSeconds, span)
+            $0.node == run.node && $0.trouble == trouble && overlaps($0.fromSeconds, $0.untilSeconds, span)
         }
     }
 

@@ -52,7 +52,7 @@ public struct NodeProtocol: Sendable {
         self.facts = facts
         keys = QueueKeys(prefix: facts.keyPrefix)
         self.incarnation = incarnation ?? Incarnation(name: facts.name, machine: facts.machine, life: 0)
-        lives = Array((earlierLives ?? []).suffix(Registering.livesMax))
+        lives = Array(((earlierLives ?? []) + (incarnation.map { [$0.text] } ?? [])).suffix(Registering.livesMax))
         knowsEarlierLives = earlierLives != nil
         registering.hasIncarnation = incarnation != nil
         registering.hasSucceeded = incarnation != nil
@@ -62,6 +62,7 @@ public struct NodeProtocol: Sendable {
     /// Says what follows from one event.
     public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
         var actions: [Action] = []
+        reports.dropOldAnswered(at: now)
         take(event, at: now, into: &actions)
         sendReports(into: &actions)
         registerIfReportsAreOut(at: now, into: &actions)

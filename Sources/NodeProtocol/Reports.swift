@@ -182,11 +182,11 @@ extension NodeProtocol {
                 answeredBytes += result.bytes
                 answered.append((token, now))
             }
-            dropOldAnswered(at: now)
             return record
         }
 
-        private mutating func dropOldAnswered(at now: Instant) {
+        /// Lets go of what was accepted long enough ago.
+        mutating func dropOldAnswered(at now: Instant) {
             while let oldest = answered.first,
                 answered.count > Self.answeredCountMax || answeredBytes > Self.answeredBytesMax
                     || now.seconds(since: oldest.at) > Self.answeredSeconds

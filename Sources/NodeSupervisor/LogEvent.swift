@@ -12,6 +12,8 @@ extension NodeSupervisor {
         /// The main process does not die.
         case willNotDie(TaskNumber, line: String)
         case leaseLost(taskCount: Int)
+        /// The queue does not know this incarnation any more.
+        case outside(taskCount: Int)
         /// The queue has not answered for a lease; perhaps it is away for everybody.
         case outOfTouch(taskCount: Int, seconds: Double)
         case dropped(TaskNumber, line: String)
@@ -25,7 +27,7 @@ extension NodeSupervisor {
         /// Whether it tells of trouble, rather than of the ordinary course of things.
         public var isWarning: Bool {
             switch self {
-            case .groupNotEmpty, .willNotDie, .leaseLost, .outOfTouch, .dropped, .noLongerHeld, .memoryShort,
+            case .groupNotEmpty, .willNotDie, .leaseLost, .outside, .outOfTouch, .dropped, .noLongerHeld, .memoryShort,
                 .nodeCannotLaunch, .leftWithout:
                 true
             case .groupEmptiedLate, .givenBack, .nodeLaunchesAgain: false
@@ -46,7 +48,7 @@ extension NodeSupervisor {
             case .willNotDie(_, let line), .dropped(_, let line), .noLongerHeld(_, let line),
                 .givenBack(_, let line, _):
                 line
-            case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outOfTouch, .memoryShort, .nodeCannotLaunch,
+            case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outside, .outOfTouch, .memoryShort, .nodeCannotLaunch,
                 .nodeLaunchesAgain, .leftWithout:
                 nil
             }
@@ -64,6 +66,9 @@ extension NodeSupervisor {
                 "\(number) does not die though killed: killing it again every second"
             case .leaseLost(let taskCount):
                 "the lease is lost, others run what this node held: killing \(taskCount) tasks and registering anew"
+            case .outside(let taskCount):
+                "the lease is lost: registering anew, and asking whose the \(taskCount) tasks here are; those that others have "
+                    + "are killed, the others go on"
             case .outOfTouch(let taskCount, let seconds):
                 "the queue has not answered for \(AmountText.seconds(seconds)): \(taskCount) tasks go on, and those that "
                     + "others took over meanwhile are killed when it answers"

@@ -182,6 +182,7 @@ extension NodeSupervisor {
     /// The queue does not know us. What runs goes on until a new incarnation has asked whose it is.
     mutating func outside(at now: Instant, into actions: inout [Action]) {
         guard membership.hasIncarnation else { return }
+        actions.append(.log(.outside(taskCount: tasks.count)))
         beOutside()
         askWhatIsOpen(at: now, into: &actions)
     }

@@ -93,12 +93,15 @@ final class QueueClient {
         fields.isEmpty ? [] : try perform(ReadFields(key, fields: fields))
     }
 
-    /// Whether each of `fields` is a member of a set.
-    func areMembers(_ fields: [[UInt8]], of key: String) throws(CommandError) -> [Bool] {
-        if fields.isEmpty { return [] }
-        let command = RedisCommand(bytes: [Array("SMISMEMBER".utf8), Array(key.utf8)] + fields)
-        let members = try answers([.command(command)]).first?.elements ?? []
-        return fields.indices.map { $0 < members.count && members[$0].int == 1 }
+    /// What it means for each of these lines to be in failed_tasks.
+    func retryStates(_ lines: [[UInt8]]) throws(CommandError) -> [ReadRetrying.State] {
+        var states: [ReadRetrying.State] = []
+        while states.count < lines.count {
+            let page = try perform(ReadRetrying(lines[states.count...], keys: keys))
+            if page.isEmpty { break }
+            states += page
+        }
+        return states + Array(repeating: .failedForGood, count: max(0, lines.count - states.count))
     }
 
     func call(_ request: RedisRequest) throws(CommandError) -> RESPValue {

@@ -73,6 +73,34 @@ struct DiagnosisTests {
         #expect(cores.because == "too-large", "a dead node helps nobody")
     }
 
+    @Test("all that could take it are in trouble, each with its own; one that is well takes it")
+    func trouble() {
+        var broken = node("a")
+        broken.trouble = "create /srv/result/x: Read-only file system"
+        let one = explain(waiting(), fleet(broken, node("b", gigabytes: 1)))
+        #expect(one.because == "trouble")
+        #expect(
+            one.sentence == "It waits because the only node that could take it is in trouble: a: create /srv/result/x: "
+                + "Read-only file system. A node takes tasks again by itself as soon as it can launch them.")
+        var other = node("b")
+        other.trouble = "no space"
+        let two = explain(waiting(), fleet(broken, other))
+        #expect(two.sentence.hasPrefix("It waits because all 2 nodes that could take it are in trouble: a: create "))
+        #expect(two.sentence.contains("Read-only file system; b: no space. A node"), "\(two.sentence)")
+        #expect(explain(waiting(), fleet(broken, node("c"))).sentence.contains("c has room"))
+        var drained = node("c")
+        drained.isDrained = true
+        #expect(explain(waiting(), fleet(broken, drained)).because == "trouble", "one that is drained cannot take it")
+    }
+
+    @Test("a node in trouble is not another that could try it where it failed")
+    func troubleElsewhere() {
+        let standing = waiting { $0.failedValue = Array("a,".utf8) }
+        var broken = node("b")
+        broken.trouble = "no space"
+        #expect(explain(standing, fleet(node("a"), broken)).sentence.contains("a has room"))
+    }
+
     @Test("all that could run it are busy: with memory, with cores, with as many tasks as cores")
     func busy() {
         let standing = waiting { $0.aheadCount = 340 }

@@ -62,6 +62,16 @@ struct TopTests {
         }
     }
 
+    @Test("a node in trouble says so in red, with what ails it, and cannot act on the terminal")
+    func trouble() {
+        var model = model()
+        model.snapshot.fleet.nodes[0].trouble = "write \u{1b}[2J: No space left on device"
+        let all = lines(model, columns: 120)
+        #expect(all[0].contains("1 node  1 in trouble"), "\(all[0])")
+        #expect(all[3].contains("in trouble: write \\x1b[2J: No space left on device, 5 s"), "\(all[3])")
+        #expect(lines(model, columns: 120, color: true)[3].hasPrefix("\u{1b}[31m"))
+    }
+
     @Test("s goes through the columns to sort by")
     func sorting() {
         var model = model()

@@ -31,7 +31,9 @@ struct WatchedQueueTests {
     @Test("another identity, or none any more, is another queue, whatever it holds")
     func flushed() {
         var empty = WatchedQueue(look(10, ended: 3))
-        #expect(end(of: &empty, look(0, identity: ""))?.hasPrefix("the queue is gone: Redis was flushed") == true)
+        #expect(
+            end(of: &empty, look(0, identity: ""))?.hasPrefix("the queue is gone: it was reset, or Redis was flushed")
+                == true)
         var other = WatchedQueue(look(10, ended: 3))
         let message = end(of: &other, look(2, ended: 2, identity: "b"))
         #expect(message?.contains("it holds another queue now, of 2 tasks") == true)

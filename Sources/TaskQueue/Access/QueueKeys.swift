@@ -31,6 +31,8 @@ public struct QueueKeys: Hashable, Sendable {
     public var leases: String { self[.leases] }
     /// Who looks through todo for lines without an index, for as long as the key lives.
     public var sweeper: String { self[.sweeper] }
+    /// Lines that were taken away from an incarnation by hand; gone as soon as it has been told.
+    public func revoked(from incarnation: Incarnation) -> String { self[.revoked, incarnation.text] }
     /// The channel that wakes idle nodes.
     public var wakeChannel: String { self[.wake] }
 

@@ -18,6 +18,10 @@ struct FleetNode {
     var version: String?
     /// Whether `distcomp drain` keeps tasks from it.
     var isDrained = false
+    /// Why it takes no tasks at present: no task can be launched there; nil when all is well.
+    var trouble: String?
+    /// Where it is: the host and port of its end of the connection; nil where that is not known.
+    var address: String?
     /// What it runs, and what those tasks ask for together.
     var runningCount = 0
     var memoryBytesAsked: UInt64 = 0
@@ -46,6 +50,7 @@ struct FleetNode {
     /// What is unusual about it; nil when nothing is.
     func condition(nowUnixSeconds: Int64) -> String? {
         if !isAlive(nowUnixSeconds: nowUnixSeconds) { return "gone" }
+        if let trouble { return "in trouble: \(trouble)" }
         return isDrained ? (runningCount > 0 ? "draining" : "drained") : nil
     }
 
@@ -63,6 +68,8 @@ struct Fleet {
     var nowUnixSeconds: Int64 = 0
 
     var alive: [FleetNode] { nodes.filter { $0.isAlive(nowUnixSeconds: nowUnixSeconds) } }
+    /// Those that are alive and yet take nothing.
+    var inTrouble: [FleetNode] { alive.filter { $0.trouble != nil } }
 }
 
 extension QueueClient {
@@ -86,6 +93,8 @@ extension QueueClient {
             node.millicores = lease.millicores
             node.version = lease.version.isEmpty ? nil : lease.version
             node.isDrained = lease.isDrained
+            node.trouble = lease.trouble.isEmpty ? nil : lease.trouble
+            node.address = lease.address.isEmpty ? nil : lease.address
             nodes[node.name] = node
         }
         try scan(keys.workerStatus) { entries in

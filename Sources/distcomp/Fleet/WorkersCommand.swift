@@ -46,6 +46,8 @@ struct WorkersCommand: ParsableCommand {
         writer.field("memory_bytes_for_tasks", node.memoryBytes)
         writer.field("version", node.version)
         writer.field("drained", node.isDrained)
+        writer.field("trouble", node.trouble)
+        writer.field("address", node.address)
         return writer.text
     }
 }

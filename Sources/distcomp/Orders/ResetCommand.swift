@@ -47,9 +47,13 @@ func isConfirmed(_ question: String) throws(CommandError) -> Bool {
 }
 
 extension QueueClient {
-    /// Deletes every key of this queue and no other; how many there were. Nodes that run tasks of it stop them, since their
-    /// leases are gone, and register anew.
+    /// So long nodes may take to hear that their tasks are taken from them.
+    private static var stoppingSecondsMax: Double { 20 }
+
+    /// Deletes every key of this queue and no other; how many there were. What runs is taken from its nodes first: nodes that find their
+    /// queue gone go on, and put what they run into the new one.
     func reset() throws(CommandError) -> Int {
+        try stopWhatRuns()
         let own = [keys.todo, keys.inProgress, keys.finished, keys.failed, keys.failReason, keys.workerStatus]
         // Not DEL, which would hold up Redis for as long as it takes to free ten million lines.
         var count = try answers([.command(RedisCommand("UNLINK", own))]).first?.int ?? 0
@@ -62,6 +66,36 @@ extension QueueClient {
             count += try answers([.command(RedisCommand(bytes: [Array("UNLINK".utf8)] + names))]).first?.int ?? 0
         } while cursor != "0"
         return count
+    }
+
+    /// Takes from the nodes what they run, gives them nothing new, and waits until all that are alive have heard of it.
+    private func stopWhatRuns() throws(CommandError) {
+        guard try perform(ReadCounts(keys: keys)).inProgress > 0 else { return }
+        try perform(PauseQueue(true, keys: keys))
+        var batch = LineBatch { lines throws(CommandError) in _ = try self.requeue(lines) }
+        try scan(keys.inProgress) { entries throws(CommandError) in
+            for (line, _) in entries { try batch.add(text(line)) }
+        }
+        try batch.flush()
+        let deadline = bootSeconds() + Self.stoppingSecondsMax
+        while let node = try nodeNotTold() {
+            guard bootSeconds() < deadline else {
+                throw .failed(
+                    "\(TerminalText.escaped(node)) has not heard that it is to stop what it runs: nothing was deleted, and the queue is "
+                        + "paused. Stop distcompd there, or wait until distcomp workers shows it as gone; then reset again"
+                )
+            }
+            pause(milliseconds: 100)
+        }
+    }
+
+    /// A living node from which tasks were taken and that has not asked which.
+    private func nodeNotTold() throws(CommandError) -> String? {
+        for node in try leases() where node.leaseMilliseconds > 0 {
+            let key = keys.revoked(from: node.incarnation)
+            if try answers([.command(RedisCommand("EXISTS", key))]).first?.int == 1 { return node.incarnation.nodeName }
+        }
+        return nil
     }
 }
 

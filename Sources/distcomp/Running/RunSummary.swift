@@ -111,6 +111,8 @@ extension Progress {
 extension WatchedQueue.Look {
     init(_ counts: QueueCounts) {
         let progress = Progress(counts)
-        self.init(taskCount: progress.total, endedCount: progress.ended)
+        self.init(
+            identity: counts.identity?.text ?? "", taskCount: progress.total, endedCount: progress.ended,
+            restoredCount: counts.restored)
     }
 }

@@ -104,15 +104,21 @@ struct GoldenTests {
             try await note("drain", "node1")
             try await note("workers")
             try await note("resume", "node1", "--json")
+            try addNodeInTrouble(fleet)
+            try await note("submit", "--memory", "32G", "--", "./sim", "large")
+            for form in [[], ["--json"]] {
+                for command in [["status"], ["workers"], ["why", "*sim large*"]] {
+                    let result = try await fleet.distcomp(command + form)
+                    text += "$ distcomp \((command + form).joined(separator: " "))\n\(result.output)\(result.errors)\n"
+                }
+            }
             try GoldenFile.expect(masked(text, fleet), toBe: "listings")
         }
     }
 
     /// Two tasks have finished, two have failed, one runs on node1, one waits and one is too large for any.
     private func prepare(_ fleet: Fleet) throws {
-        var options = RedisConnectionOptions()
-        options.session.scripts = QueueScripts.all
-        let client = try BlockingRedisClient(fleet.redis.endpoint, options: options)
+        let client = try client(fleet)
         let keys = QueueKeys()
         let lines =
             ["runs", "oom", "exit", "fifo", "lru"].enumerated()
@@ -137,6 +143,25 @@ struct GoldenTests {
             let report = ReportTask(keys: keys, incarnation: node, line: task.line, token: task.token, result: result)
             _ = try client.perform(report)
         }
+    }
+
+    /// A second node, the largest, that can launch nothing; what ails it holds what a terminal would obey.
+    private func addNodeInTrouble(_ fleet: Fleet) throws {
+        let report = NodeReport(
+            unixSeconds: SystemClock.wallSeconds(), usedCores: 0, totalCores: 4, usedMemoryGB: 1, totalMemoryGB: 64)
+        let description = NodeDescription(
+            memoryBytes: 60 << 30, millicores: 4000, version: "1.0.0", address: "10.0.0.2:40312",
+            trouble: "create /srv/\u{1b}[2Jresult/x: Read-only file system")
+        _ = try client(fleet).perform(
+            RegisterNode(
+                keys: QueueKeys(), incarnation: Incarnation(name: "node2", machine: "m2", life: 1),
+                leaseMilliseconds: 3_600_000, status: report.text, node: description))
+    }
+
+    private func client(_ fleet: Fleet) throws -> BlockingRedisClient {
+        var options = RedisConnectionOptions()
+        options.session.scripts = QueueScripts.all
+        return try BlockingRedisClient(fleet.redis.endpoint, options: options)
     }
 
     private func result(of name: String) -> ReportTask.Result? {

@@ -256,6 +256,39 @@ struct ManagerTests {
             try await node.stop()
         }
     }
+
+    @Test("reset deletes nothing before every living node has heard that it is to stop what it runs")
+    func resetWaits() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:0:a", "shell:1:0:0:b"])
+            let node = try PretendedNode("a", on: fleet)
+            try #require(try node.claim(1).count == 1)
+            let reset = try fleet.start(["reset", "--yes"])
+            try await eventually("it is told to stop one") { try fleet.count("in_progress_tasks") == 0 }
+            #expect(try fleet.count("todo_tasks") == 2 && node.claim(2).isEmpty)
+            #expect(try node.takeCancellations().count == 1)
+            let result = try await reset.result()
+            #expect(
+                result.status == 0 && result.output.hasSuffix(" keys deleted; the queue is empty\n"), "\(result.errors)"
+            )
+            #expect(try fleet.call("DBSIZE").int == 0)
+        }
+    }
+
+    @Test("a living node that does not hear of it keeps reset from deleting anything")
+    func resetUnheard() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:0:a", "shell:1:0:0:b"])
+            try #require(try PretendedNode("a", on: fleet).claim(1).count == 1)
+            let result = try await fleet.distcomp("reset", "--yes")
+            #expect(result.status == 1 && result.output.isEmpty)
+            #expect(
+                result.errors.hasPrefix(
+                    "distcomp: a has not heard that it is to stop what it runs: nothing was deleted"))
+            #expect(try fleet.count("todo_tasks") == 2)
+            #expect(try fleet.call("EXISTS", "distcomp:paused").int == 1)
+        }
+    }
 }
 
 extension Fleet {

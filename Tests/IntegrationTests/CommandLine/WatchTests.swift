@@ -26,7 +26,8 @@ struct WatchTests {
             try await fleet.submit(["shell:1:0:0:a", "shell:1:0:0:b"])
             let watch = try await watching(fleet)
             _ = try fleet.call("FLUSHALL")
-            try await expectGone(watch, saying: "the queue is gone: Redis was flushed, or came back without its data")
+            try await expectGone(
+                watch, saying: "the queue is gone: it was reset, or Redis was flushed or came back without its data")
             #expect(watch.errors.contains("submit the tasks again\n"))
         }
     }
@@ -37,7 +38,8 @@ struct WatchTests {
             try await fleet.submit(["shell:1:0:0:a"])
             let watch = try await watching(fleet)
             try fleet.redis.restart()
-            try await expectGone(watch, saying: "the queue is gone: Redis was flushed, or came back without its data")
+            try await expectGone(
+                watch, saying: "the queue is gone: it was reset, or Redis was flushed or came back without its data")
         }
     }
 
@@ -96,6 +98,45 @@ struct WatchTests {
             #expect(result.output.hasPrefix("3 tasks: 2 finished, 1 failed (1 cancelled), "))
             #expect(result.errorLines.count { $0.contains("Redis had lost a part of the queue: ") } == 1)
             try await second.stop()
+        }
+    }
+
+    @Test("what nodes run and put back into an older state of Redis is told, and waited for")
+    func putBack() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:0:a", "shell:1:0:0:b", "shell:1:0:0:c"])
+            _ = try fleet.call("SAVE")
+            let watch = try await watching(fleet)
+            let tasks = try PretendedNode("a", on: fleet).claim(3)
+            try #require(tasks.count == 3)
+            try await lookedAgain(fleet)
+            fleet.redis.kill9()
+            try fleet.redis.start()
+            let node = try PretendedNode("a", life: 2, on: fleet)
+            #expect(try node.restore(tasks) == [.restored, .restored, .restored])
+            #expect(try node.restore(tasks) == [.held, .held, .held])
+            for task in tasks { try node.finish(task) }
+            let result = try await watch.result()
+            #expect(result.status == 0, "\(result.errors)")
+            let lost = "Redis had lost a part of the queue: 3 tasks that run were taken up again by their nodes\n"
+            #expect(result.errors.contains(lost), "\(result.errors)")
+        }
+    }
+
+    @Test("another queue in its place ends it with status 3")
+    func replaced() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:0:a"])
+            let watch = try await watching(fleet)
+            // In one, or the empty queue between them might be seen.
+            let script = """
+                redis.call('FLUSHALL')
+                redis.call('HSET', 'distcomp:queue', 'id', '0123456789abcdef0123456789abcdef')
+                redis.call('HSET', 'finished_tasks', 'shell:1:0:0:a', 'w: ""')
+                """
+            _ = try fleet.call("EVAL", script, "0")
+            try await expectGone(watch, saying: "the queue is gone: ")
+            #expect(watch.errors.contains("; it holds another queue now, of 1 task. "), "\(watch.errors)")
         }
     }
 

@@ -247,42 +247,6 @@ struct RedisTroubleTests {
         }
     }
 
-    @Test("a node that was cut off itself waits a lease before it takes away what others hold")
-    func cutOffReaper() async throws {
-        try await withFleet(redis: ["appendonly yes", "appendfsync always"]) { fleet in
-            let lease = ["lease_seconds": "10"]
-            let holder = try await busyNode(fleet, lease)
-            let other = try await fleet.startedNode("b", lease)
-            try await eventually("b has been connected for longer than a lease", other.log) {
-                let clients = try fleet.call("CLIENT", "LIST").string ?? ""
-                let own = clients.split(separator: "\n").first { $0.contains(" name=distcompd-b ") }
-                let age = own?.split(separator: " ").first { $0.hasPrefix("age=") }?.dropFirst(4)
-                return age.flatMap { Int($0) } ?? 0 > 10
-            }
-            holder.pause()
-            fleet.redis.kill9()
-            try fleet.redis.start()
-            // As if Redis had been away for longer than a lease.
-            let incarnations = (try fleet.call("ZRANGE", "distcomp:leases", "0", "-1").elements ?? []).compactMap(
-                \.string)
-            let held = try #require(incarnations.first { $0.hasPrefix("a/") })
-            _ = try fleet.call("ZADD", "distcomp:leases", "XX", "1", held)
-            let heard = try fleet.hash("worker_status")["b"]
-            try await eventually("b is back, and has had its chance", other.log) {
-                try fleet.hash("worker_status")["b"] != heard
-            }
-            #expect(try fleet.hash("in_progress_tasks").values.sorted() == ["a"])
-            holder.resume()
-            try await eventually("a has renewed its lease", holder.log) {
-                let renewed = try fleet.call("ZRANGEBYSCORE", "distcomp:leases", "2", "+inf").elements ?? []
-                return renewed.contains { $0.string == held }
-            }
-            try await expectItFinishes(holder, fleet)
-            #expect(try fleet.hash("finished_tasks").values.allSatisfy { $0.hasPrefix("a: ") })
-            try await other.stop()
-        }
-    }
-
     @Test("a cluster, a sentinel and a Redis that is too old are refused in one line each")
     func unsupported() async throws {
         func expectRefused(_ redis: RedisServerFixture, saying text: String) async throws {

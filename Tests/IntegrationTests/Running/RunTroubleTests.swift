@@ -120,8 +120,9 @@ struct RunTroubleTests {
             let run = try Run(scratch, ["shell:1:0:0:echo up >> \(log); while true; do sleep 0.05; done"])
             let program = try run.launch()
             try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
+            // A child that has not become its program yet bears the same name.
             let nodes = scratch.processes(with: "--serve-parent")
-            try #require(nodes.count == 1)
+            try #require(!nodes.isEmpty)
             for node in nodes { kill(node, SIGKILL) }
             #expect(try await program.result().status == 1)
         }

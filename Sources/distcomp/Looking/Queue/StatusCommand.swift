@@ -27,6 +27,8 @@ struct StatusCommand: ParsableCommand {
 }
 
 extension QueueOverview {
+    private static let troublesShownMax = 3
+
     fileprivate var json: String {
         var writer = JSONObjectWriter()
         counts.write(to: &writer)
@@ -38,6 +40,7 @@ extension QueueOverview {
         writer.field("too_large", tooLargeCount)
         writer.field("paused", fleet.isPaused)
         writer.field("closing", fleet.isClosing)
+        writer.field("trouble", json: troubles)
         return writer.text
     }
 
@@ -51,6 +54,18 @@ extension QueueOverview {
         return table.rendered(columns: columns) + lines.joined(separator: "\n") + "\n"
     }
 
+    /// The nodes that are in trouble, and why; null when none is.
+    private var troubles: [UInt8] {
+        if fleet.inTrouble.isEmpty { return Array("null".utf8) }
+        let objects = fleet.inTrouble.map { node in
+            var writer = JSONObjectWriter()
+            writer.field("worker", node.name)
+            writer.field("trouble", node.trouble)
+            return writer.bytes
+        }
+        return Array("[".utf8) + objects.joined(separator: ",".utf8) + Array("]".utf8)
+    }
+
     private var remarks: [String] {
         let drained = fleet.alive.count(where: \.isDrained)
         let silent = counts.workers - fleet.nodes.filter { $0.report != nil && isAlive($0) }.count
@@ -58,6 +73,13 @@ extension QueueOverview {
             "\(counts.workers) node\(counts.workers == 1 ? "" : "s")" + (silent > 0 ? ", \(silent) not heard of" : "")
                 + (drained > 0 ? ", \(drained) drained" : "")
         ]
+        for node in fleet.inTrouble.prefix(Self.troublesShownMax) {
+            lines.append(TerminalText.escaped("\(node.name) is in trouble and takes no tasks: \(node.trouble ?? "")"))
+        }
+        if fleet.inTrouble.count > Self.troublesShownMax {
+            lines.append(
+                "\(grouped(fleet.inTrouble.count - Self.troublesShownMax)) more nodes in trouble: distcomp workers")
+        }
         if let rate = ratePerSecond {
             let speed = rate < 10 ? oneDecimal(rate) : grouped(Int(rate))
             lines.append("\(speed) tasks/s" + (etaSeconds.map { ", all over in about \(duration($0))" } ?? ""))

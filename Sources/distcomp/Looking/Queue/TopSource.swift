@@ -10,7 +10,8 @@ final class TopSource {
     private static let endingsMax = 100
 
     private let queue: QueueClient
-    private var seenSince: [String: Double] = [:]
+    /// What ran at the last look.
+    private var seen: [String: RunningTask] = [:]
     private var endings: [TaskResult] = []
     private var hasLooked = false
 
@@ -20,13 +21,14 @@ final class TopSource {
         var running: [RunningTask] = []
         let fleet = try queue.fleet { line, node in
             guard running.count < Self.runningMax else { return }
-            let since = self.seenSince[line] ?? nowSeconds
+            let since = self.seen[line]?.seenSinceSeconds ?? nowSeconds
             running.append(
                 RunningTask(line: line, task: try? TaskLine(parsing: line), node: node, seenSinceSeconds: since))
         }
-        let now = Dictionary(running.map { ($0.line, $0.seenSinceSeconds) }, uniquingKeysWith: { min($0, $1) })
-        try note(ended: hasLooked ? seenSince.keys.filter { now[$0] == nil } : try recentLines())
-        seenSince = now
+        let now = Dictionary(
+            running.map { ($0.line, $0) }, uniquingKeysWith: { $0.seenSinceSeconds < $1.seenSinceSeconds ? $0 : $1 })
+        try note(ended: hasLooked ? seen.keys.filter { now[$0] == nil } : try recentLines())
+        seen = now
         hasLooked = true
         return TopSnapshot(progress: try queue.progress(), fleet: fleet, running: running, endings: endings)
     }
@@ -48,8 +50,10 @@ final class TopSource {
         let fields = lines.prefix(1000).map { Array($0.utf8) }
         let records = try queue.values(queue.keys.outcomes, of: fields)
         for (line, record) in zip(lines, records) {
-            // Without a record it went back to todo, or an old worker ran it.
-            guard let outcome = queue.parseOutcome(record) else { continue }
+            // Without a record it went back to todo, or an old worker ran it; then a record may be left of another node's try.
+            guard let outcome = queue.parseOutcome(record), seen[line].map({ $0.node == outcome.node }) ?? true else {
+                continue
+            }
             endings.append(
                 TaskResult(
                     line: line, outcome: outcome, succeeded: outcome.succeeded, node: outcome.node,

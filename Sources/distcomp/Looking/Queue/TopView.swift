@@ -42,6 +42,8 @@ struct TopView {
         let clock = LocalTime(unixSeconds: model.snapshot.fleet.nowUnixSeconds).clockText
         let alive = model.snapshot.fleet.alive.count
         var text = "distcomp  \(clock)  \(alive) node\(alive == 1 ? "" : "s")"
+        let inTrouble = model.snapshot.fleet.inTrouble.count
+        if inTrouble > 0 { text += "  \(inTrouble) in trouble" }
         if model.snapshot.fleet.isPaused { text += "  paused" }
         if model.snapshot.fleet.isClosing { text += "  closing" }
         return style.bold(cut(text))
@@ -73,11 +75,15 @@ struct TopView {
         let cores =
             "\(oneDecimal(Double(node.millicoresAsked) / 1000))/\(oneDecimal(Double(node.millicoresTotal) / 1000))"
         let heard = node.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds).map { duration($0) } ?? "?"
-        let condition = node.condition(nowUnixSeconds: fleet.nowUnixSeconds)
+        let isAlive = node.isAlive(nowUnixSeconds: fleet.nowUnixSeconds)
         let row = nodeCells(
             TerminalText.escaped(node.name), grouped(node.runningCount), cores,
-            isNarrow ? "\(asked)/\(all)" : "\(asked)/\(used)/\(all)", (condition.map { "\($0), " } ?? "") + heard)
-        return condition == "gone" ? style.red(cut(row)) : cut(row)
+            isNarrow ? "\(asked)/\(all)" : "\(asked)/\(used)/\(all)", condition(node, fleet) + heard)
+        return isAlive && node.trouble == nil ? cut(row) : style.red(cut(row))
+    }
+
+    private func condition(_ node: FleetNode, _ fleet: Fleet) -> String {
+        node.condition(nowUnixSeconds: fleet.nowUnixSeconds).map { TerminalText.escaped($0) + ", " } ?? ""
     }
 
     private func nodeCells(_ name: String, _ tasks: String, _ cores: String, _ memory: String, _ heard: String)

@@ -105,9 +105,12 @@ private final class QueueWatcher {
         if fleet.isClosing { text = "WORKER_COMMAND_CLOSE is set: no node takes tasks" }
         if fleet.isPaused { text = "the queue is paused: distcomp resume lets it go on" }
         if fleet.alive.isEmpty { text = "no node is alive; the tasks wait" }
+        if let node = fleet.inTrouble.first, fleet.inTrouble.count == fleet.alive.count {
+            text = "every node is in trouble and takes no tasks; \(node.name): \(node.trouble ?? "")"
+        }
         guard text != lastRemark else { return }
         lastRemark = text
-        if !text.isEmpty { say(text) }
+        if !text.isEmpty { say(TerminalText.escaped(text)) }
     }
 
     private func say(_ text: String) {

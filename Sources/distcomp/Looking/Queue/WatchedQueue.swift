@@ -53,8 +53,8 @@ struct WatchedQueue {
     mutating func take(_ look: Look, nowSeconds: Double) throws(CommandError) -> String? {
         guard last.identity.isEmpty ? look.taskCount > 0 || last.taskCount == 0 : look.identity == last.identity else {
             throw .queueGone(
-                "the queue is gone: Redis was flushed, or came back without its data\(replaced(by: look)). "
-                    + "What runs is finished and its result kept; submit the tasks again"
+                "the queue is gone: it was reset, or Redis was flushed or came back without its data\(replaced(by: look)). "
+                    + "What still runs is finished and its result kept; submit the tasks again"
             )
         }
         noteLosses(look, nowSeconds: nowSeconds)
@@ -89,10 +89,8 @@ struct WatchedQueue {
 
     private var sentence: String {
         var parts: [String] = []
-        if tasksRestored > 0 {
-            parts.append(
-                "\(tasks(tasksRestored)) that run\(tasksRestored == 1 ? "s" : "") were taken up again by their nodes")
-        }
+        if tasksRestored == 1 { parts.append("1 task that runs was taken up again by its node") }
+        if tasksRestored > 1 { parts.append("\(tasks(tasksRestored)) that run were taken up again by their nodes") }
         if endingsLost > 0 {
             parts.append("\(tasks(endingsLost)) that had ended run\(endingsLost == 1 ? "s" : "") again")
         }

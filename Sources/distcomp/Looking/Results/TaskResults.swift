@@ -57,17 +57,23 @@ extension TaskResult {
 
     /// A failed task; `failedOn` is its value in failed_tasks.
     init(failed line: [UInt8], failedOn: [UInt8], record: [UInt8]?, reason: [UInt8]?) {
-        let last = String(decoding: failedOn, as: UTF8.self).split(separator: ",").last.map { String($0) }
-        // The same; one without a worker is of an order, or of a line that never ran.
-        let outcome = TaskOutcome(entry: record).flatMap { outcome in
-            let isLast = outcome.node.isEmpty || last == nil || outcome.node == last
-            return isLast && !outcome.succeeded ? outcome : nil
-        }
+        let last = String(decoding: failedOn, as: UTF8.self).split(separator: ",").last.map { String($0) } ?? ""
+        let reason = reason.map { String(decoding: $0, as: UTF8.self) }
+        let outcome = Self.recordOfFailure(record, last: last, reason: reason)
         self.init(
             line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: false,
-            node: outcome?.node ?? last ?? "",
-            reason: reason.map { String(decoding: $0, as: UTF8.self) } ?? outcome?.reason ?? "unknown",
-            standardOutputJSON: nil)
+            node: outcome.map(\.node) ?? last, reason: reason ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
+    }
+
+    /// The record of a failure; nil when it is of an earlier one than the last, which an old worker had: it keeps no records, but puts
+    /// its name and its reason where they are known to all.
+    private static func recordOfFailure(_ record: [UInt8]?, last: String, reason: String?) -> TaskOutcome? {
+        guard let entry = record.flatMap({ OutcomeEntry(parsing: $0) }), let outcome = TaskOutcome(entry: record),
+            !outcome.succeeded
+        else { return nil }
+        // Cancelled, or lost with its nodes: no node puts its name there for that.
+        if entry.token == "0" || outcome.cause == .cancelled { return outcome }
+        return outcome.node == last && reason?.hasPrefix(outcome.reason) ?? true ? outcome : nil
     }
 }
 

@@ -145,9 +145,11 @@ struct Diagnosis: Equatable {
         guard !fitting.isEmpty else { return tooLarge(line, alive) }
         let taking = fitting.filter { !$0.isDrained }
         guard !taking.isEmpty else { return drained(fitting) }
+        let healthy = taking.filter { $0.trouble == nil }
+        guard !healthy.isEmpty else { return inTrouble(taking) }
         // A node where it failed takes it again only when no other node could.
-        let fresh = taking.filter { !standing.failedOn.contains($0.name) }
-        return competing(line, standing, result, candidates: fresh.isEmpty ? taking : fresh, fleet)
+        let fresh = healthy.filter { !standing.failedOn.contains($0.name) }
+        return competing(line, standing, result, candidates: fresh.isEmpty ? healthy : fresh, fleet)
     }
 
     private static func noNode(_ fleet: Fleet) -> Answer {
@@ -181,6 +183,18 @@ struct Diagnosis: Equatable {
             "drained",
             "It waits because \(which) large enough for it take\(nodes.count == 1 ? "s" : "") nothing new: "
                 + "distcomp resume \(names) lets \(nodes.count == 1 ? "it" : "them") take tasks again."
+        )
+    }
+
+    private static func inTrouble(_ nodes: [FleetNode]) -> Answer {
+        let which =
+            nodes.count == 1 ? "the only node that could take it is" : "all \(nodes.count) nodes that could take it are"
+        let troubles = nodes.prefix(3).map { "\($0.name): \($0.trouble ?? "")" }.joined(separator: "; ")
+        let rest = nodes.count > 3 ? " (and \(nodes.count - 3) more: distcomp workers)" : ""
+        return (
+            "trouble",
+            "It waits because \(which) in trouble: \(troubles)\(rest). "
+                + "A node takes tasks again by itself as soon as it can launch them."
         )
     }
 

@@ -21,6 +21,8 @@ struct Findings {
     var failedUnmeant = 0
     /// Tries that were held against a task for what its node could not do.
     var chargedForNode = 0
+    /// Tasks with more tries held against them than they were executed.
+    var chargedTwice = 0
     var wrongResults = 0
     var strangeTraces = 0
     var queuesBelievedLost = 0
@@ -44,7 +46,8 @@ struct Findings {
 
     var isSound: Bool {
         [
-            lost, finishedTwice, failedUnmeant, chargedForNode, wrongResults, strangeTraces, queuesBelievedLost, stalls,
+            lost, finishedTwice, failedUnmeant, chargedForNode, chargedTwice, wrongResults, strangeTraces,
+            queuesBelievedLost, stalls,
             leftovers, crashes,
             repeated.unfounded, overlapping.unfounded,
         ].allSatisfy { $0 == 0 }
@@ -73,7 +76,7 @@ struct Checker {
             judge(number, state, outcome: outcomes[number], reason: reasons[number] ?? "", &findings)
             judgeHistory(number, &findings)
             judgeTries(number, &findings)
-            countExecutions(number, failures: workerCount(failed[number]), &findings)
+            countExecutions(number, &findings)
         }
         for text in traces.strangeLines {
             findings.note(\.strangeTraces, "a trace that makes no sense: \(text)")
@@ -157,6 +160,10 @@ struct Checker {
     /// What each failure was held against: of a task that fails nowhere, only a lost node and a full disk can be blamed, and the disk
     /// only by what ran as it filled: from then on the node is to know.
     private func judgeTries(_ number: Int, _ findings: inout Findings) {
+        let (tries, runs) = (reportedTries(number), traces.runs[number].count)
+        if tries > runs {
+            findings.note(\.chargedTwice, "task \(number) was executed \(runs) times and failed \(tries) times")
+        }
         for cause in history.failedTries[number] ?? [] {
             switch cause {
             case .nodeLost: continue
@@ -171,14 +178,17 @@ struct Checker {
 
     // MARK: Executions
 
-    private func workerCount(_ failed: String?) -> Int { failed?.count { $0 == "," } ?? 0 }
+    /// How often an execution of it was reported as failed.
+    private func reportedTries(_ number: Int) -> Int {
+        history.failedTries[number]?.count { if case .exit = $0 { true } else { false } } ?? 0
+    }
 
-    /// A task that fails is tried as often as it is noted to have failed; all beyond that, and beyond one execution of the
-    /// others, needs a reason.
-    private func countExecutions(_ number: Int, failures: Int, _ findings: inout Findings) {
+    /// A task that fails is executed as often as that was reported: it has its tries, and has them anew when its manager, whose call
+    /// was cut off, submits it again. All beyond that, and beyond one execution of the others, needs a reason.
+    private func countExecutions(_ number: Int, _ findings: inout Findings) {
         let runs = traces.runs[number]
         findings.executions += runs.count
-        var retries = tasks.kind(number).fails ? max(0, failures - 1) : 0
+        var retries = tasks.kind(number).fails ? max(0, reportedTries(number) - 1) : 0
         let pairs = zip(runs, runs.dropFirst()).map { earlier, later in
             (earlier, later, reason: explanation.reason(number, earlier, before: later))
         }

@@ -62,6 +62,7 @@ struct Report {
                 ("finished_twice", "finished twice", findings.finishedTwice),
                 ("failed_unmeant", "failed though they should not", findings.failedUnmeant),
                 ("charged_for_node", "tries charged for a node's trouble", findings.chargedForNode),
+                ("charged_twice", "tries charged more often than executed", findings.chargedTwice),
                 ("taken_from_living_node", "taken from a living node", findings.repeated.unfounded),
                 ("wrong_results", "results no execution wrote", findings.wrongResults),
                 ("strange_traces", "traces that make no sense", findings.strangeTraces),

@@ -58,6 +58,10 @@ let package = Package(
             ],
             exclude: ["clock", "peers"]),
 
+        // What the scripts of the queue do, in plain Swift, for whoever simulates.
+        .target(
+            name: "QueueModel", dependencies: ["RedisClient", "TaskModel", "TaskQueue"], path: "Tests/QueueModel",
+            swiftSettings: [.unsafeFlags(["-O", "-enforce-exclusivity=unchecked"], .when(configuration: .debug))]),
         .target(
             name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture",
             resources: [.embedInCode("stepped-clock.c")]),
@@ -81,20 +85,35 @@ let package = Package(
             exclude: ["Golden"]),
         .testTarget(
             name: "distcompdTests",
-            dependencies: ["distcompd", "LinuxSystem", "TaskQueue", .product(name: "Logging", package: "swift-log")]),
+            dependencies: [
+                "distcompd", "LinuxSystem", "NodeSupervisor", "TaskModel", "TaskQueue",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         .testTarget(
             name: "TaskQueueTests",
-            dependencies: ["Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"]),
+            dependencies: [
+                "Notation", "LinuxSystem", "QueueModel", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture",
+            ]),
         .testTarget(
             name: "NodeProtocolTests",
             dependencies: ["NodeProtocol", "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue"]),
+        .testTarget(name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"]),
         .testTarget(
-            name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"],
-            // Ten million simulated events: optimised even in a debug build, they take half a minute.
+            name: "SimulationTests",
+            dependencies: [
+                "NodeProtocol", "NodeSupervisor", "QueueModel", "RedisClient", "TaskModel", "TaskQueue",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ],
+            // Millions of simulated events: optimised even in a debug build, they take half a minute.
             swiftSettings: [.unsafeFlags(["-O", "-enforce-exclusivity=unchecked"], .when(configuration: .debug))]),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// The tests of one room alone, to build and run them in a minute's loop: DISTCOMP_ROOM=SimulationTests swift test
+if let room = Context.environment["DISTCOMP_ROOM"] {
+    package.targets.removeAll { $0.type == .test && $0.name != room }
+}
 
 // A library without a main of its own, which libFuzzer brings; see the Makefile. Only where it is asked for: its code is compiled
 // with the counters that guide the fuzzer.

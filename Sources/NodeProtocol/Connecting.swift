@@ -50,7 +50,6 @@ extension NodeProtocol {
         connection.earlierReportCount = 0
         outstanding.removeAll()
         restoration = nil
-        registering.registered = nil
         registering.isUnderWay = false
         registering.isWanted = false  // The supervisor asks again once there is a connection.
         reports.disconnected()
@@ -92,20 +91,22 @@ extension NodeProtocol {
         }
         connection.earlierReportCount = earlier.count
         for one in earlier {
-            let purpose = Purpose.earlierReport(name: one.name, line: one.report.line)
-            send(one.report.request, for: purpose, into: &actions)
+            send(one.report.request, for: .earlierReport(one), into: &actions)
         }
     }
 
     /// - Parameter reply: nil when the queue could not answer. This life goes on without.
     mutating func earlierReport(
-        _ name: String, line: String, answered reply: ReportTask.Reply?, into actions: inout [Action]
+        _ earlier: EarlierReport, answered reply: ReportTask.Reply?, into actions: inout [Action]
     ) {
-        if let reply {
-            actions.append(.releaseEarlierReport(name: name))
-            actions.append(.log(.earlierReport(line: line, reply)))
-        } else {
-            actions.append(.leaveEarlierReport(name: name))
+        switch reply {
+        case .accepted?, .duplicate?:
+            actions.append(.releaseEarlierReport(name: earlier.name))
+            actions.append(.log(.earlierReport(line: earlier.report.line, reply ?? .duplicate)))
+        case .stale?:
+            // Others have it, or the queue has forgotten it. Once this life is registered it asks which.
+            if !reports.adopt(earlier) { lose(earlier, into: &actions) }
+        case nil: actions.append(.leaveEarlierReport(name: earlier.name))
         }
         guard connection.phase == .deliveringEarlier else { return }
         connection.earlierReportCount = max(0, connection.earlierReportCount - 1)

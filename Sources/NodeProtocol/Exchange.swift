@@ -148,7 +148,7 @@ extension NodeProtocol {
         case reconcile(NodeSupervisor.RequestNumber, knownTokens: Set<String>)
         case claim(NodeSupervisor.Claim, sentAt: Instant, isRepeated: Bool)
         case report(token: String)
-        case earlierReport(name: String, line: String)
+        case earlierReport(EarlierReport)
         case restore(tokens: [String])
         /// Whether a report that was refused is of a task the queue has forgotten.
         case doubt(token: String)

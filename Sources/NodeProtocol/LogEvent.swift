@@ -25,7 +25,8 @@ extension NodeProtocol {
         case queueIsAnother(taskCount: Int)
         /// The queue had forgotten, or given away, what was taken up again.
         case restored(count: Int, takenCount: Int)
-        case waitingForLease(seconds: Double)
+        /// A node of this name is alive to the queue.
+        case waitingForLease(address: String?, seconds: Double)
         case leftWithout(reportCount: Int)
 
         public var level: Level {
@@ -74,9 +75,10 @@ extension NodeProtocol {
             case .restored(let count, let takenCount):
                 "Redis had put back or lost \(count) tasks of this node: taken up again"
                     + (takenCount == 0 ? "" : ", and \(takenCount) that others have begun meanwhile are killed here")
-            case .waitingForLease(let seconds):
-                "a node of this name is still alive to the queue, for \(AmountText.seconds(seconds)) more: waiting, for it may "
-                    + "have ended"
+            case .waitingForLease(let address, let seconds):
+                "a node of this name\(Self.place(address)) is alive to the queue for \(AmountText.seconds(seconds)) more: waiting "
+                    + "for its lease to end. Should that be another machine, or a copy of this one, give one of the two "
+                    + "another node_name"
             case .leftWithout(let count):
                 "leaving with \(count) reports not accepted: they are on the disk, for the next life to deliver"
             }
@@ -84,9 +86,14 @@ extension NodeProtocol {
 
         /// Why a node must go whose copy is alive.
         static func twin(name: String, address: String?) -> String {
-            "a copy of this node is alive\(address.map { " at \($0)" } ?? ""): the same node_name \"\(name)\" on a "
+            "a copy of this node is alive\(place(address)): the same node_name \"\(name)\" on a "
                 + "machine with the same /etc/machine-id. Give one of the two another node_name, or make its machine-id "
                 + "anew (rm /etc/machine-id; systemd-machine-id-setup), and restart it"
+        }
+
+        private static func place(_ address: String?) -> String {
+            guard let address, address != "-" else { return "" }
+            return " at \(address)"
         }
     }
 }

@@ -26,8 +26,6 @@ public struct NodeProtocol: Sendable {
     public internal(set) var incarnation: Incarnation
     /// Those of this node whose lease may not be over: they are ours to end.
     var lives: [String]
-    /// Whether it was known at the start which lives there had been. Without that a living one need not be a twin.
-    let knowsEarlierLives: Bool
 
     var connection = Connection()
     var registering = Registering()
@@ -43,17 +41,16 @@ public struct NodeProtocol: Sendable {
 
     /// - Parameters:
     ///   - incarnation: of the program before this one, whose tasks go on; nil for a new life.
-    ///   - earlierLives: the incarnations this node has had and may still have; nil when that is not known.
+    ///   - earlierLives: the incarnations this node has had and may still have, as far as they are known.
     ///   - running: the tasks of that incarnation.
     public init(
-        facts: Facts, incarnation: Incarnation? = nil, earlierLives: [String]? = nil,
+        facts: Facts, incarnation: Incarnation? = nil, earlierLives: [String] = [],
         running: [NodeSupervisor.ClaimedTask] = []
     ) {
         self.facts = facts
         keys = QueueKeys(prefix: facts.keyPrefix)
         self.incarnation = incarnation ?? Incarnation(name: facts.name, machine: facts.machine, life: 0)
-        lives = Array(((earlierLives ?? []) + (incarnation.map { [$0.text] } ?? [])).suffix(Registering.livesMax))
-        knowsEarlierLives = earlierLives != nil
+        lives = Array((earlierLives + (incarnation.map { [$0.text] } ?? [])).suffix(Registering.livesMax))
         registering.hasIncarnation = incarnation != nil
         registering.hasSucceeded = incarnation != nil
         for task in running { reports.given(task) }

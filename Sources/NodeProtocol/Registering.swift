@@ -27,8 +27,8 @@ extension NodeProtocol {
         var silence = 0
         /// When the last request was sent that renewed the lease. One that was not answered may have been lost.
         var renewedAt: Instant?
-        /// Another incarnation under this name, alive to the queue.
-        var inTheWay: (since: Instant, remainingMilliseconds: Int)?
+        /// Another incarnation under this name, alive to the queue; `growths`: how often its remaining time was more than before.
+        var inTheWay: (since: Instant, remainingMilliseconds: Int, growths: Int)?
 
         /// Lives of one process are told apart by a number that grows, whatever the clock on the wall does.
         var lastLife: Int64 = 0
@@ -51,6 +51,9 @@ extension NodeProtocol {
         let hearsReportsFirst = registering.hasIncarnation && !reports.areAllSent && reports.retryAt == nil
         guard registering.isWanted, connection.phase == .open, !hearsReportsFirst else { return }
         registering.isWanted = false
+        // Done before the connection was lost, and not told. Another life would put back what this one has taken up again, and
+        // others might be given it before that life asks.
+        if registering.hasIncarnation, registering.registered != nil { return tellRegistered(into: &actions) }
         registering.isUnderWay = true
         let life = max(facts.wallNanoseconds, registering.lastLife &+ 1)
         registering.lastLife = life
@@ -75,9 +78,15 @@ extension NodeProtocol {
         registering.silence = reply.silence
         registering.registered = sentAt
         note(reply.queue, into: &actions)
-        lives = [incarnation.text]
-        actions.append(.rememberLives(lives))
+        // Earlier ones are kept: a server that was rolled back may know one of them for alive.
         restore(into: &actions)
+    }
+
+    mutating func tellRegistered(into actions: inout [Action]) {
+        registering.isUnderWay = false
+        guard let sentAt = registering.registered else { return }
+        registering.registered = nil
+        actions.append(.tell(.registered(sentAt: sentAt)))
     }
 
     /// The queue is told by name, and whoever reads the log is told when it is another.
@@ -106,6 +115,7 @@ extension NodeProtocol {
         guard registering.hasIncarnation else { return }  // Every request under way is refused when one is.
         let isOurQueue = queue != nil && queue == connection.queue
         registering.hasIncarnation = false
+        registering.registered = nil
         registering.mustRestore = true
         restoration = nil
         open(into: &actions)
@@ -120,33 +130,38 @@ extension NodeProtocol {
     ) {
         // Perhaps it is our own life before, of which no file tells any more. Then its lease ends.
         let isElsewhere = address.map { $0 != "-" && $0 != connection.localAddress } ?? false
-        if knowsEarlierLives || registering.hasSucceeded || isElsewhere
-            || isRenewed(remainingMilliseconds, at: now)
-        {
+        if isElsewhere || isRenewed(remainingMilliseconds, at: now) {
             return actions.append(.giveUp(LogEvent.twin(name: facts.name, address: address)))
         }
-        waitForLease(remainingMilliseconds, into: &actions)
+        waitForLease(of: address, remainingMilliseconds, at: now, into: &actions)
     }
 
     /// Another machine is alive to the queue under this name. While all nodes were away, nobody's lease ended.
     mutating func nameTaken(
-        _ error: QueueError, remainingMilliseconds: Int, at now: Instant, into actions: inout [Action]
+        _ error: QueueError, at address: String?, remainingMilliseconds: Int, at now: Instant,
+        into actions: inout [Action]
     ) {
         if isRenewed(remainingMilliseconds, at: now) { return actions.append(.giveUp("\(error)")) }
-        waitForLease(remainingMilliseconds, into: &actions)
+        waitForLease(of: address, remainingMilliseconds, at: now, into: &actions)
     }
 
     /// Whether who stands in the way has been heard of since we first asked: a lease that nobody renews becomes shorter.
     private mutating func isRenewed(_ remainingMilliseconds: Int, at now: Instant) -> Bool {
         let before = registering.inTheWay
-        registering.inTheWay = (before?.since ?? now, remainingMilliseconds)
-        guard let before else { return false }
-        return remainingMilliseconds > before.remainingMilliseconds
-            || now.seconds(since: before.since) > facts.leaseSeconds * 1.5
+        let hasGrown = before.map { remainingMilliseconds > $0.remainingMilliseconds } ?? false
+        let growths = (before?.growths ?? 0) + (hasGrown ? 1 : 0)
+        registering.inTheWay = (before?.since ?? now, remainingMilliseconds, growths)
+        // A silence of the queue prolongs every lease once; who is alive does so three times in a lease.
+        return growths >= 3 || now.seconds(since: before?.since ?? now) > facts.leaseSeconds * 4
     }
 
-    private mutating func waitForLease(_ remainingMilliseconds: Int, into actions: inout [Action]) {
-        actions.append(.log(.waitingForLease(seconds: Double(max(0, remainingMilliseconds)) / 1000)))
+    private mutating func waitForLease(
+        of address: String?, _ remainingMilliseconds: Int, at now: Instant, into actions: inout [Action]
+    ) {
+        if refusals.isNews("waiting for a lease", at: now) {
+            let seconds = Double(max(0, remainingMilliseconds)) / 1000
+            actions.append(.log(.waitingForLease(address: address, seconds: seconds)))
+        }
         actions.append(.tell(.requestFailed(.register)))
     }
 }

@@ -21,9 +21,8 @@ extension NodeProtocol {
             case .reconcile(let number, let knownTokens):
                 held(try HeldTasks.parse(value), number, knownTokens: knownTokens, into: &actions)
             case .report(let token): reportAnswered(token, try ReportTask.parse(value), at: now, into: &actions)
-            case .earlierReport(let name, let line):
-                let reply = try ReportTask.parse(value)
-                earlierReport(name, line: line, answered: reply, into: &actions)
+            case .earlierReport(let earlier):
+                earlierReport(earlier, answered: try ReportTask.parse(value), into: &actions)
             case .restore(let tokens):
                 restored(tokens, try RestoreTasks.parse(value), into: &actions)
             case .doubt(let token): doubtSettled(token, try RestoreTasks.parse(value), into: &actions)
@@ -52,8 +51,9 @@ extension NodeProtocol {
             switch error {
             case .twin(let address, let remaining):
                 return twin(at: address, remainingMilliseconds: remaining, at: now, into: &actions)
-            case .nameTaken(_, _, let remaining):
-                return nameTaken(error, remainingMilliseconds: remaining, at: now, into: &actions)
+            case .nameTaken(_, let address, let remaining):
+                return nameTaken(
+                    error, at: address, remainingMilliseconds: remaining, at: now, into: &actions)
             case .fenced, .wrongType, .refused, .unexpectedReply: break
             }
             if isFinal(error) { return actions.append(.giveUp("\(error)")) }
@@ -65,8 +65,7 @@ extension NodeProtocol {
         case .claim(let claim, _, _): actions.append(.tell(.requestFailed(.claim(claim.number))))
         case .reconcile(let number, _): actions.append(.tell(.requestFailed(.reconcile(number))))
         case .report(let token): reports.refused(token, at: now)
-        case .earlierReport(let name, let line):
-            earlierReport(name, line: line, answered: nil, into: &actions)
+        case .earlierReport(let earlier): earlierReport(earlier, answered: nil, into: &actions)
         // A connection on which this is refused is of no use, and the next one asks again.
         case .restore, .doubt: actions.append(.closeConnection)
         case .leave:

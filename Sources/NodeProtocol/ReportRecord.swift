@@ -37,6 +37,8 @@ struct ReportRecord: Sendable {
     var report: NodeSupervisor.Report?
     var state: State
     var disk = Disk.none
+    /// The file it came in, of a report that an earlier life could not deliver.
+    var earlierFile: String?
     /// The queue refused it once, and was asked whether it has forgotten the task.
     var isDoubted = false
 

@@ -11,7 +11,7 @@ import TaskQueue
 
 extension NodeProtocol {
     struct Reports: Sendable {
-        private var records: [String: ReportRecord] = [:]
+        private(set) var records: [String: ReportRecord] = [:]
         /// Those that are to be sent, in the order in which they were made.
         private var unsent: Deque<String> = []
         /// Those that were accepted, oldest first, with the time.
@@ -20,8 +20,8 @@ extension NodeProtocol {
         private var encodingToken: String?
         private var storingToken: String?
         /// What the reports in memory take.
-        private var bytes = 0
-        private var answeredBytes = 0
+        private(set) var bytes = 0
+        private(set) var answeredBytes = 0
         private(set) var unansweredCount = 0
         /// When what the queue could not take is sent again.
         var retryAt: Instant?
@@ -98,6 +98,21 @@ extension NodeProtocol {
 
         /// To be told to the log.
         var refusedLines: [(line: String, reason: String)] = []
+
+        /// Takes a report that an earlier life could not deliver and that the queue did not want under its name. It is told again, under
+        /// this life, should the queue say that it had forgotten the task. False: it is no report of a task.
+        mutating func adopt(_ earlier: EarlierReport) -> Bool {
+            guard let line = try? TaskLine(parsing: earlier.report.line), records[earlier.report.token] == nil else {
+                return false
+            }
+            let task = NodeSupervisor.ClaimedTask(line: line, token: earlier.report.token, attempt: 1)
+            records[task.token] = ReportRecord(
+                number: nil, line: line.text, task: task, token: task.token, state: .made(earlier.report.result),
+                disk: .stored, earlierFile: earlier.name, isDoubted: true)
+            unansweredCount += 1
+            bytes += earlier.report.result.bytes
+            return true
+        }
 
         private mutating func add(_ record: ReportRecord) {
             records[record.token] = record
@@ -301,7 +316,7 @@ extension NodeProtocol {
     ) {
         if reply == .stale, doubt(token, into: &actions) { return }
         guard let record = reports.answered(token, reply, at: now) else { return }
-        actions.append(.release(token: token, record.number))
+        release(record, into: &actions)
         if reply != .accepted { actions.append(.log(.reportRefused(line: record.line, reply))) }
     }
 

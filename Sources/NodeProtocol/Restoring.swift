@@ -52,8 +52,19 @@ extension NodeProtocol {
     /// Somebody else has the task, or it is over: what is known of it here is of no use to anybody.
     mutating func lose(_ token: String, into actions: inout [Action]) {
         guard let record = reports.remove(token), record.isUnanswered else { return }
-        actions.append(.release(token: token, record.number))
+        release(record, into: &actions)
         actions.append(.log(.reportRefused(line: record.line, .stale)))
+    }
+
+    mutating func lose(_ earlier: EarlierReport, into actions: inout [Action]) {
+        actions.append(.releaseEarlierReport(name: earlier.name))
+        actions.append(.log(.earlierReport(line: earlier.report.line, .stale)))
+    }
+
+    /// The queue has answered it: nothing of it is needed any more.
+    func release(_ record: ReportRecord, into actions: inout [Action]) {
+        actions.append(.release(token: record.token, record.number))
+        if let name = record.earlierFile { actions.append(.releaseEarlierReport(name: name)) }
     }
 
     // MARK: - One report that was refused
@@ -78,15 +89,12 @@ extension NodeProtocol {
         guard let done = restoration else { return }
         restoration = nil
         registering.mustRestore = false
-        registering.isUnderWay = false
         if done.restoredCount > 0 {
             actions.append(.log(.restored(count: done.restoredCount, takenCount: done.takenTokens.count)))
         }
         if !done.takenTokens.isEmpty { actions.append(.tell(.takenAway(tokens: done.takenTokens))) }
-        if let sentAt = registering.registered {
-            registering.registered = nil
-            actions.append(.tell(.registered(sentAt: sentAt)))
-        }
+        // After a loss of the connection the supervisor asks first.
+        if registering.isUnderWay { tellRegistered(into: &actions) }
         open(into: &actions)
     }
 }

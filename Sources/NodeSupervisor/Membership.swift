@@ -163,7 +163,7 @@ extension NodeSupervisor {
 
     mutating func registered(sentAt: Instant, at now: Instant) {
         // Told twice, or of an earlier connection.
-        guard membership.standing == .registering(sentAt: sentAt) else { return }
+        guard case .registering = membership.standing else { return }
         membership.standing = .member(leaseUntil: sentAt.advanced(bySeconds: settings.leaseSeconds))
         membership.heartbeatAt = now.advanced(bySeconds: heartbeatSeconds)
         membership.reconcileAt = now.advanced(bySeconds: settings.leaseSeconds)

@@ -47,7 +47,9 @@ extension NodeSupervisor {
             guard let task = tasks[number]?.runningTask else { return nil }
             running.append(task)
         }
-        return ReExecState(tasks: running, nextTaskNumber: nextTaskNumber, leaseUntil: membership.leaseUntil)
+        // A lease that is over by our clock may not be over by the queue's: the next program asks, as this one would have.
+        let leaseUntil = membership.leaseUntil ?? (membership.hasIncarnation ? Instant(nanoseconds: 0) : nil)
+        return ReExecState(tasks: running, nextTaskNumber: nextTaskNumber, leaseUntil: leaseUntil)
     }
 
     /// Goes on with what a predecessor left.

@@ -93,17 +93,6 @@ final class QueueClient {
         fields.isEmpty ? [] : try perform(ReadFields(key, fields: fields))
     }
 
-    /// What it means for each of these lines to be in failed_tasks.
-    func retryStates(_ lines: [[UInt8]]) throws(CommandError) -> [ReadRetrying.State] {
-        var states: [ReadRetrying.State] = []
-        while states.count < lines.count {
-            let page = try perform(ReadRetrying(lines[states.count...], keys: keys))
-            if page.isEmpty { break }
-            states += page
-        }
-        return states + Array(repeating: .failedForGood, count: max(0, lines.count - states.count))
-    }
-
     func call(_ request: RedisRequest) throws(CommandError) -> RESPValue {
         try pipeline([request]).first ?? .null
     }

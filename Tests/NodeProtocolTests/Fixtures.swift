@@ -111,6 +111,7 @@ struct Conversation {
     private(set) var logged: [NodeProtocol.LogEvent] = []
     private(set) var stored: [String] = []
     private(set) var released: [String] = []
+    private(set) var releasedFiles: [String] = []
     private(set) var lives: [String]?
     private(set) var failure: String?
     private(set) var hasLeft = false
@@ -118,7 +119,7 @@ struct Conversation {
     var earlier: [NodeProtocol.EarlierReport] = []
 
     init(
-        earlierLives: [String]? = [], running: [NodeSupervisor.ClaimedTask] = [],
+        earlierLives: [String] = [], running: [NodeSupervisor.ClaimedTask] = [],
         _ change: (inout NodeProtocol.Facts) -> Void = { _ in }
     ) {
         var facts = NodeProtocol.Facts(
@@ -180,7 +181,10 @@ struct Conversation {
                 if storesAtOnce { hear(.stored(token: token, isStored: true)) }
             case .release(let token, _): released.append(token)
             case .readEarlierReports: hear(.earlierReports(earlier))
-            case .releaseEarlierReport(let name), .leaveEarlierReport(let name): earlier.removeAll { $0.name == name }
+            case .releaseEarlierReport(let name):
+                earlier.removeAll { $0.name == name }
+                releasedFiles.append(name)
+            case .leaveEarlierReport(let name): earlier.removeAll { $0.name == name }
             case .rememberLives(let lives): self.lives = lives
             case .giveUp(let reason): failure = reason
             case .left: hasLeft = true

@@ -159,13 +159,23 @@ enum QueueNames {
         ("NODES_PAGE", String(ReadNodes.pageSize)),
     ]
 
-    /// What a script begins with: every name that it mentions, and no other, since making one takes Redis as long as using it.
-    static func prelude(for script: String) -> String {
-        let code = script.split(separator: "\n").filter { !$0.drop { $0 == " " }.hasPrefix("--") }
-            .joined(separator: "\n")
-        let words = Set(
-            code.utf8.split { !($0 >= 0x41 && $0 <= 0x5A || $0 >= 0x61 && $0 <= 0x7A || $0 == 0x5F) }
-                .map { String($0) ?? "" })
+    /// Every word of some lines of Lua but for comments.
+    static func words(in lines: some Sequence<String>) -> Set<String> {
+        var words: Set<String> = []
+        for line in lines where !line.drop(while: { $0 == " " }).hasPrefix("--") {
+            for word in line.utf8.split(whereSeparator: { !isOfWord($0) }) { words.insert(String(word) ?? "") }
+        }
+        return words
+    }
+
+    private static func isOfWord(_ byte: UInt8) -> Bool {
+        byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") || byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z")
+            || byte == UInt8(ascii: "_")
+    }
+
+    /// What a script begins with: every name that it mentions.
+    static func prelude(for script: [String]) -> String {
+        let words = words(in: script)
         var lines = ["local p, call = ARGV[1], redis.call"]
         for key in QueueKey.allCases where words.contains(key.luaName) {
             lines.append("local \(key.luaName) = p .. '\(key.rawValue)'")

@@ -1,6 +1,7 @@
 // The scripts of the queue. Each is a file of Lua below Scripts, and whole but for two things that are put in here:
 // a line `-- uses index ending` stands for the files Shared/index.lua and Shared/ending.lua, each once, with what they use in turn;
-// and before all of it come the names of keys and the numbers that Lua shares with Swift, as far as the script mentions them.
+// and before all of it come the names of keys and the numbers that Lua shares with Swift. Of both only what the script mentions: to make
+// a function or a name takes Redis as long as to use it.
 //
 // Crashes. Redis applies a script as one: a client sees all of it or nothing, and the append-only file takes its writes as one
 // block, so a file cut off anywhere holds whole scripts. What remains is a script that fails half-way (a command refused by an
@@ -60,11 +61,11 @@ public enum QueueScripts {
 extension QueueScripts {
     private static func script(_ name: String, _ file: [UInt8]) -> RedisScript {
         var included: Set<String> = []
-        let lines = expanded(file, &included)
+        let lines = withoutUnusedFunctions(expanded(file, &included))
         // The first line is for Redis: the engine, and the flags.
-        let body = lines.dropFirst().joined(separator: "\n")
-        let source = [lines.first ?? "", QueueNames.prelude(for: body), body].joined(separator: "\n")
-        return RedisScript(name: name, source: source)
+        let body = Array(lines.dropFirst())
+        let source = [lines.first ?? "", QueueNames.prelude(for: body)] + body
+        return RedisScript(name: name, source: source.joined(separator: "\n"))
     }
 
     /// The lines of a file, with those of what it uses in place of the line that says so.
@@ -82,6 +83,31 @@ extension QueueScripts {
             }
         }
         return lines
+    }
+
+    /// What is left when functions are left out that nothing behind them mentions. A function begins at the margin with `local function`
+    /// and ends there, or on the same line.
+    private static func withoutUnusedFunctions(_ lines: [String]) -> [String] {
+        let start = "local function "
+        var kept: [String] = []
+        var words: Set<String> = []
+        var end = lines.count
+        while end > 0 {
+            var first = end - 1
+            // What is between is indented, or empty.
+            if lines[first] == "end" {
+                first = lines[..<first].lastIndex { !$0.isEmpty && !$0.hasPrefix(" ") } ?? first
+            }
+            let part = lines[first..<end]
+            let isFunction = lines[first].hasPrefix(start)
+            let name = lines[first].dropFirst(start.count).prefix { $0 != "(" }
+            if !isFunction || words.contains(String(name)) {
+                words.formUnion(QueueNames.words(in: part))
+                kept += part.reversed()
+            }
+            end = first
+        }
+        return kept.reversed()
     }
 }
 

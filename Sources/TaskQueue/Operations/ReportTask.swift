@@ -28,8 +28,8 @@ public struct ReportTask: QueueOperation, Equatable {
     let keys: QueueKeys
     let incarnation: Incarnation
     public let line: String
-    let token: String
-    let result: Result
+    public let token: String
+    public let result: Result
 
     public init(keys: QueueKeys, incarnation: Incarnation, line: String, token: String, result: Result) {
         self.keys = keys

@@ -268,9 +268,9 @@ extension NodeProtocol.Facts {
 /// The file that says which incarnations were this node's: a line each.
 private func livesPath(of node: NodeIdentity) -> String { node.stateDirectory + "/lives" }
 
-/// nil when no file tells: a first start, or a state directory that was emptied.
-private func readLives(of node: NodeIdentity) -> [String]? {
-    guard let bytes = try? FileSystem.contents(of: livesPath(of: node)) else { return nil }
+/// None when no file tells: a first start, or a state directory that was emptied.
+private func readLives(of node: NodeIdentity) -> [String] {
+    guard let bytes = try? FileSystem.contents(of: livesPath(of: node)) else { return [] }
     return String(decoding: bytes.prefix(8192), as: UTF8.self).split(separator: "\n").map(String.init)
 }
 

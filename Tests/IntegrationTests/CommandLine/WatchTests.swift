@@ -1,5 +1,6 @@
 // What `watch` and `run` do when Redis loses what they wait for, with a real Redis that is flushed, killed, and given an older state.
 
+import Glibc
 import LinuxSystem
 import RedisServerFixture
 import Testing
@@ -29,6 +30,29 @@ struct WatchTests {
             try await expectGone(
                 watch, saying: "the queue is gone: it was reset, or Redis was flushed or came back without its data")
             #expect(watch.errors.contains("submit the tasks again\n"))
+        }
+    }
+
+    @Test("what runs when the queue is flushed finishes once, and its result is there for who asks")
+    func flushedWhileRunning() async throws {
+        try await withFleet { fleet in
+            let log = try fleet.scratch.write("log", "")
+            #expect(chmod(log, 0o666) == 0)
+            let line = "shell:1:0:0:0:echo begun >> \(log); until [ -e \(log).go ]; do sleep 0.05; done; echo done"
+            let node = try await fleet.startedNode("a")
+            try await fleet.submit([line, "shell:0:9999:0:waits"])
+            try await eventually("it runs", node.log) { fleet.scratch.lines("log") == ["begun"] }
+            let watch = try fleet.start(["watch"])
+            try await lookedAgain(fleet)
+            _ = try fleet.call("FLUSHALL")
+            try await expectGone(watch, saying: "the queue is gone: ")
+            try fleet.scratch.write("log.go", "")
+            try await eventually("its result", node.log) {
+                try fleet.hash("finished_tasks")[line] == #"a: "done\n""#
+            }
+            #expect(fleet.scratch.lines("log") == ["begun"], "it ran once")
+            #expect(try await fleet.distcomp("results").outputLines.count == 1)
+            try await node.stop()
         }
     }
 

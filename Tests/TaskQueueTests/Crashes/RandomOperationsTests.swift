@@ -1,6 +1,9 @@
-// The queue against a plain model of it: random operations of several nodes and people, and after each the same state in both.
+// The scripts on a real Redis beside the plain model of them: the same random requests to both, under the same clock, and after each
+// the same answer and the same state. The simulation stands on the model, so where the two differ it proves nothing.
 
+import QueueModel
 import RedisClient
+import RedisServerFixture
 import TaskModel
 import TaskQueue
 import Testing
@@ -20,216 +23,415 @@ struct SeededNumbers: RandomNumberGenerator {
 
 @Suite("Random operations")
 struct RandomOperationsTests {
-    @Test("whatever nodes and people do, the queue does what the plain model does", arguments: 1...5)
-    func model(group: UInt64) throws {
-        let bench = try QueueBench()
-        for seed in 1...6 {
-            var run = try RandomRun(seed: group * 100 + UInt64(seed), sharing: bench)
-            for _ in 0..<200 { try run.step() }
-            try run.checkIndex()
+    @Test("whatever nodes and people ask, under any clock, the queue does what the plain model does", arguments: 1...4)
+    func model(group: Int) throws {
+        let server = try RedisServerFixture()
+        let client = try server.client()
+        for _ in 1...8 {
+            let seed = UInt64.random(in: 1...1_000_000_000)
+            var run = RandomRun(seed: seed, client: client)
+            do {
+                for _ in 0..<250 where run.difference == nil { try run.step() }
+            } catch {
+                run.difference = "\(error)"
+            }
+            if let difference = run.difference { Issue.record("seed \(seed): \(difference)") }
         }
     }
 }
 
 /// One random history.
 private struct RandomRun {
-    private let bench: QueueBench
+    private let client: BlockingRedisClient
+    private let keys: QueueKeys
     private let seed: UInt64
     private var random: SeededNumbers
-    private var model = QueueModel()
-    private var nodes: [BenchNode] = []
+    private var model: QueueModel
+    private var snapshot: (model: QueueModel, dump: [(key: [UInt8], payload: [UInt8])])?
+    /// Every life there was, the lease it has, and what it was last told of silences.
+    private var lives: [(incarnation: Incarnation, lease: Int, silence: Int)] = []
+    /// Every attempt there was.
+    private var attempts: [(incarnation: Incarnation, task: ClaimTasks.Claimed)] = []
     private var life: Int64 = 0
-    /// Attempts whose report was answered, or that were taken away.
-    private var past: [(node: BenchNode, task: ClaimTasks.Claimed)] = []
+    private var scripts: [String: RedisScript] = [:]
+    private var history: [String] = []
+    var difference: String?
 
-    init(seed: UInt64, sharing shared: QueueBench) throws {
-        bench = try QueueBench(sharing: shared, prefix: "seed\(seed):")
+    init(seed: UInt64, client: BlockingRedisClient) {
+        self.client = client
         self.seed = seed
+        keys = QueueKeys(prefix: "seed\(seed):")
         random = SeededNumbers(state: seed)
-        for index in 0..<4 { nodes.append(try register(index)) }
+        model = QueueModel(keys: keys)
     }
 
     private mutating func pick(_ below: Int) -> Int { Int.random(in: 0..<below, using: &random) }
 
-    private mutating func someLine() -> String {
-        let number = pick(40)
-        // A line's size and priority are part of it.
-        return line(
-            "t\(number)", priority: number % 3, memory: ["0", "1", "8", "24"][number % 4],
-            cores: ["0", "1", "2"][number / 4 % 3])
+    // MARK: - Both sides
+
+    /// Asks both, and compares. Returns the answer.
+    @discardableResult
+    private mutating func ask(_ request: RedisRequest) throws -> RESPValue {
+        try setClock()
+        let expected = model.execute(request)
+        model.published.removeAll()
+        let answer = try client.call(timed(request))
+        let what = name(request)
+        history.append(what)
+        guard plain(answer, of: request) == plain(expected, of: request) else {
+            note("\(what) is answered \(plain(answer, of: request)), by the model \(plain(expected, of: request))")
+            return answer
+        }
+        try compareStates(after: what)
+        return answer
     }
 
-    private mutating func someLines() -> [String] { (0..<(1 + pick(8))).map { _ in someLine() } }
-
-    private mutating func register(_ index: Int) throws -> BenchNode {
-        life += 1
-        let sizes = [(8, 2), (16, 4), (32, 4), (32, 1)]
-        let (gigabytes, cores) = sizes[index]
-        model.nodes["n\(index)"] = .init(gigabytes: gigabytes, cores: cores)
-        return try bench.node("n\(index)", life: life, gigabytes: UInt64(gigabytes), cores: cores)
+    private mutating func note(_ text: String) {
+        if difference == nil { difference = text + "\nafter " + history.suffix(12).joined(separator: "\n      ") }
     }
 
-    private mutating func someAttempt() -> (node: BenchNode, task: ClaimTasks.Claimed)? {
-        guard let (line, attempt) = model.running.sorted(by: { $0.key < $1.key }).randomElement(using: &random),
-            let node = nodes.first(where: { $0.name == attempt.node })
-        else { return nil }
-        return (node, ClaimTasks.Claimed(line: line, token: attempt.token, attempt: attempt.attempt))
+    private func name(_ request: RedisRequest) -> String {
+        guard case .script(let call) = request else { return "a command" }
+        let words = call.arguments.dropFirst().map { String(decoding: $0, as: UTF8.self) }
+        return "\(model.serverMilliseconds) \(call.script.name) \(words.joined(separator: "|"))"
+    }
+
+    /// The scripts ask the time of a list instead of the server, which has only its own.
+    private mutating func timed(_ request: RedisRequest) -> RedisRequest {
+        guard case .script(let call) = request else { return request }
+        if scripts[call.script.name] == nil {
+            let pieces = call.script.source.split(separator: "call('TIME')", omittingEmptySubsequences: false)
+            scripts[call.script.name] = RedisScript(
+                name: call.script.name, source: pieces.joined(separator: "call('LRANGE', p .. 'time', 0, 1)"))
+        }
+        return .script(
+            RedisScriptCall(scripts[call.script.name] ?? call.script, keys: call.keys, arguments: call.arguments))
+    }
+
+    private func command(_ words: String...) throws -> RESPValue {
+        try client.call(.command(RedisCommand(words[0], Array(words.dropFirst()))))
+    }
+
+    private func setClock() throws {
+        _ = try command("DEL", keys.prefix + "time")
+        let (seconds, micro) = model.serverMicroseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        _ = try command("RPUSH", keys.prefix + "time", "\(seconds)", "\(micro)")
+        // What ends by itself ends by the server's own clock.
+        if model.serverMilliseconds >= model.sweptUntil { _ = try command("DEL", keys.prefix + "distcomp:swept") }
+        if model.serverMilliseconds >= model.sweeperUntil { _ = try command("DEL", keys.sweeper) }
+    }
+
+    /// A reply as text; what has no order is sorted.
+    private func plain(_ value: RESPValue, of request: RedisRequest) -> String {
+        guard case .script(let call) = request, let parts = value.elements else { return text(value) }
+        switch call.script.name {
+        case "held":
+            return stride(from: 0, to: parts.count - 2, by: 3).map { text(.array(Array(parts[$0...($0 + 2)]))) }
+                .sorted()
+                .joined()
+        case "cancellations": return parts.map { text($0) }.sorted().joined()
+        default: return text(value)
+        }
+    }
+
+    private func text(_ value: RESPValue) -> String {
+        switch value {
+        case .integer(let number): "\(number)"
+        case .null: "-"
+        case .error(let error): "\(error)"
+        case .array(let values): "[" + values.map { text($0) }.joined(separator: ",") + "]"
+        default: value.string ?? "?"
+        }
+    }
+
+    // MARK: - States
+
+    private mutating func compareStates(after what: String) throws {
+        let real = try realState()
+        let expected = modelState()
+        for name in Set(real.keys).union(expected.keys).sorted() where difference == nil {
+            let (one, other) = (real[name] ?? [:], expected[name] ?? [:])
+            guard one != other else { continue }
+            for key in Set(one.keys).union(other.keys).sorted() where one[key] != other[key] {
+                note(
+                    "\(what): \(name) of \(key) is \(one[key] ?? "nothing"), in the model \(other[key] ?? "nothing")")
+            }
+        }
+    }
+
+    private func modelState() -> [String: [String: String]] {
+        var state: [String: [String: String]] = [:]
+        state["todo_tasks"] = Dictionary(uniqueKeysWithValues: model.todo.map { ($0, "") })
+        state["in_progress_tasks"] = model.doing
+        state["finished_tasks"] = model.done.mapValues { String(decoding: $0, as: UTF8.self) }
+        state["failed_tasks"] = model.failed
+        state["task_fail_reason"] = model.reasons
+        state["worker_status"] = model.status
+        state["distcomp:outcomes"] = model.outcomes
+        state["distcomp:attempts"] = model.attempts.mapValues { "\($0)" }
+        state["distcomp:lost"] = model.lost.mapValues { "\($0)" }
+        state["distcomp:retrying"] = Dictionary(uniqueKeysWithValues: model.retrying.map { ($0, "") })
+        state["distcomp:leases"] = model.leases.mapValues { "\($0)" }
+        state["distcomp:nodes"] = model.nodes.mapValues { "\($0.memory) \($0.millicores) \($0.version) \($0.address)" }
+        state["distcomp:troubles"] = model.troubles
+        state["distcomp:drained"] = Dictionary(uniqueKeysWithValues: model.drained.map { ($0, "") })
+        state["distcomp:delayed"] = Dictionary(
+            uniqueKeysWithValues: model.delayed.map {
+                ("\($0.value.memory) \($0.value.millicores) \($0.value.band)\n\($0.key)", "\($0.value.due)")
+            })
+        for (incarnation, rows) in model.held where !rows.isEmpty {
+            state["distcomp:held:" + incarnation] = rows.mapValues {
+                "\($0.token) \($0.memory) \($0.millicores) \($0.score) \($0.attempt)"
+            }
+        }
+        for (incarnation, rows) in model.cancelled where !rows.isEmpty {
+            state["distcomp:cancel:" + incarnation] = rows.mapValues { "\($0)" }
+        }
+        for (incarnation, rows) in model.revoked where !rows.isEmpty {
+            state["distcomp:revoked:" + incarnation] = rows.mapValues { "\($0)" }
+        }
+        for (line, place) in model.waiting {
+            let key = "distcomp:class:\(place.memory):\(place.millicores):\(model.failed[line] ?? "")"
+            state[key, default: [:]][line] = "\(place.score)"
+        }
+        if let clock = model.clock {
+            let numbers = "\(clock.server) \(clock.queue) \(clock.quiet) \(clock.silence) \(clock.gap)"
+            state["distcomp:clock"] = ["": numbers]
+        }
+        if model.token > 0 { state["distcomp:tokens"] = ["": "\(model.token)"] }
+        if model.sequence > 0 { state["distcomp:sequence"] = ["": "\(model.sequence)"] }
+        if model.isPaused { state["distcomp:paused"] = ["": "1"] }
+        var queue: [String: String] = [:]
+        if let identity = model.identity { queue["id"] = identity }
+        if model.restoredCount > 0 { queue["restored"] = "\(model.restoredCount)" }
+        state["distcomp:queue"] = queue
+        return state.filter { !$0.value.isEmpty }
+    }
+
+    /// Keys that the model does without, or whose time is the server's own.
+    private static let ignored: Set = [
+        "time", "distcomp:classes", "distcomp:fits", "distcomp:indexed", "distcomp:fed", "distcomp:swept",
+        "distcomp:sweeper", "distcomp:sizes", "distcomp:failed-on", "distcomp:settled", "distcomp:failed_on",
+    ]
+
+    private func realState() throws -> [String: [String: String]] {
+        var state: [String: [String: String]] = [:]
+        let names = (try command("KEYS", keys.prefix + "*").elements ?? []).compactMap(\.string)
+        for full in names {
+            let name = String(full.dropFirst(keys.prefix.count))
+            if Self.ignored.contains(name) { continue }
+            var fields: [String: String] = [:]
+            switch try command("TYPE", full).string {
+            case "hash":
+                for entry in try command("HGETALL", full).entries ?? [] {
+                    fields[entry.key.string ?? ""] = entry.value.string ?? ""
+                }
+            case "set": for member in try command("SMEMBERS", full).elements ?? [] { fields[member.string ?? ""] = "" }
+            case "zset":
+                for pair in try command("ZRANGE", full, "0", "-1", "WITHSCORES").elements ?? [] {
+                    guard let parts = pair.elements, parts.count == 2 else { continue }
+                    fields[parts[0].string ?? ""] = number(parts[1])
+                }
+            default: fields[""] = try command("GET", full).string
+            }
+            state[name] = fields
+        }
+        return state
+    }
+
+    private func number(_ value: RESPValue) -> String {
+        if case .double(let score) = value { return "\(Int(score))" }
+        return value.string ?? "?"
+    }
+
+    // MARK: - One operation
+
+    private mutating func advanceClock() {
+        let lease = 3000
+        let milliseconds: Int =
+            switch pick(40) {
+            case 0: [-3_600_000, -60_000, -1000, -10][pick(4)]
+            case 1: [60_000, 3_600_000, lease * 2][pick(3)]
+            case 2...4: lease / 2 + pick(lease)
+            case 5...9: pick(lease / 2)
+            default: pick(120)
+            }
+        model.serverMicroseconds += Int64(milliseconds * 1000 + pick(1000))
+    }
+
+    private mutating func someLine() -> TaskLine {
+        let number = pick(30)
+        let memory = ["0", "1", "8", "24"][number % 4]
+        let cores = ["0", "1", "2"][number / 4 % 3]
+        guard let line = try? TaskLine(parsing: "shell:\(number % 3):\(memory):\(cores):t\(number)") else {
+            preconditionFailure("t\(number)")
+        }
+        return line
+    }
+
+    private mutating func someLines() -> ArraySlice<TaskLine> {
+        var lines: [TaskLine] = []
+        for _ in 0...pick(6) { lines.append(someLine()) }
+        return lines[...]
+    }
+
+    private mutating func candidate() -> QueueIdentity { QueueIdentity(using: &random) }
+
+    private mutating func description() -> NodeDescription {
+        NodeDescription(
+            memoryBytes: [8, 16, 32][pick(3)] << 30, millicores: [1000, 2000, 4000][pick(3)], version: "1",
+            address: ["", "10.0.0.1"][pick(2)], trouble: pick(6) == 0 ? "the disk is full" : "")
     }
 
     mutating func step() throws {
-        let operation = pick(24)
-        switch operation {
-        case 0...3:
-            let lines = someLines()
-            let reply = try bench.submit(lines)
-            #expect([reply.added, reply.inTodo, reply.inProgress, reply.finished] == model.submit(lines))
-        case 4...8: try claim()
-        case 9...12: try report(.finished(value: Array("n: \"\"".utf8), record: "{}"))
-        case 13, 14:
-            let delay = pick(3) == 0 ? 3_600_000 : 0
-            try report(.failed(reason: "exit 1", record: "{}", attemptsMax: pick(4), retryMilliseconds: delay))
-        case 15: try report(.returned)
-        case 16: try orderOnLines()
-        case 17: try cancel()
-        case 18: try takeCancellations()
-        case 19: try reportAgain()
-        case 20: try loseNode()
-        case 21: try leaveAndReturn()
-        case 22:
-            model.isPaused.toggle()
-            try PauseQueue.parse(try bench.call(PauseQueue(model.isPaused, keys: bench.keys).request))
-        default: try nodes[pick(4)].beat()
+        advanceClock()
+        switch pick(34) {
+        case 0...3: try ask(SubmitTasks(someLines(), keys: keys, queueCandidate: candidate()).request)
+        case 4...6: try register()
+        case 7...11: try heartbeat()
+        case 12...17: try claim()
+        case 18...21: try report()
+        case 22: try ask(CancelTask(someLine().text, keys: keys).request)
+        case 23: try ask(RequeueTasks(someLines(), keys: keys).request)
+        case 24: try ask(RetryTasks(someLines(), keys: keys).request)
+        case 25: try ofSomeLife { HeldTasks(keys: $1, incarnation: $0).request }
+        case 26: try ofSomeLife { TakeCancellations(keys: $1, incarnation: $0).request }
+        case 27: if pick(4) == 0 { try ofSomeLife { LeaveQueue(keys: $1, incarnation: $0).request } }
+        case 28...30: try restore()
+        case 31: try orders()
+        case 32: try lose()
+        default: try byHand()
         }
-        try checkState("seed \(seed), operation \(operation)")
+    }
+
+    private mutating func ofSomeLife(_ request: (Incarnation, QueueKeys) -> RedisRequest) throws {
+        guard let life = lives.randomElement(using: &random) else { return }
+        try ask(request(life.incarnation, keys))
+    }
+
+    private mutating func register() throws {
+        life += 1
+        let name = "n\(pick(4))"
+        let incarnation = Incarnation(name: name, machine: pick(20) == 0 ? "other" : "m", life: life)
+        let earlier = lives.filter { $0.incarnation.nodeName == name && pick(8) > 0 }.map(\.incarnation)
+        let lease = [3000, 3000, 3000, 9000][pick(4)]
+        let reply = try ask(
+            RegisterNode(
+                keys: keys, incarnation: incarnation, leaseMilliseconds: lease, status: "s", node: description(),
+                queueCandidate: candidate(), earlier: earlier
+            ).request)
+        lives.append((incarnation, lease, reply.elements?[1].int ?? 0))
+    }
+
+    private mutating func heartbeat() throws {
+        guard !lives.isEmpty else { return }
+        let index = max(lives.count - 1 - pick(8), 0)
+        let (incarnation, lease, silence) = lives[index]
+        let elapsed = [0, pick(400), 1000, 100_000][pick(4)]
+        let reply = try ask(
+            Heartbeat(
+                keys: keys, incarnation: incarnation, leaseMilliseconds: lease, status: "s", silence: silence,
+                elapsedMilliseconds: elapsed, node: description(), queueCandidate: candidate()
+            ).request)
+        if let now = reply.elements?[6].int, pick(8) > 0 { lives[index].silence = now }
     }
 
     private mutating func claim() throws {
-        let node = nodes[pick(4)]
-        let (count, gigabytes, cores) = (1 + pick(6), [4, 8, 16, 32][pick(4)], pick(5))
-        let expected = model.claim(node.name, count: count, gigabytes: gigabytes, cores: cores)
-        let reply = try node.claimReply(count, gigabytes: UInt64(gigabytes), cores: cores)
-        #expect(reply.tasks.map(\.line) == expected.map(\.line), "seed \(seed)")
-        #expect(reply.tasks.map(\.attempt) == expected.map(\.attempt))
-        #expect(reply.isPaused == model.isPaused)
-        #expect(reply.hasCancellations == !model.cancellations(of: node.name).isEmpty)
-        for task in reply.tasks { model.taken(task, by: node.name) }
+        guard !lives.isEmpty else { return }
+        let index = max(lives.count - 1 - pick(8), 0)
+        let (incarnation, lease, silence) = lives[index]
+        let reply = try ask(
+            ClaimTasks(
+                keys: keys, incarnation: incarnation, leaseMilliseconds: lease, count: pick(6),
+                freeMemoryBytes: [4, 8, 16, 32][pick(4)] << 30, freeMillicores: pick(5) * 1000, withSignatures: false,
+                silence: silence
+            ).request)
+        guard let understood = try? ClaimTasks.parse(reply) else { return }
+        lives[index].silence = understood.silence
+        for task in understood.tasks { attempts.append((incarnation, task)) }
     }
 
-    private mutating func report(_ result: ReportTask.Result) throws {
-        guard let (node, task) = someAttempt() else { return }
-        #expect(try node.report(task, result) == model.report(task, by: node.name, result))
-        past.append((node, task))
+    private mutating func report() throws {
+        guard let (incarnation, task) = attempts.suffix(12).randomElement(using: &random) else { return }
+        let result: ReportTask.Result =
+            switch pick(5) {
+            case 0: .returned
+            case 1, 2:
+                .failed(
+                    reason: "exit 1", record: "{}", attemptsMax: pick(4), retryMilliseconds: [0, 500, 20_000][pick(3)])
+            default: .finished(value: Array("n: \"\"".utf8), record: "{}")
+            }
+        let reporter = pick(8) == 0 ? lives.randomElement(using: &random)?.incarnation ?? incarnation : incarnation
+        try ask(
+            ReportTask(keys: keys, incarnation: reporter, line: task.line, token: task.token, result: result).request)
     }
 
-    private mutating func reportAgain() throws {
-        guard let (node, task) = past.randomElement(using: &random) else { return }
-        let result = ReportTask.Result.finished(value: [], record: "{}")
-        let expected = model.report(task, by: node.name, result)
-        #expect(expected != .accepted)
-        #expect(try node.report(task, result) == expected)
+    private mutating func restore() throws {
+        guard let life = lives.suffix(6).randomElement(using: &random) else { return }
+        var running: [RestoreTasks.Running] = []
+        for (incarnation, task) in attempts.suffix(20)
+        where incarnation.nodeName == life.incarnation.nodeName && pick(2) == 0 {
+            guard let line = try? TaskLine(parsing: task.line) else { continue }
+            running.append(.init(line: line, token: task.token, attempt: task.attempt))
+        }
+        if running.isEmpty { return }
+        let reply = try ask(RestoreTasks(running[...], keys: keys, incarnation: life.incarnation).request)
+        // From here on the tasks are this life's.
+        for (task, answer) in zip(running, (try? RestoreTasks.parse(reply)) ?? []) where answer != .taken {
+            attempts.append(
+                (life.incarnation, .init(line: task.line.text, token: task.token, attempt: task.attempt)))
+        }
     }
 
-    private mutating func orderOnLines() throws {
-        let lines = someLines()
-        let tasks = try lines.map { try TaskLine(parsing: $0) }[...]
+    private mutating func orders() throws {
         switch pick(4) {
-        case 0:
-            let reply = try RetryTasks.parse(try bench.call(RetryTasks(tasks, keys: bench.keys).request))
-            #expect([reply.queued, reply.hastened] == model.retry(lines))
-        case 1:
-            for line in Set(lines) {
-                guard let attempt = model.running[line], let node = nodes.first(where: { $0.name == attempt.node })
-                else { continue }
-                past.append((node, .init(line: line, token: attempt.token, attempt: attempt.attempt)))
-            }
-            let reply = try RequeueTasks.parse(try bench.call(RequeueTasks(tasks, keys: bench.keys).request))
-            #expect(reply == model.requeue(lines))
-        case let choice:
-            let state = choice == 2 ? ForgetTasks.State.finished : .failed
-            let request = ForgetTasks(state, lines.map { Array($0.utf8) }[...], keys: bench.keys).request
-            #expect(try ForgetTasks.parse(try bench.call(request)) == model.forget(state, Set(lines)))
+        case 0: try ask(PauseQueue(pick(3) == 0, keys: keys).request)
+        case 1: try ask(DrainNodes(["n\(pick(4))"], isDraining: pick(2) == 0, keys: keys).request)
+        default:
+            let state: ForgetTasks.State = pick(2) == 0 ? .finished : .failed
+            try ask(ForgetTasks(state, someLines().map { Array($0.text.utf8) }[...], keys: keys).request)
         }
     }
 
-    private mutating func cancel() throws {
+    /// An old manager adds lines, and a node looks for them.
+    private mutating func byHand() throws {
         let line = someLine()
-        let reply = try CancelTask.parse(try bench.call(CancelTask(line, keys: bench.keys).request))
-        #expect(reply == model.cancel(line))
+        guard model.doing[line.text] == nil, model.done[line.text] == nil, model.failed[line.text] == nil,
+            !model.todo.contains(line.text)
+        else { return }
+        try ask(.command(RedisCommand("HSET", keys.todo, line.text, "")))
+        if pick(2) == 0 { try ask(AdoptLines([line], keys: keys).request) }
     }
 
-    private mutating func takeCancellations() throws {
-        let node = nodes[pick(4)]
-        let request = TakeCancellations(keys: bench.keys, incarnation: node.incarnation).request
-        #expect(
-            Set(try TakeCancellations.parse(try bench.call(request))) == model.cancellations(of: node.name))
-        model.nodes[node.name]?.revoked = []
-    }
-
-    private mutating func loseNode() throws {
-        let index = pick(4)
-        let dead = nodes[index]
-        try dead.loseLease()
-        try nodes[(index + 1) % 4].beat()
-        remember(dead)
-        model.remove(dead.name, inOrder: false)
-        #expect(throws: try bench.fenced) { try dead.claim() }
-        nodes[index] = try register(index)
-    }
-
-    private mutating func leaveAndReturn() throws {
-        let index = pick(4)
-        let request = LeaveQueue(keys: bench.keys, incarnation: nodes[index].incarnation).request
-        #expect(try LeaveQueue.parse(try bench.call(request)) == 0)
-        remember(nodes[index])
-        model.remove(nodes[index].name, inOrder: true)
-        nodes[index] = try register(index)
-    }
-
-    private mutating func remember(_ node: BenchNode) {
-        for (line, attempt) in model.running where attempt.node == node.name {
-            past.append((node, .init(line: line, token: attempt.token, attempt: attempt.attempt)))
-        }
-    }
-
-    private func checkState(_ comment: Comment) throws {
-        let state = try bench.state()
-        #expect(state.todo == model.todo, comment)
-        #expect(state.inProgress == model.running.mapValues(\.node), comment)
-        #expect(Set(state.finished.keys) == Set(model.finished.keys), comment)
-        #expect(state.failed == model.failedOn.mapValues { $0.map { $0 + "," }.joined() }, comment)
-        #expect(state.retrying == model.retrying, comment)
-        let numbers = [model.todo.count, model.running.count, model.finished.count, model.failedForGood.count]
-        #expect(try bench.numbers == numbers, comment)
-        #expect(try bench.counts.delayed == model.delayed.count, comment)
-        for node in nodes {
-            let held = model.running.filter { $0.value.node == node.name }.keys.sorted()
-            #expect(try node.held == held, comment)
-        }
-    }
-
-    /// Every line that may be taken is in exactly the class where a claim looks for it, and nothing is counted wrongly.
-    func checkIndex() throws {
-        var places: [String: [String]] = [:]
-        for key in (try bench.command("KEYS", bench.keys.prefix + "distcomp:class:*").elements ?? []).compactMap(
-            \.string)
-        {
-            let known = try bench.command("ZSCORE", bench.keys.prefix + "distcomp:classes", classOf(key))
-            #expect(!known.isNull, "a class nobody would look at: \(key)")
-            for member in (try bench.command("ZRANGE", key, "0", "-1").elements ?? []).compactMap(\.string) {
-                places[member, default: []].append(classOf(key))
+    /// Redis is emptied, or comes back with an older state.
+    private mutating func lose() throws {
+        switch pick(8) {
+        case 0:
+            model.flush()
+            try deleteAll()
+        case 1...3:
+            guard let snapshot else { break }
+            model.roll(back: snapshot.model)
+            try deleteAll()
+            for (key, payload) in snapshot.dump {
+                _ = try client.call(
+                    .command(RedisCommand(bytes: [Array("RESTORE".utf8), key, Array("0".utf8), payload])))
             }
+        default:
+            var dump: [(key: [UInt8], payload: [UInt8])] = []
+            for key in (try command("KEYS", keys.prefix + "*").elements ?? []).compactMap(\.bytes) {
+                let payload = try client.call(.command(RedisCommand(bytes: [Array("DUMP".utf8), key])))
+                if let bytes = payload.bytes { dump.append((key, bytes)) }
+            }
+            snapshot = (model, dump)
         }
-        #expect(Set(places.keys) == Set(model.waiting.keys))
-        for (text, classes) in places {
-            let task = try TaskLine(parsing: text)
-            let exclusion = (model.failedOn[text] ?? []).map { $0 + "," }.joined()
-            #expect(classes == ["\(task.memoryBytes):\(task.millicores):\(exclusion)"])
-        }
-        let indexed = try bench.command("GET", bench.keys.prefix + "distcomp:indexed").int ?? 0
-        #expect(indexed == places.count)
+        history.append("(loss)")
+        try compareStates(after: "a loss")
     }
 
-    private func classOf(_ key: String) -> String {
-        String(key.dropFirst((bench.keys.prefix + "distcomp:class:").count))
+    private func deleteAll() throws {
+        for key in (try command("KEYS", keys.prefix + "*").elements ?? []).compactMap(\.string) {
+            _ = try command("DEL", key)
+        }
     }
 }

@@ -174,7 +174,7 @@ struct ClockTests {
         #expect(try short.finish(task) == .accepted)
     }
 
-    @Test("a retry that is due in a second is not put off by a clock that went back, nor hastened by one that went on")
+    @Test("a retry due in ten minutes is not put off by a clock that went back, nor hastened by one that went on")
     func retries() throws {
         let bench = try QueueBench()
         let node = try bench.node("a", leaseMilliseconds: 3_600_000)
@@ -183,12 +183,13 @@ struct ClockTests {
             try bench.submit(text)
             try node.fail(try #require(try node.claim().first), attemptsMax: 9, retryMilliseconds: 600_000)
             try bench.stepClock(bySeconds: seconds)
+            // What had passed since the last observation is lost with the silence.
             let reply = try node.claimReply()
             #expect(reply.tasks.isEmpty)
-            #expect((300_000...600_000).contains(try #require(reply.dueMilliseconds)))
+            #expect((300_000...660_000).contains(try #require(reply.dueMilliseconds)))
             let standing = try bench.standing(of: text)
-            #expect((300_000...600_000).contains(try #require(standing.dueMilliseconds) - standing.serverMilliseconds))
-            try bench.pass(seconds: 600)
+            #expect((300_000...660_000).contains(try #require(standing.dueMilliseconds) - standing.serverMilliseconds))
+            try bench.pass(seconds: 660)
             #expect(try node.claim().map(\.line) == [text])
         }
     }

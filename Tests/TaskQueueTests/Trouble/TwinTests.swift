@@ -135,6 +135,7 @@ struct TwinTests {
             try bench.submit(line("x"))
             try bench.command("DEL", key)
             try bench.command("SADD", key, "x")
+            try bench.stepClock(bySeconds: 0.1)
             let error = #expect(throws: QueueError.self, "\(key)") { try node.claim() }
             guard case .wrongType = error else {
                 Issue.record("\(key): \(String(describing: error))")
@@ -142,6 +143,7 @@ struct TwinTests {
             }
             #expect(try node.held == [], "\(key)")
             try bench.command("DEL", key)
+            try bench.stepClock(bySeconds: 0.1)
             if key == keys.todo { continue }
             #expect(try node.claim().map(\.attempt) == [1], "\(key)")
         }

@@ -8,12 +8,29 @@ local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
 local now, name, held = observe(lease), node_name(me), held_key(me)
 if not renew(me, now, lease) then return fenced() end
-promote_delayed(now)
 
-local closing, paused = call('HEXISTS', TODO, CLOSE), call('EXISTS', PAUSED)
--- What was taken away from this node by hand must not come back to it before it knows.
-local held_back = call('EXISTS', revoked_key(me))
-local has_orders = held_back == 1 and 1 or call('EXISTS', cancel_key(me))
+local function first_delayed() return tonumber(call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')[2]) end
+local next_retry = first_delayed()
+if next_retry and next_retry <= now then
+  promote_delayed(now)
+  next_retry = first_delayed()
+end
+
+local closing, paused, held_back, has_orders = call('HEXISTS', TODO, CLOSE), 0, 0, 0
+if call('EXISTS', PAUSED, revoked_key(me), cancel_key(me)) > 0 then
+  paused = call('EXISTS', PAUSED)
+  -- What was taken away from this node by hand must not come back to it before it knows.
+  held_back = call('EXISTS', revoked_key(me))
+  has_orders = held_back == 1 and 1 or call('EXISTS', cancel_key(me))
+end
+-- A key of another type would be met when a task has been given and can be neither noted nor reported. TODO and FAILED are read before
+-- that; and for the time of a step of the clock, those that only a report needs may be trusted.
+call('HLEN', DOING)
+if is_clock_kept then
+  call('HLEN', DONE)
+  call('HLEN', REASON)
+end
+
 -- What was sent before a silence gives nothing: its sender may have gone on since as if it had never been answered.
 local taking_on = want > 0 and tonumber(ARGV[8]) == silence and closing == 0 and paused == 0 and held_back == 0
   and call('SISMEMBER', DRAINED, name) == 0
@@ -85,16 +102,8 @@ local function not_in_todo(class, line, s, failed_on)
   end
 end
 
--- A key of another type would be met half-way, when a task has been given and cannot be told. TODO and FAILED are read before.
-local are_hashes = false
-local function check_types()
-  for _, key in ipairs({DOING, DONE, REASON}) do call('HLEN', key) end
-  are_hashes = true
-end
-
 local taken, stale, has_moved = {}, 0, false
 local function give(class, lines, scores)
-  if not are_hashes then check_types() end
   local holding, doing = {}, {}
   local attempts = call('HMGET', ATTEMPTS, unpack(lines))
   local signatures = ARGV[7] == '1' and call('HMGET', SIGNATURES, unpack(lines)) or {}
@@ -229,7 +238,7 @@ if short then call('DEL', FED) end
 
 -- Lines that an old manager added are in todo and not in the index. Entries that an old worker left in the index may make
 -- up for them in number, so whoever finds nothing has a look all the same, now and then.
-local sweep, delayed = 0, call('ZCARD', DELAYED)
+local sweep, delayed = 0, next_retry and call('ZCARD', DELAYED) or 0
 local waiting = call('HLEN', TODO) - closing
 if waiting > delayed and call('EXISTS', SWEEPER) == 0 then
   if waiting > tonumber(call('GET', INDEXED) or 0) + delayed then
@@ -239,7 +248,6 @@ if waiting > delayed and call('EXISTS', SWEEPER) == 0 then
   end
 end
 
-local due, next_retry = -1, call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')[2]
-if next_retry then due = math.max(0, tonumber(next_retry) - now) end
+local due = next_retry and math.max(0, next_retry - now) or -1
 if taking_on and want > 0 and budget <= 0 then due = 0 end
 return {told, closing, sweep, due, paused, has_orders, held_back, silence}

@@ -23,6 +23,7 @@ end
 
 -- A try that an old worker has ended is known from the six hashes alone; a few are looked at in each beat.
 local function settle_some()
+  if call('EXISTS', RETRYING) == 0 then return end
   local cursor = call('GET', SETTLED) or '0'
   if #cursor > 19 or string.find(cursor, '%D') then cursor = '0' end
   local page = call('SSCAN', RETRYING, cursor, 'COUNT', 50)

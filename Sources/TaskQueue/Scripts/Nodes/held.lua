@@ -1,5 +1,15 @@
 #!lua flags=no-writes
+-- Of a life that the queue does not know nothing can be said: it may have been emptied.
+
+-- uses lease
+
+if not expiry_of(ARGV[2]) then return fenced() end
 -- Writes nothing. A node holds few more than it has slots, so all of it is told at once.
+
+-- uses lease
+
+-- What a life holds that is not known here cannot be told: the queue may have been emptied, and what it runs be its own.
+if not expiry_of(ARGV[2]) then return fenced() end
 local rows, cursor = {}, '0'
 repeat
   local page = call('HSCAN', held_key(ARGV[2]), cursor, 'COUNT', 500)

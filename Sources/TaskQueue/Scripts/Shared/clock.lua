@@ -15,6 +15,7 @@
 -- gives and takes over nothing any more.
 
 local server, queue, quiet, silence, gap
+local is_clock_kept = false
 
 local function server_milliseconds()
   local t = call('TIME')
@@ -29,6 +30,7 @@ end
 
 local function keep_clock()
   call('SET', CLOCK, string.format('%.0f %.0f %.0f %.0f %.0f', server, queue, quiet, silence, gap))
+  is_clock_kept = true
 end
 
 local function begin_silence(lease)

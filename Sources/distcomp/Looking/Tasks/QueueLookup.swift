@@ -51,7 +51,7 @@ extension QueueClient {
         let hasFailed = !filter.causes.isEmpty || filter.node != nil || filter.sinceUnixSeconds != nil
         return try scanWhile(keys.todo, pattern: filter.pattern) { entries throws(CommandError) in
             let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
-            let retries = zip(fields, try retryStates(fields)).filter { $0.1 == .retrying }.map(\.0)
+            let retries = zip(fields, try retryStates(of: fields)).filter { $0.1 == .retrying }.map(\.0)
             let records = Dictionary(zip(retries, try values(keys.outcomes, of: retries)), uniquingKeysWith: { $1 })
             for field in fields {
                 let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }

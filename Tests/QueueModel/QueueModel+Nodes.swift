@@ -1,0 +1,401 @@
+// What nodes ask.
+
+import RedisClient
+
+extension QueueModel {
+    private var fenced: RESPValue { .error(RedisError(text: "FENCED \(identity ?? "-") the lease is over")) }
+
+    /// A lease that is merely over can still be renewed; one whose tasks are being given to others cannot.
+    private mutating func renew(_ me: String, _ now: Int, _ lease: Int) -> Bool {
+        guard expiry(of: me) != nil else { return false }
+        leases[me] = now + lease
+        return true
+    }
+
+    private mutating func describe(_ me: String, _ arguments: Arguments, from position: Int) {
+        nodes[me] = Node(
+            memory: arguments.unsigned(position), millicores: arguments.int(position + 1),
+            version: arguments.text(position + 2), address: arguments.text(position + 3))
+        let trouble = arguments.text(position + 4)
+        troubles[me] = trouble.isEmpty ? nil : trouble
+    }
+
+    private mutating func identify(_ candidate: String) {
+        if identity == nil, !candidate.isEmpty { identity = candidate }
+    }
+
+    // MARK: - The lease
+
+    mutating func register(_ arguments: Arguments) -> RESPValue {
+        let (me, lease) = (arguments.text(2), arguments.int(3))
+        let own = arguments.count > 10 ? Set((11...arguments.count).map(arguments.text)) : []
+        let now = observe(lease: lease)
+        let (name, machine) = (Self.nodeName(me), Self.machine(me))
+        var over: [String] = []
+        for other in byExpiry() where other != me && Self.nodeName(other) == name {
+            // In the time of quiet after a silence nobody is known to be dead.
+            let left = expiry(of: other).map { max($0, clock?.quiet ?? 0) - now } ?? 0
+            let address = nodes[other]?.address ?? "-"
+            if Self.machine(other) != machine {
+                if left > 0 { return .error(RedisError(text: "NAMETAKEN \(name) \(address) \(left)")) }
+            } else if left > 0, !own.contains(other) {
+                return .error(RedisError(text: "TWIN \(address) \(left)"))
+            } else {
+                over.append(other)
+            }
+        }
+        for other in over { reap(other, unmarked: false, why: .registered) }
+        identify(arguments.text(5))
+        describe(me, arguments, from: 6)
+        leases[me] = now + lease
+        status[name] = arguments.text(4)
+        return .array([Self.text("OK"), .integer(Int64(clock?.silence ?? 0)), Self.text(identity ?? "")])
+    }
+
+    mutating func heartbeat(_ arguments: Arguments) -> RESPValue {
+        let (me, lease) = (arguments.text(2), arguments.int(3))
+        let (asked, elapsed) = (arguments.int(5), arguments.int(6))
+        let now = observe(lease: lease)
+        guard let expiry = expiry(of: me) else { return fenced }
+        // More time has passed here than there, since this node last renewed.
+        if (now - (expiry - lease) - elapsed) * 6 > lease {
+            clock?.queue = now
+            let time = serverMilliseconds
+            clock?.server = time
+            beSilent(lease: lease)
+        }
+        _ = renew(me, now, lease)
+        status[Self.nodeName(me)] = arguments.text(4)
+        identify(arguments.text(8))
+        describe(me, arguments, from: 9)
+        promoteDelayed(now)
+        var reaped = 0
+        if let clock, asked == clock.silence, now >= clock.quiet {
+            for dead in byExpiry().filter({ leases[$0, default: 0] < now }).prefix(10) {
+                reaped += reap(dead, unmarked: false, why: .reaped)
+            }
+        }
+        let hasOrders = cancelled[me]?.isEmpty == false || revoked[me]?.isEmpty == false
+        return .array([
+            .integer(isClosing ? 1 : 0), .integer(Int64(reaped)), .integer(0), .integer(isPaused ? 1 : 0),
+            .integer(hasOrders ? 1 : 0), .integer(drained.contains(Self.nodeName(me)) ? 1 : 0),
+            .integer(Int64(clock?.silence ?? 0)), Self.text(identity ?? ""),
+        ])
+    }
+
+    /// The order of a sorted set.
+    func byExpiry() -> [String] {
+        leases.sorted { ($0.value, $0.key) < ($1.value, $1.key) }.map(\.key)
+    }
+
+    func expiry(of incarnation: String) -> Int? { leases[incarnation].flatMap { $0 > 0 ? $0 : nil } }
+
+    var isClosing: Bool { todo.contains("WORKER_COMMAND_CLOSE") }
+
+    mutating func leave(_ arguments: Arguments) -> RESPValue {
+        reap(arguments.text(2), unmarked: true, why: .left)
+        return .integer(Int64(held[arguments.text(2)]?.count ?? 0))
+    }
+
+    // MARK: - Putting back
+
+    @discardableResult
+    mutating func reap(_ incarnation: String, unmarked: Bool, why: Happening.Why) -> Int {
+        if leases[incarnation] != nil { leases[incarnation] = 0 }
+        let rows = held[incarnation] ?? [:]
+        for (line, entry) in rows.sorted(by: { $0.key < $1.key }) {
+            putBackHeld(incarnation, line, entry, unmarked: unmarked, why: why)
+        }
+        held[incarnation] = nil
+        nodes[incarnation] = nil
+        troubles[incarnation] = nil
+        cancelled[incarnation] = nil
+        revoked[incarnation] = nil
+        leases[incarnation] = nil
+        let name = Self.nodeName(incarnation)
+        if !leases.keys.contains(where: { Self.nodeName($0) == name }) { status[name] = nil }
+        if !rows.isEmpty { wake() }
+        return rows.count
+    }
+
+    private mutating func putBackHeld(
+        _ incarnation: String, _ line: String, _ entry: Held, unmarked: Bool, why: Happening.Why
+    ) {
+        let name = Self.nodeName(incarnation)
+        let owner = doing[line]
+        if let owner, owner != name { return }
+        if done[line] != nil { return }
+        if owner == nil, hasFailedForGood(line) { return }
+        note(.putBack(line: line, token: entry.token, from: incarnation, why))
+        var lostCount = 0
+        if !unmarked {
+            attempts[line] = entry.attempt
+            lost[line, default: 0] += 1
+            lostCount = lost[line] ?? 0
+        }
+        if cancelled[incarnation]?[line] != nil {
+            failForGood(
+                line, token: 0, reason: "cancelled", record: Self.cancelledRecord(worker: name, attempt: entry.attempt))
+        } else if lostCount >= 3 {
+            failed[line] = (failed[line] ?? "") + name + ","
+            failForGood(
+                line, token: 0, reason: "poison: node lost 3 times",
+                record: "{\"state\":\"failed\",\"cause\":\"node-lost\",\"worker\":\"\(name)\","
+                    + "\"attempts\":\(entry.attempt),\"reason\":\"poison: node lost 3 times\"}")
+        } else {
+            putBack(line, entry.memory, entry.millicores, score: entry.score)
+        }
+        doing[line] = nil
+    }
+
+    // MARK: - Claims
+
+    mutating func claim(_ arguments: Arguments) -> RESPValue {
+        let (me, lease, asked) = (arguments.text(2), arguments.int(3), arguments.int(8))
+        var want = arguments.int(4)
+        var (memory, millicores) = (arguments.unsigned(5), arguments.int(6))
+        let now = observe(lease: lease)
+        let name = Self.nodeName(me)
+        guard renew(me, now, lease) else { return fenced }
+        promoteDelayed(now)
+        let isHeldBack = revoked[me]?.isEmpty == false
+        let hasOrders = isHeldBack || cancelled[me]?.isEmpty == false
+        let takesOn =
+            want > 0 && !isClosing && !isPaused && !isHeldBack && !drained.contains(name) && asked == clock?.silence
+        var given: [(line: String, place: Place)] = []
+        if takesOn, !waiting.isEmpty {
+            for (line, place) in waiting.sorted(by: { $0.value.score < $1.value.score }) {
+                if want == 0 { break }
+                guard place.memory <= memory, place.millicores <= millicores, mayTake(line, place, name, now) else {
+                    continue
+                }
+                memory -= place.memory
+                millicores -= place.millicores
+                want -= 1
+                given.append((line, place))
+            }
+        }
+        let rows = give(given, to: me, withSignatures: arguments.text(7) == "1")
+        let isShort = takesOn && want > 0
+        if isShort { fedUntil = 0 }
+        let due = delayed.values.map(\.due).min().map { max(0, $0 - now) } ?? -1
+        return .array([
+            .array(rows), .integer(isClosing ? 1 : 0), .integer(needsSweep(isShort: isShort) ? 1 : 0),
+            .integer(Int64(due)), .integer(isPaused ? 1 : 0), .integer(hasOrders ? 1 : 0),
+            .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)),
+        ])
+    }
+
+    /// Not what failed here, while another could.
+    private func mayTake(_ line: String, _ place: Place, _ name: String, _ now: Int) -> Bool {
+        guard let exclusion = failed[line], Self.lists(exclusion, name) else { return true }
+        return !nodes.contains { incarnation, node in
+            let other = Self.nodeName(incarnation)
+            return node.memory >= place.memory && node.millicores >= place.millicores && isLive(incarnation, at: now)
+                && !drained.contains(other) && troubles[incarnation] == nil && !Self.lists(exclusion, other)
+        }
+    }
+
+    private mutating func give(
+        _ given: [(line: String, place: Place)], to me: String, withSignatures: Bool
+    ) -> [RESPValue] {
+        var rows: [RESPValue] = []
+        // The scripts make a series of tokens a class, and a class is a size with the workers that failed.
+        for (line, place) in given {
+            let own = max(token, Int(serverMicroseconds)) + 1
+            token = own
+            let attempt = attempts[line, default: 0] + 1
+            held[me, default: [:]][line] = Held(
+                token: own, memory: place.memory, millicores: place.millicores, score: place.score, attempt: attempt)
+            doing[line] = Self.nodeName(me)
+            todo.remove(line)
+            waiting[line] = nil
+            note(.gave(line: line, token: own, to: me))
+            let signature = withSignatures ? signatures[line] : nil
+            rows += [
+                Self.text(line), Self.text(String(own)), .integer(Int64(attempt)),
+                signature.map { .bulkString($0) } ?? .null,
+            ]
+        }
+        return rows
+    }
+
+    private mutating func needsSweep(isShort: Bool) -> Bool {
+        let count = todo.count - (isClosing ? 1 : 0)
+        guard count > delayed.count, serverMilliseconds >= sweeperUntil else { return false }
+        if count > waiting.count + delayed.count { return true }
+        guard isShort, serverMilliseconds >= sweptUntil else { return false }
+        sweptUntil = serverMilliseconds + max(600_000, count)
+        return true
+    }
+
+    func heldTasks(_ arguments: Arguments) -> RESPValue {
+        guard expiry(of: arguments.text(2)) != nil else { return fenced }
+        let rows = (held[arguments.text(2)] ?? [:]).sorted { $0.key < $1.key }
+        return .array(
+            rows.flatMap { line, entry in
+                let fields = "\(entry.token) \(entry.memory) \(entry.millicores) \(entry.score) \(entry.attempt)"
+                let signature = arguments.text(3) == "1" ? signatures[line] : nil
+                return [Self.text(line), Self.text(fields), signature.map { .bulkString($0) } ?? .null]
+            })
+    }
+
+    mutating func cancellations(_ arguments: Arguments) -> RESPValue {
+        let me = arguments.text(2)
+        var lines: [String] = []
+        for (line, token) in (cancelled[me] ?? [:]).sorted(by: { $0.key < $1.key }) {
+            if held[me]?[line]?.token == token { lines.append(line) } else { cancelled[me]?[line] = nil }
+        }
+        lines += (revoked[me] ?? [:]).keys.sorted()
+        revoked[me] = nil
+        if cancelled[me]?.isEmpty == true { cancelled[me] = nil }
+        return .array(lines.map { Self.text($0) })
+    }
+
+    // MARK: - Taking up again
+
+    mutating func restore(_ arguments: Arguments) -> RESPValue {
+        let me = arguments.text(2)
+        guard expiry(of: me) != nil else { return fenced }
+        var answers: [RESPValue] = []
+        for position in stride(from: 3, through: arguments.count, by: 6) {
+            let line = arguments.text(position)
+            let entry = Held(
+                token: arguments.int(position + 1), memory: arguments.unsigned(position + 2),
+                millicores: arguments.int(position + 3),
+                score: Self.band(ofPriority: arguments.int(position + 4)) * Self.arrivalsOfBand,
+                attempt: arguments.int(position + 5))
+            answers.append(Self.text(restore(line, entry, for: me)))
+        }
+        return .array(answers)
+    }
+
+    private mutating func restore(_ line: String, _ entry: Held, for me: String) -> String {
+        if let mine = held[me]?[line] { return mine.token == entry.token ? "held" : "taken" }
+        let name = Self.nodeName(me)
+        var over: [String] = []
+        if isTaken(line, me, name, &over) { return "taken" }
+        token = max(token, entry.token)
+        // Its place among those that wait is that of its arrival, should it go back.
+        let known = waiting[line]?.score
+        let score = known ?? self.score(band: entry.score / Self.arrivalsOfBand)
+        held[me, default: [:]][line] = Held(
+            token: entry.token, memory: entry.memory, millicores: entry.millicores, score: score, attempt: entry.attempt
+        )
+        doing[line] = name
+        if todo.contains(line) {
+            delayed[line] = nil
+            waiting[line] = nil
+            todo.remove(line)
+            if Self.restoreUndoesMarks { undoMark(line, attempt: entry.attempt) }
+        }
+        for other in over {
+            held[other]?[line] = nil
+            if held[other]?.isEmpty == true { held[other] = nil }
+        }
+        restoredCount += 1
+        note(.restored(line: line, token: entry.token, to: me))
+        return "restored"
+    }
+
+    static let restoreUndoesMarks = true
+
+    /// Whoever put the line back has marked it as lost with its node, which lives.
+    private mutating func undoMark(_ line: String, attempt: Int) {
+        if let count = lost[line] { lost[line] = count > 1 ? count - 1 : nil }
+        attempts[line] = attempt > 1 ? attempt - 1 : nil
+    }
+
+    /// Whether somebody else has the line, or it has ended; lives that are over and hold it go to `over`.
+    private func isTaken(_ line: String, _ me: String, _ name: String, _ over: inout [String]) -> Bool {
+        if done[line] != nil || hasFailedForGood(line) { return true }
+        if revoked[me]?[line] != nil { return true }
+        if let owner = doing[line], owner != name { return true }
+        let now = now
+        for other in byExpiry() where other != me && Self.nodeName(other) == name && held[other]?[line] != nil {
+            if let expiry = expiry(of: other), expiry >= now || now < clock?.quiet ?? 0 { return true }
+            over.append(other)
+        }
+        return false
+    }
+
+    public func hasFailedForGood(_ line: String) -> Bool {
+        failed[line] != nil && !retrying.contains(line) && !todo.contains(line) && doing[line] == nil
+            && done[line] == nil
+    }
+
+    // MARK: - Reports
+
+    mutating func report(_ arguments: Arguments) -> RESPValue {
+        let (me, line, kind, record) = (arguments.text(2), arguments.text(3), arguments.text(5), arguments.text(6))
+        let (name, token) = (Self.nodeName(me), arguments.int(4))
+        let wasTold = outcomes[line]?.hasPrefix("\(token) ") == true
+        guard let entry = held[me]?[line], entry.token == token else {
+            return Self.text(wasTold ? "duplicate" : "stale")
+        }
+        let owner = doing[line]
+        if owner.map({ $0 != name }) ?? (done[line] != nil && !wasTold) {
+            held[me]?[line] = nil
+            return Self.text("stale")
+        }
+        let isCancelled = cancelled[me]?[line] != nil
+        switch kind {
+        case "finished":
+            note(.finished(line: line, token: token, by: me, wasFinished: done[line] != nil))
+            outcomes[line] = "\(token) \(record)"
+            done[line] = arguments.bytes(7)
+            retrying.remove(line)
+            if failed.removeValue(forKey: line) != nil { reasons[line] = nil }
+            attempts[line] = nil
+            lost[line] = nil
+            signatures[line] = nil
+            todo.remove(line)
+            waiting[line] = nil
+        case "failed":
+            failedHere(line, entry, name, record, arguments, isCancelled: isCancelled)
+        default:
+            if isCancelled {
+                failForGood(
+                    line, token: token, reason: "cancelled",
+                    record: Self.cancelledRecord(worker: name, attempt: entry.attempt))
+            } else {
+                note(.putBack(line: line, token: token, from: me, .returned))
+                putBack(line, entry.memory, entry.millicores, score: entry.score)
+                wake()
+            }
+        }
+        cancelled[me]?[line] = nil
+        if cancelled[me]?.isEmpty == true { cancelled[me] = nil }
+        doing[line] = nil
+        held[me]?[line] = nil
+        return Self.text("accepted")
+    }
+
+    private mutating func failedHere(
+        _ line: String, _ entry: Held, _ name: String, _ record: String, _ arguments: Arguments, isCancelled: Bool
+    ) {
+        let workers = (failed[line] ?? "") + name + ","
+        let count = workers.split(separator: ",").count
+        guard count < arguments.int(8), !isCancelled else {
+            failed[line] = workers
+            return failForGood(line, token: entry.token, reason: arguments.text(7), record: record)
+        }
+        retrying.insert(line)
+        failed[line] = workers
+        reasons[line] = arguments.text(7)
+        outcomes[line] = "\(entry.token) \(record)"
+        attempts[line] = entry.attempt
+        let pause = min(3_600_000, arguments.int(9) << min(20, count - 1))
+        let band = entry.score / Self.arrivalsOfBand
+        if pause > 0 {
+            todo.insert(line)
+            let due = now + pause
+            delayed[line] = Delayed(memory: entry.memory, millicores: entry.millicores, band: band, due: due)
+            note(.delayed(line: line, milliseconds: pause))
+        } else {
+            let behind = score(band: band)
+            putBack(line, entry.memory, entry.millicores, score: behind)
+            wake()
+        }
+    }
+}

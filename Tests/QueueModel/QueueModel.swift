@@ -1,0 +1,331 @@
+// What the scripts of the queue do, said plainly: no Redis, no index, no Lua. Lines are looked through one by one, as nobody would
+// who had a million of them. It answers the very requests that nodes and people send, so a simulation can stand on it, and a test
+// drives it beside a real redis-server, see RandomOperationsTests.
+//
+// It knows nothing of old workers: no line is dropped, and none is failed by a stranger.
+
+import RedisClient
+import TaskModel
+import TaskQueue
+
+/// A queue in memory. A copy of it is a snapshot.
+public struct QueueModel: Sendable {
+    /// A line that may be taken.
+    public struct Place: Equatable, Sendable {
+        public let memory: UInt64
+        public let millicores: Int
+        /// Priority first, then arrival; the lowest is next.
+        public let score: Int
+    }
+
+    public struct Delayed: Equatable, Sendable {
+        public let memory: UInt64
+        public let millicores: Int
+        public let band: Int
+        public let due: Int
+    }
+
+    public struct Held: Equatable, Sendable {
+        public let token: Int
+        public let memory: UInt64
+        public let millicores: Int
+        public let score: Int
+        public let attempt: Int
+    }
+
+    public struct Node: Equatable, Sendable {
+        public let memory: UInt64
+        public let millicores: Int
+        public let version: String
+        public let address: String
+    }
+
+    /// The queue's own clock, see Scripts/Shared/clock.lua.
+    public struct Clock: Equatable, Sendable {
+        public var server: Int
+        public var queue: Int
+        public var quiet: Int
+        public var silence: Int
+        public var gap: Int
+    }
+
+    // The old system's hashes.
+    public internal(set) var todo: Set<String> = []
+    public internal(set) var doing: [String: String] = [:]
+    public internal(set) var done: [String: [UInt8]] = [:]
+    public internal(set) var failed: [String: String] = [:]
+    public internal(set) var reasons: [String: String] = [:]
+    public internal(set) var status: [String: String] = [:]
+
+    // What is known of a line beside them.
+    public internal(set) var waiting: [String: Place] = [:]
+    public internal(set) var delayed: [String: Delayed] = [:]
+    public internal(set) var retrying: Set<String> = []
+    /// line -> `token {record}`.
+    public internal(set) var outcomes: [String: String] = [:]
+    public internal(set) var attempts: [String: Int] = [:]
+    public internal(set) var lost: [String: Int] = [:]
+    public internal(set) var signatures: [String: [UInt8]] = [:]
+
+    // Nodes.
+    public internal(set) var leases: [String: Int] = [:]
+    public internal(set) var nodes: [String: Node] = [:]
+    public internal(set) var troubles: [String: String] = [:]
+    public internal(set) var held: [String: [String: Held]] = [:]
+    public internal(set) var cancelled: [String: [String: Int]] = [:]
+    public internal(set) var revoked: [String: [String: Int]] = [:]
+    public internal(set) var drained: Set<String> = []
+
+    // The queue as a whole.
+    public internal(set) var sequence = 0
+    public internal(set) var token = 0
+    public internal(set) var clock: Clock?
+    public internal(set) var identity: String?
+    public internal(set) var restoredCount = 0
+    public internal(set) var isPaused = false
+    public internal(set) var fedUntil = 0
+    public internal(set) var sweptUntil = 0
+    public internal(set) var sweeperUntil = 0
+
+    /// Of the server's clock, which may step: since 1970.
+    public var serverMicroseconds: Int64
+    /// Names the server's process.
+    public var runID: String
+    public let keys: QueueKeys
+
+    /// What was published, to be taken by whoever looks.
+    public var published: [String] = []
+    /// What came to pass, for a judge.
+    public var journal: [Happening] = []
+    /// Whether ``journal`` is kept.
+    public var keepsJournal = false
+
+    public init(keys: QueueKeys = QueueKeys(), serverMicroseconds: Int64 = 1_700_000_000_000_000, runID: String = "1") {
+        self.keys = keys
+        self.serverMicroseconds = serverMicroseconds
+        self.runID = runID
+    }
+
+    /// The same server without its data.
+    public mutating func flush() {
+        var empty = QueueModel(keys: keys, serverMicroseconds: serverMicroseconds, runID: runID)
+        empty.keepsJournal = keepsJournal
+        empty.journal = journal
+        self = empty
+    }
+
+    /// The state of `snapshot` under the present clock and process.
+    public mutating func roll(back snapshot: QueueModel) {
+        let (microseconds, run, journal) = (serverMicroseconds, runID, journal)
+        self = snapshot
+        (serverMicroseconds, runID, self.journal) = (microseconds, run, journal)
+        published = []
+    }
+
+    // MARK: - What came to pass
+
+    public enum Happening: Equatable, Sendable {
+        case gave(line: String, token: Int, to: String)
+        /// It is another's to take now.
+        case putBack(line: String, token: Int, from: String, Why)
+        case restored(line: String, token: Int, to: String)
+        case finished(line: String, token: Int, by: String, wasFinished: Bool)
+        case failedForGood(line: String, token: Int)
+        case delayed(line: String, milliseconds: Int)
+        case promoted(line: String)
+        case silence
+
+        public enum Why: Sendable { case reaped, registered, left, requeued, returned, failed }
+    }
+
+    mutating func note(_ happening: Happening) { if keepsJournal { journal.append(happening) } }
+
+    // MARK: - Requests
+
+    /// What the real server would answer.
+    public mutating func execute(_ request: RedisRequest) -> RESPValue {
+        switch request {
+        case .command(let command): return execute(command)
+        case .script(let call):
+            let arguments = Arguments(call.arguments)
+            switch call.script.name {
+            case "register": return register(arguments)
+            case "heartbeat": return heartbeat(arguments)
+            case "claim": return claim(arguments)
+            case "report": return report(arguments)
+            case "held": return heldTasks(arguments)
+            case "restore": return restore(arguments)
+            case "leave": return leave(arguments)
+            case "cancellations": return cancellations(arguments)
+            case "submit": return submit(arguments)
+            case "cancel": return cancel(arguments)
+            case "requeue": return requeue(arguments)
+            case "retry": return retry(arguments)
+            case "forget": return forget(arguments)
+            case "pause": return pause(arguments)
+            case "drain": return drain(arguments)
+            case "adopt": return adopt(arguments)
+            case "reject": return reject(arguments)
+            default: return .error(RedisError(text: "ERR the model knows no script \(call.script.name)"))
+            }
+        }
+    }
+
+    private mutating func execute(_ command: RedisCommand) -> RESPValue {
+        let words = command.arguments.map { String(decoding: $0, as: UTF8.self) }
+        switch command.name {
+        case "INFO":
+            return .bulkString(
+                Array("# Server\r\nrun_id:\(runID)\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n".utf8))
+        case "SET" where words.count > 1 && words[1] == keys.sweeper:
+            guard serverMilliseconds >= sweeperUntil else { return .null }
+            sweeperUntil = serverMilliseconds + 5000
+            return .simpleString("OK")
+        case "HSCAN":
+            let fields = todo.sorted().flatMap { [RESPValue.bulkString(Array($0.utf8)), .bulkString([])] }
+            return .array([.bulkString(Array("0".utf8)), .array(fields)])
+        case "HSET" where words.count > 2 && words[1] == keys.todo:
+            // What an old manager does.
+            let isNew = todo.insert(words[2]).inserted
+            return .integer(isNew ? 1 : 0)
+        default: return .error(RedisError(text: "ERR the model knows no command \(command.name)"))
+        }
+    }
+
+    /// The words of a script call; the first is the prefix, and they count from 1 as in Lua.
+    struct Arguments {
+        let words: [[UInt8]]
+
+        init(_ words: [[UInt8]]) { self.words = words }
+
+        var count: Int { words.count }
+        func bytes(_ position: Int) -> [UInt8] { position <= words.count ? words[position - 1] : [] }
+        func text(_ position: Int) -> String { String(decoding: bytes(position), as: UTF8.self) }
+        func int(_ position: Int) -> Int { Int(text(position)) ?? 0 }
+        func unsigned(_ position: Int) -> UInt64 { UInt64(text(position)) ?? 0 }
+    }
+
+    // MARK: - Time
+
+    public var serverMilliseconds: Int { Int(serverMicroseconds / 1000) }
+
+    /// The time by which leases and delays go, for who keeps a lease of so long.
+    mutating func observe(lease: Int) -> Int {
+        let (time, half) = (serverMilliseconds, lease / 2)
+        guard let known = clock else {
+            clock = Clock(server: time, queue: time, quiet: time + lease, silence: 1, gap: half)
+            return time
+        }
+        let passed = time - known.server
+        if passed < 0 || passed > half || passed > known.gap {
+            clock?.server = time
+            beSilent(lease: lease)
+            return known.queue
+        }
+        if passed >= 50 || half < known.gap {
+            clock?.server = time
+            clock?.queue = known.queue + passed
+            clock?.gap = min(half, known.gap + passed / 4)
+        }
+        return known.queue + passed
+    }
+
+    /// Something stood still for long, and nobody is to be taken for dead by what came before.
+    mutating func beSilent(lease: Int) {
+        guard let known = clock else { return }
+        clock?.quiet = max(known.quiet, known.queue + lease)
+        clock?.silence += 1
+        clock?.gap = lease / 2
+        note(.silence)
+    }
+
+    /// The same time, for who only looks.
+    var now: Int {
+        guard let clock else { return serverMilliseconds }
+        let delta = serverMilliseconds - clock.server
+        return delta >= 0 && delta <= clock.gap ? clock.queue + delta : clock.queue
+    }
+
+    // MARK: - Waking
+
+    mutating func wake() {
+        guard serverMilliseconds >= fedUntil else { return }
+        fedUntil = serverMilliseconds + 1000
+        published.append("todo")
+    }
+
+    // MARK: - Names and numbers
+
+    static let arrivalsOfBand = 1 << 40
+    static func band(ofPriority priority: Int) -> Int {
+        max(0, min(8191, 4096 - max(-100_000, min(100_000, priority))))
+    }
+
+    mutating func score(band: Int) -> Int {
+        sequence += 1
+        return band * Self.arrivalsOfBand + sequence % Self.arrivalsOfBand
+    }
+
+    static func nodeName(_ incarnation: String) -> String { String(incarnation.prefix { $0 != "/" }) }
+    static func machine(_ incarnation: String) -> String {
+        incarnation.split(separator: "/", omittingEmptySubsequences: false).dropFirst().first.map(String.init) ?? ""
+    }
+    func isLive(_ incarnation: String, at now: Int) -> Bool { leases[incarnation].map { $0 >= now } ?? false }
+
+    static func lists(_ exclusion: String, _ name: String) -> Bool {
+        exclusion.split(separator: ",").contains { $0 == name }
+    }
+
+    // MARK: - Into and out of todo
+
+    mutating func putBack(_ line: String, _ memory: UInt64, _ millicores: Int, score: Int) {
+        todo.insert(line)
+        waiting[line] = Place(memory: memory, millicores: millicores, score: score)
+    }
+
+    mutating func promoteDelayed(_ now: Int) {
+        guard !delayed.isEmpty else { return }
+        let due = delayed.filter { $0.value.due <= now }
+            .sorted { one, other in
+                if one.value.due != other.value.due { return one.value.due < other.value.due }
+                return Self.entry(one.key, one.value).utf8.lexicographicallyPrecedes(
+                    Self.entry(other.key, other.value).utf8)
+            }
+        for (line, entry) in due.prefix(100) {
+            if todo.contains(line) {
+                waiting[line] = Place(
+                    memory: entry.memory, millicores: entry.millicores, score: score(band: entry.band))
+                note(.promoted(line: line))
+            }
+            delayed[line] = nil
+        }
+        if !due.isEmpty { wake() }
+    }
+
+    static func entry(_ line: String, _ entry: Delayed) -> String {
+        "\(entry.memory) \(entry.millicores) \(entry.band)\n\(line)"
+    }
+
+    /// The line leaves todo for good.
+    mutating func failForGood(_ line: String, token: Int, reason: String, record: String) {
+        reasons[line] = reason
+        outcomes[line] = "\(token) \(record)"
+        if failed[line] == nil { failed[line] = "" }
+        retrying.remove(line)
+        attempts[line] = nil
+        lost[line] = nil
+        todo.remove(line)
+        waiting[line] = nil
+        note(.failedForGood(line: line, token: token))
+    }
+
+    static func cancelledRecord(worker: String, attempt: Int) -> String {
+        "{\"state\":\"failed\",\"cause\":\"cancelled\",\"worker\":\"\(worker)\",\"attempts\":\(attempt),"
+            + "\"reason\":\"cancelled\"}"
+    }
+
+    // MARK: - Replies
+
+    static func text(_ text: String) -> RESPValue { .bulkString(Array(text.utf8)) }
+    static func numbers(_ numbers: Int...) -> RESPValue { .array(numbers.map { .integer(Int64($0)) }) }
+}

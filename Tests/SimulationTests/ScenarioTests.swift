@@ -1,0 +1,164 @@
+// What use has found, each as the smallest world that shows it, and what the simulation found since.
+
+import Testing
+
+@Suite("Time, silence and loss between node and queue")
+struct ScenarioTests {
+    /// Runs a world in which no promise may be broken.
+    private func run(_ scenario: Scenario, where place: String = "") -> World {
+        let world = World(scenario)
+        if let broken = world.run() { Issue.record("\(place) \(broken)\n\(scenario.asCode)") }
+        return world
+    }
+
+    private func longTasks(_ scenario: Scenario, slots: Int, seconds: Double) -> Scenario {
+        var scenario = scenario
+        (scenario.taskCountMax, scenario.taskSeconds, scenario.killsWhenCutOff) = (slots, seconds, false)
+        return scenario
+    }
+
+    @Test(
+        "Redis frozen for longer than a lease, then going on: no node loses what it runs",
+        arguments: [(lease: 9.0, frozen: 14.0, nodes: 4), (lease: 30, frozen: 45, nodes: 3)], [UInt64(1), 2, 3])
+    func frozen(_ figures: (lease: Double, frozen: Double, nodes: Int), seed: UInt64) {
+        let (lease, frozen, nodes) = figures
+        let scenario = longTasks(
+            Scenario(
+                seed: seed, nodes: nodes, lines: nodes * 3, lease: lease, seconds: lease * 6,
+                [Happening(lease * 2, .freeze(seconds: frozen))]), slots: 3, seconds: lease * 5)
+        let world = run(scenario)
+        #expect(world.tally["launch"] == nodes * 3, "each task begins once")
+        #expect(world.tally["silence"] == 1)
+    }
+
+    @Test("nor for any length of a freeze, with one node or a hundred", arguments: [1, 2, 20, 100])
+    func frozenForAnyLength(nodes: Int) {
+        for share in nodes > 20 ? [0.45, 1.1] : [0.1, 0.3, 0.45, 0.51, 0.9, 1.1, 2, 5, 20] {
+            let scenario = longTasks(
+                Scenario(
+                    seed: UInt64(share * 100), nodes: nodes, lines: nodes * 2, lease: 6, seconds: 30 + 6 * share,
+                    [Happening(13.3, .freeze(seconds: 6 * share))]), slots: 2, seconds: 40 + 6 * share)
+            let world = run(scenario, where: "frozen for \(share) leases")
+            #expect(world.tally["launch"] == nodes * 2, "each task begins once, frozen for \(share) leases")
+        }
+    }
+
+    @Test("when_cut_off kill: what is killed runs again, and what has ended while Redis was frozen is not run twice")
+    func killsWhenCutOff() {
+        var scenario = Scenario(
+            seed: 1, nodes: 1, lines: 20, lease: 6, seconds: 40, [Happening(1.2, .freeze(seconds: 11))])
+        (scenario.taskCountMax, scenario.taskSeconds, scenario.killsWhenCutOff) = (20, 2.5, true)
+        scenario.outputBytes = 1 << 20
+        let world = run(scenario)
+        #expect(world.tally["launch"] == 20)
+        #expect(world.tally["finished"] == 20)
+        #expect(world.tally["report stale"] == nil)
+    }
+
+    @Test("Redis's clock set back by an hour holds up neither a retry nor the tasks of a dead node")
+    func clockSetBack() {
+        var scenario = Scenario(
+            seed: 1, nodes: 3, lines: 9, lease: 6, seconds: 60,
+            [
+                Happening(14, .clockStep(seconds: -3600)),
+                Happening(15, .kill(node: 0, downSeconds: 1000)),
+            ])
+        (scenario.taskCountMax, scenario.taskSeconds, scenario.killsWhenCutOff) = (3, 20, false)
+        let world = run(scenario)
+        #expect(world.tally["put back: reaped"] == 3)
+    }
+
+    @Test(
+        "Redis's clock set forward, once and again: no living node's task is taken", arguments: [60.0, 3600, 2.9, 3.1])
+    func clockSetForward(seconds: Double) {
+        let scenario = longTasks(
+            Scenario(
+                seed: 1, nodes: 3, lines: 9, lease: 6, seconds: 60,
+                [Happening(14, .clockStep(seconds: seconds)), Happening(15, .clockStep(seconds: seconds))]),
+            slots: 3, seconds: 50)
+        #expect(run(scenario).tally["launch"] == 9)
+    }
+
+    @Test("an emptied queue: what runs finishes, and its result is kept and told")
+    func emptied() {
+        for happening in [Trouble.flush, .restart(downSeconds: 1, keeping: .nothing)] {
+            let scenario = longTasks(
+                Scenario(seed: 1, nodes: 3, lines: 9, lease: 6, seconds: 30, [Happening(14, happening)]), slots: 3,
+                seconds: 20)
+            let world = run(scenario)
+            #expect(world.tally["launch"] == 9)
+            #expect(world.tally["finished"] == 9)
+            #expect(world.tally["queue is another", default: 0] == 3)
+        }
+    }
+
+    @Test("a queue rolled back to before its tasks were given runs again only what it must")
+    func rolledBack() {
+        let scenario = longTasks(
+            Scenario(
+                seed: 1, nodes: 3, lines: 9, lease: 6, seconds: 30,
+                [Happening(14, .restart(downSeconds: 1, keeping: .allBut(lastSeconds: 13.9)))]), slots: 3, seconds: 20)
+        let world = run(scenario)
+        #expect(world.tally["finished"] == 9)
+    }
+
+    @Test("clones of one node: one stops and says why, and nothing fails", arguments: [UInt64(1), 2, 3, 4])
+    func clones(seed: UInt64) {
+        var scenario = longTasks(
+            Scenario(seed: seed, nodes: 1, lines: 12, lease: 6, seconds: 60, []), slots: 3, seconds: 4)
+        scenario.cloneCount = 1
+        let world = run(scenario)
+        #expect(world.tally["gave up"] == 1)
+        #expect(world.tally["failed for good"] == nil)
+        #expect(world.queue.failed.isEmpty)
+    }
+
+    // MARK: - Found by the simulation
+
+    @Test("a node restarted with an old file of its lives waits for its own lease rather than take itself for a twin")
+    func ownLifeIsNoTwin() {
+        var scenario = Scenario(
+            seed: 155_466_275, nodes: 2, lines: 1, lease: 30.0, seconds: 377.116,
+            [
+                Happening(73.954, .pause(node: 2, seconds: 141.352)),
+                Happening(196.676, .diskRefuses(node: 2, seconds: 26.373)),
+                Happening(376.116, .kill(node: 2, downSeconds: 2.952)),
+            ])
+        scenario.taskSeconds = 60.0
+        _ = run(scenario)
+    }
+
+    @Test("a node is not taken for its twin by a queue that was rolled back to its life before")
+    func lifeBeforeIsNoTwin() {
+        var scenario = Scenario(
+            seed: 155_466_288, nodes: 1, lines: 1, lease: 6.0, seconds: 120.003,
+            [
+                Happening(118.122, .stop(node: 4, downSeconds: 0.527)),
+                Happening(119.003, .restart(downSeconds: 0.068, keeping: .allBut(lastSeconds: 4.312938))),
+            ])
+        scenario.taskSeconds = 12.0
+        _ = run(scenario)
+    }
+
+    @Test("a node executed anew while Redis is away keeps what it runs")
+    func reExecWhileAway() {
+        _ = run(
+            Scenario(
+                seed: 869_069_831, nodes: 5, lines: 54, lease: 6.0, seconds: 59.673,
+                [
+                    Happening(49.082, .restart(downSeconds: 19.2, keeping: .all)),
+                    Happening(58.673, .reExec(node: 1)),
+                ]))
+    }
+
+    @Test("an emptied queue is noticed before what it holds is compared with what runs")
+    func flushBeforeReconciling() {
+        _ = run(
+            Scenario(
+                seed: 155_466_277, nodes: 5, lines: 28, lease: 6.0, seconds: 56.858,
+                [
+                    Happening(37.777, .restart(downSeconds: 6.276, keeping: .allBut(lastSeconds: 0.01))),
+                    Happening(55.858, .flush),
+                ]))
+    }
+}

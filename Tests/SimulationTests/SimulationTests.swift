@@ -1,0 +1,60 @@
+// Worlds of fresh seeds. One that fails is told with its seed, and with the shortest list of troubles that still makes it fail.
+
+import Foundation
+import Testing
+
+@Suite("Nodes and a queue in a world of trouble", .serialized)
+struct SimulationTests {
+    /// Runs until so many events were handled, of as many worlds as that takes.
+    @Test("keep every promise, whatever the seed", .timeLimit(.minutes(60)))
+    func keepsPromises() {
+        let environment = ProcessInfo.processInfo.environment
+        let eventsMax = environment["DISTCOMP_SIMULATION_EVENTS"].flatMap { Int($0) } ?? 3_000_000
+        let first = environment["DISTCOMP_SIMULATION_SEED"].flatMap { UInt64($0) }
+        var seed = first ?? UInt64.random(in: 1...1_000_000_000)
+        print("simulation: first seed \(seed), \(eventsMax) events")
+        var (events, worlds, tally) = (0, 0, [String: Int]())
+        var failures = 0
+        repeat {
+            let world = World(Scenario(seed: seed))
+            if environment["DISTCOMP_SIMULATION_VERBOSE"] != nil { print("world \(seed)") }
+            if let broken = world.run() {
+                failures += 1
+                Issue.record("seed \(seed), \(broken)\n\(Shrinking.explanation(of: world.scenario, broken))")
+            }
+            events += world.eventCount
+            worlds += 1
+            tally.merge(world.tally, uniquingKeysWith: +)
+            seed += 1
+        } while events < eventsMax && first == nil
+            || first != nil && events < eventsMax && environment["DISTCOMP_SIMULATION_EVENTS"] != nil
+        print("simulation: \(events) events in \(worlds) worlds, last seed \(seed - 1), \(failures) failed")
+        for (kind, count) in tally.sorted(by: { $0.key < $1.key }) { print("    \(count) \(kind)") }
+    }
+
+    /// To look into one world: DISTCOMP_SIMULATION_TRACE=SEED prints all that is said and done in it.
+    @Test("(one world, told)", .enabled(if: ProcessInfo.processInfo.environment["DISTCOMP_SIMULATION_TRACE"] != nil))
+    func trace() {
+        let seed = ProcessInfo.processInfo.environment["DISTCOMP_SIMULATION_TRACE"].flatMap { UInt64($0) } ?? 1
+        var scenario = Scenario(seed: seed)
+        if seed == 2 {
+            scenario = Scenario(
+                seed: 1, nodes: 1, lines: 20, lease: 6, seconds: 40, [Happening(1.2, .freeze(seconds: 11))])
+            (scenario.taskCountMax, scenario.taskSeconds, scenario.killsWhenCutOff) = (20, 2.5, true)
+            scenario.outputBytes = 1 << 20
+        }
+        let world = World(scenario)
+        world.isTraced = true
+        print(world.run() ?? "all is well", world.tally)
+    }
+
+    @Test("go the same way for the same seed")
+    func isRepeatable() {
+        let runs = (0..<2).map { _ in
+            let world = World(Scenario(seed: 5))
+            let broken = world.run()
+            return "\(String(describing: broken)) \(world.now) \(world.tally.sorted { $0.key < $1.key })"
+        }
+        #expect(runs[0] == runs[1])
+    }
+}

@@ -63,7 +63,8 @@ let package = Package(
             name: "QueueModel", dependencies: ["RedisClient", "TaskModel", "TaskQueue"], path: "Tests/QueueModel",
             swiftSettings: [.unsafeFlags(["-O", "-enforce-exclusivity=unchecked"], .when(configuration: .debug))]),
         .target(
-            name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture"),
+            name: "RedisServerFixture", dependencies: ["LinuxSystem", "RedisClient"], path: "Tests/RedisServerFixture",
+            resources: [.embedInCode("stepped-clock.c")]),
         // `make chaos`: a test tool, never installed.
         .executableTarget(
             name: "distcomp-chaos",

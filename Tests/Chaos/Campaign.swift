@@ -12,11 +12,16 @@ final class Campaign {
     private var submitter: Submitter
     private let begunNanoseconds = SystemClock.bootNanoseconds()
     private var counts = QueueCounts()
-    /// When last a task was settled.
+    private(set) var renewals = Renewals()
+    /// Times without an ending, though there were tasks, that were longer than any trouble explains.
+    private(set) var stalls: [Double] = []
+    /// When last a task was settled, or there was none to settle.
     private var settledNanoseconds = SystemClock.bootNanoseconds()
     private var shownNanoseconds = SystemClock.bootNanoseconds()
 
-    /// No task was settled for so long: none will be. The longest takes five seconds.
+    /// An outage of nine seconds, a lease, a trial after eight, a task of five and a slow machine do not come to so much.
+    private static let stallBoundNanoseconds: Int64 = 45_000_000_000
+    /// No task was settled for so long: none will be.
     private static let hangBoundNanoseconds: Int64 = 180_000_000_000
     private static let stepMilliseconds: UInt32 = 10
 
@@ -28,7 +33,7 @@ final class Campaign {
         self.troubleSeconds = troubleSeconds
         self.signals = signals
         if troubleSeconds <= 0 { fleet.proxy.calm() }
-        submitter = Submitter(fleet, files: try tasks.writeFiles(linesPerFile: max(500, tasks.count / 20)))
+        submitter = Submitter(fleet, files: try tasks.writeFiles(linesPerFile: max(100, tasks.count / 20)))
         trouble = try TroubleMaker(fleet, seed: tasks.seed)
     }
 
@@ -46,6 +51,7 @@ final class Campaign {
         while !trouble.isWhole { try step() }
         // Whoever has come back may still bring something to do: the tasks of its last life.
         while !(isSettled && fleet.isServing), !isStuck { try step() }
+        renewals.end(atSeconds: Journal.now)
         trouble.dismiss()
         while !trouble.isDeserted { try step() }
     }
@@ -64,21 +70,26 @@ final class Campaign {
             fleet.proxy.calm()
         }
         try trouble.act()
-        try submitter.act()
+        try submitter.act(share: trouble.shareMade)
         lookAtQueue()
         pause(milliseconds: Self.stepMilliseconds)
     }
 
     private func lookAtQueue() {
+        if let leases = fleet.leases() { renewals.note(leases, atSeconds: Journal.now) }
         guard let now = fleet.counts() else { return }
         let time = SystemClock.bootNanoseconds()
-        if now.finished + now.failed != counts.finished + counts.failed { settledNanoseconds = time }
+        if now.finished + now.failed != counts.finished + counts.failed || now.todo + now.inProgress == 0 {
+            let stall = time - settledNanoseconds
+            if stall > Self.stallBoundNanoseconds { stalls.append(Double(stall) / 1e9) }
+            settledNanoseconds = time
+        }
         counts = now
         guard time - shownNanoseconds > 10_000_000_000 else { return }
         shownNanoseconds = time
         standardError.write(
             "\(Int(seconds)) s: \(counts.finished + counts.failed) of \(tasks.count) settled, \(journal.absences.count) "
-                + "blows to nodes, \(journal.redisKills) to Redis\n")
+                + "blows to nodes, \(journal.redisAbsences.count + journal.clockSteps.count) to Redis\n")
     }
 
     private func lookForSignals() throws {

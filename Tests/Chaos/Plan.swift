@@ -27,6 +27,13 @@ struct SeededGenerator: RandomNumberGenerator {
     mutating func seconds(_ range: ClosedRange<Double>) -> Double { Double.random(in: range, using: &self) }
 }
 
+/// What can be left out, to find out which of them something is due to.
+enum Trouble: String, CaseIterable {
+    case disk
+    case redisFreeze = "redis-freeze"
+    case redisClock = "redis-clock"
+}
+
 /// What is done to a node.
 enum NodeBlow: Equatable {
     /// kill -9, and a new life after a pause.
@@ -35,13 +42,41 @@ enum NodeBlow: Equatable {
     case freeze(seconds: Double)
     /// SIGTERM, as an operator restarts a node, and a new life after a pause.
     case leave(downSeconds: Double)
+    /// Its result_dir takes nothing for a while.
+    case disk(DiskTrouble, seconds: Double)
+}
+
+/// Draws from a bag until it is empty, and fills it again: whatever is in it comes, and soon.
+struct Bag<Element> {
+    private let elements: [Element]
+    private var rest: [Element] = []
+
+    init(_ elements: [Element]) { self.elements = elements }
+
+    mutating func draw(using random: inout SeededGenerator) -> Element {
+        if rest.isEmpty { rest = elements.shuffled(using: &random) }
+        return rest.removeLast()
+    }
 }
 
 /// The blows that fall on one node, one after the other without end.
 struct NodePlan {
-    private var random: SeededGenerator
+    private enum Kind { case kill, freeze, leave, disk }
 
-    init(seed: UInt64, node: Int) { random = SeededGenerator(seed: seed, stream: UInt64(node) + 1) }
+    private var random: SeededGenerator
+    private var bag: Bag<Kind>
+    private var nextDiskTrouble: Int
+    /// What comes before the draws: with each node another, so that three nodes soon have seen all there is.
+    private var first: [Kind]
+
+    /// - Parameter canHurtDisk: whether the node's results stand on a disk of their own.
+    init(seed: UInt64, node: Int, canHurtDisk: Bool) {
+        random = SeededGenerator(seed: seed, stream: UInt64(node) + 1)
+        bag = Bag([.kill, .kill, .kill, .freeze, .freeze, .freeze, .leave] + (canHurtDisk ? [.disk] : []))
+        nextDiskTrouble = node
+        let other: Kind = [.kill, .freeze, .leave][node % 3]
+        first = canHurtDisk ? [.disk, other, .disk] : [other]
+    }
 
     /// How long the node is left in peace, and what comes then.
     mutating func next() -> (peaceSeconds: Double, blow: NodeBlow) {
@@ -50,28 +85,73 @@ struct NodePlan {
         let isLong = random.percent(40)
         let away =
             isLong ? random.seconds((Fleet.leaseSeconds * 1.2)...(Fleet.leaseSeconds * 3)) : random.seconds(0.05...1.5)
-        switch Int.random(in: 0..<100, using: &random) {
-        case ..<50: return (peace, .kill(downSeconds: away))
-        case ..<88: return (peace, .freeze(seconds: away))
-        default: return (peace, .leave(downSeconds: away))
+        switch first.isEmpty ? bag.draw(using: &random) : first.removeFirst() {
+        case .kill: return (peace, .kill(downSeconds: away))
+        case .freeze: return (peace, .freeze(seconds: away))
+        case .leave: return (peace, .leave(downSeconds: away))
+        case .disk:
+            nextDiskTrouble += 1
+            let trouble = DiskTrouble.allCases[nextDiskTrouble % DiskTrouble.allCases.count]
+            return (peace, .disk(trouble, seconds: max(1, away)))
         }
     }
 }
 
-/// When Redis dies, and for how long.
+/// What is done to Redis.
+struct RedisBlow {
+    enum Kind {
+        /// kill -9, and a new process after a pause.
+        case kill
+        /// SIGSTOP, and SIGCONT after a pause: what it was sent meanwhile it answers then.
+        case freeze
+        /// Its clock alone.
+        case none
+    }
+
+    let kind: Kind
+    var awaySeconds = 0.0
+    /// By how much its time of day is stepped while it is away, or as it runs.
+    var clockStepSeconds: Double?
+}
+
+/// When what is done to Redis.
 struct RedisPlan {
+    private enum Draw { case kill, killBeyondLease, freeze, freezeBeyondLease, clockForward, clockBack }
+
     private var random: SeededGenerator
+    private var bag: Bag<Draw>
+    private let canStepClock: Bool
+    private var drawn = 0
 
-    init(seed: UInt64) { random = SeededGenerator(seed: seed, stream: 0) }
+    init(seed: UInt64, canFreeze: Bool, canStepClock: Bool) {
+        random = SeededGenerator(seed: seed, stream: 0)
+        bag = Bag(
+            [.kill, .killBeyondLease] + (canFreeze ? [.freeze, .freezeBeyondLease, .freezeBeyondLease] : [])
+                + (canStepClock ? [.clockForward, .clockForward, .clockBack, .clockBack] : []))
+        self.canStepClock = canStepClock
+    }
 
-    mutating func next() -> (peaceSeconds: Double, downSeconds: Double) {
-        let peace = random.seconds(4...16)
-        // One outage in four outlasts every lease.
-        let isLong = random.percent(25)
-        return (
-            peace,
-            isLong ? random.seconds((Fleet.leaseSeconds * 1.1)...(Fleet.leaseSeconds * 2)) : random.seconds(0...1)
-        )
+    mutating func next() -> (peaceSeconds: Double, blow: RedisBlow) {
+        drawn += 1
+        // A short run is to see all of it, a long one to get on with its work.
+        let peace = random.seconds(drawn <= 9 ? 1...4 : 3...12)
+        let short = random.seconds(0...1.5)
+        let long = random.seconds((Fleet.leaseSeconds * 1.1)...(Fleet.leaseSeconds * 3))
+        // Another host took over, or this one was set right: its clock need not go on where it was.
+        let step = canStepClock && random.percent(20) ? clockStepSeconds(random.percent(50) ? 1 : -1) : nil
+        switch bag.draw(using: &random) {
+        case .kill: return (peace, RedisBlow(kind: .kill, awaySeconds: short, clockStepSeconds: step))
+        case .killBeyondLease: return (peace, RedisBlow(kind: .kill, awaySeconds: long, clockStepSeconds: step))
+        case .freeze: return (peace, RedisBlow(kind: .freeze, awaySeconds: short, clockStepSeconds: step))
+        case .freezeBeyondLease: return (peace, RedisBlow(kind: .freeze, awaySeconds: long, clockStepSeconds: step))
+        case .clockForward: return (peace, RedisBlow(kind: .none, clockStepSeconds: clockStepSeconds(1)))
+        case .clockBack: return (peace, RedisBlow(kind: .none, clockStepSeconds: clockStepSeconds(-1)))
+        }
+    }
+
+    /// Half a second to an hour: as often below a minute as above.
+    private mutating func clockStepSeconds(_ sign: Double) -> Double {
+        sign * (random.percent(50) ? random.seconds(0.5...60) : random.seconds(60...3600))
     }
 }
 

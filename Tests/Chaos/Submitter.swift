@@ -6,19 +6,23 @@ import LinuxSystem
 struct Submitter {
     private(set) var callCount = 0
     private let fleet: Fleet
+    private let fileCount: Int
     private var files: ArraySlice<String>
     private var process: Int32?
     private var notBeforeNanoseconds: Int64 = 0
 
     init(_ fleet: Fleet, files: [String]) {
         self.fleet = fleet
+        fileCount = files.count
         self.files = files[...]
     }
 
     var isDone: Bool { files.isEmpty }
 
     /// Takes the next step, if there is one to be taken now.
-    mutating func act() throws {
+    ///
+    /// - Parameter share: how much may be loaded by now, 1 being all.
+    mutating func act(share: Double) throws {
         if let process {
             guard let ending = try ChildProcesses.endingIfEnded(process) else { return }
             self.process = nil
@@ -29,7 +33,9 @@ struct Submitter {
                 throw ChaosError(description: "distcomp submit ended with \(ending), see \(fleet.place)/submit.log")
             }
         }
-        guard let file = files.first, SystemClock.bootNanoseconds() >= notBeforeNanoseconds else { return }
+        guard let file = files.first, Double(fileCount - files.count) <= share * Double(fileCount - 1),
+            SystemClock.bootNanoseconds() >= notBeforeNanoseconds
+        else { return }
         process = try fleet.startSubmitting(file)
         callCount += 1
     }

@@ -6,6 +6,7 @@ final class TroubleMaker {
     private enum Condition {
         case up(blow: NodeBlow, atNanoseconds: Int64)
         case frozen(untilNanoseconds: Int64)
+        case ailing(DiskTrouble, untilNanoseconds: Int64)
         /// Told to leave; without `downSeconds` for good.
         case leaving(downSeconds: Double?, sinceNanoseconds: Int64)
         case dead(untilNanoseconds: Int64)
@@ -19,8 +20,9 @@ final class TroubleMaker {
     }
 
     private enum RedisCondition {
-        case up(downSeconds: Double, untilNanoseconds: Int64)
+        case up(blow: RedisBlow, atNanoseconds: Int64)
         case down(untilNanoseconds: Int64)
+        case frozen(untilNanoseconds: Int64)
     }
 
     private(set) var journal = Journal()
@@ -35,12 +37,11 @@ final class TroubleMaker {
 
     init(_ fleet: Fleet, seed: UInt64) throws {
         self.fleet = fleet
-        redisPlan = RedisPlan(seed: seed)
+        redisPlan = RedisPlan(seed: seed, canFreeze: fleet.canFreezeRedis, canStepClock: fleet.canStepClock)
         let now = SystemClock.bootNanoseconds()
-        let (peace, down) = redisPlan.next()
-        redisCondition = .up(downSeconds: down, untilNanoseconds: Self.moment(peace, after: now))
+        redisCondition = Self.upCondition(&redisPlan, now)
         victims = try fleet.nodes.enumerated().map { index, node in
-            var plan = NodePlan(seed: seed, node: index)
+            var plan = NodePlan(seed: seed, node: index, canHurtDisk: node.disks != nil)
             try node.start()
             return Victim(node: node, plan: plan, condition: Self.upCondition(&plan, now))
         }
@@ -48,6 +49,22 @@ final class TroubleMaker {
 
     /// From now on nobody is hurt; who is away comes back.
     func rest() { isResting = true }
+
+    /// How many of all kinds of trouble have been made by now, 1 being all: tasks come in step with it, so that even a few meet each.
+    var shareMade: Double {
+        if isResting { return 1 }
+        var made = [Journal.Kind.killed, .frozen, .left].map { journal.count($0) > 0 }
+        made.append(journal.countRedis(.killed) > 0)
+        if fleet.nodes.contains(where: { $0.disks != nil }) {
+            made += DiskTrouble.allCases.map { journal.countDisk($0) > 0 }
+        }
+        if fleet.canFreezeRedis { made += [1, 2].map { journal.countRedisBeyondLease(.frozen) >= $0 } }
+        if fleet.canStepClock {
+            let steps = journal.clockSteps.map(\.bySeconds)
+            made += [steps.contains { $0 > 0 }, steps.contains { $0 < 0 }]
+        }
+        return Double(made.count { $0 }) / Double(made.count)
+    }
 
     /// Whether Redis and every node are up.
     var isWhole: Bool {
@@ -71,18 +88,44 @@ final class TroubleMaker {
     func act() throws {
         let now = SystemClock.bootNanoseconds()
         for index in victims.indices { try act(on: &victims[index], now) }
+        try actOnRedis(now)
+    }
+
+    private func actOnRedis(_ now: Int64) throws {
         switch redisCondition {
-        case .up(let down, let until):
-            guard !isResting, now >= until else { return }
-            fleet.redis.kill9()
-            journal.redisKills += 1
-            redisCondition = .down(untilNanoseconds: Self.moment(down, after: now))
+        case .up(let blow, let due):
+            guard !isResting, now >= due else { return }
+            strikeRedis(blow, now)
         case .down(let until):
             guard now >= until else { return }
             try fleet.startRedis()
-            let (peace, down) = redisPlan.next()
-            redisCondition = .up(
-                downSeconds: down, untilNanoseconds: Self.moment(peace, after: SystemClock.bootNanoseconds()))
+            journal.endRedis()
+            redisCondition = Self.upCondition(&redisPlan, SystemClock.bootNanoseconds())
+        case .frozen(let until):
+            guard now >= until else { return }
+            journal.endRedis()
+            fleet.thawRedis()
+            redisCondition = Self.upCondition(&redisPlan, now)
+        }
+    }
+
+    private func strikeRedis(_ blow: RedisBlow, _ now: Int64) {
+        let until = Self.moment(blow.awaySeconds, after: now)
+        switch blow.kind {
+        case .kill:
+            journal.beginRedis(.killed)
+            fleet.redis.kill9()
+            redisCondition = .down(untilNanoseconds: until)
+        case .freeze:
+            journal.beginRedis(.frozen)
+            fleet.freezeRedis()
+            redisCondition = .frozen(untilNanoseconds: until)
+        case .none:
+            redisCondition = Self.upCondition(&redisPlan, now)
+        }
+        if let seconds = blow.clockStepSeconds {
+            journal.noteClockStep(bySeconds: seconds)
+            fleet.redis.stepClock(bySeconds: seconds)
         }
     }
 
@@ -94,7 +137,16 @@ final class TroubleMaker {
                 note(ending, of: node)
                 victim.condition = .dead(untilNanoseconds: Self.moment(0.3, after: now))
             } else if !isResting, now >= due {
-                strike(&victim, blow, now)
+                try strike(&victim, blow, now)
+            }
+        case .ailing(let trouble, let until):
+            if let ending = try node.ending() {
+                try mend(node, trouble)
+                note(ending, of: node)
+                victim.condition = .dead(untilNanoseconds: Self.moment(0.3, after: now))
+            } else if now >= until {
+                try mend(node, trouble)
+                victim.condition = Self.upCondition(&victim.plan, now)
             }
         case .frozen(let until):
             guard now >= until else { return }
@@ -124,7 +176,12 @@ final class TroubleMaker {
         }
     }
 
-    private func strike(_ victim: inout Victim, _ blow: NodeBlow, _ now: Int64) {
+    private func mend(_ node: Node, _ trouble: DiskTrouble) throws {
+        try node.disks?.end(trouble)
+        journal.endDisk(node.name)
+    }
+
+    private func strike(_ victim: inout Victim, _ blow: NodeBlow, _ now: Int64) throws {
         switch blow {
         case .kill(let down):
             journal.begin(.killed, victim.node.name)
@@ -138,6 +195,11 @@ final class TroubleMaker {
             journal.begin(.left, victim.node.name)
             victim.node.leave()
             victim.condition = .leaving(downSeconds: down, sinceNanoseconds: now)
+        case .disk(let trouble, let seconds):
+            // Not at this moment: the next step tries again.
+            guard try victim.node.disks?.begin(trouble) == true else { return }
+            journal.beginDisk(trouble, victim.node.name)
+            victim.condition = .ailing(trouble, untilNanoseconds: Self.moment(seconds, after: now))
         }
     }
 
@@ -151,6 +213,11 @@ final class TroubleMaker {
     }
 
     private static func upCondition(_ plan: inout NodePlan, _ now: Int64) -> Condition {
+        let (peace, blow) = plan.next()
+        return .up(blow: blow, atNanoseconds: moment(peace, after: now))
+    }
+
+    private static func upCondition(_ plan: inout RedisPlan, _ now: Int64) -> RedisCondition {
         let (peace, blow) = plan.next()
         return .up(blow: blow, atNanoseconds: moment(peace, after: now))
     }

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import LinuxSystem
+import RedisServerFixture
 
 struct DistcompChaos: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,6 +26,10 @@ struct DistcompChaos: ParsableCommand {
     @Option(help: "What the trouble and the tasks are drawn from; a run prints its own.")
     var seed: UInt64?
 
+    @Option(
+        parsing: .upToNextOption, help: "Troubles to leave out: \(Trouble.allValueStrings.joined(separator: ", ")).")
+    var without: [Trouble] = []
+
     @Flag(help: "Print the counts as one JSON object.")
     var json = false
 
@@ -37,9 +42,12 @@ struct DistcompChaos: ParsableCommand {
     }
 
     func run() throws {
+        try NodeDisks.enterOwnNamespace()
         let signals = try SignalQueue(blocking: [.terminate, .interrupt, .hangup])
         let seed = seed ?? randomUInt64()
         standardError.write("\(tasks) tasks on \(nodes) nodes, --seed \(seed)\n")
+        if !NodeDisks.isPossible { standardError.write("no disk fails: nothing can be mounted here\n") }
+        if !RedisServerFixture.canHaveOwnClock { standardError.write("no clock is stepped: there is no cc\n") }
         let place = try FileSystem.makeTemporaryDirectory("/tmp/distcomp-chaos-")
         var isSound = false
         defer {
@@ -52,7 +60,7 @@ struct DistcompChaos: ParsableCommand {
         }
         let set = TaskSet(count: tasks, seed: seed, place: place)
         try set.prepare()
-        let fleet = try Fleet(nodeCount: nodes, seed: seed, in: place)
+        let fleet = try Fleet(nodeCount: nodes, seed: seed, without: without, in: place)
         defer { fleet.end() }
 
         let campaign = try Campaign(set, fleet, troubleSeconds: seconds, signals: signals)
@@ -64,7 +72,10 @@ struct DistcompChaos: ParsableCommand {
         let checker = Checker(
             fleet: fleet, tasks: set, traces: try Traces(of: set),
             history: try QueueHistory(of: set, directory: place + "/redis/appendonlydir"),
-            explanation: Explanation(journal: campaign.journal, logs: logs))
+            explanation: Explanation(
+                tasks: set, journal: campaign.journal, logs: logs, renewals: campaign.renewals,
+                faultSeconds: fleet.faultSeconds()),
+            stalls: campaign.stalls)
         let report = Report(
             tasks: set, nodeCount: nodes, seconds: duration, journal: campaign.journal, proxy: fleet.proxy.counts,
             logs: logs, submissions: campaign.submissions, findings: try checker.check())
@@ -74,6 +85,8 @@ struct DistcompChaos: ParsableCommand {
         if !isSound { throw ExitCode(1) }
     }
 }
+
+extension Trouble: ExpressibleByArgument {}
 
 Host.ignoreBrokenPipes()
 do {

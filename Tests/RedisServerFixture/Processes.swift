@@ -4,7 +4,9 @@ import Glibc
 import LinuxSystem
 
 /// Starts a program found in PATH. Its output goes nowhere.
-func spawn(_ arguments: [String], standardInput: Int32?) throws -> pid_t {
+///
+/// - Parameter environment: what is added to our own, as `NAME=value`.
+func spawn(_ arguments: [String], standardInput: Int32?, environment: [String] = []) throws -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
@@ -25,11 +27,19 @@ func spawn(_ arguments: [String], standardInput: Int32?) throws -> pid_t {
     posix_spawnattr_setsigmask(&attributes, &noSignals)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
 
-    var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
-    words.append(nil)
+    let words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
+    let added: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) }
+    defer { for variable in added { free(variable) } }
+    var variables = added
+    var own = environ
+    while let variable = own.pointee {
+        variables.append(variable)
+        own += 1
+    }
+    variables.append(nil)
     var child: pid_t = 0
-    let code = posix_spawnp(&child, arguments[0], &actions, &attributes, words, environ)
+    let code = posix_spawnp(&child, arguments[0], &actions, &attributes, words, variables)
     guard code == 0 else { throw SystemError(call: "posix_spawn", subject: arguments[0], code: code) }
     return child
 }
@@ -37,8 +47,12 @@ func spawn(_ arguments: [String], standardInput: Int32?) throws -> pid_t {
 /// Between two looks at something that is to change.
 func pauseBriefly() { usleep(20_000) }
 
-func reap(_ child: pid_t) {
-    while waitpid(child, nil, 0) == -1 && errno == EINTR {}
+/// Waits for the end of a child; what wait says of it, 0 for exit status 0.
+@discardableResult
+func reap(_ child: pid_t) -> Int32 {
+    var status: Int32 = -1
+    while waitpid(child, &status, 0) == -1 && errno == EINTR {}
+    return status
 }
 
 /// A port nobody listens on at this moment.

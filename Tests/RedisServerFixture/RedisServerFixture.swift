@@ -28,18 +28,21 @@ public final class RedisServerFixture {
     public private(set) var processIdentifier: pid_t?
 
     private let arguments: [String]
+    private let clock: SteppedClock?
     private var watchdog: Watchdog?
 
     /// Starts a server and waits until it answers.
     ///
     /// - Parameter configuration: further lines of redis.conf, such as `maxmemory 10mb`.
     /// - Parameter options: words for the command line, such as `--sentinel`.
+    /// - Parameter hasOwnClock: for `stepClock(bySeconds:)`. Ask `canHaveOwnClock` first.
     public init(
         listening: Listening = .unixSocket, password: String? = nil, configuration: [String] = [],
-        options: [String] = []
+        options: [String] = [], hasOwnClock: Bool = false
     ) throws {
         let directory = try Self.makeDirectory()
         self.directory = directory
+        clock = hasOwnClock ? try SteppedClock(in: directory) : nil
         self.password = password
         var places = ["port 0"]
         switch listening {
@@ -101,7 +104,7 @@ public final class RedisServerFixture {
     /// The same without waiting until it answers.
     public func launch() throws {
         guard processIdentifier == nil else { return }
-        let child = try spawn(arguments, standardInput: nil)
+        let child = try spawn(arguments, standardInput: nil, environment: clock?.environment ?? [])
         processIdentifier = child
         watchdog = try Watchdog(endingProcess: child, removing: directory)
     }
@@ -126,6 +129,19 @@ public final class RedisServerFixture {
     public func stop() {
         kill9()
         removeTree(directory)
+    }
+
+    /// Whether this machine can give a server a clock of its own: a C compiler is needed. For `.enabled(if:)` of a test.
+    public static var canHaveOwnClock: Bool { SteppedClock.isAvailable }
+
+    /// What of this server's time of day goes before the machine's.
+    public var clockOffsetSeconds: Double { clock?.offsetSeconds ?? 0 }
+
+    /// Steps the server's time of day while it runs, frozen or not; all other clocks go on as they are. It keeps the offset when
+    /// it is started again. Only of a server that has its own clock.
+    public func stepClock(bySeconds seconds: Double) {
+        guard let clock else { preconditionFailure("this redis-server was started without a clock of its own") }
+        clock.step(bySeconds: seconds)
     }
 
     /// A new client, shaken hands.

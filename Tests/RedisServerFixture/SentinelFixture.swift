@@ -13,14 +13,21 @@ public final class SentinelFixture {
     private let sentinelPassword: String?
 
     /// Starts all five and waits until the sentinels know each other and the replica.
-    public init(password: String? = nil, sentinelPassword: String? = nil, configuration: [String] = []) throws {
+    ///
+    /// - Parameter haveOwnClocks: the two servers, each one of its own; the sentinels go by the machine's.
+    public init(
+        password: String? = nil, sentinelPassword: String? = nil, configuration: [String] = [],
+        haveOwnClocks: Bool = false
+    ) throws {
         self.password = password
         self.sentinelPassword = sentinelPassword
         let own = ["repl-diskless-sync-delay 0"] + (password.map { ["masterauth \"\($0)\""] } ?? []) + configuration
-        let master = try RedisServerFixture(listening: .port, password: password, configuration: own)
+        let master = try RedisServerFixture(
+            listening: .port, password: password, configuration: own, hasOwnClock: haveOwnClocks)
         let address = "127.0.0.1 \(master.port ?? 0)"
         let replica = try RedisServerFixture(
-            listening: .port, password: password, configuration: own + ["replicaof \(address)"])
+            listening: .port, password: password, configuration: own + ["replicaof \(address)"],
+            hasOwnClock: haveOwnClocks)
         servers = [master, replica]
         sentinels = try (0..<3).map { _ in
             try Self.sentinel(watching: address, password: password, sentinelPassword: sentinelPassword)

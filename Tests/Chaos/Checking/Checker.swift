@@ -12,13 +12,21 @@ struct Findings {
     var failedAsMeant = 0
     /// Given up after three nodes were lost with them.
     var failedForLostNodes = 0
+    /// Tries, not tasks: they met a full disk as they wrote.
+    var failedForFullDisk = 0
 
     // None of these may be.
     var lost = 0
     var finishedTwice = 0
     var failedUnmeant = 0
+    /// Tries that were held against a task for what its node could not do.
+    var chargedForNode = 0
+    /// Tasks with more tries held against them than they were executed.
+    var chargedTwice = 0
     var wrongResults = 0
     var strangeTraces = 0
+    var queuesBelievedLost = 0
+    var stalls = 0
     var leftovers = 0
     var crashes = 0
 
@@ -27,15 +35,21 @@ struct Findings {
     var repeated = Reasons()
     var overlapping = Reasons()
 
-    /// A few of the things that may not be, in words.
+    /// A few of each of the things that may not be, in words.
     private(set) var examples: [String] = []
 
-    mutating func example(_ text: String) { if examples.count < 20 { examples.append(text) } }
+    /// Counts one of the things that may not be.
+    mutating func note(_ kind: WritableKeyPath<Findings, Int>, _ text: String) {
+        self[keyPath: kind] += 1
+        if self[keyPath: kind] <= 5 { examples.append(text) }
+    }
 
     var isSound: Bool {
         [
-            lost, finishedTwice, failedUnmeant, wrongResults, strangeTraces, leftovers, crashes,
-            repeated.counts[.unknown] ?? 0, overlapping.counts[.unknown] ?? 0,
+            lost, finishedTwice, failedUnmeant, chargedForNode, chargedTwice, wrongResults, strangeTraces,
+            queuesBelievedLost, stalls,
+            leftovers, crashes,
+            repeated.unfounded, overlapping.unfounded,
         ].allSatisfy { $0 == 0 }
     }
 }
@@ -46,6 +60,8 @@ struct Checker {
     let traces: Traces
     let history: QueueHistory
     let explanation: Explanation
+    /// Times without an ending that were too long.
+    let stalls: [Double]
     private let keys = QueueKeys()
 
     func check() throws -> Findings {
@@ -59,17 +75,17 @@ struct Checker {
             let state = (finished[number], failed[number], waiting.contains(number))
             judge(number, state, outcome: outcomes[number], reason: reasons[number] ?? "", &findings)
             judgeHistory(number, &findings)
-            countExecutions(number, failures: workerCount(failed[number]), &findings)
+            judgeTries(number, &findings)
+            countExecutions(number, &findings)
         }
         for text in traces.strangeLines {
-            findings.strangeTraces += 1
-            findings.example("a trace that makes no sense: \(text)")
+            findings.note(\.strangeTraces, "a trace that makes no sense: \(text)")
         }
-        findings.crashes = explanation.journal.crashes.count
-        for text in explanation.journal.crashes { findings.example(text) }
+        findings.queuesBelievedLost = explanation.logs.lostQueues
+        for seconds in stalls { findings.note(\.stalls, "for \(Int(seconds)) s no task ended, though there were some") }
+        for text in explanation.journal.crashes { findings.note(\.crashes, text) }
         for text in try leftovers() {
-            findings.leftovers += 1
-            findings.example("left behind: \(text)")
+            findings.note(\.leftovers, "left behind: \(text)")
         }
         return findings
     }
@@ -105,32 +121,22 @@ struct Checker {
         switch state {
         case (nil, nil, let isWaiting),
             (_, _, let isWaiting) where isWaiting:
-            findings.lost += 1
-            findings.example("task \(number) \(isWaiting ? "was never settled" : "has vanished")")
+            findings.note(\.lost, "task \(number) \(isWaiting ? "was never settled" : "has vanished")")
         case (.some, .some, _):
-            findings.finishedTwice += 1
-            findings.example("task \(number) has finished and failed")
+            findings.note(\.finishedTwice, "task \(number) has finished and failed")
         case (.some(let value), nil, _):
             findings.finished += 1
             guard isMeantToFail || !isResult(value, of: number) else { return }
-            findings.wrongResults += 1
-            findings.example("task \(number) has a result that no execution of it wrote: \(value)")
-        case (nil, .some, _) where cause(outcome) == .nodeLost:
+            findings.note(\.wrongResults, "task \(number) has a result that no execution of it wrote: \(value)")
+        case (nil, .some, _) where QueueHistory.cause(outcome) == .nodeLost:
             findings.failedForLostNodes += 1
         case (nil, .some(let workers), _):
             if isMeantToFail {
                 findings.failedAsMeant += 1
             } else {
-                findings.failedUnmeant += 1
-                findings.example("task \(number) failed on \(workers) though it fails nowhere: \(reason)")
+                findings.note(\.failedUnmeant, "task \(number) failed on \(workers) though it fails nowhere: \(reason)")
             }
         }
-    }
-
-    /// What an entry of the outcomes, `token {record}`, names as the cause.
-    private func cause(_ outcome: String?) -> Cause? {
-        guard let outcome, let space = outcome.firstIndex(of: " ") else { return nil }
-        return try? TaskOutcome(record: Array(outcome[space...].dropFirst().utf8)).cause
     }
 
     /// Whether an execution that came to its end on that node wrote this.
@@ -144,30 +150,51 @@ struct Checker {
 
     private func judgeHistory(_ number: Int, _ findings: inout Findings) {
         if history.finishCounts[number] > 1 {
-            findings.finishedTwice += 1
-            findings.example("task \(number) was written to finished_tasks \(history.finishCounts[number]) times")
+            findings.note(
+                \.finishedTwice, "task \(number) was written to finished_tasks \(history.finishCounts[number]) times")
         } else if history.revived.contains(number) {
-            findings.finishedTwice += 1
-            findings.example("task \(number) went back to todo after it had finished")
+            findings.note(\.finishedTwice, "task \(number) went back to todo after it had finished")
+        }
+    }
+
+    /// What each failure was held against: of a task that fails nowhere, only a lost node and a full disk can be blamed, and the disk
+    /// only by what ran as it filled: from then on the node is to know.
+    private func judgeTries(_ number: Int, _ findings: inout Findings) {
+        let (tries, runs) = (reportedTries(number), traces.runs[number].count)
+        if tries > runs {
+            findings.note(\.chargedTwice, "task \(number) was executed \(runs) times and failed \(tries) times")
+        }
+        for cause in history.failedTries[number] ?? [] {
+            switch cause {
+            case .nodeLost: continue
+            case .exit where tasks.kind(number).fails: continue
+            case .exit where traces.runs[number].contains(where: explanation.metFillingDisk):
+                findings.failedForFullDisk += 1
+            default:
+                findings.note(\.chargedForNode, "task \(number) was charged with a try: \(cause)")
+            }
         }
     }
 
     // MARK: Executions
 
-    private func workerCount(_ failed: String?) -> Int { failed?.count { $0 == "," } ?? 0 }
+    /// How often an execution of it was reported as failed.
+    private func reportedTries(_ number: Int) -> Int {
+        history.failedTries[number]?.count { if case .exit = $0 { true } else { false } } ?? 0
+    }
 
-    /// A task that fails is tried as often as it is noted to have failed; all beyond that, and beyond one execution of the
-    /// others, needs a reason.
-    private func countExecutions(_ number: Int, failures: Int, _ findings: inout Findings) {
+    /// A task that fails is executed as often as that was reported: it has its tries, and has them anew when its manager, whose call
+    /// was cut off, submits it again. All beyond that, and beyond one execution of the others, needs a reason.
+    private func countExecutions(_ number: Int, _ findings: inout Findings) {
         let runs = traces.runs[number]
         findings.executions += runs.count
-        var retries = tasks.kind(number).fails ? max(0, failures - 1) : 0
+        var retries = tasks.kind(number).fails ? max(0, reportedTries(number) - 1) : 0
         let pairs = zip(runs, runs.dropFirst()).map { earlier, later in
             (earlier, later, reason: explanation.reason(number, earlier, before: later))
         }
         // Which of them were those retries cannot be told; first of all those with no other reason.
-        for (earlier, later, reason) in pairs.filter({ $0.reason == .unknown })
-            + pairs.filter({ $0.reason != .unknown })
+        for (earlier, later, reason) in pairs.filter({ $0.reason.isUnfounded })
+            + pairs.filter({ !$0.reason.isUnfounded })
         {
             if retries > 0, earlier.hasEnded {
                 retries -= 1

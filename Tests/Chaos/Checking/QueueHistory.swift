@@ -3,6 +3,7 @@
 
 import LinuxSystem
 import RedisClient
+import TaskModel
 import TaskQueue
 
 struct QueueHistory {
@@ -10,6 +11,8 @@ struct QueueHistory {
     private(set) var finishCounts: [Int]
     /// Tasks that were put into todo_tasks after they had finished.
     private(set) var revived: Set<Int> = []
+    /// Why each try of a task failed that was held against it.
+    private(set) var failedTries: [Int: [Cause]] = [:]
     private let tasks: TaskSet
     private let keys = QueueKeys()
 
@@ -37,16 +40,25 @@ struct QueueHistory {
         guard !reader.isInsideValue else { throw ChaosError(description: "\(path) ends within a command") }
     }
 
+    /// What an entry of the outcomes, `token {record}`, names as the cause.
+    static func cause(_ outcome: String?) -> Cause? {
+        guard let outcome, let space = outcome.firstIndex(of: " ") else { return nil }
+        return try? TaskOutcome(record: Array(outcome[space...].dropFirst().utf8)).cause
+    }
+
     private mutating func note(_ words: [RESPValue]) {
         guard words.count >= 4, let command = words[0].string?.uppercased(), command.hasPrefix("HSET"),
             let key = words[1].string
         else { return }
-        guard key == keys.finished || key == keys.todo else { return }
+        guard [keys.finished, keys.todo, keys.outcomes].contains(key) else { return }
         for index in stride(from: 2, to: words.count - 1, by: 2) {
             guard let line = words[index].string, let number = tasks.number(in: line),
                 finishCounts.indices.contains(number)
             else { continue }
-            if key == keys.finished {
+            if key == keys.outcomes {
+                guard let cause = Self.cause(words[index + 1].string), cause != .exit(code: 0) else { continue }
+                failedTries[number, default: []].append(cause)
+            } else if key == keys.finished {
                 finishCounts[number] += 1
             } else if finishCounts[number] > 0 {
                 revived.insert(number)

@@ -24,24 +24,35 @@ struct Report {
             ("node_freezes", "nodes frozen (SIGSTOP)", journal.count(.frozen)),
             ("node_freezes_beyond_lease", "  for longer than a lease", journal.countBeyondLease(.frozen)),
             ("node_leaves", "nodes restarted (SIGTERM)", journal.count(.left)),
-            ("redis_kills", "Redis killed (kill -9) and restarted", journal.redisKills),
-            ("connections", "connections through the proxy", proxy.connections),
-            ("cuts", "  cut", proxy.cuts),
-            ("cuts_inside_reply", "    inside a reply", proxy.cutsInsideReply),
-            ("dropped_replies", "    with the reply dropped", proxy.droppedReplies),
-            ("silences", "    after silence, all replies dropped", proxy.silences),
-            ("lost_requests", "    with the request lost", proxy.lostRequests),
-            ("late_requests", "    and the request delivered later", proxy.lateRequests),
-            ("refused_connections", "  refused, Redis being dead", proxy.refusedConnections),
-            ("delays", "chunks delayed", proxy.delays),
-            ("splits", "replies split", proxy.splits),
-            ("leases_lost", "leases nodes found lost", logs.leasesLost),
-            ("finished", "finished", findings.finished),
-            ("failed_as_meant", "failed, as they were meant to", findings.failedAsMeant),
-            ("failed_for_lost_nodes", "failed, three nodes lost with them", findings.failedForLostNodes),
-            ("executions", "executions", findings.executions),
-            ("repeated", "repeated executions", findings.repeated.total),
-        ] + rows(of: findings.repeated, "repeated")
+        ]
+            + DiskTrouble.allCases.map {
+                ("disk_\($0.word)", $0.text, journal.countDisk($0))
+            } + [
+                ("redis_kills", "Redis killed (kill -9) and restarted", journal.countRedis(.killed)),
+                ("redis_freezes", "Redis frozen (SIGSTOP)", journal.countRedis(.frozen)),
+                ("redis_freezes_beyond_lease", "  for longer than a lease", journal.countRedisBeyondLease(.frozen)),
+                ("clock_steps_forward", "Redis's clock stepped forward", journal.clockSteps.count { $0.bySeconds > 0 }),
+                ("clock_steps_back", "Redis's clock stepped back", journal.clockSteps.count { $0.bySeconds < 0 }),
+                ("connections", "connections through the proxy", proxy.connections),
+                ("cuts", "  cut", proxy.cuts),
+                ("cuts_inside_reply", "    inside a reply", proxy.cutsInsideReply),
+                ("dropped_replies", "    with the reply dropped", proxy.droppedReplies),
+                ("silences", "    after silence, all replies dropped", proxy.silences),
+                ("lost_requests", "    with the request lost", proxy.lostRequests),
+                ("late_requests", "    and the request delivered later", proxy.lateRequests),
+                ("refused_connections", "  refused, Redis being dead", proxy.refusedConnections),
+                ("delays", "chunks delayed", proxy.delays),
+                ("splits", "replies split", proxy.splits),
+                ("leases_lost", "leases nodes found lost", logs.leasesLost),
+                ("restores", "nodes that took up what had been taken from them", logs.restores),
+                ("troubles", "nodes that could start no task, and said so", logs.troubles),
+                ("finished", "finished", findings.finished),
+                ("failed_as_meant", "failed, as they were meant to", findings.failedAsMeant),
+                ("failed_for_lost_nodes", "failed, three nodes lost with them", findings.failedForLostNodes),
+                ("failed_for_full_disk", "tries failed as their output met a full disk", findings.failedForFullDisk),
+                ("executions", "executions", findings.executions),
+                ("repeated", "repeated executions", findings.repeated.total),
+            ] + rows(of: findings.repeated, "repeated")
             + [("overlapping", "overlapping executions", findings.overlapping.total)]
             + rows(of: findings.overlapping, "overlapping")
             + [
@@ -50,8 +61,13 @@ struct Report {
                 ("lost", "lost", findings.lost),
                 ("finished_twice", "finished twice", findings.finishedTwice),
                 ("failed_unmeant", "failed though they should not", findings.failedUnmeant),
+                ("charged_for_node", "tries charged for a node's trouble", findings.chargedForNode),
+                ("charged_twice", "tries charged more often than executed", findings.chargedTwice),
+                ("taken_from_living_node", "taken from a living node", findings.repeated.unfounded),
                 ("wrong_results", "results no execution wrote", findings.wrongResults),
                 ("strange_traces", "traces that make no sense", findings.strangeTraces),
+                ("queues_believed_lost", "nodes that believed the queue gone", findings.queuesBelievedLost),
+                ("stalls", "times without an ending, with work to do", findings.stalls),
                 ("crashes", "nodes that ended by themselves", findings.crashes),
                 ("leftovers", "processes and control groups left", findings.leftovers),
             ]
@@ -83,7 +99,7 @@ struct Report {
 
     /// What is wrong, in words; empty when nothing is.
     var complaints: [String] {
-        findings.examples + (findings.repeated.unknown + findings.overlapping.unknown).map { "no reason found: \($0)" }
+        findings.examples + findings.repeated.examples + findings.overlapping.examples
     }
 }
 

@@ -5,7 +5,7 @@ import LinuxSystem
 import Synchronization
 
 /// A TCP socket that listens on a free port of the loopback device.
-struct ListeningSocket: ~Copyable {
+final class ListeningSocket {
     private let owned: OwnedDescriptor
     let port: UInt16
 

@@ -161,4 +161,32 @@ struct ScenarioTests {
                     Happening(55.858, .flush),
                 ]))
     }
+
+    @Test("a connection lost before a new life has taken up its tasks again does not make it begin another life")
+    func restoreIsNotBegunAnew() {
+        _ = run(
+            Scenario(
+                seed: 601_899_730, nodes: 8, lines: 27, lease: 3.0, seconds: 33.982,
+                [
+                    Happening(0.01, .refuse(node: 7, seconds: 1.32)),
+                    Happening(0.232, .restart(downSeconds: 0.351, keeping: .nothing)),
+                    Happening(0.488, .refuse(node: 6, seconds: 14.169)),
+                ]))
+    }
+
+    @Test("a node that waits for the lease of its life before is not misled by a queue that freezes meanwhile")
+    func lifeBeforeAndFreezes() {
+        var scenario = Scenario(
+            seed: 448_647_256, nodes: 1, lines: 1, lease: 10.0, seconds: 199.293,
+            [
+                Happening(26.982, .freeze(seconds: 17.545)),
+                Happening(27.864, .kill(node: 0, downSeconds: 0.08)),
+                Happening(28.087, .diskRefuses(node: 0, seconds: 45.997)),
+                Happening(88.844, .kill(node: 0, downSeconds: 10.322)),
+                Happening(104.804, .freeze(seconds: 8.022)),
+                Happening(119.436, .freeze(seconds: 16.975)),
+            ])
+        scenario.taskSeconds = 20.0
+        _ = run(scenario)
+    }
 }

@@ -272,6 +272,7 @@ extension QueueModel {
 
     private mutating func restore(_ line: String, _ entry: Held, for me: String) -> String {
         if let mine = held[me]?[line] { return mine.token == entry.token ? "held" : "taken" }
+        if outcomes[line]?.hasPrefix("\(entry.token) ") == true { return "held" }
         let name = Self.nodeName(me)
         var over: [String] = []
         if isTaken(line, me, name, &over) { return "taken" }

@@ -37,6 +37,8 @@ end
 local function restore(line, token, memory, millicores, band, attempt)
   local entry = call('HGET', held, line)
   if entry then return string.match(entry, '^%d+') == token and 'held' or 'taken' end
+  -- Its report was accepted, and the answer lost: told again it is a duplicate. Taken up again it would count twice.
+  if string.sub(call('HGET', OUTCOMES, line) or '', 1, #token + 1) == token .. ' ' then return 'held' end
   local over = {}
   if is_taken(line, token, over) then return 'taken' end
   if tonumber(call('GET', TOKENS) or 0) < tonumber(token) then call('SET', TOKENS, token) end

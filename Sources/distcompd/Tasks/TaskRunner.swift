@@ -141,7 +141,7 @@ final class TaskRunner {
     func clearPreparations() {
         groups?.removeSpares()
         standby?.dismiss()
-        dismissTrial()
+        endTrial()
     }
 
     private func arguments(for line: TaskLine) throws(LaunchObstacle) -> [[UInt8]] {

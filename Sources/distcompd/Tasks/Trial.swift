@@ -83,6 +83,19 @@ extension TaskRunner {
         outputs.removeOutput(named: trialName)
     }
 
+    /// The same for a daemon that is about to end, or to be replaced: it waits a moment, so that nothing is left of the trial.
+    func endTrial() {
+        guard let trial = trials.current else { return }
+        dismissTrial()
+        for _ in 1...50 {
+            if (try? ChildProcesses.endingIfEnded(trial.process)) != nil {
+                trials.dismissed[trial.process] = nil
+                return remove(trial.group)
+            }
+            pause(milliseconds: 10)
+        }
+    }
+
     func isTrial(_ process: Int32) -> Bool {
         trials.current?.process == process || trials.dismissed[process] != nil
     }

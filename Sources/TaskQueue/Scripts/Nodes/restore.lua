@@ -34,6 +34,12 @@ local function is_taken(line, token, over)
   return false
 end
 
+-- Whoever put the line back has marked it as lost with its node, which lives: as if it had not been put back.
+local function undo_mark(line, attempt)
+  if call('HINCRBY', LOST, line, -1) <= 0 then call('HDEL', LOST, line) end
+  if tonumber(attempt) > 1 then call('HSET', ATTEMPTS, line, attempt - 1) else call('HDEL', ATTEMPTS, line) end
+end
+
 local function restore(line, token, memory, millicores, band, attempt)
   local entry = call('HGET', held, line)
   if entry then return string.match(entry, '^%d+') == token and 'held' or 'taken' end
@@ -50,6 +56,7 @@ local function restore(line, token, memory, millicores, band, attempt)
     call('ZREM', DELAYED, delayed_entry(line, memory, millicores, band))
     unindex(line, memory, millicores)
     call('HDEL', TODO, line)
+    undo_mark(line, attempt)
   end
   for _, other in ipairs(over) do call('HDEL', held_key(other), line) end
   call('HINCRBY', QUEUE, 'restored', 1)

@@ -113,7 +113,7 @@ struct RestoreTests {
         #expect(try second.finish(task) == .accepted)
     }
 
-    @Test("what has ended is to be reported again; what was taken away by hand, or runs on an old worker, is not restored")
+    @Test("what has ended is told again; what was taken away by hand, or runs on an old worker, is not restored")
     func taken() throws {
         let bench = try QueueBench()
         let (a, b) = (try bench.node("a"), try bench.node("b"))
@@ -169,6 +169,19 @@ struct RestoreTests {
         #expect(try a.fail(task, attemptsMax: 3) == .duplicate)
         #expect(try bench.standing(of: task.line).failedOn == ["a"])
         #expect(try bench.counts.restored == 0 && a.held == [])
+    }
+
+    @Test("it does not count after another node's next try either")
+    func overtaken() throws {
+        let bench = try QueueBench()
+        let (a, b) = (try bench.node("a"), try bench.node("b"))
+        try bench.submit(line("x"))
+        let task = try a.claim()[0]
+        try a.fail(task)
+        try b.fail(try b.claim()[0], retryMilliseconds: 3_600_000)
+        #expect(try a.restore([task]) == [.taken])
+        #expect(try a.fail(task) == .stale)
+        #expect(try bench.standing(of: task.line).failedOn == ["a", "b"])
     }
 }
 

@@ -244,6 +244,12 @@ extension NodeProtocol {
             }
         }
 
+        /// The same, of a task that the queue had forgotten. It may forget it once more.
+        mutating func isOursAgain(_ token: String) {
+            records[token]?.isDoubted = false
+            isOurs(token)
+        }
+
         /// The queue refused this report. Says whether that is to be doubted, as it is once.
         mutating func doubt(_ token: String) -> Bool {
             guard let record = records[token], case .sent(let result) = record.state, !record.isDoubted,

@@ -348,8 +348,11 @@ extension QueueModel {
             done[line] = arguments.bytes(7)
             retrying.remove(line)
             if failed.removeValue(forKey: line) != nil { reasons[line] = nil }
-            attempts[line] = nil
-            lost[line] = nil
+            // The script spares itself that where there can hardly be any marks.
+            if entry.attempt != 1 {
+                attempts[line] = nil
+                lost[line] = nil
+            }
             signatures[line] = nil
             todo.remove(line)
             waiting[line] = nil

@@ -272,9 +272,11 @@ extension QueueModel {
 
     private mutating func restore(_ line: String, _ entry: Held, for me: String) -> String {
         if let mine = held[me]?[line] { return mine.token == entry.token ? "held" : "taken" }
+        let ended = outcomes[line]?.split(separator: " ").first.flatMap { Int($0) } ?? 0
+        if ended == entry.token { return "held" }
         let name = Self.nodeName(me)
         var over: [String] = []
-        if isTaken(line, me, name, &over) { return "taken" }
+        if isTaken(line, me, name, &over) || ended > entry.token { return "taken" }
         token = max(token, entry.token)
         // Its place among those that wait is that of its arrival, should it go back.
         let known = waiting[line]?.score

@@ -69,9 +69,9 @@ struct Explanation {
             absence.node == earlier.node && overlaps(absence.fromSeconds, absence.untilSeconds ?? .infinity, span)
         }
         if absences.contains(where: { $0.kind == .killed }) { return .nodeKilled }
-        let lapse = lapse(of: earlier.node, in: span, takenOverBy: end)
-        if let lapse, wasFrozen(lapse) { return .nodeFrozen }
-        if let lapse, wasCutOff(lapse) { return .nodeCutOff }
+        let lapses = lapses(of: earlier.node, in: span, takenOverBy: end)
+        if lapses.contains(where: wasFrozen) { return .nodeFrozen }
+        if lapses.contains(where: wasCutOff) { return .nodeCutOff }
         if absences.contains(where: { $0.kind == .left }) { return .nodeLeft }
         if logs.gaveBack(number, node: earlier.node) { return .givenUp }
         if metFullDisk(number, earlier) { return .diskFull }
@@ -82,7 +82,7 @@ struct Explanation {
                 && abs((absence.untilSeconds ?? .infinity) - later.startSeconds) < Self.slackSeconds
         }
         if wokeBeforeLaunch { return .frozenInLaunch }
-        return lapse == nil ? .unknown : .nodeLate
+        return lapses.isEmpty ? .unknown : .nodeLate
     }
 
     /// Whether the run may have failed because its node's disk was full, or may have been taken for such a one and given back: of a task
@@ -105,9 +105,9 @@ struct Explanation {
         }
     }
 
-    /// A time in which the node's lease was over, as far as Redis being there counts, early enough for another to have what it held.
-    private func lapse(of node: String, in span: ClosedRange<Double>, takenOverBy end: Double) -> Lapse? {
-        renewals.lapses.first { lapse in
+    /// The times in which the node's lease was over, as far as Redis being there counts, early enough for another to have what it held.
+    private func lapses(of node: String, in span: ClosedRange<Double>, takenOverBy end: Double) -> [Lapse] {
+        renewals.lapses.filter { lapse in
             guard lapse.node == node, overlaps(lapse.fromSeconds, lapse.untilSeconds, span) else { return false }
             let used = journal.leaseSecondsUsed(from: lapse.fromSeconds, until: min(lapse.untilSeconds, end))
             return used >= Fleet.leaseSeconds - Self.renewalSeconds

@@ -113,7 +113,7 @@ struct RestoreTests {
         #expect(try second.finish(task) == .accepted)
     }
 
-    @Test("what has ended, was taken away by hand, or runs on an old worker is not restored")
+    @Test("what has ended is told again; what was taken away by hand, or runs on an old worker, is not restored")
     func taken() throws {
         let bench = try QueueBench()
         let (a, b) = (try bench.node("a"), try bench.node("b"))
@@ -129,7 +129,8 @@ struct RestoreTests {
         try bench.command("HDEL", bench.keys.todo, tasks[3].line)
         try bench.command("HSET", bench.keys.inProgress, tasks[3].line, "old")
         #expect(try b.claim(2).map(\.line) == [tasks[2].line, tasks[4].line])
-        #expect(try a.restore(tasks) == [.taken, .taken, .taken, .taken, .taken])
+        #expect(try a.restore(tasks) == [.held, .held, .taken, .taken, .taken])
+        #expect(try a.finish(tasks[0]) == .duplicate)
         #expect(try bench.counts.restored == 0)
         let odd = [
             ClaimTasks.Claimed(line: line("odd"), token: "x", attempt: 1),
@@ -146,6 +147,8 @@ struct RestoreTests {
         try bench.submit(line("x", memory: "1"), line("y"))
         let tasks = try a.claim(2)
         try a.fail(tasks[0], attemptsMax: 9, retryMilliseconds: 3_600_000)
+        // It is the try before this one that the queue knows of.
+        try bench.command("HSET", bench.keys.outcomes, tasks[0].line, "1 {}")
         try a.report(tasks[1], .returned)
         #expect(try bench.numbers == [2, 0, 0, 0])
         #expect(try a.restore(tasks) == [.restored, .restored])
@@ -153,6 +156,32 @@ struct RestoreTests {
         #expect(try b.claim(5).isEmpty)
         for task in tasks { #expect(try a.finish(task) == .accepted) }
         #expect(try bench.numbers == [0, 0, 2, 0])
+    }
+
+    @Test("a failure whose answer was lost is a duplicate when it is told again, and counts once")
+    func toldBefore() throws {
+        let bench = try QueueBench()
+        let a = try bench.node("a")
+        try bench.submit(line("x"))
+        let task = try a.claim()[0]
+        try a.fail(task, attemptsMax: 3, retryMilliseconds: 3_600_000)
+        #expect(try a.restore([task]) == [.held])
+        #expect(try a.fail(task, attemptsMax: 3) == .duplicate)
+        #expect(try bench.standing(of: task.line).failedOn == ["a"])
+        #expect(try bench.counts.restored == 0 && a.held == [])
+    }
+
+    @Test("it does not count after another node's next try either")
+    func overtaken() throws {
+        let bench = try QueueBench()
+        let (a, b) = (try bench.node("a"), try bench.node("b"))
+        try bench.submit(line("x"))
+        let task = try a.claim()[0]
+        try a.fail(task)
+        try b.fail(try b.claim()[0], retryMilliseconds: 3_600_000)
+        #expect(try a.restore([task]) == [.taken])
+        #expect(try a.fail(task) == .stale)
+        #expect(try bench.standing(of: task.line).failedOn == ["a", "b"])
     }
 }
 

@@ -43,8 +43,12 @@ end
 local function restore(line, token, memory, millicores, band, attempt)
   local entry = call('HGET', held, line)
   if entry then return string.match(entry, '^%d+') == token and 'held' or 'taken' end
+  -- Its report was accepted, and the answer lost: told again it is a duplicate. Taken up again it would count twice.
+  local ended = string.match(call('HGET', OUTCOMES, line) or '', '^%d+')
+  if ended == token then return 'held' end
   local over = {}
-  if is_taken(line, token, over) then return 'taken' end
+  -- Tokens grow: with that of a later try this one is over too.
+  if is_taken(line, token, over) or ended and tonumber(ended) > tonumber(token) then return 'taken' end
   if tonumber(call('GET', TOKENS) or 0) < tonumber(token) then call('SET', TOKENS, token) end
   local class = class_name(memory, millicores, call('HGET', FAILED, line) or '')
   local s = call('ZSCORE', class_key(class), line) or score(band, call('INCR', SEQUENCE))

@@ -21,7 +21,7 @@ extension World {
         connections[connection.number] = connection
         connection.lastUp = now
         connection.lastDown = now
-        node.link = .connecting(connection, deadline: local.advanced(bySeconds: 5))
+        node.link = .connecting(connection, deadline: local.advanced(bySeconds: min(5, node.replyTimeoutSeconds)))
         send(.handshake, over: connection)
     }
 

@@ -151,6 +151,12 @@ extension World {
     func isCutOff(_ node: SimulatedNode) -> Bool {
         let own = node.troubledNanoseconds(from: node.renewedAt - judge.leaseNanoseconds / 3, to: now)
         if own * 2 >= judge.leaseNanoseconds { return true }
+        // Known: outages that are no silence each, being shorter than half a lease, and fill one together.
+        let outages = judge.freezes.filter { $0.to > node.renewedAt && $0.from < now }
+        if outages.count > 1, judge.frozenNanoseconds(from: node.renewedAt, to: now) * 2 >= judge.leaseNanoseconds {
+            count("taken over after two outages")
+            return true
+        }
         // A little of its own, and the queue away as well.
         guard own * 12 >= judge.leaseNanoseconds else { return false }
         count("taken over, partly cut off")

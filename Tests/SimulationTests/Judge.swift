@@ -67,7 +67,7 @@ struct Judge {
         }
     }
 
-    private mutating func release(_ line: String, _ node: SimulatedNode, _ queue: QueueModel) {
+    mutating func release(_ line: String, _ node: SimulatedNode, _ queue: QueueModel) {
         guard lostWhileRunning[line]?.remove(node.index) != nil, lostWhileRunning[line]?.isEmpty == true else { return }
         lostWhileRunning[line] = nil
         if !queue.todo.contains(line), queue.doing[line] == nil { expected.remove(line) }
@@ -234,6 +234,7 @@ extension World {
 
     /// A node kills what it runs because others have it. Somebody must.
     func judgeKill(_ number: TaskNumber, _ line: String, _ node: SimulatedNode) {
+        defer { judge.release(line, node, queue) }
         guard let task = node.tasks[number], task.isWorking, !task.isExcused else { return }
         if queue.done[line] != nil || queue.hasFailedForGood(line) { return }
         if queue.held.contains(where: { $0.value[line].map { $0.token != task.token } ?? false }) { return }

@@ -237,7 +237,9 @@ extension World {
         defer { judge.release(line, node, queue) }
         guard let task = node.tasks[number], task.isWorking, !task.isExcused else { return }
         if queue.done[line] != nil || queue.hasFailedForGood(line) { return }
-        if queue.held.contains(where: { $0.value[line].map { $0.token != task.token } ?? false }) { return }
+        // Not by its token: a queue that was rolled back and whose clock is behind gives the same one again.
+        let own = node.dialogue.incarnation.text
+        if queue.held.contains(where: { $0.key != own && $0.value[line] != nil }) { return }
         // It may have been given to another and come back meanwhile.
         if task.isExcusedUntilRestored, judge.wasGivenAgain.contains(task.token) { return }
         fail("\(node.name) kills \(line), which nobody has taken from it")

@@ -92,7 +92,8 @@ public struct NodeProtocol: Sendable {
         case .connected(let localAddress): connected(localAddress, into: &actions)
         case .disconnected: disconnected(into: &actions)
         case .reply(let number, let value):
-            guard let purpose = outstanding.removeValue(forKey: number) else { return }  // Of a connection that is gone.
+            // One of a connection that is gone has no purpose any more.
+            guard let purpose = outstanding.removeValue(forKey: number) else { return }
             understand(value, purpose, at: now, into: &actions)
         case .message(let payload): heard(payload, into: &actions)
 

@@ -150,9 +150,10 @@ extension NodeProtocol {
         let before = registering.inTheWay
         let hasGrown = before.map { remainingMilliseconds > $0.remainingMilliseconds } ?? false
         let growths = (before?.growths ?? 0) + (hasGrown ? 1 : 0)
-        registering.inTheWay = (before?.since ?? now, remainingMilliseconds, growths)
+        let since = hasGrown ? now : before?.since ?? now
+        registering.inTheWay = (since, remainingMilliseconds, growths)
         // A silence of the queue prolongs every lease once; who is alive does so three times in a lease.
-        return growths >= 3 || now.seconds(since: before?.since ?? now) > facts.leaseSeconds * 4
+        return growths >= 5 || now.seconds(since: since) > facts.leaseSeconds * 4
     }
 
     private mutating func waitForLease(

@@ -27,7 +27,10 @@ extension NodeProtocol {
                 restored(tokens, try RestoreTasks.parse(value), into: &actions)
             case .doubt(let token): doubtSettled(token, try RestoreTasks.parse(value), into: &actions)
             case .cancellations(let thenClaim):
-                for line in try TakeCancellations.parse(value) { actions.append(.tell(.cancelRequested(line: line))) }
+                for line in try TakeCancellations.parse(value) {
+                    reports.stoppedByOrder(line: line)
+                    actions.append(.tell(.cancelRequested(line: line)))
+                }
                 if thenClaim { actions.append(.tell(.wake)) }
             case .sweep: if try TodoSweep.parseBegin(value) { sweepPage(from: "0", into: &actions) }
             case .sweepPage: adopt(try ScanHash.parse(value), into: &actions)

@@ -39,6 +39,8 @@ struct ReportRecord: Sendable {
     var disk = Disk.none
     /// The file it came in, of a report that an earlier life could not deliver.
     var earlierFile: String?
+    /// Somebody ordered its end, by cancelling or requeueing it: it is not to be taken up again.
+    var isStoppedByOrder = false
     /// The queue refused it once, and was asked whether it has forgotten the task.
     var isDoubted = false
 

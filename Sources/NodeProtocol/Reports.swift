@@ -57,8 +57,9 @@ extension NodeProtocol {
 
         /// All that is to be asked about, those that run first.
         var tokensToRestore: Deque<String> {
-            let running = records.values.filter { if case .running = $0.state { true } else { false } }.map(\.token)
-            let ended = records.values.filter { if case .running = $0.state { false } else { true } }.map(\.token)
+            let wanted = records.values.filter { !$0.isStoppedByOrder }
+            let running = wanted.filter { if case .running = $0.state { true } else { false } }.map(\.token)
+            let ended = wanted.filter { if case .running = $0.state { false } else { true } }.map(\.token)
             return Deque(running.sorted() + ended.sorted())
         }
 
@@ -79,11 +80,11 @@ extension NodeProtocol {
             let token = report.task.token
             // Told twice.
             if let known = records[token], known.isUnanswered { return }
-            remove(token)
+            let isStoppedByOrder = remove(token)?.isStoppedByOrder ?? false
             add(
                 ReportRecord(
                     number: report.number, line: report.task.line.text, task: report.task, token: token, report: report,
-                    state: .ended(report)))
+                    state: .ended(report), isStoppedByOrder: isStoppedByOrder))
         }
 
         /// A line that may not be run here.
@@ -236,9 +237,23 @@ extension NodeProtocol {
             unsent.append(token)
         }
 
+        /// Somebody ordered the end of what runs of this line.
+        mutating func stoppedByOrder(line: String) {
+            for record in records.values where record.line == line {
+                if case .running = record.state { records[record.token]?.isStoppedByOrder = true }
+            }
+        }
+
+        /// The same, of a task that the queue had forgotten. It may forget it once more.
+        mutating func isOursAgain(_ token: String) {
+            records[token]?.isDoubted = false
+            isOurs(token)
+        }
+
         /// The queue refused this report. Says whether that is to be doubted, as it is once.
         mutating func doubt(_ token: String) -> Bool {
             guard let record = records[token], case .sent(let result) = record.state, !record.isDoubted,
+                !record.isStoppedByOrder,
                 record.task != nil
             else { return false }
             records[token]?.isDoubted = true

@@ -40,7 +40,7 @@ extension NodeProtocol {
             case .held: reports.isOurs(token)
             case .restored:
                 restoration?.restoredCount += 1
-                reports.isOurs(token)
+                reports.isOursAgain(token)
             case .taken:
                 if reports.isRunning(token) { restoration?.takenTokens.insert(token) }
                 lose(token, into: &actions)
@@ -80,7 +80,8 @@ extension NodeProtocol {
 
     mutating func doubtSettled(_ token: String, _ answers: [RestoreTasks.Answer], into actions: inout [Action]) {
         switch answers.first {
-        case .held, .restored: reports.isOurs(token)
+        case .held: reports.isOurs(token)
+        case .restored: reports.isOursAgain(token)
         case .taken, nil: lose(token, into: &actions)
         }
     }

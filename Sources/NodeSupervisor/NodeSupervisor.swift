@@ -206,7 +206,8 @@ public struct NodeSupervisor: Sendable {
             admission.isWanted = true
         }
         if let report {
-            if case .returned(.nodeTrouble(let failure)) = report.result {
+            if case .returned(let reason) = report.result, case .nodeTrouble(let failure) = reason {
+                actions.append(.log(.givenBack(number, line: report.task.line.text, reason)))
                 nodeCannotLaunch(failure, at: now, into: &actions)
             }
             actions.append(.report(report))

@@ -190,6 +190,17 @@ struct OrdersTests {
         #expect(node.told.last == .wake)
     }
 
+    @Test("what somebody took away by order is not taken up again: its report is not doubted, and it is not asked for")
+    func requeued() {
+        var node = Conversation.running(task("x"))
+        node.hear(.message(Array("cancel".utf8)))
+        node.answer("cancellations", .array([Answer.text("shell:1:0:0:x")]))
+        node.hear(.report(ended(1, task("x"))))
+        node.answer("report", Answer.text("stale"))
+        #expect(node.names == [])
+        #expect(node.released == [task("x").token])
+    }
+
     @Test("a drain is told once to the log")
     func drained() {
         var node = Conversation.member()

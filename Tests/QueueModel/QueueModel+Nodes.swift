@@ -289,7 +289,7 @@ extension QueueModel {
             delayed[line] = nil
             waiting[line] = nil
             todo.remove(line)
-            if Self.restoreUndoesMarks { undoMark(line, attempt: entry.attempt) }
+            undoMark(line, attempt: entry.attempt)
         }
         for other in over {
             held[other]?[line] = nil
@@ -300,10 +300,9 @@ extension QueueModel {
         return "restored"
     }
 
-    static let restoreUndoesMarks = true
-
     /// Whoever put the line back has marked it as lost with its node, which lives.
     private mutating func undoMark(_ line: String, attempt: Int) {
+        guard attempts[line] == attempt else { return }
         if let count = lost[line] { lost[line] = count > 1 ? count - 1 : nil }
         attempts[line] = attempt > 1 ? attempt - 1 : nil
     }
@@ -348,8 +347,11 @@ extension QueueModel {
             done[line] = arguments.bytes(7)
             retrying.remove(line)
             if failed.removeValue(forKey: line) != nil { reasons[line] = nil }
-            attempts[line] = nil
-            lost[line] = nil
+            // The script spares itself that where there can hardly be any marks.
+            if entry.attempt != 1 {
+                attempts[line] = nil
+                lost[line] = nil
+            }
             signatures[line] = nil
             todo.remove(line)
             waiting[line] = nil

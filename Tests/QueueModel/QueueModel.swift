@@ -114,6 +114,9 @@ public struct QueueModel: Sendable {
         self = empty
     }
 
+    /// Ends what ends by the server's own clock: see World.stepClock.
+    public mutating func endTimers() { (fedUntil, sweptUntil, sweeperUntil) = (0, 0, 0) }
+
     /// The state of `snapshot` under the present clock and process.
     public mutating func roll(back snapshot: QueueModel) {
         let (microseconds, run, journal) = (serverMicroseconds, runID, journal)

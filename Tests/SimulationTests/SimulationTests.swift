@@ -36,14 +36,7 @@ struct SimulationTests {
     @Test("(one world, told)", .enabled(if: ProcessInfo.processInfo.environment["DISTCOMP_SIMULATION_TRACE"] != nil))
     func trace() {
         let seed = ProcessInfo.processInfo.environment["DISTCOMP_SIMULATION_TRACE"].flatMap { UInt64($0) } ?? 1
-        var scenario = Scenario(seed: seed)
-        if seed == 2 {
-            scenario = Scenario(
-                seed: 1, nodes: 1, lines: 20, lease: 6, seconds: 40, [Happening(1.2, .freeze(seconds: 11))])
-            (scenario.taskCountMax, scenario.taskSeconds, scenario.killsWhenCutOff) = (20, 2.5, true)
-            scenario.outputBytes = 1 << 20
-        }
-        let world = World(scenario)
+        let world = World(Scenario(seed: seed))
         world.isTraced = true
         print(world.run() ?? "all is well", world.tally)
     }

@@ -159,7 +159,8 @@ extension World {
     }
 
     func resumeMachine(_ node: SimulatedNode) {
-        guard let since = node.machineStoppedAt, now >= node.pausedUntil else { return }
+        guard let since = node.machineStoppedAt else { return }
+        if now < node.pausedUntil { return schedule(.machineResumes(node), at: node.pausedUntil) }
         node.machineStoppedAt = nil
         let pause = now - since
         node.clockOffset -= pause

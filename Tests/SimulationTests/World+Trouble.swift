@@ -18,7 +18,7 @@ extension World {
         }
         switch trouble {
         case .freeze(let seconds): freeze(seconds)
-        case .clockStep(let seconds): serverClockOffset += Int64(seconds * 1e9)
+        case .clockStep(let seconds): stepClock(seconds)
         case .restart(let seconds, let kept, let step): stopServer(seconds, keeping: kept, clockStep: step)
         case .flush: if isServerUp, frozenUntil <= now { flush() }
         case .submit(let count): if isReachable { submit(count) }

@@ -37,7 +37,9 @@ final class QueueConnection {
         options.session.scripts = QueueScripts.forNodes
         options.session.channels = [QueueKeys(prefix: node.configuration.keyPrefix).wakeChannel]
         // A server that fell silent is given up well before the lease is over: another may have its place by now.
+        // So is one that stands and is not shaken hands with.
         options.replyTimeoutSeconds = max(1, min(options.replyTimeoutSeconds, node.configuration.leaseSeconds / 3))
+        options.connectTimeoutSeconds = max(1, min(options.connectTimeoutSeconds, node.configuration.leaseSeconds / 3))
         return options
     }
 

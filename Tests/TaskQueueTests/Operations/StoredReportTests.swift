@@ -45,7 +45,7 @@ struct StoredReportTests {
     @Test(
         "a report with anything missing, of the wrong kind or of another version is refused",
         arguments: [
-            (#""version":1"#, #""version":2"#), (#""version":1"#, #""version":"1""#), (#""line""#, #""lines""#),
+            (#""version":2"#, #""version":3"#), (#""version":2"#, #""version":"2""#), (#""line""#, #""lines""#),
             (#""token":"123""#, #""token":123"#), (#"m-1/4"#, #"m-1"#), (#"a.b-c_d/"#, #"a b/"#),
             (#"m-1/4"#, #"m-1/z"#),
             (#""result":"failed""#, #""result":"other""#), (#""record""#, #""rec""#),

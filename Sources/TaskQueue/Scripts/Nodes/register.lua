@@ -13,7 +13,8 @@ for _, key in ipairs({TODO, DOING, DONE, FAILED, REASON, STATUS}) do
 end
 
 local now = observe(duration)
--- The earlier lives that this node knows to have been its own; '*' stands for all of its name and machine that are older.
+-- The lives that this node knows to have been its own. A registration that was long on its way does not know of those that came
+-- after it, so it ends none of them.
 local own = {}
 for i = 11, #ARGV do own[ARGV[i]] = true end
 
@@ -37,11 +38,8 @@ for _, other in ipairs(call('ZRANGE', LEASES, 0, -1)) do
       if left > 0 then
         return redis.error_reply('NAMETAKEN ' .. name .. ' ' .. address_of(other) .. ' ' .. left)
       end
-    elseif left > 0 and not own[other] and not own['*'] then
+    elseif left > 0 and not own[other] then
       return redis.error_reply('TWIN ' .. address_of(other) .. ' ' .. left)
-    elseif left > 0 and not own[other] and other > me then
-      -- Lives differ in their number alone, of equal length: the later one compares as greater.
-      return redis.error_reply('OUTDATED a later life of this node has registered')
     else
       over[#over + 1] = other
     end

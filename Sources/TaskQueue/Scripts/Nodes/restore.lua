@@ -34,8 +34,10 @@ local function is_taken(line, token, over)
   return false
 end
 
--- Whoever put the line back has marked it as lost with its node, which lives: as if it had not been put back.
+-- Whoever put the line back has marked it as lost with its node, which lives: as if it had not been put back. A line that is back in
+-- todo since Redis lost a moment has no such mark.
 local function undo_mark(line, attempt)
+  if call('HGET', ATTEMPTS, line) ~= attempt then return end
   if call('HINCRBY', LOST, line, -1) <= 0 then call('HDEL', LOST, line) end
   if tonumber(attempt) > 1 then call('HSET', ATTEMPTS, line, attempt - 1) else call('HDEL', ATTEMPTS, line) end
 end

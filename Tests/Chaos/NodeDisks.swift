@@ -90,7 +90,7 @@ struct NodeDisks {
 
     // MARK: A place for mounts
 
-    private static let mark = "DISTCOMP_CHAOS_MOUNTS"
+    private static let mark = "CHAOS_OWN_MOUNTS"
 
     /// Goes on as the same process in a mount namespace of its own, so that no mount outlives the run however it ends. Returns in that
     /// namespace, or where there can be none: then nothing can be mounted.

@@ -42,8 +42,8 @@ enum NodeBlow: Equatable {
     case freeze(seconds: Double)
     /// SIGTERM, as an operator restarts a node, and a new life after a pause.
     case leave(downSeconds: Double)
-    /// Its result_dir takes nothing for a while.
-    case disk(DiskTrouble, seconds: Double)
+    /// Its disk takes nothing for a while, in which it may be killed and started as well.
+    case disk(DiskTrouble, seconds: Double, killAfterSeconds: Double?)
 }
 
 /// Draws from a bag until it is empty, and fills it again: whatever is in it comes, and soon.
@@ -92,7 +92,13 @@ struct NodePlan {
         case .disk:
             nextDiskTrouble += 1
             let trouble = DiskTrouble.allCases[nextDiskTrouble % DiskTrouble.allCases.count]
-            return (peace, .disk(trouble, seconds: max(1, away)))
+            let seconds = max(1, away)
+            // A life that cannot note anything of itself is no life to begin.
+            let isKilled = random.percent(40) && trouble != .noStateInodes
+            return (
+                peace,
+                .disk(trouble, seconds: seconds, killAfterSeconds: isKilled ? random.seconds(0.2...seconds) : nil)
+            )
         }
     }
 }

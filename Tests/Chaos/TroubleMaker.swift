@@ -6,7 +6,7 @@ final class TroubleMaker {
     private enum Condition {
         case up(blow: NodeBlow, atNanoseconds: Int64)
         case frozen(untilNanoseconds: Int64)
-        case ailing(DiskTrouble, untilNanoseconds: Int64)
+        case ailing(DiskTrouble, killAtNanoseconds: Int64?, untilNanoseconds: Int64)
         /// Told to leave; without `downSeconds` for good.
         case leaving(downSeconds: Double?, sinceNanoseconds: Int64)
         case dead(untilNanoseconds: Int64)
@@ -139,7 +139,7 @@ final class TroubleMaker {
             } else if !isResting, now >= due {
                 try strike(&victim, blow, now)
             }
-        case .ailing(let trouble, let until):
+        case .ailing(let trouble, let kill, let until):
             if let ending = try node.ending() {
                 try mend(node, trouble)
                 note(ending, of: node)
@@ -147,6 +147,12 @@ final class TroubleMaker {
             } else if now >= until {
                 try mend(node, trouble)
                 victim.condition = Self.upCondition(&victim.plan, now)
+            } else if let kill, now >= kill {
+                journal.begin(.killed, node.name)
+                node.kill9()
+                try node.start()
+                journal.end(node.name)
+                victim.condition = .ailing(trouble, killAtNanoseconds: nil, untilNanoseconds: until)
             }
         case .frozen(let until):
             guard now >= until else { return }
@@ -195,11 +201,13 @@ final class TroubleMaker {
             journal.begin(.left, victim.node.name)
             victim.node.leave()
             victim.condition = .leaving(downSeconds: down, sinceNanoseconds: now)
-        case .disk(let trouble, let seconds):
+        case .disk(let trouble, let seconds, let kill):
             // Not at this moment: the next step tries again.
             guard try victim.node.disks?.begin(trouble) == true else { return }
             journal.beginDisk(trouble, victim.node.name)
-            victim.condition = .ailing(trouble, untilNanoseconds: Self.moment(seconds, after: now))
+            victim.condition = .ailing(
+                trouble, killAtNanoseconds: kill.map { Self.moment($0, after: now) },
+                untilNanoseconds: Self.moment(seconds, after: now))
         }
     }
 

@@ -11,6 +11,8 @@ extension NodeSupervisor {
         /// When the next trial is made; while one is under way, when another is made in its place.
         fileprivate(set) var trialAt: Instant?
         private var pauseSeconds = pauseSecondsMin
+        /// When the last trouble was over.
+        fileprivate var recoveredAt: Instant?
 
         static let pauseSecondsMin = 1.0
         /// So that a node that was repaired takes tasks again within a minute.
@@ -26,8 +28,11 @@ extension NodeSupervisor {
             return seconds
         }
 
-        /// A task's command has run. One that was begun before the trouble says nothing about it.
-        mutating func aTaskHasRun() { if failure == nil { pauseSeconds = Self.pauseSecondsMin } }
+        /// A task's command has run. One that was begun before the trouble says nothing about it; one that was begun after the last
+        /// trouble was over says that this is another, such as a shortage that comes whenever many run at once.
+        mutating func aTaskHasRun(begunAt: Instant) {
+            if failure == nil || recoveredAt.map({ $0 <= begunAt }) ?? false { pauseSeconds = Self.pauseSecondsMin }
+        }
     }
 
     /// What keeps this node from starting tasks, for whoever asks why it takes none; nil when nothing does.
@@ -44,7 +49,7 @@ extension NodeSupervisor {
     mutating func trialEnded(_ failure: LaunchFailure?, at now: Instant, into actions: inout [Action]) {
         guard let failure else {
             guard trouble != nil else { return }  // Told twice, or one that was given up before.
-            (launchTrouble.failure, launchTrouble.trialAt) = (nil, nil)
+            (launchTrouble.failure, launchTrouble.trialAt, launchTrouble.recoveredAt) = (nil, nil, now)
             actions.append(.log(.nodeLaunchesAgain))
             beatNow(at: now, into: &actions)
             admission.isWanted = true

@@ -130,7 +130,7 @@ public struct NodeSupervisor: Sendable {
             }
             advance(number, .launchFailed(failure), at: now, into: &actions)
         case .exited(let number, let status):
-            if tasks[number] != nil { launchTrouble.aTaskHasRun() }
+            if let task = tasks[number] { launchTrouble.aTaskHasRun(begunAt: task.begunAt) }
             advance(number, .exited(status), at: now, into: &actions)
         case .collected(let number, let collected): advance(number, .collected(collected), at: now, into: &actions)
         case .trialEnded(let failure): trialEnded(failure, at: now, into: &actions)

@@ -5,9 +5,26 @@ import Testing
 
 @Suite("Nodes and a queue in a world of trouble", .serialized)
 struct SimulationTests {
-    /// Runs until so many events were handled, of as many worlds as that takes.
+    /// Worlds that are known to be well. What breaks one of them is the change that was made since.
+    @Test("keep every promise in the worlds of these seeds", arguments: Array(UInt64(1)...64))
+    func keepsPromises(seed: UInt64) {
+        let world = World(Scenario(seed: seed))
+        if let broken = world.run() {
+            Issue.record("seed \(seed), \(broken)\n\(Shrinking.explanation(of: world.scenario, broken))")
+        }
+    }
+
+    /// Runs until so many events were handled, of as many worlds as that takes. What it finds beyond what docs/REDIS.md says is open is
+    /// to be mended and kept as a scenario; in a run that was not asked for by a variable it is told and fails nothing.
     @Test("keep every promise, whatever the seed", .timeLimit(.minutes(60)))
     func keepsPromises() {
+        let environment = ProcessInfo.processInfo.environment
+        let isAskedFor = ["DISTCOMP_SIMULATION_SEED", "DISTCOMP_SIMULATION_EVENTS"].contains { environment[$0] != nil }
+        if isAskedFor { return runFreshWorlds() }
+        withKnownIssue("a fresh seed may find what nobody knows yet", isIntermittent: true) { runFreshWorlds() }
+    }
+
+    private func runFreshWorlds() {
         let environment = ProcessInfo.processInfo.environment
         let eventsMax = environment["DISTCOMP_SIMULATION_EVENTS"].flatMap { Int($0) } ?? 3_000_000
         let first = environment["DISTCOMP_SIMULATION_SEED"].flatMap { UInt64($0) }

@@ -183,6 +183,9 @@ struct FleetTests {
             let life = String(1000 * 86_400 * 1_000_000_000, radix: 16)
             let earlier = lease.dropLast(16) + String(repeating: "0", count: 16 - life.count) + life
             _ = try fleet.call("ZADD", "distcomp:leases", "9999999999999", String(earlier))
+            let lives = fleet.scratch.path + "/state/a/lives"
+            let known = String(decoding: try FileSystem.contents(of: lives), as: UTF8.self)
+            try FileSystem.replace(lives, with: Array((earlier + "\n" + known).utf8), mode: 0o600)
             try await node.start()
             try await fleet.submit(["shell:1:0:0:true"])
             try await fleet.untilFinished(1)

@@ -23,7 +23,8 @@ struct AdmissionTests {
     func oneClaim() {
         var node = Node.waitingForTasks()
         #expect(node.hear(.wake, .wake) == [])
-        #expect(node.hear(.claimed(request(1), [], refusedCount: 0, dueSeconds: nil)).claim != nil)  // The wake came after we asked.
+        // The wake came after we asked.
+        #expect(node.hear(.claimed(request(1), [], refusedCount: 0, dueSeconds: nil)).claim != nil)
     }
 
     @Test("asking for what is left beside what it holds")

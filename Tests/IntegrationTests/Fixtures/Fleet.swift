@@ -229,10 +229,10 @@ final class Node {
 
 /// Gives `body` a fleet with no node yet, whose programs have no more rights in Redis than `distcomp acl` gives them; nodes still running at its end are stopped, and nothing may be left of them.
 func withFleet(
-    redis configuration: [String] = [], sourceLocation: SourceLocation = #_sourceLocation,
+    redis configuration: [String] = [], ownClock: Bool = false, sourceLocation: SourceLocation = #_sourceLocation,
     _ body: (Fleet) async throws -> Void
 ) async throws {
-    let redis = try RedisServerFixture(configuration: configuration + Fleet.users)
+    let redis = try RedisServerFixture(configuration: configuration + Fleet.users, hasOwnClock: ownClock)
     defer { redis.stop() }
     try await withScratch(sourceLocation: sourceLocation) { scratch in
         try await body(Fleet(scratch: scratch, redis: redis, hasUsers: true))

@@ -34,9 +34,12 @@ struct OutboxTests {
 
     /// Until when each node has its lease, in the queue's time.
     private func leases(_ fleet: Fleet) throws -> [(name: String, until: Double)] {
-        let names = (try fleet.call("ZRANGE", "distcomp:leases", "0", "-1").elements ?? []).compactMap(\.string).sorted()
-        return try names.map { name in
-            (name, Double(try fleet.call("ZSCORE", "distcomp:leases", name).string ?? "") ?? 0)
+        let names = try fleet.call("ZRANGE", "distcomp:leases", "0", "-1").elements ?? []
+        return try names.compactMap(\.string).sorted().map { name in
+            guard case .double(let until) = try fleet.call("ZSCORE", "distcomp:leases", name) else {
+                throw NeverHappened(description: "\(name) has no lease")
+            }
+            return (name, until)
         }
     }
 

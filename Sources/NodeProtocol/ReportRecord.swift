@@ -6,7 +6,8 @@ import TaskModel
 import TaskQueue
 
 struct ReportRecord: Sendable {
-    enum State: Sendable {
+    /// Indirect: a record is looked at many times, and copied for each, so that it holds a few references and no more.
+    indirect enum State: Sendable {
         /// The supervisor has it.
         case running(NodeSupervisor.ClaimedTask)
         /// It ended. What the queue is told is to be made of this.
@@ -27,22 +28,52 @@ struct ReportRecord: Sendable {
         case refused
     }
 
-    /// nil for a line that was refused: it never was a task here.
-    let number: NodeSupervisor.TaskNumber?
-    let line: String
-    /// nil for a line that was refused.
-    let task: NodeSupervisor.ClaimedTask?
-    let token: String
-    /// The report that ``State/made(_:)`` is made of, to be made again once it is on the disk; nil where that costs nothing.
-    var report: NodeSupervisor.Report?
+    /// What never changes of a record.
+    private final class Origin: Sendable {
+        let number: NodeSupervisor.TaskNumber?
+        let line: String
+        let task: NodeSupervisor.ClaimedTask?
+        let token: String
+        let report: NodeSupervisor.Report?
+        let earlierFile: String?
+
+        init(
+            _ number: NodeSupervisor.TaskNumber?, _ line: String, _ task: NodeSupervisor.ClaimedTask?, _ token: String,
+            _ report: NodeSupervisor.Report?, _ earlierFile: String?
+        ) {
+            (self.number, self.line, self.task, self.token) = (number, line, task, token)
+            (self.report, self.earlierFile) = (report, earlierFile)
+        }
+    }
+
+    private let origin: Origin
     var state: State
-    var disk = Disk.none
-    /// The file it came in, of a report that an earlier life could not deliver.
-    var earlierFile: String?
+    var disk: Disk
     /// Somebody ordered its end, by cancelling or requeueing it: it is not to be taken up again.
-    var isStoppedByOrder = false
+    var isStoppedByOrder: Bool
     /// The queue refused it once, and was asked whether it has forgotten the task.
-    var isDoubted = false
+    var isDoubted: Bool
+
+    init(
+        number: NodeSupervisor.TaskNumber?, line: String, task: NodeSupervisor.ClaimedTask?, token: String,
+        report: NodeSupervisor.Report? = nil, state: State, disk: Disk = .none, earlierFile: String? = nil,
+        isStoppedByOrder: Bool = false, isDoubted: Bool = false
+    ) {
+        origin = Origin(number, line, task, token, report, earlierFile)
+        (self.state, self.disk) = (state, disk)
+        (self.isStoppedByOrder, self.isDoubted) = (isStoppedByOrder, isDoubted)
+    }
+
+    /// nil for a line that was refused: it never was a task here.
+    var number: NodeSupervisor.TaskNumber? { origin.number }
+    var line: String { origin.line }
+    /// nil for a line that was refused.
+    var task: NodeSupervisor.ClaimedTask? { origin.task }
+    var token: String { origin.token }
+    /// The report that ``State/made(_:)`` is made of, to be made again once it is on the disk; nil where that costs nothing.
+    var report: NodeSupervisor.Report? { origin.report }
+    /// The file it came in, of a report that an earlier life could not deliver.
+    var earlierFile: String? { origin.earlierFile }
 
     /// Bytes in memory beside the record itself.
     var bytes: Int {

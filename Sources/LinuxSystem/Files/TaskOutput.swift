@@ -140,14 +140,14 @@ public final class OutputDirectory {
         return SharedDescriptor(file)
     }
 
-    /// Makes the task's user the owner of what is open. Where it is already it is not asked for: a file system that has one owner for
-    /// everything (NFS that takes root for nobody, bindfs) may refuse to change any, even to what it is.
+    /// Makes the task's user the owner of what is open. A file system that has one owner for everything (NFS that takes root for
+    /// nobody, bindfs) may refuse to change any, even to what it is: that is no harm where it is right already.
     func give(_ raw: Int32, _ subject: String) throws(SystemError) {
         guard let owner else { return }
+        if fchown(raw, owner.user, owner.group) == 0 { return }
+        let refusal = SystemError.last("chown", subject)
         var status = stat()
-        guard fstat(raw, &status) == 0 else { throw .last("fstat", subject) }
-        if status.st_uid == owner.user && status.st_gid == owner.group { return }
-        guard fchown(raw, owner.user, owner.group) == 0 else { throw .last("chown", subject) }
+        guard fstat(raw, &status) == 0, status.st_uid == owner.user, status.st_gid == owner.group else { throw refusal }
     }
 
     /// Most tasks are tried once, so what an earlier attempt left is taken away only when it is met.

@@ -142,10 +142,12 @@ final class QueueLink {
     /// - Returns: what the supervisor is to hear.
     private func hear(_ event: NodeProtocol.Event, at now: Instant? = nil) -> [Event] {
         let now = now ?? Instant(nanoseconds: SystemClock.bootNanoseconds())
-        var pending: Deque<NodeProtocol.Event> = [event]
+        var pending: Deque<NodeProtocol.Event> = []
         var told: [Event] = []
-        while let next = pending.popFirst() {
-            for action in dialogue.handle(next, at: now) { perform(action, &pending, &told) }
+        var next: NodeProtocol.Event? = event
+        while let current = next {
+            for action in dialogue.handle(current, at: now) { perform(action, &pending, &told) }
+            next = pending.popFirst()
         }
         return told
     }

@@ -36,7 +36,7 @@ struct ReportEncoder {
     var settings: Settings
     private let output: (TaskNumber) -> TaskOutput?
     /// Reports that one step is enough for, oldest first, and the others.
-    private var small: Deque<(number: TaskNumber, report: NodeSupervisor.Report)> = []
+    private var small: Deque<(number: TaskNumber, report: NodeSupervisor.Report, sizeBytes: Int)> = []
     private var large: Deque<(number: TaskNumber, report: NodeSupervisor.Report)> = []
     private var unfinished: Unfinished?
     private var smallInARow = 0
@@ -49,12 +49,14 @@ struct ReportEncoder {
 
     /// Takes a report to be encoded, once for each task.
     mutating func add(_ number: TaskNumber, _ report: NodeSupervisor.Report) {
-        if case .ended(let outcome) = report.result, outcome.succeeded,
-            (Self.pieceBytes + 1...Self.outputBytesMax).contains(sizeBytes(of: output(number)))
-        {
+        guard case .ended(let outcome) = report.result, outcome.succeeded else {
+            return small.append((number, report, sizeBytes: 0))  // Its output is not told.
+        }
+        let size = sizeBytes(of: output(number))
+        if size > Self.pieceBytes && size <= Self.outputBytesMax {
             large.append((number, report))
         } else {
-            small.append((number, report))
+            small.append((number, report, sizeBytes: size))
         }
     }
 
@@ -64,9 +66,9 @@ struct ReportEncoder {
     /// Does a little; a result when that was the end of one.
     mutating func step() -> (TaskNumber, ReportTask.Result)? {
         let largeIsDue = smallInARow >= Self.smallInARowMax && (unfinished != nil || !large.isEmpty)
-        if !largeIsDue, let (number, report) = small.popFirst() {
+        if !largeIsDue, let (number, report, size) = small.popFirst() {
             smallInARow += 1
-            return (number, result(of: report, number))
+            return (number, result(of: report, number, size))
         }
         smallInARow = 0
         if unfinished == nil, let (number, report) = large.popFirst() { begin(number, report) }
@@ -82,18 +84,17 @@ struct ReportEncoder {
 
     // MARK: Small ones
 
-    private func result(of report: NodeSupervisor.Report, _ number: TaskNumber) -> ReportTask.Result {
+    private func result(of report: NodeSupervisor.Report, _ number: TaskNumber, _ size: Int) -> ReportTask.Result {
         guard case .ended(let outcome) = report.result else { return .returned }
-        if outcome.succeeded { return .finished(value: smallValue(number), record: outcome.record) }
+        if outcome.succeeded { return .finished(value: smallValue(number, size), record: outcome.record) }
         return .failed(
             reason: outcome.reason, record: outcome.record,
             attemptsMax: outcome.cause == .cancelled ? 0 : settings.attemptsMax,
             retryMilliseconds: settings.retryMilliseconds)
     }
 
-    private func smallValue(_ number: TaskNumber) -> [UInt8] {
+    private func smallValue(_ number: TaskNumber, _ size: Int) -> [UInt8] {
         let output = output(number)
-        let size = sizeBytes(of: output)
         return FinishedValue.encode(
             worker: settings.worker, standardOutput: size > Self.outputBytesMax ? nil : piece(of: output, at: 0, size))
     }
@@ -110,7 +111,7 @@ struct ReportEncoder {
 
     private mutating func begin(_ number: TaskNumber, _ report: NodeSupervisor.Report) {
         guard case .ended(let outcome) = report.result, let output = output(number) else {
-            return small.append((number, report))  // Its output was given up meanwhile.
+            return small.append((number, report, sizeBytes: 0))  // Its output was given up meanwhile.
         }
         // What it writes from now on is not the task's, whose processes are gone.
         let size = min(sizeBytes(of: output), Self.outputBytesMax)

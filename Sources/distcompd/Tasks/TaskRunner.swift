@@ -47,6 +47,8 @@ final class TaskRunner {
     let life: String
     /// Tasks whose group may still be there.
     private var running: [TaskNumber: RunningTask] = [:]
+    /// When there was room for outputs last.
+    private var roomSeenNanoseconds = Int64.min / 2
     /// The output of tasks whose report has not been answered.
     private var kept: [TaskNumber: TaskOutput] = [:]
     private var numbers: [Int32: TaskNumber] = [:]
@@ -119,9 +121,16 @@ final class TaskRunner {
         }
     }
 
+    /// How long room for outputs that was seen is believed in: of hundreds of launches a second not each need look.
+    private static let roomSeenForNanoseconds: Int64 = 10_000_000
+
     /// The files for a task's output, unless it could not write to them.
     func makeOutput(named name: String) throws(LaunchObstacle) -> TaskOutput {
-        if let shortage = outputs.shortage { throw LaunchObstacle(ofTheNode: shortage) }
+        let now = SystemClock.bootNanoseconds()
+        if now - roomSeenNanoseconds >= Self.roomSeenForNanoseconds {
+            if let shortage = outputs.shortage { throw LaunchObstacle(ofTheNode: shortage) }
+            roomSeenNanoseconds = now
+        }
         return try attempt { () throws(SystemError) in try outputs.createOutput(named: name) }
     }
 

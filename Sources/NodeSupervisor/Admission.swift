@@ -13,14 +13,15 @@ extension NodeSupervisor {
         // Sums stay below the node's limits, because `add` follows a check of what is free; so neither overflows.
         mutating func add(_ line: TaskLine) {
             lines.insert(line.text)
-            memoryBytes &+= line.memoryBytes
-            millicores &+= max(0, line.millicores)
+            memoryBytes += line.memoryBytes
+            millicores += max(0, line.millicores)
         }
 
         mutating func subtract(_ line: TaskLine) {
             lines.remove(line.text)
-            memoryBytes &-= line.memoryBytes
-            millicores &-= max(0, line.millicores)
+            assert(memoryBytes >= line.memoryBytes && millicores >= line.millicores, "more given back than was taken")
+            memoryBytes -= line.memoryBytes
+            millicores -= max(0, line.millicores)
         }
     }
 
@@ -69,11 +70,11 @@ extension NodeSupervisor {
 
     // MARK: - What is free
 
-    var freeTaskCount: Int { max(0, settings.taskCountMax &- tasks.count) }
+    var freeTaskCount: Int { max(0, settings.taskCountMax - tasks.count) }
     var freeMemoryBytes: UInt64 {
         settings.memoryBytes > taken.memoryBytes ? settings.memoryBytes - taken.memoryBytes : 0
     }
-    var freeMillicores: Int { max(0, settings.millicores &- taken.millicores) }
+    var freeMillicores: Int { max(0, settings.millicores - taken.millicores) }
 
     func hasRoom(for line: TaskLine) -> Bool {
         freeTaskCount > 0 && line.memoryBytes <= freeMemoryBytes && line.millicores <= freeMillicores
@@ -88,18 +89,18 @@ extension NodeSupervisor {
         else { return }
         let prefetchCountMax = prefetch.expectedCount(at: now)
         // What waits may be used up to the half before more is asked for, in one request.
-        guard freeTaskCount > prefetch.requested.count || prefetch.requested.count < (prefetchCountMax &+ 1) / 2 else {
+        guard freeTaskCount > prefetch.requested.count || prefetch.requested.count < (prefetchCountMax + 1) / 2 else {
             return
         }
-        let count = min(freeTaskCount &+ prefetchCountMax &- prefetch.requested.count, settings.claimCountMax)
+        let count = min(freeTaskCount + prefetchCountMax - prefetch.requested.count, settings.claimCountMax)
         guard count > 0, memoryAllowsMore(at: now, into: &actions) else { return }
 
         let room = roomAboutToBeFree(prefetchCountMax, at: now)
-        let memoryBytes = freeMemoryBytes &+ room.memoryBytes
+        let memoryBytes = freeMemoryBytes + room.memoryBytes
         let claim = Claim(
             number: newRequestNumber(), count: count,
             freeMemoryBytes: memoryBytes - min(memoryBytes, prefetch.requested.memoryBytes),
-            freeMillicores: max(0, freeMillicores &+ room.millicores &- prefetch.requested.millicores))
+            freeMillicores: max(0, freeMillicores + room.millicores - prefetch.requested.millicores))
         admission.outstanding = .init(claim: claim, sentAt: now, prefetchCountMax: prefetchCountMax)
         admission.isWanted = false
         admission.pollAt = nil

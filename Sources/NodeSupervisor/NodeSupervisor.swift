@@ -226,12 +226,12 @@ public struct NodeSupervisor: Sendable {
     }
 
     mutating func newTaskNumber() -> TaskNumber {
-        defer { nextTaskNumber &+= 1 }
+        defer { nextTaskNumber += 1 }
         return TaskNumber(nextTaskNumber)
     }
 
     mutating func newRequestNumber() -> RequestNumber {
-        defer { nextRequestNumber &+= 1 }
+        defer { nextRequestNumber += 1 }
         return RequestNumber(nextRequestNumber)
     }
 }

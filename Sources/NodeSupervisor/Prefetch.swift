@@ -20,15 +20,16 @@ extension NodeSupervisor {
 
             // Each task was found to fit the node, so no sum over those of one node overflows.
             mutating func add(_ line: TaskLine) {
-                count &+= 1
-                memoryBytes &+= line.memoryBytes
-                millicores &+= max(0, line.millicores)
+                count += 1
+                memoryBytes += line.memoryBytes
+                millicores += max(0, line.millicores)
             }
 
             mutating func subtract(_ line: TaskLine) {
-                count &-= 1
-                memoryBytes &-= line.memoryBytes
-                millicores &-= max(0, line.millicores)
+                assert(count > 0 && memoryBytes >= line.memoryBytes, "more given back than was requested")
+                count -= 1
+                memoryBytes -= line.memoryBytes
+                millicores -= max(0, line.millicores)
             }
 
             /// An equal share for each of `countMax` tasks, where there are more.

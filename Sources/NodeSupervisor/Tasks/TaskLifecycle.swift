@@ -213,7 +213,7 @@ extension NodeSupervisor.TaskLifecycle {
 
         case (.killing(let reason, let againAt, let count), .due):
             guard againAt <= now else { break }
-            kill(because: reason, count: count &+ 1, at: now, into: &actions)
+            kill(because: reason, count: count + 1, at: now, into: &actions)
 
         case (.killing, .launched), (.killing, .collected):
             break  // Told twice; not asked for.
@@ -325,7 +325,7 @@ extension NodeSupervisor.TaskLifecycle {
         var emptying = earlier
         actions.append(.kill(number))
         let pause = Self.collectPauseNanosecondsMin << Int64(min(emptying.attemptCount, 16))
-        emptying.attemptCount &+= 1
+        emptying.attemptCount += 1
         emptying.collectAt = now.advanced(byNanoseconds: min(pause, Self.collectPauseNanosecondsMax))
         if !emptying.isLate, emptying.since.advanced(bySeconds: Self.emptyingIsLateSeconds) <= now {
             emptying.isLate = true

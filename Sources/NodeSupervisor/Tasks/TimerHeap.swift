@@ -40,7 +40,7 @@ extension NodeSupervisor {
 
         /// Drops the stale timers before the first one that counts, and all of them when they have become the most.
         mutating func discardStale(in tasks: [TaskNumber: TaskLifecycle]) {
-            if timers.count > 64 &+ 2 &* tasks.count { rebuild(from: tasks) }
+            if timers.count > 64 + 2 * tasks.count { rebuild(from: tasks) }
             while let first = timers.min, tasks[first.number]?.timer != first.at { _ = timers.popMin() }
         }
 

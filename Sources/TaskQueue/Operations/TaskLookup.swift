@@ -33,8 +33,6 @@ public struct TaskStanding: Sendable {
     public var failedOn: [String] {
         failedValue.map { String(decoding: $0, as: UTF8.self).split(separator: ",").map(String.init) } ?? []
     }
-
-    public var isKnown: Bool { isWaiting || worker != nil || finishedValue != nil || failedValue != nil }
 }
 
 /// Reads what the queue knows of one line: ask `requests` in one pipeline and give the answers to `parse`.

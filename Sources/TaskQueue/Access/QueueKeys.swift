@@ -159,13 +159,10 @@ enum QueueNames {
         ("NODES_PAGE", String(ReadNodes.pageSize)),
     ]
 
-    /// Every word of some lines of Lua but for comments.
-    static func words(in lines: some Sequence<String>) -> Set<String> {
-        var words: Set<String> = []
-        for line in lines where !line.drop(while: { $0 == " " }).hasPrefix("--") {
-            for word in line.utf8.split(whereSeparator: { !isOfWord($0) }) { words.insert(String(word) ?? "") }
-        }
-        return words
+    /// Every word of a line of Lua, and none of a comment.
+    static func words(in line: ArraySlice<UInt8>) -> [String] {
+        if line.drop(while: { $0 == UInt8(ascii: " ") }).starts(with: "--".utf8) { return [] }
+        return line.split { !isOfWord($0) }.map { String(decoding: $0, as: UTF8.self) }
     }
 
     private static func isOfWord(_ byte: UInt8) -> Bool {
@@ -174,8 +171,7 @@ enum QueueNames {
     }
 
     /// What a script begins with: every name that it mentions.
-    static func prelude(for script: [String]) -> String {
-        let words = words(in: script)
+    static func prelude(forWords words: Set<String>) -> String {
         var lines = ["local p, call = ARGV[1], redis.call"]
         for key in QueueKey.allCases where words.contains(key.luaName) {
             lines.append("local \(key.luaName) = p .. '\(key.rawValue)'")

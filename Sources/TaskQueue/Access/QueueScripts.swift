@@ -49,65 +49,95 @@ public enum QueueScripts {
     public static let all = forNodes + forCommandLine
 
     /// What several scripts share, by the names that they use it by.
-    private static let shared: [String: [UInt8]] = [
+    private static let shared: [String: [LuaPart]] = [
         "adding": PackageResources.adding_lua, "clock": PackageResources.clock_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "lease": PackageResources.lease_lua,
         "names": PackageResources.names_lua, "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua,
-    ]
+    ].mapValues { LuaPart.parts(of: $0) }
 }
 
 extension QueueScripts {
     private static func script(_ name: String, _ file: [UInt8]) -> RedisScript {
         var included: Set<String> = []
-        let lines = withoutUnusedFunctions(expanded(file, &included))
+        let (parts, words) = withoutUnusedFunctions(expanded(LuaPart.parts(of: file), &included))
         // The first line is for Redis: the engine, and the flags.
-        let body = Array(lines.dropFirst())
-        let source = [lines.first ?? "", QueueNames.prelude(for: body)] + body
+        let source = [parts.first?.text ?? "", QueueNames.prelude(forWords: words)] + parts.dropFirst().map(\.text)
         return RedisScript(name: name, source: source.joined(separator: "\n"))
     }
 
-    /// The lines of a file, with those of what it uses in place of the line that says so.
-    private static func expanded(_ file: [UInt8], _ included: inout Set<String>) -> [String] {
-        var lines: [String] = []
-        for line in String(decoding: file, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false) {
-            guard line.hasPrefix("-- uses ") else {
-                lines.append(String(line))
+    /// The parts of a file, with those of what it uses in place of the line that says so.
+    private static func expanded(_ file: [LuaPart], _ included: inout Set<String>) -> [LuaPart] {
+        var parts: [LuaPart] = []
+        for part in file {
+            guard part.text.hasPrefix("-- uses ") else {
+                parts.append(part)
                 continue
             }
-            for name in line.split(separator: " ").dropFirst(2).map(String.init) {
+            for name in part.text.split(separator: " ").dropFirst(2).map(String.init) {
                 guard included.insert(name).inserted else { continue }
-                guard let part = shared[name] else { preconditionFailure("there is no Shared/\(name).lua") }
-                lines += expanded(part, &included)
+                guard let used = shared[name] else { preconditionFailure("there is no Shared/\(name).lua") }
+                parts += expanded(used, &included)
             }
         }
-        return lines
+        return parts
     }
 
-    /// What is left when functions are left out that nothing behind them mentions. A function begins at the margin with `local function`
-    /// and ends there, or on the same line.
-    private static func withoutUnusedFunctions(_ lines: [String]) -> [String] {
-        let start = "local function "
-        var kept: [String] = []
+    /// What is left when functions are left out that nothing behind them mentions, and every word in it.
+    private static func withoutUnusedFunctions(_ parts: [LuaPart]) -> (parts: [LuaPart], words: Set<String>) {
+        var kept: [LuaPart] = []
         var words: Set<String> = []
-        var end = lines.count
-        while end > 0 {
-            var first = end - 1
-            // What is between is indented, or empty.
-            if lines[first] == "end" {
-                first = lines[..<first].lastIndex { !$0.isEmpty && !$0.hasPrefix(" ") } ?? first
-            }
-            let part = lines[first..<end]
-            let isFunction = lines[first].hasPrefix(start)
-            let name = lines[first].dropFirst(start.count).prefix { $0 != "(" }
-            if !isFunction || words.contains(String(name)) {
-                words.formUnion(QueueNames.words(in: part))
-                kept += part.reversed()
-            }
-            end = first
+        for part in parts.reversed() where part.function.map({ words.contains($0) }) ?? true {
+            words.formUnion(part.words)
+            kept.append(part)
         }
-        return kept.reversed()
+        return (kept.reversed(), words)
+    }
+}
+
+/// A line of Lua, or a whole function. A function begins at the margin with `local function`, and ends on the same line or with an `end` at
+/// the margin.
+///
+/// Every command makes its scripts when it starts, so a file is taken apart once, and byte by byte.
+private struct LuaPart {
+    let text: String
+    /// Its name, if it is a function.
+    let function: String?
+    /// What it mentions but for comments.
+    let words: Set<String>
+
+    private init(_ lines: [ArraySlice<UInt8>], function: String?) {
+        text = lines.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
+        self.function = function
+        words = lines.reduce(into: []) { $0.formUnion(QueueNames.words(in: $1)) }
+    }
+
+    static func parts(of file: [UInt8]) -> [LuaPart] {
+        var parts: [LuaPart] = []
+        /// The lines of a function whose end has not come.
+        var open: (name: String, lines: [ArraySlice<UInt8>])?
+        let start = Array("local function ".utf8)
+        for line in file.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
+            if var function = open {
+                function.lines.append(line)
+                let isOver = line.elementsEqual("end".utf8)
+                if isOver { parts.append(LuaPart(function.lines, function: function.name)) }
+                open = isOver ? nil : function
+            } else if line.starts(with: start) {
+                let name = String(
+                    decoding: line.dropFirst(start.count).prefix { $0 != UInt8(ascii: "(") }, as: UTF8.self)
+                if line.suffix(4).elementsEqual(" end".utf8) {
+                    parts.append(LuaPart([line], function: name))
+                } else {
+                    open = (name, [line])
+                }
+            } else {
+                parts.append(LuaPart([line], function: nil))
+            }
+        }
+        precondition(open == nil, "a function of Lua without an end")
+        return parts
     }
 }
 

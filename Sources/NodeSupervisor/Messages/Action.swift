@@ -69,7 +69,8 @@ extension NodeSupervisor {
 
     /// What the queue is told of a task this node held.
     public struct Report: Hashable, Sendable {
-        public enum Result: Hashable, Sendable {
+        /// Indirect: an outcome is made of many strings, and a report is passed on a dozen times.
+        public indirect enum Result: Hashable, Sendable {
             /// It ran, or could not be started: finished or failed, by the outcome.
             case ended(TaskOutcome)
             /// It goes back to todo without a mark against it or this node.

@@ -239,7 +239,7 @@ final class QueueLink {
     /// Writes to the disk what is still to be written, and closes the connection: for a daemon that is about to end.
     func finish() {
         while store.hasWork { _ = store.step() }
-        _ = redis.close()
+        _ = redis.current?.close()
     }
 }
 

@@ -3,15 +3,29 @@
 public enum Hexadecimal {
     /// Two digits for each byte, in lower case.
     public static func digits(_ bytes: some Sequence<UInt8>) -> [UInt8] {
-        bytes.flatMap { [digit($0 >> 4), digit($0 & 0xF)] }
+        var digits: [UInt8] = []
+        digits.reserveCapacity(bytes.underestimatedCount * 2)
+        for byte in bytes {
+            digits.append(digit(byte >> 4))
+            digits.append(digit(byte & 0xF))
+        }
+        return digits
     }
 
     /// Two digits, such as `0a`.
-    public static func text(_ byte: UInt8) -> String { String(decoding: digits([byte]), as: UTF8.self) }
+    public static func text(_ byte: UInt8) -> String { text(UInt64(byte), digitCount: 2) }
 
     /// Sixteen digits, so that texts sort as their numbers do.
-    public static func text(_ number: UInt64) -> String {
-        String(decoding: digits((0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) }), as: UTF8.self)
+    public static func text(_ number: UInt64) -> String { text(number, digitCount: 16) }
+
+    /// The last `digitCount` digits. Listings of a million tasks have one such text each, so nothing but it is allocated.
+    private static func text(_ number: UInt64, digitCount: Int) -> String {
+        String(unsafeUninitializedCapacity: digitCount) { buffer in
+            for place in 0..<digitCount {
+                buffer[place] = digit(UInt8(truncatingIfNeeded: number >> (4 * (digitCount - 1 - place))) & 0xF)
+            }
+            return digitCount
+        }
     }
 
     /// The digit for 0 to 15.

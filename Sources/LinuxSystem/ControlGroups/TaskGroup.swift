@@ -269,9 +269,13 @@ func controlText(
 
 /// The number after `name` in a flat keyed file: lines of `name value`.
 private func value(of name: String, in text: Substring) -> UInt64? {
-    for line in text.split(separator: "\n") where line.hasPrefix(name) {
-        let rest = line.dropFirst(name.count)
-        if rest.first == " " { return UInt64(rest.dropFirst()) }
-    }
-    return nil
+    // Byte by byte, for this is read at every ending: in characters it was a quarter of all that the daemon does.
+    text.utf8.withContiguousStorageIfAvailable { bytes -> UInt64? in
+        for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: name.utf8) {
+            let rest = line.dropFirst(name.utf8.count)
+            guard rest.first == UInt8(ascii: " ") else { continue }
+            return UInt64(String(decoding: rest.dropFirst(), as: UTF8.self))
+        }
+        return nil
+    } ?? nil
 }

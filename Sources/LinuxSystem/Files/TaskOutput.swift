@@ -142,10 +142,10 @@ public final class OutputDirectory {
 
     /// Makes the task's user the owner of what is open. A file system that has one owner for everything (NFS that takes root for
     /// nobody, bindfs) may refuse to change any, even to what it is: that is no harm where it is right already.
-    func give(_ raw: Int32, _ subject: String) throws(SystemError) {
+    func give(_ raw: Int32, _ subject: @autoclosure () -> String) throws(SystemError) {
         guard let owner else { return }
         if fchown(raw, owner.user, owner.group) == 0 { return }
-        let refusal = SystemError.last("chown", subject)
+        let refusal = SystemError.last("chown", subject())
         var status = stat()
         guard fstat(raw, &status) == 0, status.st_uid == owner.user, status.st_gid == owner.group else { throw refusal }
     }

@@ -80,7 +80,7 @@ final class Daemon {
 
     /// Connects for the first time. Later losses are survived; a first connection that fails is a mistake to be told at once.
     func connect() throws(StartFailure) {
-        // A successor has tasks to look after, whatever Redis does.
+        // After a re-exec there are tasks to look after, whatever Redis does.
         if isReExecuted { return queue.redis.connectLater() }
         try queue.redis.connectFirst()
         try proveRedisAsksWhoCalls(node)

@@ -79,12 +79,21 @@ __attribute__((constructor)) static void note_arguments(int count, char **values
 
 char *clinux_argument(int index) { return index < argument_count ? argument_values[index] : NULL; }
 
-int clinux_allowed_processors(void) {
+int clinux_allowed_processors(pid_t process, int *numbers, int capacity) {
     // A set of 8192 processors; the kernel refuses a smaller set than it has, and no machine has more.
-    cpu_set_t *set = CPU_ALLOC(8192);
-    if (set == NULL) return 0;
-    size_t size = CPU_ALLOC_SIZE(8192);
-    int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+    enum { processors_max = 8192 };
+    cpu_set_t *set = CPU_ALLOC(processors_max);
+    if (set == NULL) return -1;
+    size_t size = CPU_ALLOC_SIZE(processors_max);
+    int count = -1;
+    if (sched_getaffinity(process, size, set) == 0) {
+        count = 0;
+        for (int number = 0; number < processors_max; number++) {
+            if (!CPU_ISSET_S(number, size, set)) continue;
+            if (count < capacity) numbers[count] = number;
+            count++;
+        }
+    }
     CPU_FREE(set);
     return count;
 }

@@ -81,8 +81,9 @@ char **clinux_environment(void);
 /// The argument of this process with that index, where ps(1) sees it; NULL behind the last.
 char *clinux_argument(int index);
 
-/// How many processors this process may run on, see sched_getaffinity(2); 0 when that cannot be told.
-int clinux_allowed_processors(void);
+/// The processors that `process` may run on (0: this one), see sched_getaffinity(2): their numbers, as many as `capacity` lets, and
+/// how many they are; -1 and errno on failure.
+int clinux_allowed_processors(pid_t process, int *numbers, int capacity);
 
 /// ioctl(2) TIOCGWINSZ; -1 and errno on failure.
 int clinux_window_size(int terminal, struct winsize *size);

@@ -93,7 +93,7 @@ public enum Host {
     /// The processors this process may run on, see sched_getaffinity(2); at least one.
     public static var coreCount: Int {
         // nproc's rule. A CPU quota of a container is not looked at: cgroup weights share what there is.
-        max(1, Int(clinux_allowed_processors()))
+        max(1, Processors.allowed().count)
     }
 
     public static var isRoot: Bool { geteuid() == 0 }

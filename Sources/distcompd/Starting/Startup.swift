@@ -93,10 +93,14 @@ private func launcherPath() throws(SystemError) -> String {
 
 extension TaskSettings {
     init(_ node: NodeIdentity) {
+        let environment = taskEnvironment(node)
         self.init(
             processesMax: node.configuration.maxProcessesPerTask,
-            hardProcessorLimit: node.configuration.cpuLimit == .hard, trialName: ".\(node.groupName).trial",
-            environment: taskEnvironment(node))
+            processorLimit: node.configuration.cpuLimit, trialName: ".\(node.groupName).trial",
+            environment: environment,
+            threadVariables: TaskVariables.threads.filter { name in
+                !environment.contains { $0.starts(with: "\(name)=".utf8) }
+            })
     }
 }
 

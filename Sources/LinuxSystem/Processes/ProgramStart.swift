@@ -9,7 +9,7 @@ import Glibc
 /// something else.
 func spawn(
     _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32], inNewSession: Bool = false,
-    bornIn cgroupDescriptor: SharedDescriptor? = nil
+    beginningIn directory: SharedDescriptor? = nil, bornIn cgroupDescriptor: SharedDescriptor? = nil
 ) throws(SystemError) -> Int32 {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
@@ -21,6 +21,10 @@ func spawn(
     defer { for raw in moved.copies { close(raw) } }
     for (target, source) in moved.descriptors.enumerated() {
         let code = posix_spawn_file_actions_adddup2(&actions, source, Int32(target))
+        guard code == 0 else { throw SystemError(call: "posix_spawn", subject: path, code: code) }
+    }
+    if let directory {
+        let code = clinux_spawn_in_directory(&actions, directory.raw)
         guard code == 0 else { throw SystemError(call: "posix_spawn", subject: path, code: code) }
     }
 

@@ -19,9 +19,12 @@ func spawn(
     }
     let moved = try movedAbove(handed)
     defer { for raw in moved.copies { close(raw) } }
-    let actions = try directory.map { directory throws(SystemError) in
-        try FileActions(handing: moved.descriptors, beginningIn: directory)
-    } ?? known.handing(moved.descriptors)
+    let actions =
+        if let directory {
+            try FileActions(handing: moved.descriptors, beginningIn: directory)
+        } else {
+            try known.handing(moved.descriptors)
+        }
 
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)

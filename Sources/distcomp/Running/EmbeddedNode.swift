@@ -104,7 +104,7 @@ final class EmbeddedNode {
         guard let last = lines.last(where: { $0.hasPrefix("distcompd: ") }) else {
             return "see \(files.path)/\(Self.logName)"
         }
-        return String(last.dropFirst("distcompd: ".count))
+        return TerminalText.escaped(String(last.dropFirst("distcompd: ".count)))
     }
 
     /// distcompd beside this program, where a build puts it, or where an installation does.

@@ -3,6 +3,7 @@
 
 import LinuxSystem
 import RedisClient
+import TaskModel
 
 /// A running redis-server that belongs to us.
 final class PrivateRedis {
@@ -48,7 +49,7 @@ final class PrivateRedis {
         appendfsync everysec
         save ""
         maxmemory-policy noeviction
-        logfile redis.log
+        logfile ""
         loglevel warning
         daemonize no
 
@@ -61,7 +62,7 @@ final class PrivateRedis {
         _ program: String, in files: GuardedDirectory, password: String
     ) throws(SystemError) -> Int32 {
         let input = try OwnedDescriptor.memoryFile("redis.conf", Array(settings(password: password).utf8))
-        let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
+        let log = try files.create(logName, mode: 0o600)
         var words = [program, "-"]
         // It makes Redis end with us however we end; where there is none, the next run ends what was left.
         if let wrapper = executable(named: "setpriv") {
@@ -77,7 +78,7 @@ final class PrivateRedis {
                 call: "setpriv, which is not installed, for", subject: files.path, code: ErrorCode.notFound)
         }
         return try ChildProcesses.start(
-            words[0], Array(words.dropFirst()), descriptors: [input.raw, null.raw, null.raw], beginningIn: files)
+            words[0], Array(words.dropFirst()), descriptors: [input.raw, log.raw, log.raw], beginningIn: files)
     }
 
     /// A redis-server that an earlier, killed run left behind holds our socket and our file.
@@ -86,15 +87,19 @@ final class PrivateRedis {
         _ = try? client.call(.command(RedisCommand("SHUTDOWN")))
     }
 
+    private static let logName = "redis.log"
+
     private func waitUntilAnswering(_ directory: StateDirectory) throws(CommandError) {
-        let log = "redis.log"
+        let log = Self.logName
         let deadline = SystemClock.bootNanoseconds() + 60_000_000_000
         while SystemClock.bootNanoseconds() < deadline {
             if (try? BlockingRedisClient(endpoint)) != nil { return }
             if let ending = try? ChildProcesses.endingIfEnded(process) {
                 hasEnded = true
                 let text = (try? directory.redisFiles.contents(of: log)) ?? []
-                let last = String(decoding: text, as: UTF8.self).split(separator: "\n").last
+                let last = String(decoding: text, as: UTF8.self).split(separator: "\n").last.map {
+                    TerminalText.escaped(String($0))
+                }
                 throw .failed(
                     "redis-server ended at once (\(ending)): \(last ?? "see \(directory.redisFiles.path)/\(log)")")
             }

@@ -63,7 +63,6 @@ struct RunCommand: ParsableCommand {
         // The run's node reads the same file, and no environment variables.
         let settings = try config.map { try loadSettings($0, environment: []).configuration }
         let taskUser = try TaskUser.chosen(named: user ?? settings?.taskUser)
-        if let taskUser, !json && !quiet { standardError.write(taskUser.notice + "\n") }
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         guard let directory = try StateDirectory.tryOpen(state, create: true) else {
             throw CommandError.usage(
@@ -74,7 +73,9 @@ struct RunCommand: ParsableCommand {
         let queue = try QueueClient(.server(redis.endpoint))
         queue.keyFile = settings?.taskKeyFile
         let submission = try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
-        if !json && !quiet { standardError.write(submission.summary + "\n") }
+        if !json && !quiet {
+            standardError.write((taskUser.map { $0.notice + "\n" } ?? "") + submission.summary + "\n")
+        }
 
         let start = bootSeconds()
         let node = try EmbeddedNode(

@@ -41,11 +41,12 @@ final class StateDirectory {
     }
 
     private static func hint(_ error: SystemError, _ path: String) -> String {
-        guard error.code == ErrorCode.accessDenied, let status = try? FileSystem.status(of: path), !Host.isRoot else {
+        guard error.code == ErrorCode.accessDenied, let owner = try? FileSystem.status(of: path).ownerIdentifier else {
             return ""
         }
-        let owner = Account(userIdentifier: status.ownerIdentifier)?.name ?? "\(status.ownerIdentifier)"
-        return "; it belongs to \(owner), or to root where it was made through sudo"
+        // Made through sudo, it belongs to who called it, but what is in it to root.
+        if owner == Host.userIdentifier || owner == 0 { return "; root began this run: use sudo" }
+        return "; it belongs to \(Account(userIdentifier: owner)?.name ?? "\(owner)")"
     }
 
     private init(_ path: String, _ files: GuardedDirectory, _ lock: consuming OwnedDescriptor) throws(SystemError) {

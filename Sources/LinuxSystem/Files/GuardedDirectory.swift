@@ -163,10 +163,14 @@ public final class GuardedDirectory: Sendable {
         try FileSystem.destination(ofLink: "/proc/self/fd/\(directory.raw)")
     }
 
-    /// Gives it to a user.
+    /// Gives it to a user, unless there is something in it: then another may have been put in the place of the one just made, by whom the
+    /// directory above belongs to.
     ///
     /// - Returns: the directory, which is theirs now.
     public func given(toUser user: UInt32, group: UInt32) throws(SystemError) -> GuardedDirectory {
+        guard try FileSystem.entries(of: "/proc/self/fd/\(directory.raw)", countMax: 1).isEmpty else {
+            throw SystemError(call: "chown", subject: path, code: ENOTEMPTY)
+        }
         guard fchown(directory.raw, user, group) == 0 else { throw .last("chown", path) }
         return try GuardedDirectory(path, try OwnedDescriptor.duplicate(of: directory.raw))
     }

@@ -141,6 +141,16 @@ struct GuardedDirectoryTests {
         try expectUntouched()
     }
 
+    @Test("a directory is given to another user only while it is empty")
+    func given() throws {
+        let mine = try GuardedDirectory(path: folder.path + "/mine", creating: 0o755)
+        #expect(try mine.given(toUser: identifier, group: identifier).ownerIdentifier == identifier)
+        let full = try GuardedDirectory(path: folder.path + "/full", creating: 0o755)
+        try full.replace("file", with: [], mode: 0o600)
+        #expect(throws: SystemError.self) { try full.given(toUser: identifier, group: identifier) }
+        #expect(try FileSystem.status(of: folder.path + "/full").ownerIdentifier == 0)
+    }
+
     @Test("a directory that is swapped for another after it was opened stays the one that is worked in")
     func swapped() throws {
         let directory = try GuardedDirectory(path: theirs)

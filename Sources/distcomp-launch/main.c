@@ -260,6 +260,7 @@ static void reset_signals(void) {
 // The daemon is shielded from the out-of-memory killer; a task that inherited that would make its own cap void.
 static void reset_oom_score(void) {
     if (!request.reset_oom_score) return;
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // Else the file is root's.
     int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     check(step_oom_score_adj, file >= 0 && write(file, "0", 1) == 1);
     close(file);
@@ -407,6 +408,8 @@ static _Noreturn void execute(char **arguments) {
 int main(int argc, char **argv) {
     if (fcntl(status_descriptor, F_SETFD, FD_CLOEXEC) != 0) _exit(125);
     read_options(argc, argv);
+    // Until it is the task: other tasks of the same user must not trace it. Nothing is lost where that is refused; exec ends it.
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     join_control_groups();
     check(step_setsid, setsid() >= 0);
     char **arguments = request.stands_by ? stand_by(first_group_descriptor + request.group_descriptors) : argv + optind;

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,6 +42,9 @@ enum { close_range_cloexec = 1U << 2 };
 
 // The kernel's first real-time signal and the number of all: those from here to SIGRTMIN are the C library's own.
 enum { first_reserved_signal = 32, signals_max = 64 };
+
+// More processors than any Linux is built for; musl's cpu_set_t has room for 128.
+enum { processors_max = 8192, bits_per_word = 8 * sizeof(unsigned long) };
 
 // The order is the order of the steps below, and of LaunchStep in LinuxSystem/ProcessLauncher.swift.
 enum step {
@@ -85,7 +87,7 @@ struct request {
     mode_t umask;
     int nice;
     bool has_processors;
-    cpu_set_t processors;
+    unsigned long processors[processors_max / bits_per_word];
     bool reset_oom_score;
     rlim_t file_size_max;
     rlim_t descriptors_max;
@@ -132,10 +134,10 @@ static int nice_value(const char *text) {
 }
 
 static void read_processors(const char *list) {
-    CPU_ZERO(&request.processors);
     while (*list != '\0') {
         char *end;
-        CPU_SET(number_until(list, 10, CPU_SETSIZE - 1, &end), &request.processors);
+        unsigned long long processor = number_until(list, 10, processors_max - 1, &end);
+        request.processors[processor / bits_per_word] |= 1UL << processor % bits_per_word;
         if (*end != ',' && *end != '\0') fail(step_arguments, EINVAL);
         list = *end == ',' ? end + 1 : end;
     }
@@ -277,7 +279,9 @@ static void set_limit(int resource, rlim_t soft) {
 
 static void set_limits(void) {
     if (request.nice != 0) check(step_nice, setpriority(PRIO_PROCESS, 0, request.nice) == 0);
-    if (request.has_processors) check(step_affinity, sched_setaffinity(0, sizeof request.processors, &request.processors) == 0);
+    bool is_placed = !request.has_processors
+        || syscall(SYS_sched_setaffinity, 0, sizeof request.processors, request.processors) == 0;
+    check(step_affinity, is_placed);
     umask(request.umask);
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_FSIZE, request.file_size_max);

@@ -48,6 +48,17 @@ public enum ChildProcesses {
     /// Ends a child of ours that has not been waited for yet.
     public static func kill(process: Int32) { _ = Glibc.kill(process, SIGKILL) }
 
+    /// Whether `process` is `ancestor` or a child of it, at whatever distance.
+    static func `is`(_ process: Int32, below ancestor: Int32) -> Bool {
+        var current = process
+        for _ in 0..<64 where current > 1 {
+            if current == ancestor { return true }
+            guard let entry = ProcessEntry.read(current) else { return false }
+            current = entry.parent
+        }
+        return false
+    }
+
     /// Signals every process in the process group that `leader`, a child not yet waited for, leads.
     public static func signal(_ signal: Signal, processGroup leader: Int32) {
         guard leader > 1 else { return }  // kill(2) takes -1 for everyone and 0 for ourselves.

@@ -59,17 +59,18 @@ public enum ChildProcesses {
         return false
     }
 
-    /// Signals every process in the process group that `leader`, a child not yet waited for, leads.
-    public static func signal(_ signal: Signal, processGroup leader: Int32) {
-        guard leader > 1 else { return }  // kill(2) takes -1 for everyone and 0 for ourselves.
-        _ = Glibc.kill(-leader, signal.rawValue)
-        _ = Glibc.kill(-leader, SIGCONT)
-    }
-
     /// Kills every process in the process group that `leader` leads or led.
     public static func kill(processGroup leader: Int32) {
-        guard leader > 1 else { return }
+        guard leader > 1 else { return }  // kill(2) takes -1 for everyone and 0 for ourselves.
         _ = Glibc.kill(-leader, SIGKILL)
+    }
+
+    /// The children of this process's first thread, which is who orphans are given to; nil where the kernel does not list them.
+    public static func ofThisProcess() -> [Int32]? {
+        guard let text = try? FileSystem.text(of: "/proc/self/task/\(getpid())/children", bytesMax: 4 << 20) else {
+            return nil
+        }
+        return text.split(separator: " ").compactMap { Int32($0) }
     }
 
     /// Starts a program that is no task: a private redis-server, a node. Its environment is ours; descriptor n of the child is

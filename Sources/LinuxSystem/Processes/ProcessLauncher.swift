@@ -114,16 +114,13 @@ public final class ProcessLauncher {
     /// Returns once distcomp-launch runs; a failure of its own steps shows in `failures()` after the process has ended.
     /// - Parameters:
     ///   - cgroupDescriptor: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
-    ///   - dataBytesMax: RLIMIT_DATA of each process, for a task that no group caps.
     /// - Returns: the process id, to be reaped by the caller.
     public func launch(
         _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32,
-        joining groups: [SharedDescriptor], bornIn cgroupDescriptor: SharedDescriptor? = nil,
-        dataBytesMax: UInt64? = nil
+        joining groups: [SharedDescriptor], bornIn cgroupDescriptor: SharedDescriptor? = nil
     ) throws(SystemError) -> Int32 {
-        let dataLimit = dataBytesMax.map { ["-M", String($0)] } ?? []
-        return try start(
-            dataLimit + ["-c", String(groups.count), "--"], arguments, environment: environment,
+        try start(
+            ["-c", String(groups.count), "--"], arguments, environment: environment,
             standardOutput: standardOutput, standardError: standardError, also: groups.map(\.raw),
             bornIn: cgroupDescriptor)
     }

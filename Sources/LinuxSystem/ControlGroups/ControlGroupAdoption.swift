@@ -93,7 +93,8 @@ struct ControlGroupAdoption {
                 .filter { !$0.split(separator: "/").contains { $0.hasPrefix("distcomp.") } }
             if let group = above.first(where: { handsDownMemory($0) }) { return .beside(group) }
             if hasMemory, above.isEmpty { return .belowSharedGroup }
-            if let top = above.last, (try? controllers(of: top, file: "cgroup.controllers"))?.contains("memory") == true {
+            if let top = above.last, (try? controllers(of: top, file: "cgroup.controllers"))?.contains("memory") == true
+            {
                 return .beside(top)
             }
         }

@@ -68,6 +68,7 @@ extension ControlGroupTree {
         let isUnified = memory == .unified
         let tasks = SurroundingGroups.Group(
             directory: isUnified ? taskPaths[0] : taskPaths[1], name: "tasks", version: memory, isLowest: false)
+        groups.tasks = tasks
         strikes = LimitStrikes(tasks: tasks, above: groups.memoryGroups.filter { $0.version == memory })
     }
 

@@ -59,6 +59,8 @@ public final class SurroundingGroups {
 
     let memoryGroups: [Group]
     private let processorGroups: [Group]
+    /// The group of all our tasks, once there is one. It may be elsewhere than below a group whose limit we heed.
+    var tasks: Group?
 
     /// - Parameter mounts: where a process is; of several each counts.
     public init(_ mounts: [ControlGroupMounts]) {
@@ -90,9 +92,10 @@ public final class SurroundingGroups {
     /// What they allow now. A file that is not there sets no limit: the real root has none, nor has a group without the controller.
     public func limits() -> SurroundingLimits {
         var limits = SurroundingLimits()
-        for group in memoryGroups {
+        // Those of groups that can be seen first: v1's limit of unseen ones may be no other than theirs.
+        for group in memoryGroups.reversed() {
             for limit in Self.memoryLimits(of: group) {
-                limits.add(limit, availableBytes: limit.bytes - min(limit.bytes, Self.heldBytes(by: group)))
+                limits.add(limit, availableBytes: limit.bytes - min(limit.bytes, heldBytes(countedBy: group)))
             }
         }
         for group in processorGroups {
@@ -130,6 +133,14 @@ public final class SurroundingGroups {
         }
         guard words.count == 2, let millicores = millicores(quota: words[0], period: words[1]) else { return nil }
         return ProcessorLimit(millicores: millicores, group: group.name, file: file)
+    }
+
+    private func heldBytes(countedBy group: Group) -> UInt64 {
+        let own = Self.heldBytes(by: group)
+        guard let tasks, tasks.version == group.version, !tasks.directory.hasPrefix(group.directory + "/") else {
+            return own
+        }
+        return own &+ Self.heldBytes(by: tasks)
     }
 
     /// Memory in a group that cannot be had back by reclaiming: files in the page cache and in the kernel's caches can.

@@ -54,7 +54,9 @@ public struct ProcessEntry: Equatable, Sendable {
     /// The value of a variable in the environment it was started with; nil where there is none, or it may not be read.
     public func environment(_ name: String) -> String? {
         let prefix = Array((name + "=").utf8)
-        guard let bytes = try? FileSystem.contents(of: "/proc/\(process)/environ", bytesMax: 4 << 20) else { return nil }
+        guard let bytes = try? FileSystem.contents(of: "/proc/\(process)/environ", bytesMax: 4 << 20) else {
+            return nil
+        }
         let found = bytes.split(separator: 0).first { $0.starts(with: prefix) }
         return found.map { String(decoding: $0.dropFirst(prefix.count), as: UTF8.self) }
     }

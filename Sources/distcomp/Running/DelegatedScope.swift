@@ -11,7 +11,8 @@ enum DelegatedScope {
         guard FileSystem.exists("/run/systemd/system"), !ControlGroupTree.canDivideOwnGroup,
             let program = executable(named: "systemd-run"), let manager = manager()
         else { return [] }
-        let words = manager.before + [program] + manager.options
+        let words =
+            manager.before + [program] + manager.options
             + ["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"] + manager.after
         guard let null = try? OwnedDescriptor.open("/dev/null", [.readWrite]), let nothing = executable(named: "true"),
             let trial = try? ChildProcesses.start(
@@ -26,7 +27,9 @@ enum DelegatedScope {
         if Host.isRoot { return ([], [], []) }
         let directory = "/run/user/\(Host.userIdentifier)"
         let known = Host.environment("XDG_RUNTIME_DIR")
-        if let known, (try? FileSystem.status(of: known))?.ownerIdentifier == Host.userIdentifier { return ([], ["--user"], []) }
+        if let known, (try? FileSystem.status(of: known))?.ownerIdentifier == Host.userIdentifier {
+            return ([], ["--user"], [])
+        }
         // cron and `sudo -u` leave the variable out, `su` leaves another's. The manager is there all the same, for whoever lingers or
         // is logged in; tasks do not get what their caller did not have.
         guard FileSystem.exists(directory + "/bus"), let env = executable(named: "env") else { return nil }

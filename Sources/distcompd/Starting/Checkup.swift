@@ -67,7 +67,10 @@ private func userFinding(_ node: NodeIdentity) -> Finding {
 private func containmentFindings(_ node: NodeIdentity) -> [Finding] {
     do {
         guard let groups = try adoptGroups(node) else {
-            return [hostFinding(node, nil), Finding(verdict: .warning, subject: "memory caps", text: "off (memory_caps is best-effort)")]
+            return [
+                hostFinding(node, nil),
+                Finding(verdict: .warning, subject: "memory caps", text: "off (memory_caps is best-effort)"),
+            ]
         }
         defer { groups.leave() }
         let caps = Finding(
@@ -99,10 +102,12 @@ private func hostFinding(_ node: NodeIdentity, _ groups: ControlGroupTree?) -> F
                 + "A v2 tree alone (systemd.unified_cgroup_hierarchy=1) weighs cores and ends a task as a whole")
     }
     switch groups.place {
-    case .below: return Finding(verdict: .ok, subject: "host", text: "a group of its own, delegated by \(owner(of: groups))")
+    case .below:
+        return Finding(verdict: .ok, subject: "host", text: "a group of its own, delegated by \(owner(of: groups))")
     case .belowSharedGroup:
         return Finding(
-            verdict: .ok, subject: "host", text: "a group of its own, whose other processes are moved into a leaf of it")
+            verdict: .ok, subject: "host", text: "a group of its own, whose other processes are moved into a leaf of it"
+        )
     case .beside(let group):
         return Finding(
             verdict: .ok, subject: "host",
@@ -113,7 +118,8 @@ private func hostFinding(_ node: NodeIdentity, _ groups: ControlGroupTree?) -> F
 private func owner(of groups: ControlGroupTree) -> String {
     if groups.tasksPath.contains(".service/distcomp.") { return "a unit of systemd" }
     if groups.tasksPath.contains(".scope/distcomp.") {
-        return "systemd as a scope, which `distcomp run` asks for (\(Host.isRoot ? "the system's manager" : "the user's manager"))"
+        return
+            "systemd as a scope, which `distcomp run` asks for (\(Host.isRoot ? "the system's manager" : "the user's manager"))"
     }
     return "whoever made it"
 }

@@ -34,6 +34,12 @@ struct NodeAllowance: Equatable {
         return memoryBytes - min(max(threshold.bytes(ofTotal: memoryBytes), own), memoryBytes)
     }
 
+    /// What all tasks together may use, and why it is no more, as `336 MB, for the memory.max of /shared is 400 MB`.
+    func textForTasks(_ bytes: UInt64) -> String {
+        AmountText.memory(bytes)
+            + (memoryLimit.map { ", for the \($0.file) of \($0.group) is \(AmountText.memory($0.bytes))" } ?? "")
+    }
+
     /// As `700 MB (of /system.slice/distcompd.service, memory.max), 0.5 cores (...)`.
     var text: String {
         func source(_ group: String, _ file: String) -> String { " (the \(file) of \(group))" }
@@ -58,12 +64,13 @@ extension MemoryReading {
 
 extension StrikingLimit {
     /// What to tell of a task that was killed for it; nil for its own, which is told anyway.
-    func note(memoryBytesForTasks: UInt64) -> String? {
+    ///
+    /// - Parameter allTasks: what all tasks together may use, in words.
+    func note(allTasks: String) -> String? {
         switch self {
         case .own: nil
         case .allTasks:
-            "not its own limit was reached, but that of all tasks of this node together"
-                + " (\(AmountText.memory(memoryBytesForTasks)))"
+            "not its own limit was reached, but that of all tasks of this node together (\(allTasks))"
         case .above(let limit):
             "not its own limit was reached, but the \(limit.file) of \(limit.group)"
                 + (limit.bytes > 0 ? " (\(AmountText.memory(limit.bytes)))" : "")

@@ -11,7 +11,8 @@ extension NodeIdentity {
         let availableBytes = (try? MemoryReading.current(in: surroundings))?.availableBytes ?? totalBytes
         let gigabyte = Double(1 << 30)
         return NodeReport(
-            unixSeconds: SystemClock.wallSeconds(), usedCores: Host.busyCores, totalCores: Double(allowance.millicores) / 1000,
+            unixSeconds: SystemClock.wallSeconds(), usedCores: Host.busyCores,
+            totalCores: Double(allowance.millicores) / 1000,
             usedMemoryGB: Double(totalBytes - min(availableBytes, totalBytes)) / gigabyte,
             totalMemoryGB: Double(totalBytes) / gigabyte
         ).text

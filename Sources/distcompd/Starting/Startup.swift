@@ -41,7 +41,8 @@ func adoptGroups(_ node: NodeIdentity) throws(StartFailure) -> ControlGroupTree?
             do throws(SystemError) {
                 try tree.setProcessorTimeMax(millicores: limit.millicores)
             } catch {
-                node.log.warning("\(error): tasks may use more of the processors than the \(limit.file) of \(limit.group)")
+                node.log.warning(
+                    "\(error): tasks may use more of the processors than the \(limit.file) of \(limit.group)")
             }
         }
         // A task that runs as the user whose the groups are could change them.
@@ -120,7 +121,7 @@ private func launcherPath() throws(SystemError) -> String {
 extension TaskSettings {
     init(_ node: NodeIdentity) {
         self.init(
-            nodeName: node.groupName, memoryBytesForAll: node.memoryBytesForTasks,
+            nodeName: node.groupName, memoryForAll: node.allowance.textForTasks(node.memoryBytesForTasks),
             processesMax: node.configuration.maxProcessesPerTask,
             hardProcessorLimit: node.configuration.cpuLimit == .hard, trialName: ".\(node.groupName).trial",
             environment: taskEnvironment(node))

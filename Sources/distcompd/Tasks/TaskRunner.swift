@@ -10,8 +10,8 @@ import TaskModel
 struct TaskSettings {
     /// Tells this node from others on the machine.
     var nodeName: String
-    /// What all tasks together may use.
-    var memoryBytesForAll: UInt64
+    /// What all tasks together may use, in words.
+    var memoryForAll: String
     var processesMax: Int
     var hardProcessorLimit: Bool
     /// What a trial is called among the tasks' folders of output, of which other nodes may have theirs in the same place.
@@ -107,7 +107,8 @@ final class TaskRunner {
             let limits = limits(for: task.line)
             if let begun = standby?.begin(command, environment: environment, output: output, limits: limits) {
                 running[number] = RunningTask(
-                    group: begun.group, process: begun.process, begunAt: begun.at, memoryBytesMax: limits.memoryBytesMax,
+                    group: begun.group, process: begun.process, begunAt: begun.at,
+                    memoryBytesMax: limits.memoryBytesMax,
                     usedBefore: begun.usedBefore)
                 return launched(number, begun.process, at: begun.at)
             }
@@ -300,9 +301,10 @@ final class TaskRunner {
         }
         if let groups, let task = running[number] {
             usage = try groups.usage(of: task.group)
-            notes += note(groups.strikingLimit(
-                usage, memoryBytesMax: task.memoryBytesMax, since: task.begunAt,
-                atNanoseconds: SystemClock.bootNanoseconds()))
+            notes += note(
+                groups.strikingLimit(
+                    usage, memoryBytesMax: task.memoryBytesMax, since: task.begunAt,
+                    atNanoseconds: SystemClock.bootNanoseconds()))
             if task.hasMixedUsage {
                 (usage.userMicroseconds, usage.systemMicroseconds, usage.memoryPeakBytes) = (nil, nil, nil)
             }
@@ -322,7 +324,7 @@ final class TaskRunner {
     }
 
     private func note(_ limit: StrikingLimit?) -> [String] {
-        [limit?.note(memoryBytesForTasks: settings.memoryBytesForAll)].compactMap(\.self)
+        [limit?.note(allTasks: settings.memoryForAll)].compactMap(\.self)
     }
 
     /// The children that we started and have not reaped; all others are orphans of tasks.

@@ -53,7 +53,8 @@ struct TaskTrees {
             let isMain = root.parent == daemon && mains[root.process] != nil
             if isMain, let number = mains[root.process] { trees[number]?.startTicks = root.startTicks }
             guard root.parent != daemon || isMain || !known.contains(root.process) else { continue }
-            let owner = (isMain ? mains[root.process] : nil) ?? owners[Identity(root)].flatMap { trees[$0] == nil ? nil : $0 }
+            let owner =
+                (isMain ? mains[root.process] : nil) ?? owners[Identity(root)].flatMap { trees[$0] == nil ? nil : $0 }
                 ?? owner(of: root, identifierInEnvironment)
             guard let owner else {
                 if root.parent == daemon { strays.append(root) }
@@ -82,5 +83,7 @@ struct TaskTrees {
     }
 
     /// Whether a task runs that may have begun a process at that time.
-    func mayHaveOwner(_ stray: ProcessEntry) -> Bool { trees.values.contains { $0.startTicks ?? 0 <= stray.startTicks } }
+    func mayHaveOwner(_ stray: ProcessEntry) -> Bool {
+        trees.values.contains { $0.startTicks ?? 0 <= stray.startTicks }
+    }
 }

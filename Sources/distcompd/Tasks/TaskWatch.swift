@@ -58,7 +58,9 @@ final class TaskWatch {
         var leftBytes = UInt64.max
         let members = members()
         for (number, task) in watched {
-            guard let cap = task.memoryBytesMax, task.killedAtBytes == nil, let entries = members[number] else { continue }
+            guard let cap = task.memoryBytesMax, task.killedAtBytes == nil, let entries = members[number] else {
+                continue
+            }
             let heldBytes = ResidentMemory.total(of: entries.map(\.process), exactlyAbove: cap)
             guard heldBytes > cap else {
                 leftBytes = min(leftBytes, cap - heldBytes)

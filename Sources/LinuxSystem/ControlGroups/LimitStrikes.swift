@@ -33,9 +33,14 @@ final class LimitStrikes {
     /// To be called now and then, so that what is found later can be told from what was long before.
     func look(atNanoseconds now: Int64) {
         for index in counts.indices {
-            guard let sum = Self.sum(of: counts[index].group) else { continue }
-            if let known = counts[index].sum, sum > known { counts[index].grewAtNanoseconds = now }
-            counts[index].sum = sum
+            let group = counts[index].group
+            let sum = Self.sum(of: group)
+            if let sum, let known = counts[index].sum, sum > known { counts[index].grewAtNanoseconds = now }
+            counts[index].sum = sum ?? counts[index].sum
+            // The peak of our own group can be begun anew.
+            guard index == 0, group.version == .legacy, Self.peakIsLimit(of: group) else { continue }
+            counts[index].grewAtNanoseconds = now
+            _ = try? writeControlFile(group.directory + "/memory.max_usage_in_bytes", "0")
         }
     }
 
@@ -43,22 +48,35 @@ final class LimitStrikes {
     func limit(since begun: Int64, atNanoseconds now: Int64) -> StrikingLimit {
         look(atNanoseconds: now)
         let latest = counts.compactMap(\.grewAtNanoseconds).max() ?? .min
-        guard latest >= begun, let index = counts.firstIndex(where: { $0.grewAtNanoseconds == latest }) else {
-            return .machine
-        }
-        if index == 0 { return .allTasks }
-        let group = counts[index].group
+        let struck =
+            latest >= begun
+            ? counts.firstIndex { $0.grewAtNanoseconds == latest }
+            : counts.firstIndex { $0.group.version == .legacy && Self.peakIsLimit(of: $0.group) }
+        guard let struck else { return .machine }
+        if struck == 0 { return .allTasks }
+        let group = counts[struck].group
         let limits = SurroundingGroups.memoryLimits(of: group).filter { $0.file != "memory.high" }
         return .above(limits.first ?? MemoryLimit(bytes: 0, group: group.name, file: "memory.max"))
     }
 
+    private static func text(_ group: SurroundingGroups.Group, _ file: String) -> String? {
+        try? FileSystem.text(of: group.directory + "/" + file)
+    }
+
     private static func sum(of group: SurroundingGroups.Group) -> UInt64? {
-        func text(_ file: String) -> String? { try? FileSystem.text(of: group.directory + "/" + file) }
         switch group.version {
-        case .unified: return text("memory.events.local").flatMap { value(of: "oom", in: $0[...]) }
-        // v1 does not count kills by the limit, only how often it was reached.
-        case .legacy: return text("memory.failcnt").flatMap { UInt64($0) }
+        case .unified: text(group, "memory.events.local").flatMap { value(of: "oom", in: $0[...]) }
+        // v1 counts no kills by the limit, and not every kernel how often it was reached.
+        case .legacy: text(group, "memory.failcnt").flatMap { UInt64($0) }
         }
+    }
+
+    /// Whether a v1 group has held all that it may, as near as the kernel accounts.
+    private static func peakIsLimit(of group: SurroundingGroups.Group) -> Bool {
+        guard let limit = text(group, "memory.limit_in_bytes").flatMap({ SurroundingGroups.limitBytes($0) }),
+            let peak = text(group, "memory.max_usage_in_bytes").flatMap({ UInt64($0) })
+        else { return false }
+        return peak >= limit - limit / 64
     }
 }
 

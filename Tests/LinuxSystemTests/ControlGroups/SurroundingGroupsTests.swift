@@ -165,4 +165,19 @@ struct SurroundingGroupsTests {
         try tree.write("/unit/tasks", ["memory.events.local": "oom 1\n"])
         #expect(strikes.limit(since: 10, atNanoseconds: 50) == .allTasks, "the latest")
     }
+
+    @Test("v1: a limit is known by a peak that is as high")
+    func legacyStrike() throws {
+        let limit = MemoryLimit(bytes: 6400, group: "/unit", file: "memory.limit_in_bytes")
+        try tree.write("/unit", ["memory.limit_in_bytes": "6400\n", "memory.max_usage_in_bytes": "5000\n"])
+        try tree.write(
+            "/unit/tasks", ["memory.limit_in_bytes": "3200\n", "memory.max_usage_in_bytes": "3199\n"])
+        let tasks = SurroundingGroups.Group(
+            directory: tree.path + "/unit/tasks", name: "tasks", version: .legacy, isLowest: false)
+        let strikes = LimitStrikes(tasks: tasks, above: tree.legacy("/unit").memoryGroups)
+        #expect(strikes.limit(since: 10, atNanoseconds: 20) == .allTasks)
+        #expect(strikes.limit(since: 30, atNanoseconds: 40) == .machine, "its peak was begun anew")
+        try tree.write("/unit", ["memory.max_usage_in_bytes": "6400\n"])
+        #expect(strikes.limit(since: 30, atNanoseconds: 50) == .above(limit))
+    }
 }

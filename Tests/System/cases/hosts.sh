@@ -97,6 +97,7 @@ configure '"min_dram_gb_trigger_return": 0, "min_dram_gb_accept_new_task": 0.001
 mkdir "$tree/unit" "$tree/unit/own"
 echo '+memory +pids +cpu' > "$tree/unit/cgroup.subtree_control"
 echo 700M > "$tree/unit/memory.max"
+echo 0 > "$tree/unit/memory.swap.max"
 echo '50000 100000' > "$tree/unit/own/cpu.max"
 start_daemon sh -c "echo 0 > $tree/unit/own/cgroup.procs; exec \"\$@\"" sh
 offer() {

@@ -21,12 +21,12 @@ expect_equal "the cap holds there" oom "$(field cause 5:30M)"
 kill "$daemon"; wait "$daemon" 2>/dev/null
 rmdir "$root"/* "$root" 2>/dev/null
 
-refused() { ( "$@" "$PRODUCTS/distcompd" --config "$CASE/conf.json" 2>&1; echo "status $?" ); }
+refused() { ( "$@" "$PRODUCTS/distcompd" --config "$CASE/conf.json" --state "$CASE/open" 2>&1; echo "status $?" ); }
 
 # By an ordinary user, in a group that is not his; root finds a place of his own, see hosts.sh.
 sed -i 's/"task_user": "root"/"task_user": null/' "$CASE/conf.json"
-mkdir --mode 777 "$CASE/state" "$CASE/result" 2> /dev/null
-chmod 777 "$CASE/state" "$CASE/result"
+mkdir --mode 777 "$CASE/open"
+chmod 777 "$CASE/result"
 mkdir "$tree/shared"
 said=$(refused sh -c "echo 0 > $tree/shared/cgroup.procs; exec setpriv --reuid=nobody --regid=nogroup --clear-groups \"\$@\"" sh)
 expect_match "a group of another is refused by naming file and error" 'mkdir /sys/fs/cgroup/shared/distcomp.node.*: Permission denied' "$said"

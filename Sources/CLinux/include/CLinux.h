@@ -81,6 +81,9 @@ char **clinux_environment(void);
 /// The argument of this process with that index, where ps(1) sees it; NULL behind the last.
 char *clinux_argument(int index);
 
+/// Whether systemd has marked this control group's directory as delegated, see getxattr(2).
+bool clinux_is_delegated(const char *directory);
+
 /// How many processors this process may run on, see sched_getaffinity(2); 0 when that cannot be told.
 int clinux_allowed_processors(void);
 

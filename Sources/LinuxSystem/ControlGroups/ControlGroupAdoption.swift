@@ -85,10 +85,11 @@ struct ControlGroupAdoption {
             if others.isEmpty {
                 return FileSystem.exists(start + rootName + "/neighbours") ? .belowSharedGroup : .below
             }
-            if let parent, others.allSatisfy({ ChildProcesses.is($0, below: parent) }) { return .belowSharedGroup }
+            if let parent, !isSystemds || clinux_is_delegated(start),
+                others.allSatisfy({ ChildProcesses.is($0, below: parent) }) { return .belowSharedGroup }
         }
         // Under systemd the tree is systemd's, and a place in it is to be asked for. Otherwise root may choose.
-        if Host.isRoot, !FileSystem.exists("/run/systemd/system") {
+        if Host.isRoot, !isSystemds {
             let above = ControlGroupMounts.upwards(from: start, to: mount).dropFirst()
                 .filter { !$0.split(separator: "/").contains { $0.hasPrefix("distcomp.") } }
             if let group = above.first(where: { handsDownMemory($0) }) { return .beside(group) }
@@ -106,6 +107,8 @@ struct ControlGroupAdoption {
         }
         return .below
     }
+
+    private var isSystemds: Bool { FileSystem.exists("/run/systemd/system") }
 
     private func handsDownMemory(_ group: String) -> Bool {
         let file = isRealRoot(group) ? "cgroup.controllers" : "cgroup.subtree_control"

@@ -115,15 +115,15 @@ public final class ControlGroupTree {
         try ControlGroupAdoption(name: name, memoryBytesMax: memoryBytesMax, parent: parent).perform()
     }
 
-    /// Whether the group of this process could be divided as it is: memory can be capped in it, it is ours to change, and it holds this
-    /// process and its children alone.
+    /// Whether the group of this process could be divided as it is: memory can be capped in it, it was delegated to us, and it holds
+    /// this process and its children alone. One that was not delegated systemd stops as a whole when a task runs out of memory.
     public static var canDivideOwnGroup: Bool {
         guard let mounts = try? ControlGroupMounts.current(), let own = mounts.unified,
             let controllers = try? FileSystem.text(of: own + "/cgroup.controllers"),
             controllers.split(separator: " ").contains("memory"),
             let processes = try? FileSystem.text(of: own + "/cgroup.procs", bytesMax: 4 << 20)
         else { return false }
-        return ["", "/cgroup.procs", "/cgroup.subtree_control"].allSatisfy { access(own + $0, W_OK) == 0 }
+        return clinux_is_delegated(own) && ["", "/cgroup.procs", "/cgroup.subtree_control"].allSatisfy { access(own + $0, W_OK) == 0 }
             && processes.split(separator: "\n").compactMap { Int32($0) }
                 .allSatisfy { ChildProcesses.is($0, below: getpid()) }
     }

@@ -7,7 +7,7 @@ enum DelegatedScope {
     /// The words that start a program in such a scope, to stand before its own. Empty where none can be had, or where none is needed:
     /// then the node uses the group that it is in.
     static func words() -> [String] {
-        // What this group alone holds, and may divide, is also under whatever limits somebody gave it: there is no better place.
+        // A group that was delegated to us is also under whatever limits somebody gave it: there is no better place.
         guard FileSystem.exists("/run/systemd/system"), !ControlGroupTree.canDivideOwnGroup,
             let program = executable(named: "systemd-run"), let manager = manager()
         else { return [] }

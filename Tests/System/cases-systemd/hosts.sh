@@ -35,6 +35,8 @@ said=$("${limited[@]}" "$PRODUCTS/distcomp" run grow --state "$CASE/open/limited
 expect_match "in a scope with MemoryMax a task does not get more" '1 failed \(1 oom\)' "$said"
 expect_match "and the limit is named" 'for the memory.max of /system.slice/run-[^ ]* is 400 MB' \
   "$("$PRODUCTS/distcomp" results --state "$CASE/open/limited" --format jsonl)"
+said=$("${limited[@]:0:4}" -p Delegate=yes "${limited[@]:4}" "$PRODUCTS/distcomp" run grow --state "$CASE/open/delegated" --quiet 2>&1)
+expect_match "nor in one that is delegated, below which the run's groups are" '1 failed \(1 oom\)' "$said"
 said=$("${limited[@]}" sh -c "'$PRODUCTS/distcomp' run grow --state '$CASE/open/shared' --quiet; true" 2>&1)
 expect_match "nor in one that holds others as well" '1 failed \(1 oom\)' "$said"
 expect_equal "no control group of a run is left" "" "$(find /sys/fs/cgroup -name 'distcomp.*' -type d)"

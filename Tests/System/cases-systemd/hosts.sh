@@ -63,7 +63,7 @@ systemctl stop "user@$(id -u tester)"
 
 # --- the unit ------------------------------------------------------------------------------------------------------------------------------
 expect "the package installs" install "$package"
-set_up
+set_up '"max_retry_per_task": 1'
 drop_in MemoryMax=700M CPUQuota=50%
 systemctl restart distcompd
 offer() {

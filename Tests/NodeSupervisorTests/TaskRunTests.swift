@@ -33,7 +33,8 @@ struct TaskRunTests {
     func limitAbove() throws {
         var node = Node.running(claimed("1:500M:0:100:hog"))
         let usage = Usage(wallSeconds: 0, memoryPeakBytes: 381 << 20, oomKills: 1)
-        let found = NodeSupervisor.Collected(usage: usage, removed: true, notes: ["the memory.max of /unit was reached"])
+        let found = NodeSupervisor.Collected(
+            usage: usage, removed: true, notes: ["the memory.max of /unit was reached"])
         let report = try #require(node.hear(.exited(number(1), .signal(9)), .collected(number(1), found)).reports.first)
         guard case .ended(let outcome) = report.result else {
             Issue.record("\(report)")

@@ -86,7 +86,10 @@ struct ControlGroupAdoption {
                 return FileSystem.exists(start + rootName + "/neighbours") ? .belowSharedGroup : .below
             }
             if let parent, !isSystemds || clinux_is_delegated(start),
-                others.allSatisfy({ ChildProcesses.is($0, below: parent) }) { return .belowSharedGroup }
+                others.allSatisfy({ ChildProcesses.is($0, below: parent) })
+            {
+                return .belowSharedGroup
+            }
         }
         // Under systemd the tree is systemd's, and a place in it is to be asked for. Otherwise root may choose.
         if Host.isRoot, !isSystemds {

@@ -123,7 +123,8 @@ public final class ControlGroupTree {
             controllers.split(separator: " ").contains("memory"),
             let processes = try? FileSystem.text(of: own + "/cgroup.procs", bytesMax: 4 << 20)
         else { return false }
-        return clinux_is_delegated(own) && ["", "/cgroup.procs", "/cgroup.subtree_control"].allSatisfy { access(own + $0, W_OK) == 0 }
+        let mustBeOurs = ["", "/cgroup.procs", "/cgroup.subtree_control"]
+        return clinux_is_delegated(own) && mustBeOurs.allSatisfy { access(own + $0, W_OK) == 0 }
             && processes.split(separator: "\n").compactMap { Int32($0) }
                 .allSatisfy { ChildProcesses.is($0, below: getpid()) }
     }

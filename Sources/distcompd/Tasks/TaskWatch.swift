@@ -29,12 +29,14 @@ final class TaskWatch {
     var knownChildren: () -> Set<Int32> = { [] }
     /// When the next look is due; nil while nothing with a cap runs.
     private(set) var nextLookNanoseconds: Int64?
+    /// No look before, for what the last one cost.
+    private var notBeforeNanoseconds: Int64 = 0
 
     func add(_ number: TaskNumber, process: Int32, identifier: String, memoryBytesMax: UInt64?) {
         trees.add(number, process: process, identifier: identifier)
         watched[number] = Watched(memoryBytesMax: memoryBytesMax)
         if memoryBytesMax != nil {
-            let soon = SystemClock.bootNanoseconds() + Self.pauseNanoseconds.lowerBound
+            let soon = max(notBeforeNanoseconds, SystemClock.bootNanoseconds() + Self.pauseNanoseconds.lowerBound)
             nextLookNanoseconds = min(nextLookNanoseconds ?? .max, soon)
         }
     }
@@ -72,7 +74,8 @@ final class TaskWatch {
         let now = SystemClock.bootNanoseconds()
         let range = Self.pauseNanoseconds
         let pause = min(range.upperBound, max(range.lowerBound, Int64(clamping: leftBytes / Self.bytesPerNanosecond)))
-        nextLookNanoseconds = now + min(Self.pauseNanosecondsMax, max(pause, (now - begun) * Self.costShare))
+        notBeforeNanoseconds = now + min(Self.pauseNanosecondsMax, (now - begun) * Self.costShare)
+        nextLookNanoseconds = max(notBeforeNanoseconds, now + pause)
     }
 
     // MARK: All of a task

@@ -46,6 +46,7 @@ final class Daemon {
     /// Whether the cap on all tasks together is what it should be, see Surroundings.swift.
     var capsAreSet = true
     var reExec = ReExecStanding.none
+    var leavers = Leavers()
     /// Launches that were decided and not yet made, see `launchSome`.
     private(set) var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
 
@@ -92,6 +93,7 @@ final class Daemon {
     func runUntilStopped() throws(StartFailure) {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
         defer {
+            tellLeavers()
             queue.finish()
             runner.clearPreparations()
         }
@@ -185,6 +187,7 @@ final class Daemon {
         case .tryLaunch: return runner.tryLaunch()
         case .heartbeat:
             runner.tidy()
+            tellLeavers()
             let drained = queue.isDrained ? ", drained" : ""
             let trouble = supervisor.trouble.map { ", takes no task: \($0)" } ?? ""
             services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)\(trouble)")
@@ -326,7 +329,7 @@ final class Daemon {
         do throws(SystemError) {
             let watch = try FileWatch(path: path)
             try loop.add(watch.descriptor, for: .readable, token: Token.settings)
-            settingsWatch = consume watch
+            settingsWatch = watch
         } catch {
             log.info("\(path) is not watched (\(error)); it is read again at SIGHUP")
         }

@@ -38,23 +38,23 @@ both_rows() {
 }
 
 # --- root, its own group shared with others --------------------------------------------------------------------------------------
-mkdir "$tree/shared"
-echo "$other" > "$tree/shared/cgroup.procs"
-run beside inside shared
+mkdir "$tree/crowd"
+echo "$other" > "$tree/crowd/cgroup.procs"
+run beside inside crowd
 both_rows "root's shell in a shared group"
 [[ $said == *"memory caps are off"* ]] && not_ok "caps are on there" "$said"
 expect_match "doctor names the row: a group beside" 'host +root without systemd: a group beside its own, below /sys/fs/cgroup' \
-  "$(inside shared "$PRODUCTS/distcomp" doctor)"
+  "$(inside crowd "$PRODUCTS/distcomp" doctor)"
 
 # The limit of the group that it was started in is no limit on a group beside, so it is heeded.
-echo 400M > "$tree/shared/memory.max"
+echo 400M > "$tree/crowd/memory.max"
 echo "shell:5:0:0:60:exec python3 $CASE/grow.py 450 1" > tasks.one
-said=$(inside shared "$PRODUCTS/distcomp" run "$CASE/tasks.one" --state bound --quiet 2>&1)
+said=$(inside crowd "$PRODUCTS/distcomp" run "$CASE/tasks.one" --state bound --quiet 2>&1)
 expect_match "a group beside is no way round the limit of its own" '1 failed \(1 oom\)' "$said"
 expect_match "and it is said which limit that was" \
-  'all tasks of this node together \(336 MB, for the memory.max of /shared is 400 MB\)' \
+  'all tasks of this node together \(336 MB, for the memory.max of /crowd is 400 MB\)' \
   "$("$PRODUCTS/distcomp" results --state bound --format jsonl)"
-echo max > "$tree/shared/memory.max"
+echo max > "$tree/crowd/memory.max"
 
 # --- a container: the root of a tree of its own, with other processes in it ----------------------------------------------------------
 mkdir "$tree/box"
@@ -74,9 +74,9 @@ expect_match "doctor names the row: others are moved into a leaf" 'host +a group
 expect_match "they are back afterwards" $'neighbour: 0::/\nhanded down: $' "$said"
 
 # --- a parent without pids --------------------------------------------------------------------------------------------------------------
-mkdir "$tree/poor" "$tree/poor/inner"
-echo '+memory' > "$tree/poor/cgroup.subtree_control"
-run nopids inside poor/inner
+mkdir "$tree/no-pids" "$tree/no-pids/inner"
+echo '+memory' > "$tree/no-pids/cgroup.subtree_control"
+run nopids inside no-pids/inner
 both_rows "a parent without pids"
 expect_equal "it is said once that processes have no limit" 1 "$(grep -c 'no limit on the processes of a task' <<< "$said")"
 

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int clinux_openat(int directory, const char *path, int flags, mode_t mode) { return openat(directory, path, flags, mode); }
@@ -86,6 +87,16 @@ __attribute__((constructor)) static void note_arguments(int count, char **values
 }
 
 char *clinux_argument(int index) { return index < argument_count ? argument_values[index] : NULL; }
+
+bool clinux_is_delegated(const char *directory) {
+    // The first is for whoever may read it; the second has been set since systemd 251, for everybody.
+    static const char *const names[] = {"trusted.delegate", "user.delegate"};
+    char value;
+    for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
+        if (getxattr(directory, names[index], &value, 1) == 1 && value == '1') return true;
+    }
+    return false;
+}
 
 int clinux_allowed_processors(pid_t process, int *numbers, int capacity) {
     // A set of 8192 processors; the kernel refuses a smaller set than it has, and no machine has more.

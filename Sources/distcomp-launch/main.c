@@ -91,7 +91,6 @@ struct request {
     bool reset_oom_score;
     rlim_t file_size_max;
     rlim_t descriptors_max;
-    rlim_t data_max;
     int injected_step;
     int injected_code;
 };
@@ -156,7 +155,7 @@ static void read_groups(const char *list) {
 
 static void read_options(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+wc:u:g:G:a:b:m:n:of:d:M:F:E:")) != -1) {
+    while ((option = getopt(argc, argv, "+wc:u:g:G:a:b:m:n:of:d:F:E:")) != -1) {
         switch (option) {
         case 'w': request.stands_by = true; break;
         case 'c': request.group_descriptors = (int)number(optarg, 10, 16); break;
@@ -169,7 +168,6 @@ static void read_options(int argc, char **argv) {
         case 'n': request.nice = nice_value(optarg); break;
         case 'o': request.reset_oom_score = true; break;
         case 'f': request.file_size_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
-        case 'M': request.data_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
         case 'd': request.descriptors_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
         case 'F': request.injected_step = (int)number(optarg, 10, INT32_MAX); break;
         case 'E': request.injected_code = (int)number(optarg, 10, INT32_MAX); break;
@@ -286,8 +284,6 @@ static void set_limits(void) {
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_FSIZE, request.file_size_max);
     if (request.descriptors_max != 0) set_limit(RLIMIT_NOFILE, request.descriptors_max);
-    // Where no control group caps the task as a whole: at least no process of it alone goes beyond the task's memory.
-    if (request.data_max != 0) set_limit(RLIMIT_DATA, request.data_max);
 }
 
 static void drop_bounding_set(void) {

@@ -88,6 +88,9 @@ char **clinux_environment(void);
 /// The argument of this process with that index, where ps(1) sees it; NULL behind the last.
 char *clinux_argument(int index);
 
+/// Whether systemd has marked this control group's directory as delegated, see getxattr(2).
+bool clinux_is_delegated(const char *directory);
+
 /// The processors that `process` may run on (0: this one), see sched_getaffinity(2): their numbers, as many as `capacity` lets, and
 /// how many they are; -1 and errno on failure.
 int clinux_allowed_processors(pid_t process, int *numbers, int capacity);

@@ -48,17 +48,29 @@ public enum ChildProcesses {
     /// Ends a child of ours that has not been waited for yet.
     public static func kill(process: Int32) { _ = Glibc.kill(process, SIGKILL) }
 
-    /// Signals every process in the process group that `leader`, a child not yet waited for, leads.
-    public static func signal(_ signal: Signal, processGroup leader: Int32) {
-        guard leader > 1 else { return }  // kill(2) takes -1 for everyone and 0 for ourselves.
-        _ = Glibc.kill(-leader, signal.rawValue)
-        _ = Glibc.kill(-leader, SIGCONT)
+    /// Whether `process` is `ancestor` or a child of it, at whatever distance.
+    static func `is`(_ process: Int32, below ancestor: Int32) -> Bool {
+        var current = process
+        for _ in 0..<64 where current > 1 {
+            if current == ancestor { return true }
+            guard let entry = ProcessEntry.read(current) else { return false }
+            current = entry.parent
+        }
+        return false
     }
 
     /// Kills every process in the process group that `leader` leads or led.
     public static func kill(processGroup leader: Int32) {
-        guard leader > 1 else { return }
+        guard leader > 1 else { return }  // kill(2) takes -1 for everyone and 0 for ourselves.
         _ = Glibc.kill(-leader, SIGKILL)
+    }
+
+    /// The children of this process's first thread, which is who orphans are given to; nil where the kernel does not list them.
+    public static func ofThisProcess() -> [Int32]? {
+        guard let text = try? FileSystem.text(of: "/proc/self/task/\(getpid())/children", bytesMax: 4 << 20) else {
+            return nil
+        }
+        return text.split(separator: " ").compactMap { Int32($0) }
     }
 
     /// Starts a program that is no task: a private redis-server, a node. Its environment is ours; descriptor n of the child is

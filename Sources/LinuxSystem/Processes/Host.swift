@@ -143,13 +143,14 @@ public enum Host {
 
     /// The processors this process may run on, see sched_getaffinity(2); at least one.
     public static var coreCount: Int {
-        // nproc's rule. A CPU quota of a container is not looked at: cgroup weights share what there is.
+        // nproc's rule, which includes cpusets. Quotas are a subject of their own: SurroundingGroups.
         max(1, Processors.allowed().count)
     }
 
     public static var isRoot: Bool { geteuid() == 0 }
     public static var userIdentifier: UInt32 { geteuid() }
     public static var processIdentifier: Int32 { getpid() }
+    public static var parentIdentifier: Int32 { getppid() }
 
     /// The kernel's release, as `uname -r` prints it.
     public static var kernelRelease: String {

@@ -118,17 +118,15 @@ public final class ProcessLauncher {
     /// - Parameters:
     ///   - cgroupDescriptor: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
     ///   - processors: the only ones it may run on, see sched_setaffinity(2); empty for all that the daemon may.
-    ///   - dataBytesMax: RLIMIT_DATA of each process, for a task that no group caps.
     /// - Returns: the process id, to be reaped by the caller.
     public func launch(
         _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32,
         joining groups: [SharedDescriptor], bornIn cgroupDescriptor: SharedDescriptor? = nil,
-        processors: [Int] = [], dataBytesMax: UInt64? = nil
+        processors: [Int] = []
     ) throws(SystemError) -> Int32 {
-        let dataLimit = dataBytesMax.map { ["-M", String($0)] } ?? []
         let affinity = processors.isEmpty ? [] : ["-a", processors.map { String($0) }.joined(separator: ",")]
         return try start(
-            dataLimit + affinity + ["-c", String(groups.count), "--"], arguments, environment: environment,
+            affinity + ["-c", String(groups.count), "--"], arguments, environment: environment,
             standardOutput: standardOutput, standardError: standardError, also: groups.map(\.raw),
             bornIn: cgroupDescriptor)
     }

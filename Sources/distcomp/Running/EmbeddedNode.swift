@@ -45,29 +45,12 @@ final class EmbeddedNode {
             }
             let log = try files.create(Self.logName, mode: 0o644)
             // Its standard output is for the person at this terminal, its standard error the log.
-            let words = Self.delegatingScope() + [try Self.programPath()] + arguments
+            let words = DelegatedScope.words() + [try Self.programPath()] + arguments
             process = try ChildProcesses.start(
                 words[0], Array(words.dropFirst()), descriptors: [input.raw, standardError.descriptor, log.raw])
         } catch {
             throw .failed("cannot start distcompd: \(error)")
         }
-    }
-
-    /// The words that start the node in a scope of its own. Under systemd a shell shares its control group with all that it runs, so
-    /// controllers cannot be enabled below it; a scope of the node's own can be delegated, for a user too where a user manager runs.
-    /// Empty where no scope can be had: then the node uses the group that it is in.
-    private static func delegatingScope() -> [String] {
-        guard FileSystem.exists("/run/systemd/system"), let program = executable(named: "systemd-run") else {
-            return []
-        }
-        let options =
-            (Host.isRoot ? [] : ["--user"]) + ["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]
-        guard let null = try? OwnedDescriptor.open("/dev/null", [.readWrite]), let nothing = executable(named: "true"),
-            let trial = try? ChildProcesses.start(
-                program, options + [nothing], descriptors: [null.raw, null.raw, null.raw]),
-            (try? ChildProcesses.wait(for: trial)) == .exit(code: 0)
-        else { return [] }
-        return [program] + options
     }
 
     /// How it ended; nil while it runs.

@@ -248,7 +248,7 @@ extension NodeProtocol.Facts {
         self.init(
             name: node.name, machine: Host.machineIdentifier + "-" + node.groupName,
             keyPrefix: node.configuration.keyPrefix, leaseSeconds: node.configuration.leaseSeconds,
-            memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, version: distcompd.version,
+            memoryBytes: node.memoryBytesForTasks, millicores: node.allowance.millicores, version: distcompd.version,
             queueCandidate: QueueIdentity())
         taskKey = node.taskKey
         leaveWithinSeconds = NodeSupervisor.Settings(node).leaveWithinSeconds
@@ -256,8 +256,10 @@ extension NodeProtocol.Facts {
         take(node)
     }
 
-    /// What of the settings can change while the daemon runs.
+    /// What can change while the daemon runs: of the settings, and of what the node has.
     mutating func take(_ node: NodeIdentity) {
+        memoryBytes = node.memoryBytesForTasks
+        millicores = node.allowance.millicores
         leaseSeconds = node.configuration.leaseSeconds
         killsWhenCutOff = node.configuration.whenCutOff == .kill
         attemptsMax = node.configuration.maxRetryPerTask

@@ -24,7 +24,7 @@ func checkUp(_ arguments: Arguments) -> Bool {
     do throws(StartFailure) {
         _ = try prepareProcess(arguments)
         let node = try NodeIdentity(arguments)
-        findings.append(Finding(verdict: .ok, subject: "settings", text: "node \(node.name), \(node.coreCount) cores"))
+        findings.append(Finding(verdict: .ok, subject: "settings", text: "node \(node.name): \(node.allowance.text)"))
         findings.append(userFinding(node))
         findings += node.readableSecrets.map { Finding(verdict: .warning, subject: "secrets", text: $0) }
         if node.taskKey != nil {
@@ -77,7 +77,10 @@ private func userFinding(_ node: NodeIdentity) -> Finding {
 private func containmentFindings(_ node: NodeIdentity) -> [Finding] {
     do {
         guard let groups = try adoptGroups(node) else {
-            return [Finding(verdict: .warning, subject: "memory caps", text: "off (memory_caps is best-effort)")]
+            return [
+                hostFinding(node, nil),
+                Finding(verdict: .warning, subject: "memory caps", text: "off (memory_caps is best-effort)"),
+            ]
         }
         defer { groups.leave() }
         let caps = Finding(
@@ -88,10 +91,58 @@ private func containmentFindings(_ node: NodeIdentity) -> [Finding] {
             verdict: groups.controlsProcessCount ? .ok : .warning, subject: "controllers",
             text: "memory" + (groups.controlsProcessCount ? ", pids" : "; none for pids: a fork bomb meets no limit")
                 + (groups.controlsProcessorTime ? ", cpu" : "; none for cpu: cores are not weighed"))
-        return [place, controllers, caps, launchFinding(node, groups)]
+        return [hostFinding(node, groups), place, controllers, caps, launchFinding(node, groups)]
     } catch {
-        return [Finding(verdict: .missing, subject: "memory caps", text: error.message)]
+        return [hostFinding(node, nil), Finding(verdict: .missing, subject: "memory caps", text: error.message)]
     }
+}
+
+/// Which row of the table of hosts (docs/OPERATIONS.md) this machine is for who asks, and what would make it a better one.
+private func hostFinding(_ node: NodeIdentity, _ groups: ControlGroupTree?) -> Finding {
+    guard let groups else {
+        return Finding(
+            verdict: .warning, subject: "host",
+            text: "no control groups: tasks can only be watched, as `distcomp run` and memory_caps best-effort do. "
+                + remedyForNoGroups())
+    }
+    if groups.memory == .legacy {
+        return Finding(
+            verdict: .ok, subject: "host",
+            text: "cgroup v1: memory is capped, and processes where there is a pids hierarchy; cores are not weighed. "
+                + "A v2 tree alone (systemd.unified_cgroup_hierarchy=1) weighs cores and ends a task as a whole")
+    }
+    switch groups.place {
+    case .below:
+        return Finding(verdict: .ok, subject: "host", text: "a group of its own, delegated by \(owner(of: groups))")
+    case .belowSharedGroup:
+        return Finding(
+            verdict: .ok, subject: "host", text: "a group of its own, whose other processes are moved into a leaf of it"
+        )
+    case .beside(let group):
+        return Finding(
+            verdict: .ok, subject: "host",
+            text: "root without systemd: a group beside its own, below \(group); a unit with Delegate=yes has its own")
+    }
+}
+
+private func owner(of groups: ControlGroupTree) -> String {
+    if groups.tasksPath.contains(".service/distcomp.") { return "a unit of systemd" }
+    if groups.tasksPath.contains(".scope/distcomp.") {
+        return
+            "systemd as a scope, which `distcomp run` asks for (\(Host.isRoot ? "the system's manager" : "the user's manager"))"
+    }
+    return "whoever made it"
+}
+
+private func remedyForNoGroups() -> String {
+    if FileSystem.exists("/run/systemd/system") {
+        return Host.isRoot
+            ? "Install the unit, or run it by `systemd-run --scope -p Delegate=yes`"
+            : "No manager of systemd runs for this user: log in through it, or `loginctl enable-linger`; or have root run the unit"
+    }
+    return Host.isRoot
+        ? "Have /sys/fs/cgroup writable: in a container, a control group namespace of its own (--privileged, or unmasked)"
+        : "Root can cap memory here; or a group whose directory, cgroup.procs and cgroup.subtree_control belong to this user"
 }
 
 private func launchFinding(_ node: NodeIdentity, _ groups: ControlGroupTree) -> Finding {

@@ -17,8 +17,9 @@ struct NodeIdentity {
     let account: Account?
     /// What lines must be signed with to be run here; nil: nothing.
     let taskKey: TaskKey?
-    let memory: MemoryReading
-    let coreCount: Int
+    /// The control groups above ours: whoever set limits on them set them on us.
+    let surroundings: SurroundingGroups
+    private(set) var allowance: NodeAllowance
     let servesParent: Bool
     private(set) var log: Logger
     /// Where this node keeps its own files: a directory in `state_dir`.
@@ -37,8 +38,7 @@ struct NodeIdentity {
 
     /// What all tasks together may use.
     var memoryBytesForTasks: UInt64 {
-        let kept = configuration.minDramTriggerReturn.bytes(ofTotal: memory.totalBytes)
-        return memory.totalBytes - min(kept, memory.totalBytes)
+        allowance.memoryBytesForTasks(keeping: configuration.minDramTriggerReturn)
     }
 
     /// - Parameter reExecRecord: what the program before this one left, its lock above all.
@@ -54,7 +54,12 @@ struct NodeIdentity {
         servesParent = arguments.servesParent
         configurationPath =
             arguments.configurationPath ?? (FileSystem.exists(Configuration.usualPath) ? Configuration.usualPath : nil)
-        let loaded = try loadConfiguration(configurationPath, servesParent: servesParent)
+        let groups = surroundingGroups(servesParent: servesParent || arguments.checksOnly)
+        surroundings = groups
+        let allowance = try required { () throws(SystemError) in try NodeAllowance.current(groups) }
+        self.allowance = allowance
+        let loaded = try loadConfiguration(
+            configurationPath, servesParent: servesParent, memoryBytes: allowance.memoryBytes)
         configuration = loaded.configuration
         // A run has its Redis to itself, and the command that started it looks under the plain names.
         if servesParent { configuration.keyPrefix = "" }
@@ -69,8 +74,6 @@ struct NodeIdentity {
         redis = try makeTarget(arguments, configuration)
         account = try taskAccount(arguments, configuration, log: log)
         taskKey = try loadTaskKey(configuration)
-        memory = try required { () throws(SystemError) in try MemoryReading.current() }
-        coreCount = Host.coreCount
 
         let directory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
         do throws(SystemError) {
@@ -90,11 +93,20 @@ struct NodeIdentity {
     }
 }
 
-/// The settings in `path` and the environment, fit for this machine.
-private func loadConfiguration(_ path: String?, servesParent: Bool) throws(StartFailure) -> LoadedConfiguration {
+/// The groups above this process, and above a `distcomp run` that it serves: a scope of our own may be elsewhere, and is no way round
+/// the limits of whoever asked for it.
+private func surroundingGroups(servesParent: Bool) -> SurroundingGroups {
+    let processes = [nil] + (servesParent ? [Host.parentIdentifier] : [])
+    // What cannot be read sets no limit; containment says what is wrong with it.
+    return SurroundingGroups(processes.compactMap { try? ControlGroupMounts.current(of: $0) })
+}
+
+/// The settings in `path` and the environment, fit for a node with so much memory.
+private func loadConfiguration(
+    _ path: String?, servesParent: Bool, memoryBytes: UInt64
+) throws(StartFailure) -> LoadedConfiguration {
     // `distcomp run` says what it wants in a file and in arguments; variables for other nodes must not reach into it.
     let environment = servesParent ? [] : Host.environment
-    let total = try required { () throws(SystemError) in try MemoryReading.current() }.totalBytes
     let loaded: LoadedConfiguration
     do {
         loaded = try Configuration.load(path, environment: environment) { path throws(SystemError) in
@@ -103,7 +115,7 @@ private func loadConfiguration(_ path: String?, servesParent: Bool) throws(Start
     } catch {
         throw .usage(error.problems.map(\.description).joined(separator: "\ndistcompd: "))
     }
-    let unfit = loaded.configuration.problems(onMachineWithMemoryBytes: total, file: path ?? "defaults")
+    let unfit = loaded.configuration.problems(onMachineWithMemoryBytes: memoryBytes, file: path ?? "defaults")
     guard unfit.isEmpty else { throw .usage(unfit.map(\.description).joined(separator: "\ndistcompd: ")) }
     return loaded
 }
@@ -114,12 +126,22 @@ extension NodeIdentity {
     /// - Returns: the keys that changed and were taken, and those that changed and wait for the next start.
     /// - Throws: all that is wrong with them; what runs stays as it is.
     mutating func reloadSettings() throws(StartFailure) -> (taken: [String], waiting: [String]) {
-        let loaded = try loadConfiguration(configurationPath, servesParent: servesParent)
+        let loaded = try loadConfiguration(
+            configurationPath, servesParent: servesParent, memoryBytes: allowance.memoryBytes)
         for warning in loaded.warnings { log.warning("\(warning)") }
         let change = configuration.takingLiveSettings(of: loaded.configuration)
         configuration = change.configuration
         log.logLevel = logLevel(configuration)
         return (change.taken, change.waiting)
+    }
+}
+
+extension NodeIdentity {
+    /// Looks at what this node has now; true when it is another than before.
+    mutating func lookAround() throws(SystemError) -> Bool {
+        let now = try NodeAllowance.current(surroundings)
+        defer { allowance = now }
+        return now != allowance
     }
 }
 

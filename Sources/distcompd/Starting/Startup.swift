@@ -34,21 +34,44 @@ func proveRedisAsksWhoCalls(_ node: NodeIdentity) throws(StartFailure) {
 /// The control groups of this daemon; nil when there are none and the settings allow to go on without.
 func adoptGroups(_ node: NodeIdentity) throws(StartFailure) -> ControlGroupTree? {
     do {
-        let tree = try ControlGroupTree.adopt(name: node.groupName, memoryBytesMax: node.memoryBytesForTasks)
+        let tree = try ControlGroupTree.adopt(
+            name: node.groupName, memoryBytesMax: node.memoryBytesForTasks,
+            parent: node.servesParent || node.arguments.checksOnly ? Host.parentIdentifier : nil)
+        tree.watchLimits(of: node.surroundings)
+        if let limit = node.allowance.processorLimit {
+            do throws(SystemError) {
+                try tree.setProcessorTimeMax(millicores: limit.millicores)
+            } catch {
+                node.log.warning(
+                    "\(error): tasks may use more of the processors than the \(limit.file) of \(limit.group)")
+            }
+        }
         // A task that runs as the user whose the groups are could change them.
         tree.reusesGroups = Host.isRoot && node.account.map { $0.userIdentifier != 0 } ?? false
         node.log.info("memory caps by \(tree.memory.rawValue)", metadata: ["groups": "\(tree.tasksPath)"])
+        node.log.info("this node has \(node.allowance.text)")
+        if !tree.controlsProcessCount { tellCaller(node, "no limit on the processes of a task: \(noProcessCount)") }
         return tree
     } catch {
         guard node.configuration.memoryCaps == .bestEffort else {
             throw .usage("memory caps cannot be enforced: \(error)")
         }
-        let notice = "memory caps are off (only each process by itself is limited): \(error)"
-        node.log.warning("\(notice)")
-        // The person who typed `distcomp run` reads our standard output, not our log.
-        if node.servesParent { standardOutput.write(notice + "\n") }
+        node.log.info("this node has \(node.allowance.text)")
+        tellCaller(
+            node,
+            "memory caps are off: what the processes of a task hold is looked at several times a second instead, and a task "
+                + "above its cap is killed (a watch, not a cap): \(error)")
         return nil
     }
+}
+
+/// Why there is none.
+let noProcessCount = "the group above hands down no pids controller"
+
+/// A warning for the log, and for the person who typed `distcomp run`, who reads our standard output instead.
+private func tellCaller(_ node: NodeIdentity, _ notice: String) {
+    node.log.warning("\(notice)")
+    if node.servesParent { standardOutput.write(notice + "\n") }
 }
 
 func makeRunner(
@@ -80,7 +103,11 @@ func makeRunner(
         let runner = TaskRunner(
             groups: groups, launcher: launcher, outputs: outputs,
             settings: TaskSettings(node), log: node.log)
-        for task in reExecRecord?.running ?? [] { try runner.resume(task) }
+        if let reExecRecord {
+            for (state, task) in zip(reExecRecord.reExecState.tasks, reExecRecord.running) {
+                try runner.resume(task, state)
+            }
+        }
         return runner
     }
 }
@@ -97,6 +124,7 @@ extension TaskSettings {
     init(_ node: NodeIdentity) {
         let environment = taskEnvironment(node)
         self.init(
+            nodeName: node.groupName, memoryForAll: node.allowance.textForTasks(node.memoryBytesForTasks),
             processesMax: node.configuration.maxProcessesPerTask,
             processorLimit: node.configuration.cpuLimit, trialName: ".\(node.groupName).trial",
             environment: environment,
@@ -156,11 +184,18 @@ func proveLaunchWorks(_ runner: TaskRunner, isReExecuted: Bool = false) throws(S
 /// Ends what tasks of an earlier life of this daemon left running: their lease is over, they run elsewhere by now.
 ///
 /// - Parameter reExecRecord: its tasks are no leftovers.
-func clearLeftovers(_ groups: ControlGroupTree?, _ reExecRecord: ReExecRecord?, log: Logger) throws(StartFailure) {
-    guard let groups else { return }
+func clearLeftovers(
+    _ node: NodeIdentity, _ groups: ControlGroupTree?, _ reExecRecord: ReExecRecord?
+) throws(StartFailure) {
+    guard let groups else {
+        if reExecRecord != nil { return }  // Those that go on cannot be told from others.
+        let count = TaskWatch.endLeftovers(ofNode: node.groupName)
+        if count > 0 { node.log.warning("ended \(count) processes that an earlier life of this daemon left") }
+        return
+    }
     let kept = Set(reExecRecord?.running.map(\.group) ?? [])
     let found = try required { () throws(SystemError) in try groups.clearLeftovers(except: kept) }
     if !found.isEmpty {
-        log.warning("cleared \(found.count) task groups that an earlier life of this daemon left")
+        node.log.warning("cleared \(found.count) task groups that an earlier life of this daemon left")
     }
 }

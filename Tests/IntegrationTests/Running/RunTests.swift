@@ -26,6 +26,15 @@ struct RunTests {
         }
     }
 
+    @Test("a program that reserves 12 GB and uses little runs under a cap of 1 GB")
+    func reserves() async throws {
+        try await withScratch { scratch in
+            let reserve = "mmap.mmap(-1, 12<<30, flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS|0x4000, prot=0)"
+            let run = try Run(scratch, ["shell:1:1G:0:60:python3 -c \"import mmap; \(reserve)\""])
+            #expect(try await run.finished().result.status == 0)
+        }
+    }
+
     @Test("when everything succeeds the exit status is 0, and the summary is a sentence")
     func success() async throws {
         try await withScratch { scratch in

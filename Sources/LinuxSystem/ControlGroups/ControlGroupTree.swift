@@ -55,6 +55,9 @@ public final class ControlGroupTree {
     /// Whether pids.max can be set, on either version.
     public let controlsProcessCount: Bool
 
+    /// Nil where we may not read it.
+    let outOfMemoryLog = OutOfMemoryLog()
+
     /// Whether a group that a task has left may be used again: not where tasks may change it, as they may where they run as
     /// the user who owns it.
     public var reusesGroups = false

@@ -40,6 +40,8 @@ public struct TaskGroupUsage: Equatable, Sendable {
     public var memoryPeakBytes: UInt64?
     /// How many of its processes the kernel's out-of-memory killer took.
     public var oomKills: UInt64?
+    /// See MemoryAccount.swift; absent unless asked for.
+    public var memory: MemoryAccount?
 
     public init() {}
 
@@ -244,7 +246,7 @@ extension ControlGroupTree {
     }
 
     /// A file that the kernel gives whole in one read, as all are that hold no list of processes; nil where there is none.
-    private func readShort(
+    func readShort(
         _ file: String, of group: TaskGroup, in tasks: SharedDescriptor
     ) throws(SystemError) -> Substring? {
         let path = group.name + "/" + file
@@ -268,7 +270,7 @@ func controlText(
 }
 
 /// The number after `name` in a flat keyed file: lines of `name value`.
-private func value(of name: String, in text: Substring) -> UInt64? {
+func value(of name: String, in text: Substring) -> UInt64? {
     // Byte by byte, for this is read at every ending: in characters it was a quarter of all that the daemon does.
     text.utf8.withContiguousStorageIfAvailable { bytes -> UInt64? in
         for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: name.utf8) {

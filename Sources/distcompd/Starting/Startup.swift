@@ -95,7 +95,8 @@ extension TaskSettings {
     init(_ node: NodeIdentity) {
         self.init(
             processesMax: node.configuration.maxProcessesPerTask,
-            hardProcessorLimit: node.configuration.cpuLimit == .hard, trialName: ".\(node.groupName).trial",
+            hardProcessorLimit: node.configuration.cpuLimit == .hard,
+            userIdentifier: node.account?.userIdentifier ?? Host.userIdentifier, trialName: ".\(node.groupName).trial",
             environment: taskEnvironment(node))
     }
 }

@@ -98,6 +98,50 @@ struct ControlGroupTreeTests {
         #expect(try #require(tree.usage(of: group).oomKills) > 0)
     }
 
+    @Test("a kill says whose limit was met, and what the memory was: allocated, or in files of a tmpfs")
+    func outOfMemory() throws {
+        let limit: UInt64 = 48 << 20
+        let file = "/dev/shm/distcomp-test-\(bed.name)"
+        defer { unlink(file) }
+        let group = try bed.group(TaskLimits(memoryBytesMax: limit))
+        _ = try bed.run(
+            ["sh", "-c", "head -c 20971520 /dev/zero >\(file); head -c 67108864 /dev/zero | tail -n 1 >/dev/null"],
+            in: group)
+        var usage = try tree.usage(of: group)
+        #expect(try #require(usage.oomKills) > 0)
+        usage.memory = tree.memoryAccount(of: group)
+        #expect(usage.memory?.tmpfsBytes == 20 << 20)
+        let (owner, report) = tree.outOfMemory(in: group, usage: usage, limitBytes: limit)
+        #expect(owner == .theTask)
+        if tree.outOfMemoryLog != nil {
+            let report = try #require(report, "more than ten kills in five seconds are not logged")
+            #expect(report.tmpfsBytes == 20 << 20)
+            #expect((24 << 20...28 << 20).contains(try #require(report.anonymousBytes)))
+        }
+
+        _ = try ControlGroupTree.adopt(name: bed.name, memoryBytesMax: 40 << 20)
+        unlink(file)
+        let uncapped = try bed.group(TaskLimits(memoryBytesMax: 60 << 20))
+        _ = try bed.run(["sh", "-c", "head -c 67108864 /dev/zero | tail -n 1 >/dev/null"], in: uncapped)
+        let otherUsage = try tree.usage(of: uncapped)
+        #expect(try #require(otherUsage.oomKills) > 0)
+        let other = tree.outOfMemory(in: uncapped, usage: otherUsage, limitBytes: 60 << 20)
+        #expect(other.owner == (tree.outOfMemoryLog == nil ? .somebodyAbove : .allTasks))
+        #expect(other.report == nil)
+    }
+
+    @Test("files that a task read are told from what it needed")
+    func fileCache() throws {
+        let file = "/tmp/distcomp-test-\(bed.name)"
+        defer { unlink(file) }
+        let group = try bed.group(TaskLimits(memoryBytesMax: 128 << 20))
+        _ = try bed.run(["sh", "-c", "head -c 67108864 /dev/zero >\(file)"], in: group)
+        let account = try #require(tree.memoryAccount(of: group))
+        #expect(try #require(account.fileCacheBytes) > 60 << 20)
+        #expect(account.tmpfsBytes == 0)
+        #expect(try #require(account.ownBytes) < 4 << 20)
+    }
+
     @Test("a task meets its limit of processes")
     func processCap() throws {
         try #require(tree.controlsProcessCount)

@@ -38,6 +38,8 @@ final class TaskRunner {
         var begunAt: Int64 = 0
         /// What its memory was known to be at least, without what could have been dropped.
         var neededBytesSeen: UInt64 = 0
+        /// Of its largest process, or of this program, of which every process is a copy for a moment.
+        var residentBytesMax: UInt64 = 0
     }
 
     /// How many bytes of a failed task's standard error go into its record.
@@ -229,8 +231,7 @@ final class TaskRunner {
                 return .launchFailed(number, describe(failure, cappedAt: running[number]?.memoryBytesMax))
             }
             running[number]?.hasEndedBadly = child.ending != .exit(code: 0)
-            let seen = running[number]?.neededBytesSeen ?? 0
-            running[number]?.neededBytesSeen = max(seen, child.residentBytesMax)
+            running[number]?.residentBytesMax = child.residentBytesMax
             switch child.ending {
             case .exit(let code): return .exited(number, .code(code))
             case .signal(let signal): return .exited(number, .signal(signal))
@@ -488,7 +489,8 @@ extension Usage {
             oomKills: usage.oomKills)
         guard let peak = usage.memoryPeakBytes, let cache = usage.memory?.fileCacheBytes else { return }
         // What is left of the peak without the files that are still in memory; if those came only after the peak, the rest of
-        // it is known from having looked.
-        memoryNeededBytes = min(peak, max(peak - min(peak, cache), task.neededBytesSeen))
+        // it is known from having looked, and from its largest process.
+        let resident = task.residentBytesMax > Host.residentBytesMax ? task.residentBytesMax : 0
+        memoryNeededBytes = min(peak, max(peak - min(peak, cache), task.neededBytesSeen, resident))
     }
 }

@@ -30,9 +30,8 @@ extension NodeSupervisor {
         /// The task being stopped for want of memory. One at a time: what it frees may be enough.
         var victim: TaskNumber?
 
-        /// What ended tasks left, and how much of it the log has been told of.
+        /// What ended tasks left.
         var leftovers = Leftovers()
-        fileprivate var leftBytesTold: UInt64 = 0
 
         /// A measurement older than this says nothing about taking more.
         static let validSeconds = 1.0
@@ -102,11 +101,13 @@ extension NodeSupervisor {
             && memory.leftovers.bytes <= settings.memoryBytes - settings.memoryBytes / 10
     }
 
-    /// Whether they keep tasks from this node, or large ones at least.
+    /// Whether they keep tasks from this node, or large ones at least: it would have enough without them.
     private var leftoversHinder: Bool {
-        guard memory.leftovers.bytes > 0 else { return false }
-        return memory.leftovers.bytes >= settings.memoryBytes / 4
-            || memory.measuredAt != nil && memory.availableBytes < settings.memoryBytesMinToAccept
+        let bytes = memory.leftovers.bytes
+        guard bytes > 0 else { return false }
+        if bytes >= settings.memoryBytes / 4 { return true }
+        return memory.measuredAt != nil && memory.availableBytes < settings.memoryBytesMinToAccept
+            && memory.availableBytes &+ bytes >= settings.memoryBytesMinToAccept
     }
 
     /// Why this node takes no task, or none of its size, for whoever asks; nil while nothing hinders it.
@@ -118,13 +119,12 @@ extension NodeSupervisor {
     /// It is left out of what is offered. The log is told of each that is news, and when all is gone.
     mutating func found(_ leftovers: Leftovers, at now: Instant, into actions: inout [Action]) {
         let hinderedBefore = hindrance
-        memory.leftovers = leftovers
-        if leftovers.bytes > memory.leftBytesTold {
+        if leftovers.bytes > memory.leftovers.bytes {
             actions.append(.log(.leftInMemory(leftovers)))
-        } else if leftovers.bytes == 0, memory.leftBytesTold > 0 {
+        } else if leftovers.bytes == 0, memory.leftovers.bytes > 0 {
             actions.append(.log(.leftoversGone))
         }
-        memory.leftBytesTold = leftovers.bytes
+        memory.leftovers = leftovers
         admission.isWanted = true  // There may be more room than before.
         if hindrance != hinderedBefore { beatNow(at: now, into: &actions) }
     }

@@ -15,6 +15,8 @@ public enum MemoryFiles {
     private static let mountsMax = 16
     private static let entriesMax = 20_000
     private static let depthMax = 4
+    /// File systems look at the clock only now and then, so a file may seem a little older than it is.
+    private static let clockStepSeconds = 0.1
     /// Smaller ones explain nothing.
     private static let sizeBytesMin: UInt64 = 64 << 10
 
@@ -90,7 +92,8 @@ public enum MemoryFiles {
                     UInt64(status.st_dev) == device
                 else { continue }
                 if status.st_mode & S_IFMT == S_IFREG {
-                    guard Double(status.st_ctim.tv_sec) < unixSeconds else { continue }
+                    let changed = Double(status.st_ctim.tv_sec) + Double(status.st_ctim.tv_nsec) / 1e9
+                    guard changed < unixSeconds - clockStepSeconds else { continue }
                     let bytes = UInt64(max(0, status.st_blocks)) &* 512
                     files.append(MemoryFile(name: "\(path)/\(name)", sizeBytes: bytes))
                 } else if status.st_mode & S_IFMT == S_IFDIR, depth < depthMax, entriesLeft > 0,

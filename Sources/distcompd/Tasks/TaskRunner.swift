@@ -260,11 +260,15 @@ final class TaskRunner {
     func terminate(_ number: TaskNumber) throws(SystemError) {
         guard let task = running[number] else { return }
         guard let groups else { return signalProcessGroup(of: number, .terminate) }
-        // A process that has just been started may not have joined its group yet.
-        if try groups.processes(of: task.group).isEmpty, let process = unreapedProcess(of: number) {
-            ChildProcesses.signal(.terminate, process: process)
+        do throws(SystemError) {
+            // A process that has just been started may not have joined its group yet.
+            if try groups.processes(of: task.group).isEmpty, let process = unreapedProcess(of: number) {
+                ChildProcesses.signal(.terminate, process: process)
+            }
+            try groups.signal(.terminate, to: task.group)
+        } catch  where error.code == ErrorCode.notFound {
+            return  // Its last process has gone, and with it the group that could name others.
         }
-        try groups.signal(.terminate, to: task.group)
     }
 
     /// The end of everything in the task's group.

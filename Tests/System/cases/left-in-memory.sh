@@ -13,7 +13,8 @@ cat > "$CASE/segment.py" <<'PYTHON'
 import os, sys, time
 from multiprocessing import shared_memory
 shared_memory.SharedMemory(name="segment-" + sys.argv[1], create=True, size=1 << 20)
-if sys.argv[1] == "hangs": time.sleep(1000)
+# The tracker, a Python of its own, takes seconds to begin here.
+time.sleep(1000 if sys.argv[1] == "hangs" else 5)
 os._exit(int(sys.argv[1] == "fails"))
 PYTHON
 submit "shell:9:0:0:120:python3 $CASE/segment.py exits" "shell:9:0:0:120:python3 $CASE/segment.py fails" \

@@ -44,8 +44,8 @@ struct TaskOutcomeTests {
             ),
             (
                 outcome(
-                    .exit(code: 0), notes: [TaskOutcome.childKilledForMemory(capBytes: 2 << 30, peakBytes: 2 << 30)]),
-                "exit 0; a child process was killed for memory (cap 2 GB, peak 2 GB)"
+                    .timeout, notes: [TaskOutcome.childKilledForMemory(capBytes: 2 << 30, peakBytes: 2 << 30)]),
+                "timeout (300 s); a child process was killed for memory (cap 2 GB, peak 2 GB)"
             ),
         ])
     func reasons(outcome: TaskOutcome, reason: String) {
@@ -89,7 +89,7 @@ struct TaskOutcomeTests {
         #expect(try TaskOutcome(record: outcome.record) == outcome)
     }
 
-    @Test("only exit 0 is success, also when a child was killed")
+    @Test("only exit 0 is success, whatever else is noted")
     func success() {
         #expect(Self.outcome(.exit(code: 0), notes: ["x"]).succeeded)
         #expect(!Self.outcome(.exit(code: 1)).succeeded)

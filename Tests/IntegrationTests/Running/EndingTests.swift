@@ -27,14 +27,16 @@ struct EndingTests {
             let program = try fleet.scratch.write(
                 "segment.py",
                 """
-                import os, sys, time
                 from multiprocessing import shared_memory
-                segment = shared_memory.SharedMemory(name="\(name)-" + sys.argv[1], create=True, size=1 << 20)
+                from os import _exit
+                from sys import argv
+                from time import sleep
+                segment = shared_memory.SharedMemory(name="\(name)-" + argv[1], create=True, size=1 << 20)
                 print("made", flush=True)
-                if sys.argv[1] == "raises": raise ValueError("on purpose")
-                if sys.argv[1] == "fails": os._exit(1)
-                if sys.argv[1] == "hangs": time.sleep(1000)
-                os._exit(0)
+                if argv[1] == "raises": raise ValueError("on purpose")
+                if argv[1] == "fails": _exit(1)
+                if argv[1] == "hangs": sleep(1000)
+                _exit(0)
                 """)
             let ways = ["exits", "raises", "fails", "hangs"]
             try await fleet.submit(ways.map { "shell:1:0:0:\($0 == "hangs" ? 2 : 60):python3 \(program) \($0)" })

@@ -119,7 +119,8 @@ extension NodeSupervisor {
     /// It is left out of what is offered. The log is told of each that is news, and when all is gone.
     mutating func found(_ leftovers: Leftovers, at now: Instant, into actions: inout [Action]) {
         let hinderedBefore = hindrance
-        if leftovers.bytes > memory.leftovers.bytes {
+        let isNamedNow = !leftovers.names.isEmpty && memory.leftovers.names.isEmpty
+        if leftovers.bytes > memory.leftovers.bytes || isNamedNow {
             actions.append(.log(.leftInMemory(leftovers)))
         } else if leftovers.bytes == 0, memory.leftovers.bytes > 0 {
             actions.append(.log(.leftoversGone))

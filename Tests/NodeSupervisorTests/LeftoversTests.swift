@@ -41,6 +41,14 @@ struct LeftoversTests {
         #expect(node.hear(left(0)).notices.isEmpty)
     }
 
+    @Test("is told again once it has a name")
+    func isNamed() {
+        var node = Node.waitingForTasks()
+        #expect(node.hear(.leftovers(.init(bytes: 1 << 30))).notices.count == 1)
+        #expect(node.hear(left(1 << 30)).notices.count == 1)
+        #expect(node.hear(left(1 << 30)).notices.isEmpty)
+    }
+
     @Test("hinders a node that has too little else, which says so at once and takes nothing until it is gone")
     func hinders() {
         var node = Node.waitingForTasks()

@@ -9,6 +9,7 @@ extension TaskRunner {
     /// What is known of it.
     struct LeftoverWatch {
         fileprivate var bytesTold: UInt64 = 0
+        fileprivate var areNamed = false
     }
 
     /// Less than this, and changes of less, are not worth a look at whose it is.
@@ -23,15 +24,19 @@ extension TaskRunner {
         let bytes = allBytes - min(allBytes, liveBytes)
         let left = bytes >= Self.leftBytesOfNote ? bytes : 0
         let told = leftoverWatch.bytesTold
-        guard max(left, told) - min(left, told) >= Self.leftBytesOfNote || (left == 0) != (told == 0) else { return [] }
-        leftoverWatch.bytesTold = left
-        return [.leftovers(NodeSupervisor.Leftovers(bytes: left, names: left == 0 ? "" : names()))]
+        let isNews = max(left, told) - min(left, told) >= Self.leftBytesOfNote || (left == 0) != (told == 0)
+        // What could not be told from the files of tasks that were here may be by now.
+        guard isNews || left > 0 && !leftoverWatch.areNamed else { return [] }
+        let names = left == 0 ? "" : names()
+        guard isNews || !names.isEmpty else { return [] }
+        (leftoverWatch.bytesTold, leftoverWatch.areNamed) = (left, !names.isEmpty)
+        return [.leftovers(NodeSupervisor.Leftovers(bytes: left, names: names))]
     }
 
     /// The largest that no task that is here can have made.
     private func names() -> String {
         let now = SystemClock.bootNanoseconds()
-        let oldest = earliestBegin ?? now
+        let oldest = earliestBegin ?? now + 1_000_000_000  // All of them.
         let files = MemoryFiles.owned(
             by: settings.userIdentifier,
             unchangedSince: Double(SystemClock.wallNanoseconds() - (now - oldest)) / 1e9)

@@ -72,7 +72,8 @@ extension NodeSupervisor {
 
     var freeTaskCount: Int { max(0, settings.taskCountMax - tasks.count) }
     var freeMemoryBytes: UInt64 {
-        settings.memoryBytes > taken.memoryBytes ? settings.memoryBytes - taken.memoryBytes : 0
+        let used = taken.memoryBytes &+ memory.leftovers.bytes  // Both are memory of this machine.
+        return settings.memoryBytes > used ? settings.memoryBytes - used : 0
     }
     var freeMillicores: Int { max(0, settings.millicores - taken.millicores) }
 

@@ -4,6 +4,24 @@
 import TaskModel
 
 extension NodeSupervisor {
+    /// Memory that ended tasks left in use: files of a tmpfs, segments of shared memory. It stays theirs until somebody removes them.
+    public struct Leftovers: Hashable, Sendable, CustomStringConvertible {
+        public let bytes: UInt64
+        /// The largest of them, as far as they can be told from others'.
+        public let names: String
+
+        public init(bytes: UInt64 = 0, names: String = "") {
+            self.bytes = bytes
+            self.names = names
+        }
+
+        /// As `1.6 GB of files in /dev/shm left by ended tasks: /dev/shm/a (1 GB), ...; whoever removes them has it back`.
+        public var description: String {
+            "\(AmountText.memory(bytes)) of files in /dev/shm or another tmpfs left by ended tasks"
+                + (names.isEmpty ? "" : ": \(names)") + "; removing them gives it back"
+        }
+    }
+
     struct MemoryWatch {
         private(set) var availableBytes: UInt64 = 0
         private(set) var measuredAt: Instant?
@@ -11,6 +29,9 @@ extension NodeSupervisor {
         var askedAt: Instant?
         /// The task being stopped for want of memory. One at a time: what it frees may be enough.
         var victim: TaskNumber?
+
+        /// What ended tasks left.
+        var leftovers = Leftovers()
 
         /// A measurement older than this says nothing about taking more.
         static let validSeconds = 1.0
@@ -43,7 +64,7 @@ extension NodeSupervisor {
     mutating func memoryAllowsMore(at now: Instant, into actions: inout [Action]) -> Bool {
         guard memory.victim == nil else { return false }
         if memory.isFresh(at: now) {
-            if memory.availableBytes >= settings.memoryBytesMinToAccept { return true }
+            if memoryIsEnough { return true }
         } else {
             measureMemory(at: now, into: &actions)
         }
@@ -69,5 +90,43 @@ extension NodeSupervisor {
         guard memory.victim == number else { return }
         memory.victim = nil
         measureMemory(at: now, into: &actions)
+    }
+
+    // MARK: - What ended tasks left
+
+    /// Whether there is memory for another task, by the last measurement. Where not even a tenth of what tasks may use is left to
+    /// them, one more would only wait for memory that does not come.
+    var memoryIsEnough: Bool {
+        memory.availableBytes >= settings.memoryBytesMinToAccept
+            && memory.leftovers.bytes <= settings.memoryBytes - settings.memoryBytes / 10
+    }
+
+    /// Whether they keep tasks from this node, or large ones at least: it would have enough without them.
+    private var leftoversHinder: Bool {
+        let bytes = memory.leftovers.bytes
+        guard bytes > 0 else { return false }
+        if bytes >= settings.memoryBytes / 4 { return true }
+        return memory.measuredAt != nil && memory.availableBytes < settings.memoryBytesMinToAccept
+            && memory.availableBytes &+ bytes >= settings.memoryBytesMinToAccept
+    }
+
+    /// Why this node takes no task, or none of its size, for whoever asks; nil while nothing hinders it.
+    public var hindrance: String? {
+        if let trouble { return "\(trouble)" }
+        return leftoversHinder ? "\(memory.leftovers)" : nil
+    }
+
+    /// It is left out of what is offered. The log is told of each that is news, and when all is gone.
+    mutating func found(_ leftovers: Leftovers, at now: Instant, into actions: inout [Action]) {
+        let hinderedBefore = hindrance
+        let isNamedNow = !leftovers.names.isEmpty && memory.leftovers.names.isEmpty
+        if leftovers.bytes > memory.leftovers.bytes || isNamedNow {
+            actions.append(.log(.leftInMemory(leftovers)))
+        } else if leftovers.bytes == 0, memory.leftovers.bytes > 0 {
+            actions.append(.log(.leftoversGone))
+        }
+        memory.leftovers = leftovers
+        admission.isWanted = true  // There may be more room than before.
+        if hindrance != hinderedBefore { beatNow(at: now, into: &actions) }
     }
 }

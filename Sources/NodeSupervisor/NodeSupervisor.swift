@@ -132,11 +132,15 @@ public struct NodeSupervisor: Sendable {
         case .exited(let number, let status):
             if let task = tasks[number] { launchTrouble.aTaskHasRun(begunAt: task.begunAt) }
             advance(number, .exited(status), at: now, into: &actions)
+        case .partKilledForMemory(let number):
+            advance(number, .stop(.partKilledForMemory), at: now, into: &actions)
         case .collected(let number, let collected): advance(number, .collected(collected), at: now, into: &actions)
         case .trialEnded(let failure): trialEnded(failure, at: now, into: &actions)
 
         case .tick: tick(at: now, into: &actions)
         case .memory(let availableBytes): measured(availableBytes: availableBytes, at: now, into: &actions)
+
+        case .leftovers(let leftovers): found(leftovers, at: now, into: &actions)
 
         case .stopRequested: stopRequested(at: now, into: &actions)
         case .closeRequested: departure.close()

@@ -136,7 +136,7 @@ extension NodeSupervisor {
             measureMemory(at: now, into: &actions)
             return false
         }
-        return memory.availableBytes >= settings.memoryBytesMinToAccept
+        return memoryIsEnough
     }
 
     /// The order about a line reaches the queue's script with the task: there it becomes cancelled.

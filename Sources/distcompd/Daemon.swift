@@ -189,10 +189,10 @@ final class Daemon {
             runner.tidy()
             tellLeavers()
             let drained = queue.isDrained ? ", drained" : ""
-            let trouble = supervisor.trouble.map { ", takes no task: \($0)" } ?? ""
+            let trouble = supervisor.hindrance.map { ", in trouble: \($0)" } ?? ""
             services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)\(trouble)")
             let changes = lookAround()
-            return changes + ask(action, at: now) + measuredMemory()
+            return changes + ask(action, at: now) + measuredMemory() + runner.lookAtMemory()
         case .register, .reconcile, .claim, .leaseLost, .leave: return ask(action, at: now)
         case .report(let report):
             note(report)
@@ -211,7 +211,7 @@ final class Daemon {
     }
 
     private func ask(_ action: Action, at now: Instant) -> [Event] {
-        queue.ask(action, at: now, trouble: supervisor.trouble.map { "\($0)" })
+        queue.ask(action, at: now, trouble: supervisor.hindrance)
     }
 
     /// A launch takes about a millisecond, and a claim may bring a hundred. Between a few of them the loop is looked after, so

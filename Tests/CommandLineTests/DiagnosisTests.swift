@@ -81,7 +81,7 @@ struct DiagnosisTests {
         #expect(one.because == "trouble")
         #expect(
             one.sentence == "It waits because the only node that could take it is in trouble: a: create /srv/result/x: "
-                + "Read-only file system. A node takes tasks again by itself as soon as it can launch them.")
+                + "Read-only file system. A node takes tasks again by itself as soon as that is over.")
         var other = node("b")
         other.trouble = "no space"
         let two = explain(waiting(), fleet(broken, other))

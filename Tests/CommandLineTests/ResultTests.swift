@@ -6,10 +6,11 @@ import Testing
 /// A result as one test needs it.
 func result(
     _ line: String, _ cause: Cause = .exit(code: 0), wallSeconds: Double = 1, peakBytes: UInt64? = nil,
-    finishedAt: Double? = 1_700_000_001.5, output: String? = nil, node: String = "node1"
+    neededBytes: UInt64? = nil, finishedAt: Double? = 1_700_000_001.5, output: String? = nil, node: String = "node1"
 ) -> TaskResult {
     var usage = Usage(wallSeconds: wallSeconds)
     usage.memoryPeakBytes = peakBytes
+    usage.memoryNeededBytes = neededBytes
     let outcome = TaskOutcome(
         cause: cause, usage: usage, node: node, attempt: 1, finishedAtUnixSeconds: finishedAt)
     return TaskResult(
@@ -129,6 +130,15 @@ struct ResultSummaryTests {
         #expect(group.memoryToAskFor == "128M")
         #expect(group.paragraph.contains("tasks   2, 1 failed (1 oom)"))
         #expect(group.paragraph.contains("max 64 MB, cap 64 MB, ask for 128M"))
+    }
+
+    @Test("files that could have been dropped from memory are no reason to ask for more")
+    func adviceWithoutFiles() throws {
+        let reader = result("shell:1:1G:0:md5sum a", peakBytes: 400 << 20, neededBytes: 3 << 20)
+        let group = try #require(summary([reader, result("shell:1:1G:0:md5sum b", peakBytes: 1 << 20)]).groups.first)
+        #expect(group.memoryToAskFor == "8M")
+        #expect(group.paragraph.contains("max 400 MB (3 MB without files it read or wrote), cap 1 GB, ask for 8M"))
+        #expect(group.json.contains(#""memory_peak_bytes_max":419430400,"memory_needed_bytes_max":3145728"#))
     }
 
     @Test("what never ran does not make the others look small")

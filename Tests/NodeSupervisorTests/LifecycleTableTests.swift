@@ -11,23 +11,31 @@ private let now = at(50)
 private let task = claimed("1:2G:1:100:true")
 
 private let ended = NodeSupervisor.Ending(manner: .exited(.code(3)), stopped: nil, at: at(40))
-private let timedOut = NodeSupervisor.Ending(manner: .exited(.code(0)), stopped: .timeout, at: at(40))
+private let timedOut = NodeSupervisor.Ending(manner: .exited(.signal(15)), stopped: .timeout, at: at(49))
 private let returning = NodeSupervisor.Ending(manner: .exited(.signal(15)), stopped: .nodeStopping, at: at(49.9))
 
+/// What is left has until then to clean up; by default it is killed at once.
 private func ending(
-    _ manner: NodeSupervisor.Ending.Manner, _ stopped: NodeSupervisor.StopReason? = nil
+    _ manner: NodeSupervisor.Ending.Manner, _ stopped: NodeSupervisor.StopReason? = nil, killAt: Double = 50,
+    isTold: Bool = false
 ) -> Lifecycle.State {
-    .emptying(.init(manner: manner, stopped: stopped, at: now), .init(since: now))
+    .emptying(
+        .init(manner: manner, stopped: stopped, at: now), .init(since: now, killAt: at(killAt), isTold: isTold))
 }
 
-private func emptying(since seconds: Double, collectAt: Double? = nil, attempts: Int = 0) -> Lifecycle.Emptying {
-    .init(since: at(seconds), collectAt: collectAt.map(at), attemptCount: attempts)
+private func emptying(
+    since seconds: Double, killAt: Double? = nil, isTold: Bool = false, collectAt: Double? = nil, attempts: Int = 0
+) -> Lifecycle.Emptying {
+    .init(
+        since: at(seconds), killAt: at(killAt ?? seconds), isTold: isTold, collectAt: collectAt.map(at),
+        attemptCount: attempts)
 }
 
 /// The states, each with what distinguishes its answers.
 private enum From: String, CaseIterable {
     case launching, launchingToStop, launchingToDrop, running, runningPastDeadline, runningForever, stopping,
         stoppingPastGrace, killing
+    case cleaningUp, cleaningUpInItsGrace
     case killingAgain, emptying, emptyingToCollect, emptyingTooLong, emptyingReturned, reported, reportedToCollect, gone
 
     var state: Lifecycle.State {
@@ -42,6 +50,9 @@ private enum From: String, CaseIterable {
         case .stoppingPastGrace: .stopping(.timeout, killAt: at(50))
         case .killing: .killing(.timeout, againAt: at(51), count: 1)
         case .killingAgain: .killing(.timeout, againAt: at(50), count: 1)
+        case .cleaningUp: .emptying(ended, NodeSupervisorTests.emptying(since: 49.9, killAt: 50.2))
+        case .cleaningUpInItsGrace:
+            .emptying(timedOut, NodeSupervisorTests.emptying(since: 49, killAt: 54, isTold: true, attempts: 9))
         case .emptying: .emptying(ended, NodeSupervisorTests.emptying(since: 49))
         case .emptyingToCollect: .emptying(ended, NodeSupervisorTests.emptying(since: 49, collectAt: 50, attempts: 2))
         case .emptyingTooLong: .emptying(ended, NodeSupervisorTests.emptying(since: 45, attempts: 9))
@@ -103,14 +114,14 @@ private let exit3 = Cause.exit(code: 3)
 private let table: [From: [On: Row]] = [
     .launching: [
         .launched: Row(.running(deadline: at(150))), .launchFailed: Row(ending(.notStarted(notFound)), .collect),
-        .exited: Row(ending(.exited(.code(3))), .collect), .collectedGone: stays(.launching),
+        .exited: Row(ending(.exited(.code(3)), killAt: 50.3), .collect), .collectedGone: stays(.launching),
         .collectedRemains: stays(.launching), .cancel: Row(.launching(stop: .cancelled)),
         .leaseLost: Row(.launching(stop: .leaseLost)), .due: stays(.launching),
     ],
     .launchingToStop: [
         .launched: Row(.stopping(.nodeStopping, killAt: at(55)), .terminate),
         .launchFailed: Row(ending(.notStarted(notFound), .nodeStopping), .collect),
-        .exited: Row(ending(.exited(.code(3)), .nodeStopping), .collect), .collectedGone: stays(.launchingToStop),
+        .exited: Row(ending(.exited(.code(3)), .nodeStopping, killAt: 50.3), .collect), .collectedGone: stays(.launchingToStop),
         .collectedRemains: stays(.launchingToStop), .cancel: Row(.launching(stop: .cancelled)),
         .leaseLost: Row(.launching(stop: .leaseLost)), .due: stays(.launchingToStop),
     ],
@@ -122,31 +133,31 @@ private let table: [From: [On: Row]] = [
     ],
     .running: [
         .launched: stays(.running), .launchFailed: Row(ending(.notStarted(notFound)), .collect),
-        .exited: Row(ending(.exited(.code(3))), .collect), .collectedGone: stays(.running),
+        .exited: Row(ending(.exited(.code(3)), killAt: 50.3), .collect), .collectedGone: stays(.running),
         .collectedRemains: stays(.running), .cancel: Row(cancelling(), .terminate), .leaseLost: Row(losing, .kill),
         .due: stays(.running),
     ],
     .runningPastDeadline: [
         .launched: stays(.runningPastDeadline), .launchFailed: Row(ending(.notStarted(notFound)), .collect),
-        .exited: Row(ending(.exited(.code(3))), .collect), .collectedGone: stays(.runningPastDeadline),
+        .exited: Row(ending(.exited(.code(3)), killAt: 50.3), .collect), .collectedGone: stays(.runningPastDeadline),
         .collectedRemains: stays(.runningPastDeadline), .cancel: Row(cancelling(), .terminate),
         .leaseLost: Row(losing, .kill), .due: Row(.stopping(.timeout, killAt: at(55)), .terminate),
     ],
     .runningForever: [
         .launched: stays(.runningForever), .launchFailed: Row(ending(.notStarted(notFound)), .collect),
-        .exited: Row(ending(.exited(.code(3))), .collect), .collectedGone: stays(.runningForever),
+        .exited: Row(ending(.exited(.code(3)), killAt: 50.3), .collect), .collectedGone: stays(.runningForever),
         .collectedRemains: stays(.runningForever), .cancel: Row(cancelling(), .terminate),
         .leaseLost: Row(losing, .kill), .due: stays(.runningForever),
     ],
     .stopping: [
         .launched: stays(.stopping), .launchFailed: Row(ending(.notStarted(notFound), .timeout), .collect),
-        .exited: Row(ending(.exited(.code(3)), .timeout), .collect), .collectedGone: stays(.stopping),
+        .exited: Row(ending(.exited(.code(3)), .timeout, killAt: 52, isTold: true), .collect), .collectedGone: stays(.stopping),
         .collectedRemains: stays(.stopping), .cancel: Row(cancelling(52)), .leaseLost: Row(losing, .kill),
         .due: stays(.stopping),
     ],
     .stoppingPastGrace: [
         .launched: stays(.stoppingPastGrace), .launchFailed: Row(ending(.notStarted(notFound), .timeout), .collect),
-        .exited: Row(ending(.exited(.code(3)), .timeout), .collect), .collectedGone: stays(.stoppingPastGrace),
+        .exited: Row(ending(.exited(.code(3)), .timeout, killAt: 50.3, isTold: true), .collect), .collectedGone: stays(.stoppingPastGrace),
         .collectedRemains: stays(.stoppingPastGrace), .cancel: Row(cancelling(50)), .leaseLost: Row(losing, .kill),
         .due: Row(.killing(.timeout, againAt: at(51), count: 1), .kill),
     ],
@@ -162,6 +173,37 @@ private let table: [From: [On: Row]] = [
         .collectedRemains: stays(.killingAgain), .cancel: Row(.killing(.cancelled, againAt: at(50), count: 1)),
         .leaseLost: Row(.killing(.leaseLost, againAt: at(50), count: 1)),
         .due: Row(.killing(.timeout, againAt: at(51), count: 2), .kill),
+    ],
+    .cleaningUp: [
+        .launched: stays(.cleaningUp),
+        .launchFailed: Row(
+            .emptying(
+                .init(manner: .notStarted(notFound), stopped: nil, at: at(40)), emptying(since: 49.9, killAt: 50.2))),
+        .exited: stays(.cleaningUp), .collectedGone: Row(.gone, .reports(exit3)),
+        .collectedRemains: Row(
+            .emptying(ended, emptying(since: 49.9, killAt: 50.2, isTold: true, collectAt: 50.001, attempts: 1)),
+            .terminate),
+        .cancel: stays(.cleaningUp), .leaseLost: Row(.emptying(ended, emptying(since: 49.9, killAt: 50))),
+        .due: stays(.cleaningUp),
+    ],
+    .cleaningUpInItsGrace: [
+        .launched: stays(.cleaningUpInItsGrace),
+        .launchFailed: Row(
+            .emptying(
+                .init(manner: .notStarted(notFound), stopped: .timeout, at: at(49)),
+                emptying(since: 49, killAt: 54, isTold: true, attempts: 9))),
+        .exited: stays(.cleaningUpInItsGrace), .collectedGone: Row(.gone, .reports(.timeout)),
+        .collectedRemains: Row(
+            .emptying(timedOut, emptying(since: 49, killAt: 54, isTold: true, collectAt: 50.1, attempts: 10))),
+        .cancel: Row(
+            .emptying(
+                .init(manner: .exited(.signal(15)), stopped: .cancelled, at: at(49)),
+                emptying(since: 49, killAt: 54, isTold: true, attempts: 9))),
+        .leaseLost: Row(
+            .emptying(
+                .init(manner: .exited(.signal(15)), stopped: .leaseLost, at: at(49)),
+                emptying(since: 49, killAt: 50, isTold: true, attempts: 9))),
+        .due: stays(.cleaningUpInItsGrace),
     ],
     .emptying: [
         .launched: stays(.emptying),

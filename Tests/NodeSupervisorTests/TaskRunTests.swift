@@ -94,23 +94,59 @@ struct TaskRunTests {
         #expect(node.hear(.tick).contains(.terminate(number(1))))
     }
 
-    @Test("that leaves children has them killed, and is looked at again after 1, 2, 4 ... 100 ms")
+    @Test("that leaves children has them told to end once, and killed after 0.3 s if they do not")
     func leftovers() throws {
         var node = Node.running(claimed("1:0:0:100:true"))
         node.hear(.exited(number(1), .code(0)))
+        let end = node.now
         var pauses: [Int64] = []
-        for _ in 0..<9 {
-            #expect(node.hear(.collected(number(1), collected(removed: false))).contains(.kill(number(1))))
+        var told: [Double] = []
+        var killed: [Double] = []
+        for _ in 0..<14 {
+            let actions = node.hear(.collected(number(1), collected(removed: false)))
+            if actions.contains(.terminate(number(1))) { told.append(node.now.seconds(since: end)) }
+            if actions.contains(.kill(number(1))) { killed.append(node.now.seconds(since: end)) }
             let deadline = try #require(node.supervisor.nextDeadline)
             pauses.append(deadline.nanoseconds(since: node.now) / 1_000_000)
             node.now = deadline
             #expect(node.hear(.tick).contains(.collect(number(1))))
         }
-        #expect(pauses == [1, 2, 4, 8, 16, 32, 64, 100, 100])
+        #expect(pauses == [1, 2, 4, 8, 16, 32, 64, 100, 73, 100, 100, 100, 100, 100])
+        #expect(told == [0])
+        #expect(killed.map { ($0 * 10).rounded() / 10 } == [0.3, 0.4, 0.5, 0.6, 0.7])
         #expect(node.hear(.collected(number(1), collected(removed: true))).causes == [.exit(code: 0)])
     }
 
-    @Test("whose group never empties is reported after 5 s, warned of after 10 s, and keeps its room")
+    @Test("that was told to end leaves what it left the rest of its grace, and does not tell it twice")
+    func leftoversOfAStoppedTask() {
+        var node = Node.running(claimed("1:0:0:10:true"))
+        node.passAnswered(seconds: 10)
+        node.hear(.exited(number(1), .signal(15)))
+        var actions: [Action] = []
+        for _ in 0..<49 {
+            actions += node.hear(.collected(number(1), collected(removed: false)))
+            actions += node.passAnswered(seconds: 0.1)
+        }
+        #expect(!actions.contains(.terminate(number(1))) && !actions.contains(.kill(number(1))))
+        node.passAnswered(seconds: 0.1)
+        #expect(node.hear(.collected(number(1), collected(removed: false))).contains(.kill(number(1))))
+        #expect(node.hear(.collected(number(1), collected(removed: true))).causes == [.timeout])
+    }
+
+    @Test("of which a part was killed for memory is ended at once, and is an oom")
+    func partKilledForMemory() {
+        var node = Node.running(claimed("1:2G:1:100:true"))
+        #expect(node.hear(.partKilledForMemory(number(1))).contains(.kill(number(1))))
+        #expect(node.end(number(1), .signal(9), oomKills: 1).causes == [.oom])
+
+        node = Node.running(claimed("1:2G:1:100:true"))
+        node.hear(.exited(number(1), .code(0)))
+        #expect(
+            node.hear(.collected(number(1), collected(removed: false, oomKills: 1))).contains(.kill(number(1))),
+            "what is left of it has no time to clean up")
+    }
+
+    @Test("whose group never empties is reported 5 s after the first kill, warned of after 10 s, and keeps its room")
     func neverEmpties() {
         var node = Node.running(claimed("1:3G:2:100:true"))
         node.hear(.exited(number(1), .code(0)))
@@ -123,8 +159,8 @@ struct TaskRunTests {
             for case .groupNotEmpty(_, let seconds) in actions.notices { warnings.append(seconds) }
             while !node.passAnswered(seconds: 0.001).contains(.collect(number(1))) {}
         }
-        #expect(reportedAfter.map { (5..<5.3).contains($0) } == true)
-        #expect(warnings.count == 1 && (10..<10.3).contains(warnings[0]))
+        #expect(reportedAfter.map { (5.3..<5.6).contains($0) } == true)
+        #expect(warnings.count == 1 && (10.3..<10.6).contains(warnings[0]))
         #expect(node.supervisor.load.memoryBytes == 3 << 30)
         node.hear(.collected(number(1), collected(removed: true)))
         #expect(

@@ -56,7 +56,7 @@ struct VerdictTests {
         #expect(notes(.signal(11), oomKills: nil).isEmpty)
     }
 
-    @Test("an oom kill explains every ending but success")
+    @Test("an oom kill explains every ending")
     func oom() {
         #expect(cause(.signal(9), oomKills: 1) == .oom)
         #expect(cause(.signal(6), oomKills: 1) == .oom)
@@ -64,10 +64,31 @@ struct VerdictTests {
         #expect(notes(.code(137), oomKills: 1) == ["its main process ended with exit 137"])
     }
 
-    @Test("a child killed at the cap while the main process exits 0 is flagged, not hidden")
+    @Test("a child killed at the cap while the main process exits 0 is an oom: a wrong result is never a success")
     func childKilled() {
-        #expect(cause(.code(0), oomKills: 1) == .exit(code: 0))
-        #expect(notes(.code(0), oomKills: 1) == ["a child process was killed for memory (cap 2 GB, peak 2 GB)"])
+        #expect(cause(.code(0), oomKills: 1) == .oom)
+        #expect(notes(.code(0), oomKills: 1) == ["its main process ended with exit 0"])
+    }
+
+    @Test("a task stopped because a part of it was killed for memory is an oom, however the rest of it ends")
+    func partKilled() {
+        #expect(
+            verdict(.exited(.signal(9)), stopped: .partKilledForMemory, oomKills: 1) == .ended(.oom, notes: []))
+        #expect(cause(.code(0), stopped: .partKilledForMemory, oomKills: 1) == .oom)
+        #expect(
+            notes(.code(0), stopped: .partKilledForMemory, oomKills: 1) == ["its main process ended with exit 0"])
+    }
+
+    @Test("a timeout tells how often the task was at its memory cap, if that was often")
+    func atItsCap() {
+        func notes(hits: UInt64?) -> [String] {
+            let usage = Usage(wallSeconds: 100, memoryCapHits: hits, oomKills: 0)
+            let ending = NodeSupervisor.Ending(manner: .exited(.signal(15)), stopped: .timeout, at: at(0))
+            guard case .ended(.timeout, let notes) = ending.verdict(for: line, usage: usage) else { return ["?"] }
+            return notes
+        }
+        #expect(notes(hits: nil).isEmpty && notes(hits: 99).isEmpty)
+        #expect(notes(hits: 12_345) == ["it was at its memory cap 12345 times"])
     }
 
     @Test("a timeout stays a timeout, whatever the task did with its TERM")

@@ -16,8 +16,9 @@ struct SimulatedTask {
         var status = NodeSupervisor.ExitStatus.code(0)
         var oomKills: UInt64? = 0
         var ignoresTerm = false
-        /// Processes that outlive the main one, until killed.
+        /// Processes that outlive the main one, until told to end, or until killed.
         var leavesChildren = false
+        var childrenIgnoreTerm = false
         /// A group that is not killed as one may need more than one kill.
         var killsNeeded = 1
         /// How long a killed process takes to die: long when it sleeps in a driver.
@@ -86,7 +87,6 @@ struct SimulatedTask {
     var ownCause: Cause? {
         if let failure { return .launch(step: failure.step, errno: failure.errno, message: failure.message) }
         switch status {
-        case .code(0): return .exit(code: 0)
         case .code(let code): return (plan.oomKills ?? 0) > 0 ? .oom : .exit(code: code)
         case .signal(let signal): return (plan.oomKills ?? 0) > 0 ? .oom : .signal(signal)
         case nil: return nil
@@ -115,7 +115,8 @@ extension SimulatedTask.Plan {
         case 4: (status, oomKills) = (.signal(9), nil)
         case 5: durationNanoseconds = 120_000_000_000
         case 6: (ignoresTerm, durationNanoseconds) = (true, 120_000_000_000)
-        case 7, 8: leavesChildren = true
+        case 7: leavesChildren = true
+        case 8: (leavesChildren, childrenIgnoreTerm) = (true, true)
         case 9: start = .failsAtSpawn
         case 10: start = .failsLater
         default: break

@@ -55,13 +55,13 @@ struct NodeAllowanceTests {
         let allowance = NodeAllowance(machine: machine, coreCount: 2, limits: limits(memoryBytes: 700 << 20))
         let unit = MemoryLimit(bytes: 700 << 20, group: "/unit", file: "memory.max")
         #expect(
-            StrikingLimit.above(unit).note(allTasks: "")
-                == "not its own limit was reached, but the memory.max of /unit (700 MB)")
+            StrikingLimit.above(unit).words(allTasks: "")
+                == "the memory.max of /unit (700 MB)")
         #expect(
-            StrikingLimit.allTasks.note(allTasks: allowance.textForTasks(636 << 20))
-                == "not its own limit was reached, but that of all tasks of this node together "
+            StrikingLimit.allTasks.words(allTasks: allowance.textForTasks(636 << 20))
+                == "the limit of all tasks of this node together "
                 + "(636 MB, for the memory.max of /system.slice/distcompd.service is 700 MB)")
-        #expect(StrikingLimit.machine.note(allTasks: "")?.hasSuffix("the machine was out of memory") == true)
-        #expect(StrikingLimit.own.note(allTasks: "") == nil)
+        #expect(StrikingLimit.machine.words(allTasks: "")== "the machine, which had no more")
+        #expect(StrikingLimit.own.words(allTasks: "") == nil)
     }
 }

@@ -69,6 +69,8 @@ public final class ControlGroupTree {
 
     /// Which of the groups above tasks had to have some killed; nil until `watchLimits` was called.
     var strikes: LimitStrikes?
+    /// Nil where we may not read it.
+    let outOfMemoryLog = OutOfMemoryLog()
 
     /// Whether a group that a task has left may be used again: not where tasks may change it, as they may where they run as
     /// the user who owns it.

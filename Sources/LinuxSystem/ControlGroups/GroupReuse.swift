@@ -35,7 +35,8 @@ extension ControlGroupTree {
     /// Keeps the group for another task, or removes it; false while processes, or dying ones, are still in it. To be called
     /// after `usage(of:)`, with what it said.
     public func retire(_ group: TaskGroup, after usage: TaskGroupUsage) throws(SystemError) -> Bool {
-        if let limits = reusableLimits[group], usage.oomKills ?? 0 == 0, let open = opened(group),
+        if let limits = reusableLimits[group], usage.oomKills ?? 0 == 0, usage.memory?.limitHits ?? 0 == 0,
+            let open = opened(group),
             open.isAsNew(leftBytesMax: min(Self.leftBytesMax, (limits.memoryBytesMax ?? .max) / 64))
         {
             open.countAnew()

@@ -96,21 +96,29 @@ extension ControlGroupTree {
     /// Whose limit it was that had processes of the task killed; nil where that cannot be told.
     ///
     /// - Parameters:
+    ///   - group: the task's.
     ///   - usage: what the task used, kills included.
     ///   - memoryBytesMax: its own limit.
     ///   - begun: when it began, in nanoseconds since the boot.
     public func strikingLimit(
-        _ usage: TaskGroupUsage, memoryBytesMax: UInt64?, since begun: Int64, atNanoseconds now: Int64
+        in group: TaskGroup, _ usage: TaskGroupUsage, memoryBytesMax: UInt64?, since begun: Int64,
+        atNanoseconds now: Int64
     ) -> StrikingLimit? {
         guard let kills = usage.oomKills, kills > 0 else { return nil }
         if let memoryBytesMax {
             switch memory {
             case .unified where usage.oomEvents ?? 1 > 0: return .own
-            // The peak is near enough to the limit: the kernel accounts in batches of pages.
-            case .legacy where usage.memoryPeakBytes ?? .max >= memoryBytesMax - memoryBytesMax / 64: return .own
+            // A charge that is refused may be of some dozens of pages.
+            case .legacy where legacyPeak(of: group, usage) >= memoryBytesMax - memoryBytesMax / 16: return .own
             case .unified, .legacy: break
             }
         }
         return strikes?.limit(since: begun, atNanoseconds: now)
+    }
+
+    /// The most it had, swap included, for that is what is limited.
+    private func legacyPeak(of group: TaskGroup, _ usage: TaskGroupUsage) -> UInt64 {
+        let swapped = legacyMemory.flatMap { try? readShort("memory.memsw.max_usage_in_bytes", of: group, in: $0) }
+        return max(usage.memoryPeakBytes ?? .max, swapped.flatMap { UInt64($0) } ?? 0)
     }
 }

@@ -42,6 +42,8 @@ public struct TaskGroupUsage: Equatable, Sendable {
     public var oomKills: UInt64?
     /// How often its own limit left the kernel no other way (v2 alone): a kill without is another limit's.
     public var oomEvents: UInt64?
+    /// See MemoryAccount.swift; absent unless asked for.
+    public var memory: MemoryAccount?
 
     public init() {}
 
@@ -243,7 +245,7 @@ extension ControlGroupTree {
     }
 
     /// A file that the kernel gives whole in one read, as all are that hold no list of processes; nil where there is none.
-    private func readShort(
+    func readShort(
         _ file: String, of group: TaskGroup, in tasks: SharedDescriptor
     ) throws(SystemError) -> Substring? {
         let path = group.name + "/" + file

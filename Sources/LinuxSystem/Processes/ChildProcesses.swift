@@ -13,15 +13,19 @@ public enum ProcessEnding: Equatable, Sendable {
 public struct EndedChild: Equatable, Sendable {
     public let process: Int32
     public let ending: ProcessEnding
+    /// The most memory that it, or a process it waited for, ever had resident: a floor for what all of them needed.
+    public let residentBytesMax: UInt64
 }
 
 public enum ChildProcesses {
-    /// The next child that has ended, or nil when there is none (waitpid(2) with WNOHANG). Orphans that we adopted come too.
+    /// The next child that has ended, or nil when there is none (wait4(2) with WNOHANG). Orphans that we adopted come too.
     public static func nextEnded() -> EndedChild? {
         var status: Int32 = 0
-        let process = retryingInterrupted { waitpid(-1, &status, WNOHANG) }
+        var usage = rusage()
+        let process = retryingInterrupted { wait4(-1, &status, WNOHANG, &usage) }
         guard process > 0 else { return nil }
-        return EndedChild(process: process, ending: ending(status))
+        return EndedChild(
+            process: process, ending: ending(status), residentBytesMax: UInt64(max(0, usage.ru_maxrss)) &* 1024)
     }
 
     /// Waits for one child to end; for programs with nothing else to do.

@@ -192,6 +192,13 @@ public enum Host {
         return UInt32(mask)
     }
 
+    /// The most memory this process ever had resident.
+    public static var residentBytesMax: UInt64 {
+        var usage = rusage()
+        guard getrusage(__rusage_who_t(truncatingIfNeeded: RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
+        return UInt64(max(0, usage.ru_maxrss)) &* 1024
+    }
+
     /// Ends with this process when the one that started it ends first (`signal` is then sent to us); for a daemon that
     /// serves one `distcomp run`.
     public static func followParent(signal: Signal) throws(SystemError) {

@@ -52,6 +52,10 @@ extension NodeSupervisor {
         case launchFailed(TaskNumber, LaunchFailure)
         /// The main process was reaped.
         case exited(TaskNumber, ExitStatus)
+        /// What ended tasks left in memory, when that has changed.
+        case leftovers(Leftovers)
+        /// The kernel killed a part of the task for memory, and the rest of it goes on.
+        case partKilledForMemory(TaskNumber)
         /// The answer to ``Action/collect(_:)``.
         case collected(TaskNumber, Collected)
         /// The answer to ``Action/tryLaunch``: what keeps tasks from being started, or nil when nothing does. It may come unasked,

@@ -23,21 +23,23 @@ extension NodeSupervisor {
         case nodeCannotLaunch(LaunchFailure, retrySeconds: Double)
         case nodeLaunchesAgain
         case leftWithout(taskCount: Int)
+        case leftInMemory(Leftovers)
+        case leftoversGone
 
         /// Whether it tells of trouble, rather than of the ordinary course of things.
         public var isWarning: Bool {
             switch self {
             case .groupNotEmpty, .willNotDie, .leaseLost, .outside, .outOfTouch, .dropped, .noLongerHeld, .memoryShort,
-                .nodeCannotLaunch, .leftWithout:
+                .nodeCannotLaunch, .leftWithout, .leftInMemory:
                 true
-            case .groupEmptiedLate, .givenBack, .nodeLaunchesAgain: false
+            case .groupEmptiedLate, .givenBack, .nodeLaunchesAgain, .leftoversGone: false
             }
         }
 
         /// Whether it tells why nothing is begun here any more, or that it is again.
         public var isOfWholeNode: Bool {
             switch self {
-            case .nodeCannotLaunch, .nodeLaunchesAgain: true
+            case .nodeCannotLaunch, .nodeLaunchesAgain, .leftInMemory, .leftoversGone: true
             default: false
             }
         }
@@ -49,7 +51,7 @@ extension NodeSupervisor {
                 .givenBack(_, let line, _):
                 line
             case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outside, .outOfTouch, .memoryShort, .nodeCannotLaunch,
-                .nodeLaunchesAgain, .leftWithout:
+                .nodeLaunchesAgain, .leftWithout, .leftInMemory, .leftoversGone:
                 nil
             }
         }
@@ -86,6 +88,8 @@ extension NodeSupervisor {
                     + "\(Int(retrySeconds)) s; what could not be started goes back untried"
             case .nodeLaunchesAgain:
                 "tasks can be started here again"
+            case .leftInMemory(let leftovers): "\(leftovers); until then it is not offered to tasks"
+            case .leftoversGone: "what ended tasks had left in memory is gone"
             case .leftWithout(let taskCount): "leaving with \(taskCount) tasks not gone; their lease will end"
             }
         }

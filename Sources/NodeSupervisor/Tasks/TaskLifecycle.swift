@@ -41,17 +41,24 @@ extension NodeSupervisor {
         /// The removal of a group that may not be empty yet.
         struct Emptying: Equatable {
             let since: Instant
+            /// When what is left in the group is killed: after the rest of the grace that a TERM began, or after a short while.
+            var killAt: Instant
+            /// Whether what is left has been told to end.
+            var isTold = false
             /// Nil while the answer to `collect` is awaited.
             var collectAt: Instant?
             var attemptCount = 0
             var isLate = false
         }
 
+        /// How long what is left may clean up after the main process: a resource tracker its segments of shared memory, a
+        /// handler its files. Only a task that leaves something waits for it.
+        static let cleanUpSeconds = 0.3
         /// The first and the longest pause between two attempts at removing a group. Zombies do not hold a group, dying
         /// processes do: mostly for less than a millisecond, under load for more than a second.
         static let collectPauseNanosecondsMin: Int64 = 1_000_000
         static let collectPauseNanosecondsMax: Int64 = 100_000_000
-        /// The outcome is told after this long though the group is not empty. What the task holds stays counted.
+        /// The outcome is told this long after the first kill though the group is not empty. What the task holds stays counted.
         static let reportAnywaySeconds = 5.0
         static let emptyingIsLateSeconds = 10.0
         /// A group that is killed is empty at once, save where the kernel cannot kill a group as one (before
@@ -147,11 +154,12 @@ extension NodeSupervisor.TaskLifecycle {
 
         case (.launching(let stop), .launchFailed(let failure)):
             // A group may have been made before the step that failed.
-            empty(.init(manner: .notStarted(failure), stopped: stop, at: now), into: &actions)
+            empty(.init(manner: .notStarted(failure), stopped: stop, at: now), killAt: now, into: &actions)
 
         case (.launching(let stop), .exited(let status)):
             // It ended before its start was told.
-            empty(.init(manner: .exited(status), stopped: stop, at: now), into: &actions)
+            let killAt = stop?.killsAtOnce == true ? now : afterCleanUp(from: now)
+            empty(.init(manner: .exited(status), stopped: stop, at: now), killAt: killAt, into: &actions)
 
         case (.launching(let earlier), .stop(let reason)):
             state = .launching(stop: max(earlier ?? reason, reason))
@@ -163,10 +171,11 @@ extension NodeSupervisor.TaskLifecycle {
 
         case (.running, .launchFailed(let failure)):
             // The launcher started, and failed before the command did.
-            empty(.init(manner: .notStarted(failure), stopped: nil, at: now), into: &actions)
+            empty(.init(manner: .notStarted(failure), stopped: nil, at: now), killAt: now, into: &actions)
 
         case (.running, .exited(let status)):
-            empty(.init(manner: .exited(status), stopped: nil, at: now), into: &actions)
+            empty(
+                .init(manner: .exited(status), stopped: nil, at: now), killAt: afterCleanUp(from: now), into: &actions)
 
         case (.running, .stop(let reason)):
             stop(because: reason, at: now, settings: settings, into: &actions)
@@ -181,10 +190,13 @@ extension NodeSupervisor.TaskLifecycle {
         // MARK: stopping
 
         case (.stopping(let reason, _), .launchFailed(let failure)):
-            empty(.init(manner: .notStarted(failure), stopped: reason, at: now), into: &actions)
+            empty(.init(manner: .notStarted(failure), stopped: reason, at: now), killAt: now, into: &actions)
 
-        case (.stopping(let reason, _), .exited(let status)):
-            empty(.init(manner: .exited(status), stopped: reason, at: now), into: &actions)
+        case (.stopping(let reason, let killAt), .exited(let status)):
+            // All of it was told to end, and all of it has its grace: a shell is gone at once, its child may be saving its work.
+            empty(
+                .init(manner: .exited(status), stopped: reason, at: now),
+                killAt: max(killAt, afterCleanUp(from: now)), isTold: true, into: &actions)
 
         case (.stopping(let earlier, let killAt), .stop(let reason)):
             if reason.killsAtOnce {
@@ -203,10 +215,10 @@ extension NodeSupervisor.TaskLifecycle {
         // MARK: killing
 
         case (.killing(let reason, _, _), .launchFailed(let failure)):
-            empty(.init(manner: .notStarted(failure), stopped: reason, at: now), into: &actions)
+            empty(.init(manner: .notStarted(failure), stopped: reason, at: now), killAt: now, into: &actions)
 
         case (.killing(let reason, _, _), .exited(let status)):
-            empty(.init(manner: .exited(status), stopped: reason, at: now), into: &actions)
+            empty(.init(manner: .exited(status), stopped: reason, at: now), killAt: now, into: &actions)
 
         case (.killing(let earlier, let againAt, let count), .stop(let reason)):
             state = .killing(max(earlier, reason), againAt: againAt, count: count)
@@ -229,11 +241,11 @@ extension NodeSupervisor.TaskLifecycle {
             state = .emptying(ending, emptying)
             actions.append(.collect(number))
 
-        case (.emptying(var ending, let emptying), .stop(let reason)):
+        case (.emptying(var ending, var emptying), .stop(let reason)):
             // A task that ended by itself has ended so. One that we stopped may be wanted even less than before: it was
             // to be returned, and is now cancelled.
-            guard let earlier = ending.stopped else { break }
-            ending.stopped = max(earlier, reason)
+            if let earlier = ending.stopped { ending.stopped = max(earlier, reason) }
+            if reason.killsAtOnce { emptying.killAt = min(emptying.killAt, now) }
             state = .emptying(ending, emptying)
 
         case (.emptying(var ending, let emptying), .launchFailed(let failure)):
@@ -290,10 +302,14 @@ extension NodeSupervisor.TaskLifecycle {
         actions.append(.kill(number))
     }
 
-    private mutating func empty(_ ending: NodeSupervisor.Ending, into actions: inout [Action]) {
-        state = .emptying(ending, Emptying(since: ending.at))
+    private mutating func empty(
+        _ ending: NodeSupervisor.Ending, killAt: Instant, isTold: Bool = false, into actions: inout [Action]
+    ) {
+        state = .emptying(ending, Emptying(since: ending.at, killAt: killAt, isTold: isTold))
         actions.append(.collect(number))
     }
+
+    private func afterCleanUp(from now: Instant) -> Instant { now.advanced(bySeconds: Self.cleanUpSeconds) }
 
     /// The group was read. The outcome is told once nothing can be added to it, or after so long anyway.
     private mutating func finish(
@@ -303,8 +319,11 @@ extension NodeSupervisor.TaskLifecycle {
         if collected.removed {
             leaveNothing(emptying, at: now, into: &actions)
         } else {
-            let emptying = collectLater(emptying, at: now, into: &actions)
-            guard emptying.since.advanced(bySeconds: Self.reportAnywaySeconds) <= now else {
+            var emptying = emptying
+            // Half of it was killed for memory: what is left would only go on with what cannot be right any more.
+            if collected.usage.oomKills ?? 0 > 0 { emptying.killAt = min(emptying.killAt, now) }
+            emptying = collectLater(emptying, at: now, into: &actions)
+            guard emptying.killAt.advanced(bySeconds: Self.reportAnywaySeconds) <= now else {
                 state = .emptying(ending, emptying)
                 return nil
             }
@@ -320,14 +339,20 @@ extension NodeSupervisor.TaskLifecycle {
         }
     }
 
-    /// Kills what is left in the group, and looks again after a pause that doubles.
+    /// Tells what is left in the group to end, or kills it when its time is over; looks again after a pause that doubles.
     private func collectLater(_ earlier: Emptying, at now: Instant, into actions: inout [Action]) -> Emptying {
         var emptying = earlier
-        actions.append(.kill(number))
         let pause = Self.collectPauseNanosecondsMin << Int64(min(emptying.attemptCount, 16))
         emptying.attemptCount += 1
         emptying.collectAt = now.advanced(byNanoseconds: min(pause, Self.collectPauseNanosecondsMax))
-        if !emptying.isLate, emptying.since.advanced(bySeconds: Self.emptyingIsLateSeconds) <= now {
+        guard emptying.killAt <= now else {
+            if !emptying.isTold { actions.append(.terminate(number)) }
+            emptying.isTold = true
+            emptying.collectAt = emptying.collectAt.map { min($0, emptying.killAt) }
+            return emptying
+        }
+        actions.append(.kill(number))
+        if !emptying.isLate, emptying.killAt.advanced(bySeconds: Self.emptyingIsLateSeconds) <= now {
             emptying.isLate = true
             actions.append(.log(.groupNotEmpty(number, seconds: now.seconds(since: emptying.since))))
         }

@@ -8,12 +8,13 @@
 //   lease lost, not ours      any                 any       | dropped: the queue has given the task to another node
 //   cancelled                 any                 any       | cancelled
 //   timeout                   any                 any       | timeout
+//   a child killed for memory any                 any       | oom
 //   memory short, alone       any                 any       | memory pressure
 //   memory short, node stops  any                 any       | returned without a mark
 //   -                         not started, node   any       | returned without a mark
 //   -                         not started, task   any       | launch: step and errno
-//   -                         exit 0              any       | exit 0
-//   -                         any other           > 0       | oom
+//   -                         any                 > 0       | oom
+//   -                         exit 0              0         | exit 0
 //   output cannot be written  exit n, signal n    0         | returned without a mark, unless it is the task that filled the disk
 //   -                         exit n              0         | exit n
 //   -                         signal n            0         | signal n
@@ -21,7 +22,8 @@
 // Why the reason for which we stopped a task wins over how it then ended: after TERM an exit code is what a handler
 // chose, and after a kill a shell may see its child die first and still exit by itself, so neither tells whether the
 // work was done. An `exit 0` after a timeout is a timeout; a second run of a returned task is safe, a false "finished"
-// is not. What was seen beside the cause is in the notes: nothing is hidden.
+// is not. So is an `exit 0` beside a child that the kernel killed for memory: `sort BIG | wc -l` counts 0 lines then, and says
+// that all is well. What was seen beside the cause is in the notes: nothing is hidden.
 
 import TaskModel
 
@@ -36,6 +38,8 @@ extension NodeSupervisor {
         case memoryShort
         /// Memory is short, and nothing else runs here. The task fails.
         case memoryShortAlone
+        /// The kernel killed a part of it at its cap, and the rest went on, as it does under cgroup v1.
+        case partKilledForMemory
         case timeout
         case cancelled
         /// The lease ended or was refused. The task runs elsewhere, or soon will.
@@ -50,7 +54,7 @@ extension NodeSupervisor {
         var killsAtOnce: Bool {
             switch self {
             case .nodeStopping, .timeout, .cancelled: false
-            case .nodeStoppingAtOnce, .memoryShort, .memoryShortAlone, .leaseLost, .notOurs: true
+            case .nodeStoppingAtOnce, .memoryShort, .memoryShortAlone, .partKilledForMemory, .leaseLost, .notOurs: true
             }
         }
     }
@@ -85,9 +89,9 @@ extension NodeSupervisor.Ending {
         if let stopped { return verdict(stoppedFor: stopped, line, usage) }
         switch manner {
         case .notStarted(let failure): return verdict(notStarted: failure)
-        case .exited(.code(0)): return .ended(.exit(code: 0), notes: memoryNotes(line, usage))
         case .exited(.signal(Self.signalKill)) where (usage.oomKills ?? 0) > 0: return .ended(.oom, notes: [])
         case .exited(let status) where (usage.oomKills ?? 0) > 0: return .ended(.oom, notes: [Self.phrase(status)])
+        case .exited(.code(0)): return .ended(.exit(code: 0), notes: [])
         case .exited(let status): return verdict(exited: status, usage, shortage)
         }
     }
@@ -110,7 +114,8 @@ extension NodeSupervisor.Ending {
         case .nodeStopping, .nodeStoppingAtOnce: .returned(.nodeStopping)
         case .memoryShort: .returned(.memoryPressure)
         case .memoryShortAlone: .ended(.memoryPressure, notes: endingNotes(line, usage))
-        case .timeout: .ended(.timeout, notes: endingNotes(line, usage))
+        case .partKilledForMemory: .ended(.oom, notes: endingNotes())
+        case .timeout: .ended(.timeout, notes: endingNotes(line, usage) + capNotes(usage))
         case .cancelled: .ended(.cancelled, notes: endingNotes(line, usage))
         case .leaseLost, .notOurs: .dropped
         }
@@ -130,15 +135,27 @@ extension NodeSupervisor.Ending {
     private static let signalTerminate: Int32 = 15
     /// Whose output is less than this did not fill a disk.
     private static let ownBytesSmall: UInt64 = 1 << 20
+    /// Each time the kernel finds some tens of pages, so this often is some megabytes that were wanted and not there.
+    private static let capHitsMany: UInt64 = 100
     private static let memoryUnknownNote = "this node cannot tell whether it was killed for memory"
 
     /// What is worth knowing of a task we stopped: how it ended, unless it was by the signals we sent.
-    private func endingNotes(_ line: TaskLine, _ usage: Usage) -> [String] {
+    private func endingNotes() -> [String] {
         switch manner {
-        case .exited(.signal(Self.signalKill)), .exited(.signal(Self.signalTerminate)): memoryNotes(line, usage)
-        case .exited(let status): [Self.phrase(status)] + memoryNotes(line, usage)
+        case .exited(.signal(Self.signalKill)), .exited(.signal(Self.signalTerminate)): []
+        case .exited(let status): [Self.phrase(status)]
         case .notStarted(let failure): ["it had not started: \(failure.step): \(failure.message)"]
         }
+    }
+
+    private func endingNotes(_ line: TaskLine, _ usage: Usage) -> [String] {
+        endingNotes() + memoryNotes(line, usage)
+    }
+
+    /// Of a task that was slow, whether want of memory may be why.
+    private func capNotes(_ usage: Usage) -> [String] {
+        guard let hits = usage.memoryCapHits, hits >= Self.capHitsMany else { return [] }
+        return ["it was at its memory cap \(hits) times"]
     }
 
     private func memoryNotes(_ line: TaskLine, _ usage: Usage) -> [String] {

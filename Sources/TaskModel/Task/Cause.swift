@@ -1,4 +1,4 @@
-// Why a task ended, and what it used: the two things every report is made of.
+// Why a task ended.
 
 /// Why a task ended. Exactly one applies; what else happened is told by the notes of its `TaskOutcome`.
 public enum Cause: Hashable, Sendable {
@@ -37,36 +37,6 @@ public enum Cause: Hashable, Sendable {
         case .nodeLost: "node-lost"
         case .launch: "launch"
         }
-    }
-}
-
-/// What a task used. Measurements may be missing where the kernel keeps none; only the wall clock is always there.
-public struct Usage: Hashable, Sendable {
-    public var wallSeconds: Double
-    /// CPU time in user mode, of all processes of the task.
-    public var userSeconds: Double?
-    /// CPU time in the kernel, of all processes of the task.
-    public var systemSeconds: Double?
-    /// The most memory its control group ever held.
-    public var memoryPeakBytes: UInt64?
-    /// How many of its processes the kernel killed at a memory cap.
-    public var oomKills: UInt64?
-
-    public init(
-        wallSeconds: Double, userSeconds: Double? = nil, systemSeconds: Double? = nil, memoryPeakBytes: UInt64? = nil,
-        oomKills: UInt64? = nil
-    ) {
-        self.wallSeconds = wallSeconds
-        self.userSeconds = userSeconds
-        self.systemSeconds = systemSeconds
-        self.memoryPeakBytes = memoryPeakBytes
-        self.oomKills = oomKills
-    }
-
-    /// User and system time together, when both are known.
-    public var cpuSeconds: Double? {
-        guard let userSeconds, let systemSeconds else { return nil }
-        return userSeconds + systemSeconds
     }
 }
 

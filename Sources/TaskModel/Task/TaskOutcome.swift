@@ -45,7 +45,7 @@ public struct TaskOutcome: Hashable, Sendable {
     /// The task did what it was asked to: exit code 0.
     public var succeeded: Bool { cause == .exit(code: 0) }
 
-    /// One sentence that says why it ended: `exit 3`, `signal 11 (SIGSEGV)`, `oom (cap 2 GB, peak 2 GB)`,
+    /// One sentence that says why it ended: `exit 3`, `signal 11 (SIGSEGV)`, `oom (cap 2 GB, peak 2 GB: 2 GB anonymous)`,
     /// `timeout (300 s)`, `launch failed: execve ./x: No such file or directory`; notes follow after semicolons.
     public var reason: String { ([causeText] + notes).joined(separator: "; ") }
 
@@ -53,7 +53,7 @@ public struct TaskOutcome: Hashable, Sendable {
         switch cause {
         case .exit(let code): "exit \(code)"
         case .signal(let number): "signal \(number)" + (signalName(number).map { " (\($0))" } ?? "")
-        case .oom: "oom (\(memoryText))"
+        case .oom: "oom\(usage.oom?.otherLimit.map { " by \($0)" } ?? "") (\(memoryText))"
         case .timeout: timeoutSeconds.map { "timeout (\(AmountText.seconds($0)))" } ?? "timeout"
         case .cancelled: "cancelled"
         case .memoryPressure: "memory pressure: requires too much memory here" + (peakText.map { " (\($0))" } ?? "")
@@ -62,7 +62,10 @@ public struct TaskOutcome: Hashable, Sendable {
         }
     }
 
-    private var memoryText: String { ([capText] + [peakText].compactMap(\.self)).joined(separator: ", ") }
+    private var memoryText: String {
+        let parts = usage.oom?.partsText(ofPeak: usage.memoryPeakBytes).map { ": " + $0 } ?? ""
+        return ([capText] + [peakText].compactMap(\.self)).joined(separator: ", ") + parts
+    }
 
     private var capText: String { memoryCapBytes.map { "cap \(AmountText.memory($0))" } ?? "no cap of its own" }
 

@@ -47,7 +47,15 @@ extension TaskOutcome {
         if let seconds = usage.systemSeconds { writer.field("system_seconds", seconds) }
         if let bytes = memoryCapBytes { writer.field("memory_cap_bytes", bytes) }
         if let timeoutSeconds { writer.field("timeout_seconds", timeoutSeconds) }
+        if let bytes = usage.memoryNeededBytes { writer.field("memory_needed_bytes", bytes) }
+        if let hits = usage.memoryCapHits { writer.field("memory_cap_hits", hits) }
         if let kills = usage.oomKills { writer.field("oom_kills", kills) }
+        if let oom = usage.oom {
+            if let bytes = oom.anonymousBytes { writer.field("oom_anonymous_bytes", bytes) }
+            if let bytes = oom.tmpfsBytes { writer.field("oom_tmpfs_bytes", bytes) }
+            if let bytes = oom.kernelBytes { writer.field("oom_kernel_bytes", bytes) }
+            if let limit = oom.otherLimit { writer.field("oom_limit", limit) }
+        }
         if !stderrTail.isEmpty { writer.field("stderr_tail", stderrTail) }
         if let finishedAtUnixSeconds { writer.field("finished_at", finishedAtUnixSeconds) }
         if case .launch(let step, let errno, let message) = cause {
@@ -67,7 +75,9 @@ extension TaskOutcome {
         let usage = Usage(
             wallSeconds: fields.double("wall_seconds") ?? 0, userSeconds: fields.double("user_seconds"),
             systemSeconds: fields.double("system_seconds"), memoryPeakBytes: fields.unsigned("memory_peak_bytes"),
-            oomKills: fields.unsigned("oom_kills"))
+            memoryNeededBytes: fields.unsigned("memory_needed_bytes"),
+            memoryCapHits: fields.unsigned("memory_cap_hits"), oomKills: fields.unsigned("oom_kills"), oom: fields.oom()
+        )
         self.init(
             cause: try fields.cause(), usage: usage, memoryCapBytes: fields.unsigned("memory_cap_bytes"),
             timeoutSeconds: fields.double("timeout_seconds"), stderrTail: fields.string("stderr_tail") ?? "",
@@ -107,6 +117,14 @@ private struct RecordFields {
         case let word?: throw TaskRecordError(message: "the cause \(JSONText.quoted(word)) is not known")
         case nil: throw TaskRecordError(message: "it names no cause")
         }
+    }
+
+    /// Nil where none of it is there.
+    func oom() -> OutOfMemory? {
+        let oom = OutOfMemory(
+            anonymousBytes: unsigned("oom_anonymous_bytes"), tmpfsBytes: unsigned("oom_tmpfs_bytes"),
+            kernelBytes: unsigned("oom_kernel_bytes"), otherLimit: string("oom_limit"))
+        return oom == OutOfMemory() ? nil : oom
     }
 
     func string(_ name: String) -> String? {

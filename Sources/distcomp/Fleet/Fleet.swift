@@ -18,7 +18,8 @@ struct FleetNode {
     var version: String?
     /// Whether `distcomp drain` keeps tasks from it.
     var isDrained = false
-    /// Why it takes no tasks at present: no task can be launched there; nil when all is well.
+    /// Why it takes no tasks at present, or none of its size: none can be launched there, or ended ones left its memory full; nil
+    /// when all is well.
     var trouble: String?
     /// Where it is: the host and port of its end of the connection; nil where that is not known.
     var address: String?

@@ -8,8 +8,8 @@ struct WorkersCommand: ParsableCommand {
         commandName: "workers",
         abstract: "Show the nodes: what they have, what their tasks ask for, when they were last heard of.",
         discussion: """
-            ASKED is what the running tasks of a node ask for together, USED what the whole machine uses. A node in trouble can \
-            launch nothing and takes no tasks; it tries again by itself.
+            ASKED is what the running tasks of a node ask for together, USED what the whole machine uses. A node in trouble \
+            takes no tasks, or only small ones, until that is over.
 
             Examples:
               distcomp workers

@@ -60,7 +60,7 @@ struct RunSummary {
         var table = TextTable([("CAUSE", .left), ("WHY", .left), ("TASK", .left)])
         for failure in failures {
             var why = failure.reason
-            if let last = failure.outcome?.stderrTail.split(whereSeparator: \.isNewline).last { why += ": \(last)" }
+            if let line = failure.outcome.flatMap({ ErrorText.line(in: $0.stderrTail) }) { why += ": \(line)" }
             table.append([
                 failure.causeWord, TerminalText.shortened(TerminalText.escaped(why), to: 60),
                 failure.line,

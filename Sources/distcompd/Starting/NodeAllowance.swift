@@ -63,18 +63,16 @@ extension MemoryReading {
 }
 
 extension StrikingLimit {
-    /// What to tell of a task that was killed for it; nil for its own, which is told anyway.
+    /// What a task was killed by; nil for its own limit, which is told anyway.
     ///
     /// - Parameter allTasks: what all tasks together may use, in words.
-    func note(allTasks: String) -> String? {
+    func words(allTasks: String) -> String? {
         switch self {
         case .own: nil
-        case .allTasks:
-            "not its own limit was reached, but that of all tasks of this node together (\(allTasks))"
+        case .allTasks: "the limit of all tasks of this node together (\(allTasks))"
         case .above(let limit):
-            "not its own limit was reached, but the \(limit.file) of \(limit.group)"
-                + (limit.bytes > 0 ? " (\(AmountText.memory(limit.bytes)))" : "")
-        case .machine: "not its own limit was reached: the machine was out of memory"
+            "the \(limit.file) of \(limit.group)" + (limit.bytes > 0 ? " (\(AmountText.memory(limit.bytes)))" : "")
+        case .machine: "the machine, which had no more"
         }
     }
 }

@@ -126,6 +126,7 @@ extension TaskSettings {
         self.init(
             nodeName: node.groupName, memoryForAll: node.allowance.textForTasks(node.memoryBytesForTasks),
             processesMax: node.configuration.maxProcessesPerTask,
+            userIdentifier: node.account?.userIdentifier ?? Host.userIdentifier,
             processorLimit: node.configuration.cpuLimit, trialName: ".\(node.groupName).trial",
             environment: environment,
             threadVariables: TaskVariables.threads.filter { name in

@@ -13,6 +13,8 @@ struct TaskSettings {
     /// What all tasks together may use, in words.
     var memoryForAll: String
     var processesMax: Int
+    /// Whom the files belong to that they make.
+    var userIdentifier: UInt32
     var processorLimit: Configuration.CPULimit
     /// What a trial is called among the tasks' folders of output, of which other nodes may have theirs in the same place.
     var trialName: String
@@ -27,7 +29,7 @@ typealias Event = NodeSupervisor.Event
 typealias Action = NodeSupervisor.Action
 
 final class TaskRunner {
-    private struct RunningTask {
+    fileprivate struct RunningTask {
         let group: TaskGroup
         var process: Int32?
         /// When it began, in nanoseconds since the boot.
@@ -40,10 +42,18 @@ final class TaskRunner {
         /// What its group had used of the processors before it was told to begin.
         var usedBefore: TaskGroupUsage?
         var hasEndedBadly = false
+        /// When it was collected first: what it left may have a while to clean up.
+        var endedAtUnixSeconds: Double?
+        /// What its memory was known to be at least, without what could have been dropped.
+        var neededBytesSeen: UInt64 = 0
+        /// Of its largest process, or of this program, of which every process is a copy for a moment.
+        var residentBytesMax: UInt64 = 0
     }
 
     /// How many bytes of a failed task's standard error go into its record.
     private static let errorTailBytesMax = 2048
+    /// How far back the line is looked for that says what went wrong: a thousand frames of Java's are so long.
+    private static let errorBytesSearchedMax = 65_536
 
     private let log: Logger
     let groups: ControlGroupTree?
@@ -57,6 +67,7 @@ final class TaskRunner {
     var spawnsInGroup = ProcessLauncher.canSpawnInGroup
     /// Stands in the names of groups, so that no two lives of a daemon ever use the same.
     let life: String
+    var leftoverWatch = LeftoverWatch()
     /// Tasks whose group may still be there.
     private var running: [TaskNumber: RunningTask] = [:]
     /// When there was room for outputs last.
@@ -242,6 +253,7 @@ final class TaskRunner {
                 return .launchFailed(number, describe(failure, cappedAt: running[number]?.memoryBytesMax))
             }
             running[number]?.hasEndedBadly = child.ending != .exit(code: 0)
+            running[number]?.residentBytesMax = child.residentBytesMax
             switch child.ending {
             case .exit(let code): return .exited(number, .code(code))
             case .signal(let signal): return .exited(number, .signal(signal))
@@ -273,11 +285,15 @@ final class TaskRunner {
             watch?.terminate(number)
             return
         }
-        // A process that has just been started may not have joined its group yet.
-        if try groups.processes(of: task.group).isEmpty, let process = unreapedProcess(of: number) {
-            ChildProcesses.signal(.terminate, process: process)
+        do throws(SystemError) {
+            // A process that has just been started may not have joined its group yet.
+            if try groups.processes(of: task.group).isEmpty, let process = unreapedProcess(of: number) {
+                ChildProcesses.signal(.terminate, process: process)
+            }
+            try groups.signal(.terminate, to: task.group)
+        } catch  where error.code == ErrorCode.notFound {
+            return  // Its last process has gone, and with it the group that could name others.
         }
-        try groups.signal(.terminate, to: task.group)
     }
 
     /// The end of everything in the task's group.
@@ -301,43 +317,45 @@ final class TaskRunner {
 
     /// Reads what the task used and left, and removes its group if nothing is in it any more.
     func collect(_ number: TaskNumber) throws(SystemError) -> Event {
-        var usage = TaskGroupUsage()
+        var told = Usage(wallSeconds: 0)
         var removed = true
         var notes: [String] = []
+        let now = Double(SystemClock.wallNanoseconds()) / 1e9
+        let endedAt = running[number]?.endedAtUnixSeconds ?? now
+        running[number]?.endedAtUnixSeconds = endedAt
         if let watch {
             removed = watch.isGone(number)
             if let peakBytes = watch.peakOfKilled(number) {
-                (usage.oomKills, usage.memoryPeakBytes) = (1, peakBytes)
+                (told.oomKills, told.memoryPeakBytes) = (1, peakBytes)
                 notes.append("killed by this node's watch, which looks several times a second: it cannot cap")
             }
             if removed { watch.forget(number) }
         }
         if let groups, let task = running[number] {
-            usage = try groups.usage(of: task.group)
-            notes += note(
-                groups.strikingLimit(
-                    usage, memoryBytesMax: task.memoryBytesMax, since: task.begunAt,
-                    atNanoseconds: SystemClock.bootNanoseconds()))
+            var usage = try groups.usage(of: task.group)
             if task.hasMixedUsage {
                 (usage.userMicroseconds, usage.systemMicroseconds, usage.memoryPeakBytes) = (nil, nil, nil)
             }
             usage.subtract(task.usedBefore)
+            if isWorthAnAccount(usage, task) { usage.memory = groups.memoryAccount(of: task.group) }
+            told = Usage(usage, task)
+            told.oom = outOfMemory(usage, task, groups)
             removed = try groups.retire(task.group, after: usage)
         }
         let output = kept[number]
-        let shortage = running[number]?.hasEndedBadly == true ? self.shortage(beside: output) : nil
+        let hasEndedBadly = running[number]?.hasEndedBadly == true
+        let shortage = hasEndedBadly ? self.shortage(beside: output) : nil
         if removed { release(number) }
-        let tail = (try? output?.standardErrorTail(bytesMax: Self.errorTailBytesMax)) ?? []
+        let tail =
+            (try? output?.standardErrorTail(
+                bytesMax: hasEndedBadly ? Self.errorBytesSearchedMax : Self.errorTailBytesMax)) ?? []
         return .collected(
             number,
             NodeSupervisor.Collected(
-                usage: Usage(usage), removed: removed, stderrTail: String(decoding: tail, as: UTF8.self),
+                usage: told, removed: removed,
+                stderrTail: ErrorText.end(of: tail, bytesMax: Self.errorTailBytesMax),
                 stdoutPath: output?.standardOutputPath ?? "", stderrPath: output?.standardErrorPath ?? "",
-                endedAtUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9, shortage: shortage, notes: notes))
-    }
-
-    private func note(_ limit: StrikingLimit?) -> [String] {
-        [limit?.note(allTasks: settings.memoryForAll)].compactMap(\.self)
+                endedAtUnixSeconds: endedAt, shortage: shortage, notes: notes))
     }
 
     /// The children that we started and have not reaped; all others are orphans of tasks.
@@ -349,6 +367,51 @@ final class TaskRunner {
         guard let share = running.removeValue(forKey: number)?.processors else { return }
         processors.giveBack(share)
     }
+
+    /// Below this nobody asks how much of a task's memory it needed.
+    private static let memoryBytesOfNote: UInt64 = 16 << 20
+
+    private func isWorthAnAccount(_ usage: TaskGroupUsage, _ task: RunningTask) -> Bool {
+        guard let peak = usage.memoryPeakBytes else { return false }
+        return peak >= Self.memoryBytesOfNote || usage.oomKills ?? 0 > 0
+            || task.memoryBytesMax.map { peak >= $0 - $0 / 16 } ?? false
+    }
+
+    private func outOfMemory(
+        _ usage: TaskGroupUsage, _ task: RunningTask, _ groups: ControlGroupTree
+    ) -> OutOfMemory? {
+        guard usage.oomKills ?? 0 > 0 else { return nil }
+        let limit = groups.strikingLimit(
+            in: task.group, usage, memoryBytesMax: task.memoryBytesMax, since: task.begunAt,
+            atNanoseconds: SystemClock.bootNanoseconds())
+        let report = groups.outOfMemoryReport(of: task.group)
+        // Without the kernel's word there is still what it left in files: all else went with its processes.
+        let oom = OutOfMemory(
+            anonymousBytes: report?.anonymousBytes, tmpfsBytes: report?.tmpfsBytes ?? usage.memory?.tmpfsBytes,
+            kernelBytes: report?.kernelBytes, otherLimit: limit?.words(allTasks: settings.memoryForAll))
+        return oom == OutOfMemory() ? nil : oom
+    }
+
+    /// To be called now and then: what memory tasks use, of which no peak is kept without files that could be dropped; which lost a
+    /// part of themselves for want of it; and what those that have ended left.
+    func lookAtMemory() -> [Event] {
+        guard let groups else { return [] }
+        var events: [Event] = []
+        var liveBytes: UInt64 = 0
+        for (number, task) in running where task.process != nil {
+            if let kills = groups.partialOutOfMemoryKills(in: task.group), kills > 0 {
+                events.append(.partKilledForMemory(number))
+            }
+            guard let account = groups.memoryAccount(of: task.group), let own = account.ownBytes else { continue }
+            // Counts of pages: no machine has so many that their sums overflow.
+            running[number]?.neededBytesSeen = max(task.neededBytesSeen, own &+ (account.tmpfsBytes ?? 0))
+            liveBytes &+= account.tmpfsBytes ?? 0
+        }
+        return events + leftovers(beside: liveBytes)
+    }
+
+    /// When the first of the tasks that are here was begun; nil when none is.
+    var earliestBegin: Int64? { running.values.lazy.map(\.begunAt).min() }
 
     /// Why a task could not write its output, if that is so now. Only of what is full may a task have taken a part itself.
     private func shortage(beside output: TaskOutput?) -> NodeSupervisor.OutputShortage? {
@@ -467,10 +530,17 @@ extension TaskGroupUsage {
 
 extension Usage {
     /// What the kernel counted, in seconds; the wall time is the supervisor's to fill in.
-    fileprivate init(_ usage: TaskGroupUsage) {
+    fileprivate init(_ usage: TaskGroupUsage, _ task: TaskRunner.RunningTask) {
         self.init(
             wallSeconds: 0, userSeconds: usage.userMicroseconds.map { Double($0) / 1e6 },
             systemSeconds: usage.systemMicroseconds.map { Double($0) / 1e6 },
-            memoryPeakBytes: usage.memoryPeakBytes, oomKills: usage.oomKills)
+            memoryPeakBytes: usage.memoryPeakBytes,
+            memoryCapHits: usage.memory?.limitHits.flatMap { $0 > 0 ? $0 : nil },
+            oomKills: usage.oomKills)
+        guard let peak = usage.memoryPeakBytes, let cache = usage.memory?.fileCacheBytes else { return }
+        // What is left of the peak without the files that are still in memory; if those came only after the peak, the rest of
+        // it is known from having looked, and from its largest process.
+        let resident = task.residentBytesMax > Host.residentBytesMax ? task.residentBytesMax : 0
+        memoryNeededBytes = min(peak, max(peak - min(peak, cache), task.neededBytesSeen, resident))
     }
 }

@@ -83,7 +83,7 @@ struct ControlGroupTreeTests {
         #expect(try #require(usage.oomKills) > 0)
         #expect((24 << 20...32 << 20).contains(try #require(usage.memoryPeakBytes)))
         tree.watchLimits(of: SurroundingGroups([]))
-        #expect(tree.strikingLimit(usage, memoryBytesMax: 32 << 20, since: 0, atNanoseconds: 1) == .own)
+        #expect(tree.strikingLimit(in: group, usage, memoryBytesMax: 32 << 20, since: 0, atNanoseconds: 1) == .own)
 
         let roomy = try bed.group(TaskLimits(memoryBytesMax: 128 << 20))
         #expect(try bed.run(hog, in: roomy).ending == .exit(code: 0))
@@ -104,7 +104,8 @@ struct ControlGroupTreeTests {
         // One with a cap of its own far above what it had is told whose limit it was.
         for memoryBytesMax in [nil, UInt64(1) << 30] {
             let limit = tree.strikingLimit(
-                usage, memoryBytesMax: memoryBytesMax, since: begun, atNanoseconds: SystemClock.bootNanoseconds())
+                in: group, usage, memoryBytesMax: memoryBytesMax, since: begun,
+                atNanoseconds: SystemClock.bootNanoseconds())
             #expect(limit == .allTasks)
         }
     }
@@ -119,6 +120,48 @@ struct ControlGroupTreeTests {
             #expect(try FileSystem.text(of: file) == String(bytes))
         }
         #expect(try tree.remove(group))
+    }
+
+    @Test("a kill says whose limit was met, and what the memory was: allocated, or in files of a tmpfs")
+    func outOfMemory() throws {
+        let limit: UInt64 = 48 << 20
+        let file = "/dev/shm/distcomp-test-\(bed.name)"
+        defer { unlink(file) }
+        let group = try bed.group(TaskLimits(memoryBytesMax: limit))
+        _ = try bed.run(
+            ["sh", "-c", "head -c 20971520 /dev/zero >\(file); head -c 67108864 /dev/zero | tail -n 1 >/dev/null"],
+            in: group)
+        var usage = try tree.usage(of: group)
+        #expect(try #require(usage.oomKills) > 0)
+        usage.memory = tree.memoryAccount(of: group)
+        #expect(usage.memory?.tmpfsBytes == 20 << 20)
+        #expect(tree.strikingLimit(in: group, usage, memoryBytesMax: limit, since: 0, atNanoseconds: 1) == .own)
+        if tree.outOfMemoryLog != nil {
+            let report = try #require(
+                tree.outOfMemoryReport(of: group), "more than ten kills in five seconds are not logged")
+            #expect(report.tmpfsBytes == 20 << 20)
+            #expect((24 << 20...28 << 20).contains(try #require(report.anonymousBytes)))
+        }
+
+        _ = try ControlGroupTree.adopt(name: bed.name, memoryBytesMax: 40 << 20)
+        unlink(file)
+        let uncapped = try bed.group(TaskLimits(memoryBytesMax: 60 << 20))
+        _ = try bed.run(["sh", "-c", "head -c 67108864 /dev/zero | tail -n 1 >/dev/null"], in: uncapped)
+        let otherUsage = try tree.usage(of: uncapped)
+        #expect(try #require(otherUsage.oomKills) > 0)
+        #expect(tree.outOfMemoryReport(of: uncapped) == nil, "it was the limit of all tasks")
+    }
+
+    @Test("files that a task read are told from what it needed")
+    func fileCache() throws {
+        let file = "/tmp/distcomp-test-\(bed.name)"
+        defer { unlink(file) }
+        let group = try bed.group(TaskLimits(memoryBytesMax: 128 << 20))
+        _ = try bed.run(["sh", "-c", "head -c 67108864 /dev/zero >\(file)"], in: group)
+        let account = try #require(tree.memoryAccount(of: group))
+        #expect(try #require(account.fileCacheBytes) > 60 << 20)
+        #expect(account.tmpfsBytes == 0)
+        #expect(try #require(account.ownBytes) < 4 << 20)
     }
 
     @Test("a task meets its limit of processes")

@@ -501,6 +501,8 @@ extension World {
         case .nodeCannotLaunch: count("node cannot launch")
         case .nodeLaunchesAgain: count("node launches again")
         case .leftWithout: count("left without")
+        case .leftInMemory: count("left in memory")
+        case .leftoversGone: count("leftovers gone")
         case .givenBack: count("given back")
         }
     }

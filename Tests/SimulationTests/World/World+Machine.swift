@@ -74,7 +74,8 @@ extension World {
         task.isMainAlive = false
         judge.runs[task.token] = nil
         judge.runsOfLine[task.line]?.remove(task.token)
-        if !task.plan.leavesChildren, task.groupEmptyAt > now {
+        let childrenGoOn = task.plan.leavesChildren && (task.plan.childrenIgnoreTerm || task.terminatedAt == nil)
+        if !childrenGoOn, task.groupEmptyAt > now {
             task.groupEmptyAt = now + node.numbers.nanoseconds(0, 0.0002)
         }
         if task.plan.start == .failsLater, task.signalledAt == nil {
@@ -104,11 +105,14 @@ extension World {
         guard var task = known(number, node, "terminate") else { return }
         count("terminate")
         let local = node.clock(at: now)
-        // The end of this very batch may have come after what led to the TERM.
-        if let endedAt = task.endHeardAt, endedAt < local { fail("\(node.name): TERM for \(number), which has ended") }
         if task.terminatedAt != nil { fail("\(node.name): a second TERM for \(number)") }
+        if task.killedAt != nil { fail("\(node.name): TERM for \(number), which was killed") }
         task.terminatedAt = local
-        task.hasSignalBeforeEnd = true
+        if task.endHeardAt == nil { task.hasSignalBeforeEnd = true }
+        if !task.isMainAlive, !task.plan.childrenIgnoreTerm {
+            // What it left cleans up and goes.
+            task.groupEmptyAt = min(task.groupEmptyAt, now + node.numbers.nanoseconds(0.0001, 0.1))
+        }
         let obeys = task.isMainAlive && !task.plan.ignoresTerm && !node.numbers.oneIn(8)
         if obeys { task.status = node.numbers.oneIn(3) ? .code(0) : .signal(15) }
         node.tasks[number] = task

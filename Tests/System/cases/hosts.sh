@@ -123,7 +123,7 @@ expect_match "and names that limit" 'the memory.max of /unit \(700 MB\)' "$(fiel
 kill "$sibling"; wait "$sibling" 2>/dev/null
 submit "shell:5:100M:0:60:exec python3 $CASE/grow.py 150 5"
 wait_until 120 all_ended
-expect_equal "one for its own limit names no other" "" "$(field reason 'grow.py 150' | grep -o 'not its own')"
+expect_equal "one for its own limit names no other" "" "$(field reason 'grow.py 150' | grep -o 'oom by')"
 
 echo 500M > "$tree/unit/memory.max"
 echo '150000 100000' > "$tree/unit/own/cpu.max"

@@ -8,7 +8,8 @@ submit 'shell:9:50M:0:120:tail /dev/zero' \
   'shell:9:64M:0:120:sleep 3; echo untouched' \
   'shell:5:60M:0:120:find '"$PRODUCTS"' -type f -size +2M -exec cat {} + | wc -c' \
   'shell:4:60M:0:120:dd if=/dev/zero of=/dev/shm/fill bs=1M count=200; echo rc=$?; rm -f /dev/shm/fill' \
-  'shell:3:60M:0:120:sh -c "tail /dev/zero"; echo the parent went on'
+  'shell:3:60M:0:120:sh -c "tail /dev/zero"; echo the parent went on' \
+  'shell:2:8M:0:40:while true; do cat '"$PRODUCTS"'/distcomp '"$PRODUCTS"'/distcompd > /dev/null; done'
 wait_until 200 all_ended
 
 expect_equal "a task over its cap is killed, and the cause is oom" oom "$(field cause 9:50M)"
@@ -19,6 +20,12 @@ expect_equal "its sibling is untouched" untouched "$(field stdout 9:64M)"
 expect_equal "page cache beyond the cap kills nobody" yes \
   "$([[ $(field stdout 5:60M) -gt $((60 << 20)) ]] && echo yes)"
 expect_equal "a tmpfs filled beyond the cap counts against it" oom "$(field cause 4:60M)"
+expect_match "and what the memory was is told" 'files in /dev/shm or another tmpfs' "$(field reason 4:60M)"
+expect_match "as it is of memory that was allocated" 'peak [0-9.]+ MB: [0-9.]+ MB anonymous' "$(field reason 9:50M)"
+expect_match "a timeout tells of a task that was often at its cap" 'timeout \(40 s\); it was at its memory cap [0-9]+ times' \
+  "$(field reason 2:8M)"
+expect_equal "what it read is not what it needed" yes \
+  "$([[ $(field memory_needed_bytes 2:8M) -le $((6 << 20)) ]] && echo yes)"
 expect_equal "a child over the cap takes the whole group with it" oom "$(field cause 3:60M)"
 
 submit "shell:1:40M:2:120:exec sleep 41.5"

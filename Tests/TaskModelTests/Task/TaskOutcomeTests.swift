@@ -44,15 +44,52 @@ struct TaskOutcomeTests {
             ),
             (
                 outcome(
-                    .exit(code: 0), notes: [TaskOutcome.childKilledForMemory(capBytes: 2 << 30, peakBytes: 2 << 30)]),
-                "exit 0; a child process was killed for memory (cap 2 GB, peak 2 GB)"
+                    .timeout, notes: [TaskOutcome.childKilledForMemory(capBytes: 2 << 30, peakBytes: 2 << 30)]),
+                "timeout (300 s); a child process was killed for memory (cap 2 GB, peak 2 GB)"
             ),
         ])
     func reasons(outcome: TaskOutcome, reason: String) {
         #expect(outcome.reason == reason)
     }
 
-    @Test("only exit 0 is success, also when a child was killed")
+    @Test(
+        "an oom says what the memory was, as far as that is known and worth a word, and whose limit it was",
+        arguments: [
+            (
+                OutOfMemory(anonymousBytes: 20 << 20, tmpfsBytes: 44 << 20, kernelBytes: 100 << 10),
+                "oom (cap 64 MB, peak 64 MB: 20 MB anonymous, 44 MB files in /dev/shm or another tmpfs)"
+            ),
+            (
+                OutOfMemory(anonymousBytes: 40 << 20, tmpfsBytes: 0, kernelBytes: 24 << 20),
+                "oom (cap 64 MB, peak 64 MB: 40 MB anonymous, 24 MB kernel)"
+            ),
+            (
+                OutOfMemory(tmpfsBytes: 44 << 20),
+                "oom (cap 64 MB, peak 64 MB: 44 MB files in /dev/shm or another tmpfs)"
+            ),
+            (OutOfMemory(tmpfsBytes: 4096), "oom (cap 64 MB, peak 64 MB)"),
+            (
+                OutOfMemory(otherLimit: "the limit of all tasks together"),
+                "oom by the limit of all tasks together (cap 64 MB, peak 64 MB)"
+            ),
+        ] as [(OutOfMemory, String)])
+    func outOfMemory(oom: OutOfMemory, reason: String) throws {
+        var outcome = Self.outcome(.oom, cap: 64 << 20, peak: 64 << 20)
+        outcome.usage.oom = oom
+        #expect(outcome.reason == reason)
+        #expect(try TaskOutcome(record: outcome.record) == outcome)
+    }
+
+    @Test("what a task needed, and how often it was at its cap, are in its record")
+    func needed() throws {
+        var outcome = Self.outcome(.timeout)
+        outcome.usage.memoryNeededBytes = 5 << 20
+        outcome.usage.memoryCapHits = 1234
+        #expect(outcome.record.contains(#""memory_needed_bytes":5242880,"memory_cap_hits":1234"#))
+        #expect(try TaskOutcome(record: outcome.record) == outcome)
+    }
+
+    @Test("only exit 0 is success, whatever else is noted")
     func success() {
         #expect(Self.outcome(.exit(code: 0), notes: ["x"]).succeeded)
         #expect(!Self.outcome(.exit(code: 1)).succeeded)

@@ -74,7 +74,7 @@ extension QueueOverview {
                 + (drained > 0 ? ", \(drained) drained" : "")
         ]
         for node in fleet.inTrouble.prefix(Self.troublesShownMax) {
-            lines.append(TerminalText.escaped("\(node.name) is in trouble and takes no tasks: \(node.trouble ?? "")"))
+            lines.append(TerminalText.escaped("\(node.name) is in trouble: \(node.trouble ?? "")"))
         }
         if fleet.inTrouble.count > Self.troublesShownMax {
             lines.append(

@@ -106,7 +106,7 @@ private final class QueueWatcher {
         if fleet.isPaused { text = "the queue is paused: distcomp resume lets it go on" }
         if fleet.alive.isEmpty { text = "no node is alive; the tasks wait" }
         if let node = fleet.inTrouble.first, fleet.inTrouble.count == fleet.alive.count {
-            text = "every node is in trouble and takes no tasks; \(node.name): \(node.trouble ?? "")"
+            text = "every node is in trouble; \(node.name): \(node.trouble ?? "")"
         }
         guard text != lastRemark else { return }
         lastRemark = text

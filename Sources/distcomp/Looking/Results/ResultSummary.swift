@@ -11,6 +11,8 @@ struct ResultSummary {
         fileprivate(set) var failuresByCause: [String: Int] = [:]
         fileprivate(set) var wallSeconds = Distribution()
         fileprivate(set) var memoryPeakBytes = Distribution()
+        /// The same without files that could have been dropped from memory.
+        fileprivate(set) var memoryNeededBytes = Distribution()
         /// The largest cap of any of them.
         fileprivate(set) var memoryCapBytes: UInt64?
         /// The largest cap that was met.
@@ -61,15 +63,18 @@ extension ResultSummary.Group {
         }
         if let usage = result.outcome?.usage {
             wallSeconds.add(usage.wallSeconds)
-            if let bytes = usage.memoryPeakBytes { memoryPeakBytes.add(Double(bytes)) }
+            if let bytes = usage.memoryPeakBytes {
+                memoryPeakBytes.add(Double(bytes))
+                memoryNeededBytes.add(Double(usage.memoryNeededBytes ?? bytes))
+            }
         }
     }
 
-    /// A fifth more than the most that was used, or twice the cap where that was too little, rounded up to what is easily
+    /// A fifth more than the most that was needed, or twice the cap where that was too little, rounded up to what is easily
     /// written; nil where no peak is known.
     var memoryBytesToAskFor: UInt64? {
         guard memoryPeakBytes.count > 0 else { return nil }
-        let wanted = max(memoryPeakBytes.maximum * 1.2, Double(memoryCapBytesMet ?? 0) * 2)
+        let wanted = max(memoryNeededBytes.maximum * 1.2, Double(memoryCapBytesMet ?? 0) * 2)
         let megabyte = Double(1 << 20)
         let step =
             wanted <= 128 * megabyte ? 8 : wanted <= 1024 * megabyte ? 32 : wanted <= 8192 * megabyte ? 256 : 1024
@@ -95,9 +100,15 @@ extension ResultSummary.Group {
         if let spread = spread(memoryPeakBytes, { AmountText.memory(UInt64($0)) }) {
             let cap = memoryCapBytes.map { "cap \(AmountText.memory($0))" } ?? "no cap"
             let advice = memoryToAskFor.map { ", ask for \($0)" } ?? ""
-            lines.append("  memory  \(spread), \(cap)\(advice)")
+            lines.append("  memory  \(spread)\(withoutFiles), \(cap)\(advice)")
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// Told where it makes a difference.
+    private var withoutFiles: String {
+        guard memoryNeededBytes.maximum < memoryPeakBytes.maximum * 0.9 else { return "" }
+        return " (\(AmountText.memory(UInt64(memoryNeededBytes.maximum))) without files it read or wrote)"
     }
 
     private func spread(_ values: Distribution, _ text: (Double) -> String) -> String? {
@@ -117,6 +128,7 @@ extension ResultSummary.Group {
         for (name, share) in [("p50", 0.5), ("p95", 0.95), ("max", 1.0)] {
             writer.field("memory_peak_bytes_\(name)", value(memoryPeakBytes, share).map { UInt64($0) })
         }
+        writer.field("memory_needed_bytes_max", value(memoryNeededBytes, 1).map { UInt64($0) })
         writer.field("memory_cap_bytes", memoryCapBytes)
         writer.field("memory_bytes_to_ask_for", memoryBytesToAskFor)
         writer.field("memory_to_ask_for", memoryToAskFor)

@@ -117,7 +117,10 @@ extension TaskDetails {
         }
         if let peak = usage.memoryPeakBytes {
             let cap = outcome.memoryCapBytes.map { " of \(AmountText.memory($0))" } ?? ""
-            rows.append(("memory", "peak \(AmountText.memory(peak))\(cap)"))
+            let needed = usage.memoryNeededBytes.map { $0 < peak - peak / 10 ? $0 : peak } ?? peak
+            let withoutFiles =
+                needed == peak ? "" : " (\(AmountText.memory(needed)) without files it read or wrote)"
+            rows.append(("memory", "peak \(AmountText.memory(peak))\(cap)\(withoutFiles)"))
         }
         if !outcome.stdoutPath.isEmpty { rows.append(("stdout", outcome.stdoutPath)) }
         if !outcome.stderrPath.isEmpty { rows.append(("stderr", outcome.stderrPath)) }

@@ -88,6 +88,8 @@ struct Diagnosis: Equatable {
 
     private static func remedy(_ result: TaskResult) -> String {
         switch result.outcome?.cause {
+        case .oom where result.outcome?.usage.oom?.otherLimit != nil:
+            "That limit has to be larger, or all that is below it has to need less together."
         case .oom: "Its line has to ask for more memory, or it has to need less."
         case .timeout: "Its line has to give it more time, or it has to take less."
         case .launch: "What it runs has to be there; then submit it again."
@@ -194,7 +196,7 @@ struct Diagnosis: Equatable {
         return (
             "trouble",
             "It waits because \(which) in trouble: \(troubles)\(rest). "
-                + "A node takes tasks again by itself as soon as it can launch them."
+                + "A node takes tasks again by itself as soon as that is over."
         )
     }
 

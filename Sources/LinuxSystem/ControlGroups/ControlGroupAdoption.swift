@@ -129,6 +129,8 @@ struct ControlGroupAdoption {
         try attempt(remedy: remedy) { () throws(SystemError) in
             try makeLegacyGroups(below: legacyMemory)
             try writeControlFile(memoryTasks + "/memory.use_hierarchy", "1", ifPresent: true)
+            // Groups take over what the one above has. Without the out-of-memory killer a task at its cap would hang.
+            try writeControlFile(memoryTasks + "/memory.oom_control", "0", ifPresent: true)
             // The limit with swap must never be below the one without, whatever an earlier life left there.
             try writeControlFile(memoryTasks + "/memory.memsw.limit_in_bytes", "-1", ifPresent: true)
             try writeControlFile(memoryTasks + "/memory.limit_in_bytes", String(memoryBytesMax))

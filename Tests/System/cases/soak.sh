@@ -1,0 +1,9 @@
+# Some thousand short tasks on a node whose memory is just above its threshold: see the script for what is asked of them. The output
+# goes to a file system on a disk, as on a node: of a tmpfs, files are memory.
+modprobe loop && modprobe ext4
+truncate --size=400M "$CASE/disk"
+mkfs.ext4 -q -F "$CASE/disk"
+mkdir "$CASE/result"
+mount -o loop "$CASE/disk" "$CASE/result" || { echo "not ok - a disk for the output"; exit; }
+"$(dirname "$0")/../soak" --products "$PRODUCTS" --tasks 1000 --margin 24 --result-dir "$CASE/result"
+umount "$CASE/result"

@@ -70,7 +70,9 @@ final class Daemon {
             timer = try Timer()
             try loop.add(self.signals.descriptor, for: .readable, token: Token.signals)
             try loop.add(timer.descriptor, for: .readable, token: Token.timer)
-            if let left = runner.groups?.leftMemory.descriptor { try loop.add(left, for: .readable, token: Token.leftMemory) }
+            if let press = runner.groups?.leftMemory.descriptor {
+                try loop.add(press, for: .readable, token: Token.leftMemory)
+            }
         } catch {
             throw .system(error)
         }

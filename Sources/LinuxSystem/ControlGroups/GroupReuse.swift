@@ -197,7 +197,8 @@ final class OpenGroup {
     }
 
     /// 64 pages of each processor.
-    private static let stockBytesMax = UInt64(max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)) * sysconf(Int32(_SC_PAGESIZE)) * 64))
+    private static let stockBytesMax = UInt64(
+        max(0, sysconf(Int32(_SC_NPROCESSORS_ONLN)) * sysconf(Int32(_SC_PAGESIZE)) * 64))
 
     /// What is charged to it, stocks left out; nil when that cannot be told.
     private var leftBytes: UInt64? {

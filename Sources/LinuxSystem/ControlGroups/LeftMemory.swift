@@ -40,11 +40,9 @@ public final class LeftMemory {
     /// A group of v1 that holds more is not pressed on.
     static let bytesPressedMax: UInt64 = 4 << 20
 
-    private let unified: SharedDescriptor
     private let legacyMemory: SharedDescriptor?
-    /// Of `tasks/` in v2; nil before the first look, and where the kernel has no memory.reclaim (before Linux 5.19).
-    private var files: (statistics: SharedDescriptor, reclaim: SharedDescriptor)?
-    private var hasLooked = false
+    /// Of `tasks/` in v2; nil where the kernel has no memory.reclaim (before Linux 5.19).
+    private let files: (statistics: SharedDescriptor, reclaim: SharedDescriptor)?
     private var aside: [Aside] = []
     private var removedCount = 0
     private var pressedNanoseconds = Int64.min / 2
@@ -53,8 +51,14 @@ public final class LeftMemory {
     private let press: Press?
 
     init(unified: SharedDescriptor, legacyMemory: SharedDescriptor?) {
-        self.unified = unified
         self.legacyMemory = legacyMemory
+        if legacyMemory == nil, let statistics = try? OwnedDescriptor.open("cgroup.stat", [.readOnly], below: unified),
+            let reclaim = try? OwnedDescriptor.open("memory.reclaim", [.writeOnly], below: unified)
+        {
+            files = (SharedDescriptor(statistics), SharedDescriptor(reclaim))
+        } else {
+            files = nil
+        }
         press = try? Press()  // Without a descriptor to spare nothing is pressed on.
     }
 
@@ -109,7 +113,7 @@ public final class LeftMemory {
     // MARK: v2
 
     private func pressOnRemoved(_ occasion: Occasion) {
-        guard let press, !press.isUnderWay, let files = opened() else { return }
+        guard let press, !press.isUnderWay, let files else { return }
         let now = SystemClock.bootNanoseconds()
         guard let count = removedGroupCount(files.statistics), count > 0 else { return }
         let isTimeAgain = againNanoseconds.map { $0 <= now } ?? false
@@ -124,7 +128,8 @@ public final class LeftMemory {
         pressedNanoseconds = now
         removedCount = 0
         let amount = Array("\(count * sysconf(Int32(_SC_PAGESIZE)))".utf8)
-        press.start { _ = try? files.reclaim.writeAll(amount, subject: "tasks/memory.reclaim") }  // EAGAIN: fewer were there.
+        // EAGAIN: there were fewer.
+        press.start { _ = try? files.reclaim.writeAll(amount, subject: "tasks/memory.reclaim") }
     }
 
     private func removedGroupCount(_ statistics: SharedDescriptor) -> Int? {
@@ -132,17 +137,6 @@ public final class LeftMemory {
             try statistics.read(at: 0, into: buffer, subject: "tasks/cgroup.stat")
         }
         return text.flatMap { value(of: "nr_dying_descendants", in: $0) }.flatMap { Int(exactly: $0) }
-    }
-
-    private func opened() -> (statistics: SharedDescriptor, reclaim: SharedDescriptor)? {
-        if hasLooked { return files }
-        hasLooked = true
-        if let statistics = try? OwnedDescriptor.open("cgroup.stat", [.readOnly], below: unified),
-            let reclaim = try? OwnedDescriptor.open("memory.reclaim", [.writeOnly], below: unified)
-        {
-            files = (SharedDescriptor(statistics), SharedDescriptor(reclaim))
-        }
-        return files
     }
 
     // MARK: v1

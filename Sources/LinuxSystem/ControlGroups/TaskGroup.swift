@@ -161,7 +161,8 @@ extension ControlGroupTree {
         do {
             try write("1", to: "cgroup.kill", of: group, in: unified)
         } catch  where error.code == ENOENT {
-            killEachProcess(of: group)  // Before Linux 5.14 there is no cgroup.kill: the caller repeats until the group is empty.
+            // Before Linux 5.14 there is no cgroup.kill: the caller repeats until the group is empty.
+            killEachProcess(of: group)
         }
     }
 

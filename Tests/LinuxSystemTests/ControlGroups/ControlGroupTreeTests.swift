@@ -101,7 +101,8 @@ struct ControlGroupTreeTests {
         defer { tree.leave() }
         let group = TaskGroup(name: "task")
         try tree.create(group, limits: TaskLimits(memoryBytesMax: 32 << 20))
-        #expect(try text("memory.oom_control", of: group, in: #require(tree.legacyMemory)).contains("oom_kill_disable 0"))
+        let control = try text("memory.oom_control", of: group, in: #require(tree.legacyMemory))
+        #expect(control.contains("oom_kill_disable 0"))
         let hog = ["sh", "-c", "head -c 67108864 /dev/zero | tail -n 1 >/dev/null"]
         let process = try bed.bench.start(hog, joining: tree.joiningDescriptors(of: group))
         let ending = try bed.bench.finish(process).ending

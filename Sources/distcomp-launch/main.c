@@ -52,6 +52,7 @@ enum step {
     step_signals,
     step_oom_score_adj,
     step_nice,
+    step_affinity,
     step_limits,
     step_groups,
     step_gid,
@@ -83,6 +84,8 @@ struct request {
     size_t group_count;
     mode_t umask;
     int nice;
+    bool has_processors;
+    cpu_set_t processors;
     bool reset_oom_score;
     rlim_t file_size_max;
     rlim_t descriptors_max;
@@ -128,6 +131,17 @@ static int nice_value(const char *text) {
     return negative ? -value : value;
 }
 
+static void read_processors(const char *list) {
+    CPU_ZERO(&request.processors);
+    while (*list != '\0') {
+        char *end;
+        CPU_SET(number_until(list, 10, CPU_SETSIZE - 1, &end), &request.processors);
+        if (*end != ',' && *end != '\0') fail(step_arguments, EINVAL);
+        list = *end == ',' ? end + 1 : end;
+    }
+    request.has_processors = true;
+}
+
 static void read_groups(const char *list) {
     while (*list != '\0') {
         char *end;
@@ -140,13 +154,14 @@ static void read_groups(const char *list) {
 
 static void read_options(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+wc:u:g:G:b:m:n:of:d:M:F:E:")) != -1) {
+    while ((option = getopt(argc, argv, "+wc:u:g:G:a:b:m:n:of:d:M:F:E:")) != -1) {
         switch (option) {
         case 'w': request.stands_by = true; break;
         case 'c': request.group_descriptors = (int)number(optarg, 10, 16); break;
         case 'u': request.uid = (uid_t)number(optarg, 10, identifier_max); request.change_user = true; break;
         case 'g': request.gid = (gid_t)number(optarg, 10, identifier_max); request.change_group = true; break;
         case 'G': read_groups(optarg); break;
+        case 'a': read_processors(optarg); break;
         case 'b': request.bounding_set = number(optarg, 16, UINT64_MAX); break;
         case 'm': request.umask = (mode_t)number(optarg, 8, 0777); break;
         case 'n': request.nice = nice_value(optarg); break;
@@ -245,6 +260,7 @@ static void reset_signals(void) {
 // The daemon is shielded from the out-of-memory killer; a task that inherited that would make its own cap void.
 static void reset_oom_score(void) {
     if (!request.reset_oom_score) return;
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // Else the file is root's.
     int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     check(step_oom_score_adj, file >= 0 && write(file, "0", 1) == 1);
     close(file);
@@ -261,6 +277,7 @@ static void set_limit(int resource, rlim_t soft) {
 
 static void set_limits(void) {
     if (request.nice != 0) check(step_nice, setpriority(PRIO_PROCESS, 0, request.nice) == 0);
+    if (request.has_processors) check(step_affinity, sched_setaffinity(0, sizeof request.processors, &request.processors) == 0);
     umask(request.umask);
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_FSIZE, request.file_size_max);
@@ -391,6 +408,8 @@ static _Noreturn void execute(char **arguments) {
 int main(int argc, char **argv) {
     if (fcntl(status_descriptor, F_SETFD, FD_CLOEXEC) != 0) _exit(125);
     read_options(argc, argv);
+    // Until it is the task: other tasks of the same user must not trace it. Nothing is lost where that is refused; exec ends it.
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     join_control_groups();
     check(step_setsid, setsid() >= 0);
     char **arguments = request.stands_by ? stand_by(first_group_descriptor + request.group_descriptors) : argv + optind;

@@ -45,6 +45,7 @@ final class Daemon {
     /// Whether the settings in their file would do for a start.
     var settingsAreGood = true
     var reExec = ReExecStanding.none
+    var leavers = Leavers()
     /// Launches that were decided and not yet made, see `launchSome`.
     private(set) var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
 
@@ -94,6 +95,7 @@ final class Daemon {
     func runUntilStopped() throws(StartFailure) {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
         defer {
+            tellLeavers()
             queue.finish()
             runner.clearPreparations()
         }
@@ -189,6 +191,7 @@ final class Daemon {
         case .tryLaunch: return runner.tryLaunch()
         case .heartbeat:
             runner.tidy()
+            tellLeavers()
             let drained = queue.isDrained ? ", drained" : ""
             let trouble = supervisor.trouble.map { ", takes no task: \($0)" } ?? ""
             services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)\(trouble)")
@@ -332,7 +335,7 @@ final class Daemon {
         do throws(SystemError) {
             let watch = try FileWatch(path: path)
             try loop.add(watch.descriptor, for: .readable, token: Token.settings)
-            settingsWatch = consume watch
+            settingsWatch = watch
         } catch {
             log.info("\(path) is not watched (\(error)); it is read again at SIGHUP")
         }

@@ -63,10 +63,15 @@ public enum ChildProcesses {
 
     /// Starts a program that is no task: a private redis-server, a node. Its environment is ours; descriptor n of the child is
     /// `descriptors[n]`; it has a session of its own, so that a Ctrl-C at the terminal is ours alone to act on.
-    public static func start(_ path: String, _ arguments: [String], descriptors: [Int32]) throws(SystemError) -> Int32 {
+    ///
+    /// - Parameter directory: where it begins; nil where we are.
+    public static func start(
+        _ path: String, _ arguments: [String], descriptors: [Int32], beginningIn directory: GuardedDirectory? = nil
+    ) throws(SystemError) -> Int32 {
         let words = [path] + arguments
         return try spawn(
-            path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors, inNewSession: true)
+            path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors, inNewSession: true,
+            beginningIn: directory?.descriptor)
     }
 
     private static func ending(_ status: Int32) -> ProcessEnding {

@@ -269,19 +269,19 @@ extension NodeProtocol.Facts {
 // MARK: - The lives of this node
 
 /// The file that says which incarnations were this node's: a line each.
-private func livesPath(of node: NodeIdentity) -> String { node.stateDirectory + "/lives" }
+private let livesFile = "lives"
 
 /// None when no file tells: a first start, or a state directory that was emptied.
 private func readLives(of node: NodeIdentity) -> [String] {
-    guard let bytes = try? FileSystem.contents(of: livesPath(of: node)) else { return [] }
+    guard let bytes = try? node.stateFiles.contents(of: livesFile) else { return [] }
     return String(decoding: bytes.prefix(8192), as: UTF8.self).split(separator: "\n").map(String.init)
 }
 
 /// Without the file nothing is lost but that a restart within a lease waits for that to end.
 private func rememberLives(_ lives: [String], of node: NodeIdentity) {
     do throws(SystemError) {
-        try FileSystem.replace(
-            livesPath(of: node), with: Array((lives.joined(separator: "\n") + "\n").utf8), mode: 0o600)
+        try node.stateFiles.replace(
+            livesFile, with: Array((lives.joined(separator: "\n") + "\n").utf8), mode: 0o600)
     } catch {
         node.log.warning("\(error); should this daemon be restarted soon, it waits for its lease to end first")
     }

@@ -5,6 +5,7 @@ import LinuxSystem
 import NodeSupervisor
 import RedisClient
 import TaskModel
+import TaskQueue
 
 /// What one check found. Printed as three fields between tabs.
 private struct Finding {
@@ -53,10 +54,19 @@ private func kernelFinding() -> Finding {
 private func userFinding(_ node: NodeIdentity) -> Finding {
     let name = node.account?.name ?? Account(userIdentifier: Host.userIdentifier)?.name ?? "\(Host.userIdentifier)"
     if !Host.isRoot {
-        return Finding(verdict: .warning, subject: "user", text: "not root: tasks run as \(name), like the daemon")
+        return Finding(
+            verdict: .warning, subject: "user",
+            text: """
+                not root: tasks run as \(name), like the daemon, and can read its settings and passwords, change the queue, and end it
+                """)
     }
     if node.account?.userIdentifier == 0 {
-        return Finding(verdict: .warning, subject: "user", text: "tasks run as root (without capabilities)")
+        return Finding(
+            verdict: .warning, subject: "user",
+            text: """
+                tasks run as root (without capabilities): they own the control groups and root's files, so no cap holds one that means \
+                to break it; set task_user to another
+                """)
     }
     let usual = node.configuration.taskUser != nil || name == "distcomp"
     return Finding(
@@ -160,14 +170,33 @@ private func redisFinding(_ node: NodeIdentity) -> Finding {
             return Finding(verdict: .missing, subject: "redis", text: "\(failure)")
         }
         try proveRedisAsksWhoCalls(node)
-        let isOpen = try node.configuration.allowInsecureRedis && !node.redis.isOnThisMachine()
+        let opening = try opening(node)
         return Finding(
-            verdict: isOpen ? .warning : .ok, subject: "redis",
-            text: "\(client.address), \(client.server?.version ?? "?")"
-                + (isOpen ? "; allow_insecure_redis: whoever reaches it may run commands here" : ""))
+            verdict: opening == nil ? .ok : .warning, subject: "redis",
+            text: "\(client.address), \(client.server?.version ?? "?")" + (opening.map { "; \($0)" } ?? ""))
     } catch let failure as StartFailure {
         return Finding(verdict: .missing, subject: "redis", text: failure.message)
     } catch {
         return Finding(verdict: .missing, subject: "redis", text: "\(error)")
     }
+}
+
+/// Who may change the queue though nobody gave them a password; nil: nobody.
+private func opening(_ node: NodeIdentity) throws -> String? {
+    if try node.configuration.allowInsecureRedis && !node.redis.isOnThisMachine() {
+        return "allow_insecure_redis: whoever reaches it may run commands here"
+    }
+    guard OpenRedis.isOpenToThisMachine(node.redis, node.configuration), canReach(node.redis, node.account) else {
+        return nil
+    }
+    return """
+        it asks for no password, so every task on this machine can change the queue, forge results and give tasks to other nodes: \
+        set requirepass in redis.conf, and redis_pass_file here and for who submits (or a Unix socket that tasks cannot open)
+        """
+}
+
+/// Whether tasks can knock at it: at a port they can.
+private func canReach(_ redis: RedisTarget, _ account: Account?) -> Bool {
+    guard case .server(let endpoint) = redis, case .unix(let path) = endpoint.location, let account else { return true }
+    return account.mayConnect(toSocket: path)
 }

@@ -21,7 +21,9 @@ struct NodeIdentity {
     let coreCount: Int
     let servesParent: Bool
     private(set) var log: Logger
-    /// Where this node keeps its own files: a directory in `state_dir`, links resolved.
+    /// Where this node keeps its own files: a directory in `state_dir`.
+    let stateFiles: GuardedDirectory
+    /// Its path, links resolved.
     let stateDirectory: String
     /// Held for as long as the daemon lives; two of one name would mistake each other's tasks for leftovers.
     let lock: SharedDescriptor
@@ -65,20 +67,25 @@ struct NodeIdentity {
                 "node_name \"\(TerminalText.escaped(name))\": 1 to 64 letters, digits, dots, hyphens or underscores")
         }
         redis = try makeTarget(arguments, configuration)
-        account = try taskAccount(configuration, servesParent: arguments.servesParent, log: log)
+        account = try taskAccount(arguments, configuration, log: log)
         taskKey = try loadTaskKey(configuration)
         memory = try required { () throws(SystemError) in try MemoryReading.current() }
         coreCount = Host.coreCount
 
         let directory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
+        do throws(SystemError) {
+            stateFiles = try GuardedDirectory(path: directory, creating: 0o750)
+            // Resolved: the same words name different places in different working directories.
+            stateDirectory = try stateFiles.resolvedPath()
+        } catch {
+            throw .usage("state_dir: \(error)")
+        }
         if let reExecRecord {
             let inherited = reExecRecord.lock
             lock = try required { () throws(SystemError) in SharedDescriptor(try ReExec.kept(inherited)) }
         } else {
-            lock = try takeLock(in: directory, nodeName: name)
+            lock = try takeLock(in: stateFiles, nodeName: name)
         }
-        // Resolved: the same words name different places in different working directories.
-        stateDirectory = try required { () throws(SystemError) in try FileSystem.resolved(directory) }
         groupName = name + "." + shortHash(of: stateDirectory)
     }
 }
@@ -91,7 +98,7 @@ private func loadConfiguration(_ path: String?, servesParent: Bool) throws(Start
     let loaded: LoadedConfiguration
     do {
         loaded = try Configuration.load(path, environment: environment) { path throws(SystemError) in
-            try FileSystem.contents(of: path)
+            try FileSystem.guardedContents(of: path)
         }
     } catch {
         throw .usage(error.problems.map(\.description).joined(separator: "\ndistcompd: "))
@@ -134,7 +141,9 @@ private func logLevel(_ configuration: Configuration) -> Logger.Level {
 private func makeTarget(
     _ arguments: Arguments, _ configuration: Configuration
 ) throws(StartFailure) -> RedisTarget {
-    if let path = arguments.redisSocketPath { return .server(RedisEndpoint(unixPath: path)) }
+    if let path = arguments.redisSocketPath {
+        return .server(try required { () throws(SystemError) in try RedisEndpoint(privateSocket: path) })
+    }
     do {
         return try RedisTarget(configuration, urlFromCommandLine: arguments.redisURL)
     } catch {
@@ -144,10 +153,10 @@ private func makeTarget(
 
 /// Root's daemon gives tasks to an unprivileged user; uid 0 only when the settings say so in words.
 private func taskAccount(
-    _ configuration: Configuration, servesParent: Bool, log: Logger
+    _ arguments: Arguments, _ configuration: Configuration, log: Logger
 ) throws(StartFailure) -> Account? {
-    if let name = configuration.taskUser {
-        guard let account = Account(named: name) else {
+    if let name = arguments.taskUser ?? configuration.taskUser {
+        guard let account = Account(named: name, orNumbers: arguments.taskUser != nil) else {
             throw .usage("task_user: no user \"\(name)\" on this machine; create it: useradd --system \(name)")
         }
         if !Host.isRoot && account.userIdentifier != Host.userIdentifier {
@@ -157,22 +166,12 @@ private func taskAccount(
         return account
     }
     guard Host.isRoot else { return nil }
-    if servesParent { return try callingAccount() }
     if let account = Account(named: "distcomp") { return account }
     guard let nobody = Account(named: "nobody") else {
         throw .usage("task_user: this machine has no user \"distcomp\"; create it: useradd --system distcomp")
     }
     log.warning("no user \"distcomp\": tasks run as \"nobody\"; useradd --system distcomp, or set task_user")
     return nobody
-}
-
-/// `distcomp run` runs tasks for whoever typed it: through sudo that is not root.
-private func callingAccount() throws(StartFailure) -> Account? {
-    guard let text = Host.environment("SUDO_UID") else { return Account(userIdentifier: 0) }
-    guard let identifier = UInt32(text), let account = Account(userIdentifier: identifier) else {
-        throw .usage("SUDO_UID is \"\(TerminalText.escaped(text))\", which is no user of this machine; set task_user")
-    }
-    return account
 }
 
 private func loadTaskKey(_ configuration: Configuration) throws(StartFailure) -> TaskKey? {
@@ -189,11 +188,9 @@ private func loadTaskKey(_ configuration: Configuration) throws(StartFailure) ->
 private let lockTriesMax = 100
 private let lockPauseMilliseconds: UInt32 = 20
 
-private func takeLock(in directory: String, nodeName: String) throws(StartFailure) -> SharedDescriptor {
-    let path = directory + "/lock"
+private func takeLock(in directory: GuardedDirectory, nodeName: String) throws(StartFailure) -> SharedDescriptor {
     do throws(SystemError) {
-        try FileSystem.createDirectories(directory, mode: 0o750)
-        let lock = try OwnedDescriptor.open(path, [.readWrite, .create, .doNotFollow], mode: 0o600)
+        let lock = try directory.open("lock", [.readWrite, .create], mode: 0o600)
         for _ in 0..<lockTriesMax {
             if lock.tryLock() { return SharedDescriptor(lock) }
             pause(milliseconds: lockPauseMilliseconds)
@@ -201,7 +198,8 @@ private func takeLock(in directory: String, nodeName: String) throws(StartFailur
     } catch {
         throw .usage("state_dir: \(error)")
     }
-    throw .usage("another distcompd runs here as node \"\(nodeName)\" (\(path)); give this one another node_name")
+    throw .usage(
+        "another distcompd runs here as node \"\(nodeName)\" (\(directory.path)/lock); give this one another node_name")
 }
 
 private func shortHash(of text: String) -> String {

@@ -12,6 +12,7 @@ func prepareProcess(_ arguments: Arguments) throws(StartFailure) -> SignalQueue 
         let signals = try SignalQueue(blocking: [.child, .terminate, .interrupt, .hangup])
         try reserveDescriptors(below: ProcessLauncher.reservedDescriptors)
         if Host.isRoot { BoundingSet.narrow() }
+        Host.forbidTracing()
         try Host.adoptOrphans()
         if arguments.servesParent { try Host.followParent(signal: .terminate) }
         return signals
@@ -64,11 +65,12 @@ func makeRunner(
         let launcher = try ProcessLauncher(
             path: try launcherPath(),
             settings: LaunchSettings(
-                account: node.account, umask: configuration.taskUmask,
+                account: node.account, umask: node.servesParent ? Host.fileModeMask : configuration.taskUmask,
                 fileSizeBytesMax: configuration.maxOutputBytes == 0 ? nil : UInt64(configuration.maxOutputBytes),
                 descriptorsMax: node.taskDescriptorsMax, resetsOomScore: Host.isShieldedFromOutOfMemory),
             statusPipe: statusPipe)
-        let outputs = OutputDirectory(notYetOpenedAt: configuration.resultDirectory, account: node.account)
+        let outputs = OutputDirectory(
+            notYetOpenedAt: configuration.resultDirectory, account: node.account, permitsByUmask: node.servesParent)
         do throws(SystemError) {
             try outputs.open()
         } catch {
@@ -93,23 +95,49 @@ private func launcherPath() throws(SystemError) -> String {
 
 extension TaskSettings {
     init(_ node: NodeIdentity) {
+        let environment = taskEnvironment(node)
         self.init(
             processesMax: node.configuration.maxProcessesPerTask,
-            hardProcessorLimit: node.configuration.cpuLimit == .hard, trialName: ".\(node.groupName).trial",
-            environment: taskEnvironment(node))
+            processorLimit: node.configuration.cpuLimit, trialName: ".\(node.groupName).trial",
+            environment: environment,
+            threadVariables: TaskVariables.threads.filter { name in
+                !environment.contains { $0.starts(with: "\(name)=".utf8) }
+            })
     }
 }
 
 /// A daemon's tasks get a clean environment of their own; those of `distcomp run` the caller's, as the caller expects.
 private func taskEnvironment(_ node: NodeIdentity) -> [[UInt8]] {
-    if node.servesParent { return Host.environment.filter { !$0.starts(with: "DISTCOMP_".utf8) } }
     let account = node.account ?? Account(userIdentifier: Host.userIdentifier)
     let name = account?.name ?? "\(Host.userIdentifier)"
-    let variables = [
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=\(account?.homeDirectory ?? "/")",
-        "USER=\(name)", "LOGNAME=\(name)", "SHELL=/bin/sh", "LANG=C.UTF-8",
+    let person = ["HOME=\(account?.homeDirectory ?? "/")", "USER=\(name)", "LOGNAME=\(name)"].map { Array($0.utf8) }
+    if node.servesParent {
+        let isOfAnother = Host.isRoot && account?.userIdentifier != 0
+        return Host.environment.filter { variable in
+            !isWithheld(variable) && !(isOfAnother && person.contains { hasSameName($0, variable) })
+        } + (isOfAnother ? person : [])
+    }
+    return [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SHELL=/bin/sh", "LANG=C.UTF-8",
+    ].map { Array($0.utf8) } + person
+}
+
+/// What leads to a service manager that would start processes for a task outside of its group, or speaks for a service that is not the
+/// task's; and what is said of an outer task.
+private func isWithheld(_ variable: [UInt8]) -> Bool {
+    let names: Set = [
+        "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DBUS_STARTER_ADDRESS", "DBUS_STARTER_BUS_TYPE", "NOTIFY_SOCKET",
+        "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "MANAGERPID", "SYSTEMD_EXEC_PID",
     ]
-    return variables.map { Array($0.utf8) }
+    let name = String(decoding: variable.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+    return names.contains(name) || name.hasPrefix("DISTCOMP_")
+}
+
+private func hasSameName(_ one: [UInt8], _ other: [UInt8]) -> Bool {
+    let equals = UInt8(ascii: "=")
+    return one.prefix { $0 != equals } == other.prefix { $0 != equals }
 }
 
 /// Starts one process the way tasks are started: what cannot work is found now, once, and not task by task.

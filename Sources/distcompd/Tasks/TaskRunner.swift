@@ -9,11 +9,13 @@ import TaskModel
 /// What tasks start from, the same for all of them.
 struct TaskSettings {
     var processesMax: Int
-    var hardProcessorLimit: Bool
+    var processorLimit: Configuration.CPULimit
     /// What a trial is called among the tasks' folders of output, of which other nodes may have theirs in the same place.
     var trialName: String
     /// What every task finds in its environment, besides what is its own.
     var environment: [[UInt8]]
+    /// What tells a task of whole cores how many threads to start, but for what stands in `environment` already.
+    var threadVariables: [String]
 }
 
 typealias TaskNumber = NodeSupervisor.TaskNumber
@@ -27,6 +29,8 @@ final class TaskRunner {
         /// Whether the sums of its group hold what earlier tasks used, and how much is not known any more.
         var hasMixedUsage = false
         var memoryBytesMax: UInt64?
+        /// Nil: it may run on all processors.
+        var processors: ProcessorMap.Share?
         /// What its group had used of the processors before it was told to begin.
         var usedBefore: TaskGroupUsage?
         var hasEndedBadly = false
@@ -52,6 +56,8 @@ final class TaskRunner {
     /// The output of tasks whose report has not been answered.
     private var kept: [TaskNumber: TaskOutput] = [:]
     private var numbers: [Int32: TaskNumber] = [:]
+    /// Which processors are whose, where tasks are pinned.
+    private lazy var processors = ProcessorMap(nodes: Processors.byNode())
     /// Nil without groups: then there is nothing that takes long.
     private let standby: Standby?
     /// Launches known to have failed whose process has not been reaped yet.
@@ -80,12 +86,12 @@ final class TaskRunner {
 
     func start(
         _ command: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32, in group: TaskGroup,
-        memoryBytes: UInt64 = 0
+        memoryBytes: UInt64 = 0, processors: [Int] = []
     ) throws(SystemError) -> Int32 {
         try launcher.launch(
             command, environment: environment, standardOutput: standardOutput, standardError: standardError,
             joining: try groups?.joiningDescriptors(of: group, exceptUnified: spawnsInGroup) ?? [],
-            bornIn: spawnsInGroup ? try groups?.cgroupDescriptor(of: group) : nil,
+            bornIn: spawnsInGroup ? try groups?.cgroupDescriptor(of: group) : nil, processors: processors,
             dataBytesMax: groups == nil && memoryBytes > 0 ? memoryBytes : nil)
     }
 
@@ -97,7 +103,10 @@ final class TaskRunner {
             kept[number] = output
             let environment = environment(for: task, output: output)
             let limits = limits(for: task.line)
-            if let begun = standby?.begin(command, environment: environment, output: output, limits: limits) {
+            let share = settings.processorLimit == .pin ? processors.take(millicores: task.line.millicores) : nil
+            if share?.processors.isEmpty ?? true,
+                let begun = standby?.begin(command, environment: environment, output: output, limits: limits)
+            {
                 running[number] = RunningTask(
                     group: begun.group, process: begun.process, memoryBytesMax: limits.memoryBytesMax,
                     usedBefore: begun.usedBefore)
@@ -107,12 +116,14 @@ final class TaskRunner {
             let group = try attempt { () throws(SystemError) in
                 try groups?.prepareGroup(named: name, limits: limits) ?? TaskGroup(name: name)
             }
-            running[number] = RunningTask(group: group, memoryBytesMax: limits.memoryBytesMax)
+            running[number] = RunningTask(
+                group: group, memoryBytesMax: limits.memoryBytesMax, processors: share)
             let begunAt = SystemClock.bootNanoseconds()
             let process = try attempt(cappedAt: limits.memoryBytesMax) { () throws(SystemError) in
                 try start(
                     command, environment: environment, standardOutput: output.standardOutput.raw,
-                    standardError: output.standardError.raw, in: group, memoryBytes: task.line.memoryBytes)
+                    standardError: output.standardError.raw, in: group, memoryBytes: task.line.memoryBytes,
+                    processors: share?.processors ?? [])
             }
             running[number]?.process = process
             return launched(number, process, at: begunAt)
@@ -175,7 +186,7 @@ final class TaskRunner {
         if line.millicores > 0 {
             // The kernel's default weight of 100 stands for one core.
             limits.processorWeight = min(10_000, max(1, line.millicores / 10))
-            if settings.hardProcessorLimit { limits.processorQuotaMillicores = line.millicores }
+            if settings.processorLimit == .hard { limits.processorQuotaMillicores = line.millicores }
         }
         return limits
     }
@@ -188,7 +199,9 @@ final class TaskRunner {
             "DISTCOMP_CORES=\(coresText(task.line.millicores))",
             "DISTCOMP_OUTPUT_DIR=\(output.folderPath)",
         ]
-        return settings.environment + own.map { Array($0.utf8) }
+        let (cores, part) = task.line.millicores.quotientAndRemainder(dividingBy: 1000)
+        let threads = cores > 0 && part == 0 ? settings.threadVariables.map { "\($0)=\(cores)" } : []
+        return settings.environment + (own + threads).map { Array($0.utf8) }
     }
 
     private func coresText(_ millicores: Int) -> String {
@@ -290,7 +303,7 @@ final class TaskRunner {
         }
         let output = kept[number]
         let shortage = running[number]?.hasEndedBadly == true ? self.shortage(beside: output) : nil
-        if removed { running[number] = nil }
+        if removed { release(number) }
         let tail = (try? output?.standardErrorTail(bytesMax: Self.errorTailBytesMax)) ?? []
         return .collected(
             number,
@@ -298,6 +311,11 @@ final class TaskRunner {
                 usage: Usage(usage), removed: removed, stderrTail: String(decoding: tail, as: UTF8.self),
                 stdoutPath: output?.standardOutputPath ?? "", stderrPath: output?.standardErrorPath ?? "",
                 endedAtUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9, shortage: shortage))
+    }
+
+    private func release(_ number: TaskNumber) {
+        guard let share = running.removeValue(forKey: number)?.processors else { return }
+        processors.giveBack(share)
     }
 
     /// Why a task could not write its output, if that is so now. Only of what is full may a task have taken a part itself.
@@ -318,6 +336,7 @@ final class TaskRunner {
     func tidy() {
         groups?.removeIdleSpares()
         groups?.leftMemory.press(.nowAndThen)
+        if settings.processorLimit == .pin { processors.nodes = Processors.byNode() }
         removeTrialGroups()
     }
 
@@ -356,8 +375,18 @@ final class TaskRunner {
         let parts = task.group.split(separator: ".")
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)
         running[task.number] = RunningTask(
-            group: TaskGroup(name: task.group), process: task.process, hasMixedUsage: hasMixedUsage)
+            group: TaskGroup(name: task.group), process: task.process, hasMixedUsage: hasMixedUsage,
+            processors: share(of: task.process))
         numbers[task.process] = task.number
+    }
+
+    /// What a task that is running already was pinned to.
+    private func share(of process: Int32) -> ProcessorMap.Share? {
+        let own = Processors.allowed(to: process)
+        guard settings.processorLimit == .pin, own.count < Processors.allowed().count else { return nil }
+        let share = ProcessorMap.Share(processors: own, millicores: own.count * 1000)
+        processors.take(share)
+        return share
     }
 
     // MARK: Errors

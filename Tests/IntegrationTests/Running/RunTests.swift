@@ -36,6 +36,18 @@ struct RunTests {
         }
     }
 
+    @Test("a number of threads that the caller's environment sets stays, the others are set to the task's cores")
+    func threads() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, ["shell:1:0:1:echo $OMP_NUM_THREADS $GOMAXPROCS"])
+            let program = try RunningProgram(
+                "/usr/bin/env", ["OMP_NUM_THREADS=7", Products.distcomp, "run", run.file, "--state", run.state],
+                in: scratch)
+            #expect(try await program.result().status == 0)
+            #expect(try await run.result(of: "OMP").string("stdout") == "7 1\n")
+        }
+    }
+
     @Test("running again does what is left: what finished is not run again, what failed is")
     func resume() async throws {
         try await withScratch { scratch in

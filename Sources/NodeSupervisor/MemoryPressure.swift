@@ -76,6 +76,7 @@ extension NodeSupervisor {
     /// mark; alone here, it would meet the same end again, so it fails.
     mutating func measured(availableBytes: UInt64, at now: Instant, into actions: inout [Action]) {
         memory.set(availableBytes: availableBytes, at: now)
+        if availableBytes < settings.memoryBytesMinToAccept { actions.append(.takeBackMemory) }
         guard availableBytes < settings.memoryBytesMinToKeep, memory.victim == nil,
             let newest = tasks.values.lazy.filter(\.isGoingOn).map(\.number).max()
         else { return }

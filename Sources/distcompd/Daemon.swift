@@ -15,6 +15,7 @@ final class Daemon {
         static let queue: UInt64 = 3
         static let pressure: UInt64 = 4
         static let settings: UInt64 = 5
+        static let leftMemory: UInt64 = 6
     }
 
     private static let launchesPerRound = 4
@@ -72,6 +73,9 @@ final class Daemon {
             timer = try Timer()
             try loop.add(self.signals.descriptor, for: .readable, token: Token.signals)
             try loop.add(timer.descriptor, for: .readable, token: Token.timer)
+            if let press = runner.groups?.leftMemory.descriptor {
+                try loop.add(press, for: .readable, token: Token.leftMemory)
+            }
         } catch {
             throw .system(error)
         }
@@ -135,6 +139,9 @@ final class Daemon {
             return queue.handleDeadline() + [.tick]
         case Token.queue: return queue.handle(ready)
         case Token.pressure: return measuredMemory()
+        case Token.leftMemory:
+            runner.groups?.leftMemory.acknowledge()
+            return measuredMemory()
         case Token.settings: return settingsWatch?.hasChanged() == true ? reloadSettings() : []
         default: return []
         }
@@ -201,6 +208,9 @@ final class Daemon {
             runner.forget(number)
             return ask(action, at: now)
         case .measureMemory: return measuredMemory()
+        case .takeBackMemory:
+            runner.groups?.leftMemory.press(.memoryIsShort)
+            return []
         case .log(let notice):
             let fields: Logger.Metadata = notice.line.map { ["task": "\($0)"] } ?? [:]
             log.log(level: notice.isWarning ? .warning : .info, "\(notice)", metadata: fields)

@@ -157,6 +157,7 @@ struct DiagnosisTests {
         let short = explain(waiting(), fleet(node("a", usedGigabytes: 7.5)))
         #expect(short.because == "memory-short")
         #expect(short.sentence.contains("a has only 512 MB left"), "\(short.sentence)")
+        #expect(short.sentence.contains("tasks' own among them"), "what may be ours is not blamed on others")
         #expect(explain(waiting { $0.aheadCount = nil }, fleet(node("a"))).because == "not-indexed")
         #expect(explain(waiting(), fleet(node("a")), line: "nonsense").because == "not-a-task")
     }

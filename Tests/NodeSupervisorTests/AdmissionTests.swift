@@ -145,7 +145,17 @@ struct AdmissionTests {
         node.now = node.now.advanced(bySeconds: 2)
         #expect(node.hear(.wake) == [.measureMemory])
         #expect(node.hear(.wake) == [])
-        #expect(node.hear(.memory(availableBytes: 900_000_000)) == [])
+        #expect(node.hear(.memory(availableBytes: 900_000_000)) == [.takeBackMemory])
+    }
+
+    @Test("for want of memory only when what its ended tasks left was taken back, and at once when that was enough")
+    func leftMemory() {
+        var node = Node()
+        node.hear(.connected)
+        #expect(node.hear(.registered(sentAt: node.now)) == [.measureMemory])
+        #expect(node.hear(.memory(availableBytes: 900_000_000)) == [.takeBackMemory])
+        #expect(node.hear(.memory(availableBytes: 8 << 30)).claim != nil)
+        #expect(!node.hear(.memory(availableBytes: 8 << 30)).contains(.takeBackMemory))
     }
 
     @Test("not while the memory cannot be measured, which is tried again at every idle poll")

@@ -203,6 +203,8 @@ struct ControlGroupAdoption {
         try attempt(remedy: remedy) { () throws(SystemError) in
             try makeLegacyGroups(below: legacyMemory)
             try writeControlFile(memoryTasks + "/memory.use_hierarchy", "1", ifPresent: true)
+            // Groups take over what the one above has. Without the out-of-memory killer a task at its cap would hang.
+            try writeControlFile(memoryTasks + "/memory.oom_control", "0", ifPresent: true)
             try writeLegacyMemoryMax(memoryBytesMax, of: memoryTasks)
         }
         var taskPaths = [root + "/tasks", memoryTasks]

@@ -81,6 +81,9 @@ public final class ControlGroupTree {
     /// Those of them that wait for a task, the one used last at the end.
     var spareGroups: [TaskGroup] = []
 
+    /// The memory that ended tasks left.
+    public let leftMemory: LeftMemory
+
     /// `tasks/` in every hierarchy a task is in, v2 first.
     var hierarchies: [SharedDescriptor] { [unified] + [legacyMemory, legacyProcesses].compactMap { $0 } }
 
@@ -95,6 +98,7 @@ public final class ControlGroupTree {
         self.place = place
         self.unified = unified
         self.legacyMemory = legacyMemory
+        leftMemory = LeftMemory(unified: unified, legacyMemory: legacyMemory)
         self.legacyProcesses = legacyProcesses
         self.taskPaths = taskPaths
         self.startGroup = startGroup
@@ -145,27 +149,7 @@ public final class ControlGroupTree {
         try writeControlFile(taskPaths[0] + "/cpu.max", processorTimeMax(millicores: millicores))
     }
 
-    /// Kills and removes what an earlier life of this daemon left in `tasks/`; returns the names of the groups found.
-    public func clearLeftovers(except kept: Set<String> = []) throws(SystemError) -> [String] {
-        var found: [String] = []
-        for name in try taskGroupNames() where !kept.contains(name) {
-            found.append(name)
-            let group = TaskGroup(name: name)
-            var remaining = 200
-            try kill(group)
-            while try !remove(group) {
-                try kill(group)  // Again: where there is no cgroup.kill, one pass may miss what was just being born.
-                // At start there is no loop to serve yet, so waiting here holds nobody up; killed processes may take a while
-                // to give their memory back.
-                guard remaining > 0 else { throw SystemError(call: "rmdir", subject: "tasks/\(name)", code: EBUSY) }
-                remaining -= 1
-                usleep(25_000)
-            }
-        }
-        return found
-    }
-
-    /// The groups there are in `tasks/`, in whichever hierarchy.
+    /// The groups there are in `tasks/`, in whichever hierarchy, but for those set aside.
     func taskGroupNames() throws(SystemError) -> [String] {
         var names: Set<String> = []
         for path in taskPaths {
@@ -173,7 +157,7 @@ public final class ControlGroupTree {
                 names.insert(name)
             }
         }
-        return names.sorted()
+        return names.subtracting(leftMemory.asideNames).sorted()
     }
 
     private func isGroup(_ path: String) throws(SystemError) -> Bool {
@@ -188,6 +172,8 @@ public final class ControlGroupTree {
     /// down cannot take its process back, and systemd then removes the whole when the unit ends.
     public func leave() {
         removeSpares()
+        leftMemory.letGo()
+        removeEmptyGroups()
         if place == .belowSharedGroup, let root = roots.first { returnNeighbours(of: root, to: startGroup) }
         removeControlGroups(roots, returningTo: startGroup)
     }

@@ -3,9 +3,9 @@
 //
 // The next task must find it as it would find a new one. What earlier tasks used is subtracted; memory.peak is set back, and
 // where the kernel cannot do that no group is used twice. Nor is one that was killed (some kernels kill whatever is born there
-// later), in which the out-of-memory killer was, that still holds a process, or that holds more than a little memory: pages of
-// files that earlier tasks wrote count against it. Nor one with a quota of processor time, of which an earlier task may have used
-// a part.
+// later), in which the out-of-memory killer was, that still holds a process, or that holds more than a little memory, swapped out or
+// not: pages of files that earlier tasks wrote count against it. Nor one with a quota of processor time, of which an earlier task
+// may have used a part.
 
 import CLinux
 import Glibc
@@ -13,8 +13,9 @@ import Glibc
 extension ControlGroupTree {
     /// The most groups whose control files are kept open, nine descriptors each.
     static let openGroupsMax = 32
-    /// What earlier tasks may have left in a group, in bytes. The kernel's own accounting is no finer on a few processors.
+    /// What earlier tasks may have left in a group, in bytes, and as a part of its cap.
     private static let leftBytesMax: UInt64 = 1 << 20
+    private static let leftPartMax: UInt64 = 32
 
     /// An empty group with these limits: one used before, or a new one of that name.
     public func prepareGroup(named name: String, limits: TaskLimits) throws(SystemError) -> TaskGroup {
@@ -28,7 +29,9 @@ extension ControlGroupTree {
         }
         let group = TaskGroup(name: name)
         try create(group, limits: limits)
-        if reusesGroups, limits.processorQuotaMillicores == nil { reusableLimits[group] = limits }
+        if reusesGroups, limits.processorQuotaMillicores == nil || !controlsProcessorTime {
+            reusableLimits[group] = limits
+        }
         return group
     }
 
@@ -37,13 +40,13 @@ extension ControlGroupTree {
     public func retire(_ group: TaskGroup, after usage: TaskGroupUsage) throws(SystemError) -> Bool {
         if let limits = reusableLimits[group], usage.oomKills ?? 0 == 0, usage.memory?.limitHits ?? 0 == 0,
             let open = opened(group),
-            open.isAsNew(leftBytesMax: min(Self.leftBytesMax, (limits.memoryBytesMax ?? .max) / 64))
+            open.isAsNew(leftBytesMax: min(Self.leftBytesMax, (limits.memoryBytesMax ?? .max) / Self.leftPartMax))
         {
             open.countAnew()
             spareGroups.append(group)
             return true
         }
-        return try remove(group)
+        return try removeUsed(group)
     }
 
     /// With its control files open, if it is one of few enough, and has just been read.
@@ -79,7 +82,7 @@ extension ControlGroupTree {
     }
 
     private func removeSpare(_ group: TaskGroup) {
-        _ = try? remove(group)  // What stays is empty, and cleared at the next start.
+        _ = try? removeUsed(group)  // What stays is empty, and cleared at the next start.
     }
 }
 
@@ -97,6 +100,9 @@ final class OpenGroup {
     private let memoryPeak: SharedDescriptor?
     private let memoryEvents: SharedDescriptor?
     private let memoryNow: SharedDescriptor
+    /// `tasks/` of the memory controller.
+    private let memoryTasks: SharedDescriptor
+    private let isLegacy: Bool
     /// The sums that stood in its files at the end of the task before the present one, and when last read.
     private var earlier = TaskGroupUsage()
     private var latest = TaskGroupUsage()
@@ -105,15 +111,12 @@ final class OpenGroup {
 
     /// - Throws: when a file that is there cannot be opened: without it, an end for want of memory could be told as another.
     init(_ group: TaskGroup, of tree: ControlGroupTree) throws(SystemError) {
-        let (memory, files) =
-            if let legacyMemory = tree.legacyMemory {
-                (
-                    legacyMemory,
-                    (peak: "memory.max_usage_in_bytes", events: "memory.oom_control", now: "memory.usage_in_bytes")
-                )
-            } else {
-                (tree.unified, (peak: "memory.peak", events: "memory.events", now: "memory.current"))
-            }
+        let memory = tree.legacyMemory ?? tree.unified
+        isLegacy = tree.legacyMemory != nil
+        let files =
+            isLegacy
+            ? (peak: "memory.max_usage_in_bytes", events: "memory.oom_control", now: "memory.usage_in_bytes")
+            : (peak: "memory.peak", events: "memory.events", now: "memory.current")
         func open(
             _ file: String, in tasks: SharedDescriptor, _ flags: OpenFlags = [.readOnly]
         ) throws(SystemError) -> SharedDescriptor {
@@ -141,7 +144,10 @@ final class OpenGroup {
             memoryPeak = try openIfThere(files.peak, in: memory)
         }
         memoryEvents = try openIfThere(files.events, in: memory)
-        memoryNow = try open(files.now, in: memory)
+        // Of v1 with what is swapped out, where that is counted; groups of v2 may not swap.
+        let withSwap = isLegacy ? try openIfThere("memory.memsw.usage_in_bytes", in: memory) : nil
+        memoryNow = if let withSwap { withSwap } else { try open(files.now, in: memory) }
+        memoryTasks = memory
     }
 
     /// Begins a new peak; false where the kernel does not (v2 before Linux 6.12). No peak at all is as good as a new one.
@@ -186,7 +192,27 @@ final class OpenGroup {
 
     /// Whether the next task would find it as its first one did.
     func isAsNew(leftBytesMax: UInt64) -> Bool {
-        guard wasEmpty, let now = try? text(of: memoryNow), let left = UInt64(now) else { return false }
-        return left <= leftBytesMax
+        guard wasEmpty, let now = try? text(of: memoryNow), let usage = UInt64(now) else { return false }
+        if usage <= leftBytesMax { return true }
+        // Each processor may have taken a stock from the group for charges to come, which is given back when somebody needs it.
+        return usage - leftBytesMax <= Self.stockBytesMax && (leftBytes ?? .max) <= leftBytesMax
+    }
+
+    /// 64 pages of each processor.
+    private static let stockBytesMax = UInt64(
+        max(0, sysconf(Int32(_SC_NPROCESSORS_ONLN)) * sysconf(Int32(_SC_PAGESIZE)) * 64))
+
+    /// What is charged to it, stocks left out; nil when that cannot be told.
+    private var leftBytes: UInt64? {
+        guard let statistics = shortText(of: "memory.stat") else { return nil }
+        let names = isLegacy ? ["cache", "rss", "swap"] : ["anon", "file", "kernel", "sock"]
+        let kernelBytes = isLegacy ? shortText(of: "memory.kmem.usage_in_bytes").flatMap { UInt64($0) } : nil
+        return names.reduce(kernelBytes ?? 0) { $0 &+ (value(of: $1, in: statistics) ?? 0) }
+    }
+
+    private func shortText(of file: String) -> Substring? {
+        let path = "\(group.name)/\(file)"
+        guard let opened = try? OwnedDescriptor.open(path, [.readOnly], below: memoryTasks) else { return nil }
+        return try? controlText { buffer throws(SystemError) in try opened.readNext(into: buffer, subject: path) }
     }
 }

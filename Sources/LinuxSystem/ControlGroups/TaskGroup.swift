@@ -163,19 +163,33 @@ extension ControlGroupTree {
             try write("1", to: "cgroup.kill", of: group, in: unified)
         } catch  where error.code == ENOENT {
             // Before Linux 5.14 there is no cgroup.kill: the caller repeats until the group is empty.
-            for process in (try? processes(of: group)) ?? [] {
-                let raw = clinux_pidfd_open(process)
-                guard raw >= 0 else { continue }
-                let handle = OwnedDescriptor(adopting: raw)
-                if isProcess(process, in: group) { _ = clinux_pidfd_send_signal(handle.raw, SIGKILL) }
-            }
+            killEachProcess(of: group)
+        }
+    }
+
+    func killEachProcess(of group: TaskGroup) {
+        for process in (try? processes(of: group)) ?? [] {
+            let raw = clinux_pidfd_open(process)
+            guard raw >= 0 else { continue }
+            let handle = OwnedDescriptor(adopting: raw)
+            if isProcess(process, in: group) { _ = clinux_pidfd_send_signal(handle.raw, SIGKILL) }
         }
     }
 
     /// The processes in the group and those below it, as far as they can be listed.
     public func processes(of group: TaskGroup) throws(SystemError) -> [Int32] {
-        let text = try read("cgroup.procs", of: group, in: unified, bytesMax: 4 << 20)
-        return text.split(separator: "\n").compactMap { Int32($0) }
+        var processes: [Int32] = []
+        for (index, directory) in try directories(of: group, in: unified).enumerated() {
+            do throws(SystemError) {
+                let file = try OwnedDescriptor.open("cgroup.procs", [.readOnly], below: directory)
+                let bytes = try file.readToEnd(subject: "tasks/\(group.name)/cgroup.procs", bytesMax: 4 << 20)
+                processes += trimmedText(bytes).split(separator: "\n").compactMap { Int32($0) }
+            } catch {
+                // Of those in the group: a threaded one lists none (they stand in its parent), or it has just been removed.
+                if index == 0 { throw error }
+            }
+        }
+        return processes
     }
 
     private func isProcess(_ process: Int32, in group: TaskGroup) -> Bool {
@@ -208,20 +222,6 @@ extension ControlGroupTree {
             processorStatistics: try readShort("cpu.stat", of: group, in: unified), memoryPeak: nil, memoryEvents: nil)
     }
 
-    /// Removes the group from every hierarchy; false while processes, or dying ones, are still in it.
-    public func remove(_ group: TaskGroup) throws(SystemError) -> Bool {
-        reusableLimits[group] = nil
-        for tasks in hierarchies where try !removeGroup(group.name, from: tasks) { return false }
-        openGroups[group] = nil
-        return true
-    }
-
-    private func removeGroup(_ name: String, from tasks: SharedDescriptor) throws(SystemError) -> Bool {
-        if unlinkat(tasks.raw, name, AT_REMOVEDIR) == 0 || errno == ENOENT { return true }
-        if errno == EBUSY { return false }
-        throw .last("rmdir", "tasks/\(name)")
-    }
-
     // MARK: Control files
 
     private func write(
@@ -234,14 +234,6 @@ extension ControlGroupTree {
         } catch  where ifPresent && error.code == ENOENT {
             return  // No such control on this kernel (no swap accounting): there is nothing to limit.
         }
-    }
-
-    private func read(
-        _ file: String, of group: TaskGroup, in tasks: SharedDescriptor, bytesMax: Int = 65_536
-    ) throws(SystemError) -> String {
-        let path = group.name + "/" + file
-        let descriptor = try OwnedDescriptor.open(path, [.readOnly], below: tasks)
-        return trimmedText(try descriptor.readToEnd(subject: path, bytesMax: bytesMax))
     }
 
     /// A file that the kernel gives whole in one read, as all are that hold no list of processes; nil where there is none.

@@ -121,11 +121,17 @@ public enum FileSystem {
     }
 
     /// The names in a directory, `.` and `..` left out; no more than `countMax` of them.
-    public static func entries(of path: String, countMax: Int = .max) throws(SystemError) -> [String] {
+    ///
+    /// - Parameter areDirectories: only those of directories, as far as the file system tells without another look.
+    public static func entries(
+        of path: String, countMax: Int = .max, areDirectories: Bool = false
+    ) throws(SystemError) -> [String] {
         guard let stream = opendir(path) else { throw .last("opendir", path) }
         defer { closedir(stream) }
         var names: [String] = []
         while names.count < countMax, let entry = readdir(stream) {
+            let type = Int(entry.pointee.d_type)
+            if areDirectories, type != Int(DT_DIR), type != Int(DT_UNKNOWN) { continue }
             // As a C string, not as the 256 bytes it is declared with: cgroupfs has longer names.
             let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
                 name.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }

@@ -76,9 +76,6 @@ private final class LookupJob: Sendable {
         case ended(Result<[SocketAddress], ResolutionError>)
     }
 
-    /// A resolver reads configuration files and assembles packets on its stack; the default of 8 MB is not needed for that.
-    private static let stackBytes = 512 << 10
-
     private init(
         _ host: String, _ port: UInt16, _ announcement: SharedDescriptor, _ resolve: @escaping NameLookup.Resolve
     ) {
@@ -88,26 +85,15 @@ private final class LookupJob: Sendable {
         state = Mutex(.running(announcement))
     }
 
-    /// Starts the thread, detached: it ends by itself, and nobody waits for it.
+    /// Starts the thread.
     static func start(
         host: String, port: UInt16, announcedOn announcement: SharedDescriptor, _ resolve: @escaping NameLookup.Resolve
     ) throws(ResolutionError) -> LookupJob {
         let job = LookupJob(host, port, announcement, resolve)
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        defer { pthread_attr_destroy(&attributes) }
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        pthread_attr_setstacksize(&attributes, stackBytes)
-        var thread = pthread_t()
-        let shared = Unmanaged.passRetained(job)
-        let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { raw in
-            if let raw { Unmanaged<LookupJob>.fromOpaque(raw).takeRetainedValue().run() }
-            return nil
-        }
-        let code = pthread_create(&thread, &attributes, body, shared.toOpaque())
-        guard code == 0 else {
-            shared.release()
-            throw ResolutionError(host: host, cause: "pthread_create: \(errorText(code))")
+        do throws(SystemError) {
+            try DetachedThread.start { job.run() }
+        } catch {
+            throw ResolutionError(host: host, cause: "\(error)")
         }
         return job
     }

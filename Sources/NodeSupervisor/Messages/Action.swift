@@ -47,6 +47,9 @@ extension NodeSupervisor {
         /// Read the available memory. Answered by `memory`. A reading that fails has no answer: no task is taken, and
         /// it is asked for again.
         case measureMemory
+        /// Have the kernel take back what ended tasks left, without waiting for it. Answered by `memory` when that is done; if there
+        /// is nothing to take back, not at all.
+        case takeBackMemory
         /// Tell whoever reads the log.
         case log(LogEvent)
     }

@@ -195,8 +195,12 @@ func clearLeftovers(
         return
     }
     let kept = Set(reExecRecord?.running.map(\.group) ?? [])
-    let found = try required { () throws(SystemError) in try groups.clearLeftovers(except: kept) }
-    if !found.isEmpty {
-        node.log.warning("cleared \(found.count) task groups that an earlier life of this daemon left")
+    let leftovers = try required { () throws(SystemError) in try groups.clearLeftovers(except: kept) }
+    if !leftovers.cleared.isEmpty {
+        node.log.warning("cleared \(leftovers.cleared.count) task groups that an earlier life of this daemon left")
+    }
+    // Their memory and processes are still there, but no reason for others to wait; the next start tries again.
+    for error in leftovers.remaining {
+        node.log.warning("a task group of an earlier life of this daemon stays, no task of ours any more: \(error)")
     }
 }

@@ -182,6 +182,7 @@ final class TaskRunner {
     /// Removes what was made ready for tasks to come.
     func clearPreparations() {
         groups?.removeSpares()
+        groups?.leftMemory.letGo()
         standby?.dismiss()
         endTrial()
     }
@@ -427,9 +428,10 @@ final class TaskRunner {
     /// The output of a task whose report has not been answered.
     func output(of number: TaskNumber) -> TaskOutput? { kept[number] }
 
-    /// To be called now and then: groups that wait in vain for a task are removed.
+    /// To be called now and then: groups that wait in vain for a task are removed, and what tasks left of memory is taken back.
     func tidy() {
         groups?.removeIdleSpares()
+        groups?.leftMemory.press(.nowAndThen)
         if settings.processorLimit == .pin { processors.nodes = Processors.byNode() }
         removeTrialGroups()
     }

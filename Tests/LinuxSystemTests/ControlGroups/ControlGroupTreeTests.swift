@@ -91,6 +91,28 @@ struct ControlGroupTreeTests {
         #expect(try #require(tree.usage(of: roomy).memoryPeakBytes) > 64 << 20)
     }
 
+    @Test(
+        "a task at its cap is killed though the group above does without the out-of-memory killer",
+        .enabled(if: isHybrid, "needs v1"))
+    func inheritedOutOfMemoryControl() throws {
+        let name = bed.name + ".hangs"
+        let root = try #require(ControlGroupMounts.current().legacyMemory) + "/distcomp." + name
+        guard mkdir(root, 0o755) == 0 else { throw SystemError.last("mkdir", root) }
+        try writeControlFile(root + "/memory.oom_control", "1")
+        let tree = try ControlGroupTree.adopt(name: name, memoryBytesMax: 1 << 30)
+        defer { tree.leave() }
+        let group = TaskGroup(name: "task")
+        try tree.create(group, limits: TaskLimits(memoryBytesMax: 32 << 20))
+        let control = try text("memory.oom_control", of: group, in: #require(tree.legacyMemory))
+        #expect(control.contains("oom_kill_disable 0"))
+        let hog = ["sh", "-c", "head -c 67108864 /dev/zero | tail -n 1 >/dev/null"]
+        let process = try bed.bench.start(hog, joining: tree.joiningDescriptors(of: group))
+        let ending = try bed.bench.finish(process).ending
+        #expect(ending == .exit(code: 137) || ending == .signal(SIGKILL))
+        #expect(try #require(tree.usage(of: group).oomKills) > 0)
+        #expect(try tree.remove(group))
+    }
+
     @Test("all tasks together meet the cap of the tree, though none has one of its own")
     func treeCap() throws {
         // A process has one place in a v2 tree, so the tree at hand is adopted anew with a smaller cap.
@@ -269,7 +291,7 @@ struct ControlGroupTreeTests {
         arguments: ["\n", "-rf", "...", "a\u{301}", String(repeating: "x", count: 300)])
     func oddLeftovers(name: String) throws {
         do throws(SystemError) { try tree.create(TaskGroup(name: name), limits: TaskLimits()) } catch { return }
-        #expect(try tree.clearLeftovers() == [name])
+        #expect(try tree.clearLeftovers().cleared == [name])
     }
 
     @Test("a name in use is refused, and its processes are left alone")
@@ -292,11 +314,11 @@ struct ControlGroupTreeTests {
         let running = try bed.startJoined(["sh", "-c", "setsid sleep 1000 & wait"], in: names[0])
         let ignoring = try bed.startJoined(["sh", "-c", "trap '' TERM; while :; do sleep 1000; done"], in: names[1])
         let next = try ControlGroupTree.adopt(name: bed.name, memoryBytesMax: 1 << 30)
-        #expect(Set(try next.clearLeftovers()) == Set(names.map(\.name)))
+        #expect(Set(try next.clearLeftovers().cleared) == Set(names.map(\.name)))
         #expect(try endOf(running) == .signal(SIGKILL))
         #expect(try endOf(ignoring) == .signal(SIGKILL))
         #expect(try next.taskGroupNames().isEmpty)
-        #expect(try next.clearLeftovers().isEmpty)
+        #expect(try next.clearLeftovers() == .init())
     }
 
     @Test(
@@ -309,7 +331,7 @@ struct ControlGroupTreeTests {
         try other.tree.create(theirs, limits: TaskLimits())
         let process = try bed.startJoined(["sleep", "1000"], in: ours)
         let neighbour = try other.startJoined(["sleep", "1000"], in: theirs)
-        #expect(try other.tree.clearLeftovers() == [theirs.name])
+        #expect(try other.tree.clearLeftovers().cleared == [theirs.name])
         #expect(try endOf(neighbour) == .signal(SIGKILL))
         #expect(try ChildProcesses.endingIfEnded(process) == nil)
         try bed.killAndRemove(ours)

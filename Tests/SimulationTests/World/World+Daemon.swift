@@ -282,6 +282,7 @@ extension World {
             if node.leavesSince == nil { fail("\(node.name) leaves unasked") }
             return hear(.leave, node, at: local)
         case .measureMemory: return [.memory(availableBytes: available(node))]
+        case .takeBackMemory: return []  // There is nothing of ended tasks in these nodes.
         case .tryLaunch:
             count("trial")
             let failure = now < node.cannotLaunchUntil ? SimulatedTask.Plan.nodeFailure : nil

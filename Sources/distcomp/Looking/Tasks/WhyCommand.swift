@@ -226,8 +226,9 @@ struct Diagnosis: Equatable {
             let left = AmountText.memory(short.memoryBytesAvailable ?? 0)
             return (
                 "memory-short",
-                "Memory is short: \(short.name) has only \(left) left, used by what is not a task of ours. "
-                    + "Free some there, or wait for another node.\(history)"
+                "Memory is short: \(short.name) has only \(left) left, by what its running tasks did not ask for: other programs, "
+                    + "or files in memory (/dev/shm, a tmpfs), tasks' own among them. Free some there, or wait for another "
+                    + "node.\(history)"
             )
         }
         if standing.aheadCount == nil {

@@ -9,6 +9,8 @@ import TaskQueue
 @testable import NodeProtocol
 
 struct Judge {
+    /// Every token that was given.
+    var tokens: Set<Int> = []
     /// What runs now, by the token of its attempt.
     var runs: [Int: (node: SimulatedNode, number: TaskNumber)] = [:]
     var runsOfLine: [String: Set<Int>] = [:]
@@ -112,6 +114,7 @@ extension World {
 
     private func given(_ line: String, _ token: Int, to receiver: String, sentAt: Int64) {
         count("given")
+        if !judge.tokens.insert(token).inserted { fail("\(line) is given with a token that was given before") }
         let lease = judge.leaseNanoseconds
         // Restarts break connections; only a freeze keeps what was sent.
         if judge.freezes.contains(where: {
@@ -151,12 +154,6 @@ extension World {
     func isCutOff(_ node: SimulatedNode) -> Bool {
         let own = node.troubledNanoseconds(from: node.renewedAt - judge.leaseNanoseconds / 3, to: now)
         if own * 2 >= judge.leaseNanoseconds { return true }
-        // Known: outages that are no silence each, being shorter than half a lease, and fill one together.
-        let outages = judge.freezes.filter { $0.to > node.renewedAt && $0.from < now }
-        if outages.count > 1, judge.frozenNanoseconds(from: node.renewedAt, to: now) * 2 >= judge.leaseNanoseconds {
-            count("taken over after two outages")
-            return true
-        }
         // A little of its own, and the queue away as well.
         guard own * 12 >= judge.leaseNanoseconds else { return false }
         count("taken over, partly cut off")
@@ -240,9 +237,7 @@ extension World {
         defer { judge.release(line, node, queue) }
         guard let task = node.tasks[number], task.isWorking, !task.isExcused else { return }
         if queue.done[line] != nil || queue.hasFailedForGood(line) { return }
-        // Not by its token: a queue that was rolled back and whose clock is behind gives the same one again.
-        let own = node.dialogue.incarnation.text
-        if queue.held.contains(where: { $0.key != own && $0.value[line] != nil }) { return }
+        if queue.held.contains(where: { $0.value[line].map { $0.token != task.token } ?? false }) { return }
         // It may have been given to another and come back meanwhile.
         if task.isExcusedUntilRestored, judge.wasGivenAgain.contains(task.token) { return }
         fail("\(node.name) kills \(line), which nobody has taken from it")

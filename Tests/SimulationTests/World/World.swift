@@ -145,6 +145,9 @@ final class World {
         for node in nodes where node.isUp && node.dialogue.unansweredReportCount > 0 {
             return fail("\(node.name) has \(node.dialogue.unansweredReportCount) reports that nobody answers")
         }
+        for line in queue.done.keys where queue.attempts[line] != nil || queue.lost[line] != nil {
+            return fail("\(line) has finished, and something is held against it still")
+        }
         isEnding = true
         for node in nodes where node.isUp { deliver(.supervisor(.stopRequested), to: node) }
         while failure == nil, nodes.contains(where: \.isUp) {

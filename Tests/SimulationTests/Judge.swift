@@ -100,7 +100,10 @@ extension World {
             case .finished(let line, _, _, let wasFinished):
                 count("finished")
                 if wasFinished { fail("\(line) is accepted as finished twice") }
-            case .failedForGood: count("failed for good")
+                judge.lostWhileRunning[line] = nil
+            case .failedForGood(let line, _):
+                count("failed for good")
+                judge.lostWhileRunning[line] = nil
             case .delayed(let line, let milliseconds):
                 count("delayed")
                 judge.delays[line] = (now, milliseconds, queue.clock?.silence ?? 0)

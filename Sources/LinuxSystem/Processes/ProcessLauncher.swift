@@ -92,6 +92,7 @@ public final class ProcessLauncher {
     private let statusReading: OwnedDescriptor
     private let statusWriting: OwnedDescriptor
     private let nothing: OwnedDescriptor
+    private let knownFileActions = KnownFileActions()
 
     /// - Parameters:
     ///   - path: where distcomp-launch is.
@@ -136,7 +137,7 @@ public final class ProcessLauncher {
         let streams = [nothing.raw, standardOutput ?? nothing.raw, standardError ?? nothing.raw]
         return try spawn(
             path, (fixedArguments + options).map { Array($0.utf8) } + arguments, environment: environment,
-            handing: streams + [statusWriting.raw] + descriptors, bornIn: cgroupDescriptor)
+            handing: streams + [statusWriting.raw] + descriptors, bornIn: cgroupDescriptor, known: knownFileActions)
     }
 
     /// Whether this C library can have a process born in a group (glibc 2.39 and later), which spares the global lock that

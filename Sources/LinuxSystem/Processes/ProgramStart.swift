@@ -7,22 +7,18 @@ import Glibc
 /// posix_spawn(3) of `path`: descriptor `handed[n]` becomes n in the child, every signal has its default action and none is
 /// blocked. All other descriptors are close-on-exec. A NUL byte inside a string is refused (EINVAL): cut there, it would mean
 /// something else.
+///
+/// - Parameter known: the file actions of earlier calls.
 func spawn(
     _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32], inNewSession: Bool = false,
-    bornIn cgroupDescriptor: SharedDescriptor? = nil
+    bornIn cgroupDescriptor: SharedDescriptor? = nil, known: KnownFileActions = KnownFileActions()
 ) throws(SystemError) -> Int32 {
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
     guard !arguments.contains(where: { $0.contains(0) }), !environment.contains(where: { $0.contains(0) }) else {
         throw SystemError(call: "posix_spawn", subject: path, code: EINVAL)
     }
     let moved = try movedAbove(handed)
     defer { for raw in moved.copies { close(raw) } }
-    for (target, source) in moved.descriptors.enumerated() {
-        let code = posix_spawn_file_actions_adddup2(&actions, source, Int32(target))
-        guard code == 0 else { throw SystemError(call: "posix_spawn", subject: path, code: code) }
-    }
+    let actions = try known.handing(moved.descriptors)
 
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -44,11 +40,44 @@ func spawn(
     var process: pid_t = 0
     let code = withCStrings(arguments) { argumentPointers in
         withCStrings(environment) { environmentPointers in
-            posix_spawn(&process, path, &actions, &attributes, argumentPointers, environmentPointers)
+            posix_spawn(&process, path, &actions.list, &attributes, argumentPointers, environmentPointers)
         }
     }
     guard code == 0 else { throw SystemError(call: "posix_spawn", subject: path, code: code) }
     return process
+}
+
+/// File actions that hand descriptors over, see posix_spawn_file_actions_adddup2(3).
+final class FileActions {
+    fileprivate var list = posix_spawn_file_actions_t()
+
+    /// Descriptor `handed[n]` becomes n.
+    fileprivate init(handing handed: [Int32]) throws(SystemError) {
+        posix_spawn_file_actions_init(&list)
+        for (target, source) in handed.enumerated() {
+            let code = posix_spawn_file_actions_adddup2(&list, source, Int32(target))
+            guard code == 0 else {
+                throw SystemError(call: "posix_spawn_file_actions_adddup2", subject: "descriptor \(source)", code: code)
+            }
+        }
+    }
+
+    deinit { posix_spawn_file_actions_destroy(&list) }
+}
+
+/// File actions by what they hand over. A task's descriptors are most often the numbers of an earlier task's, and glibc asks the
+/// kernel for the limit on descriptors (prlimit(2)) twice for each that is added: 14 calls a task.
+final class KnownFileActions {
+    private static let countMax = 256
+    private var actions: [[Int32]: FileActions] = [:]
+
+    fileprivate func handing(_ descriptors: [Int32]) throws(SystemError) -> FileActions {
+        if let known = actions[descriptors] { return known }
+        let made = try FileActions(handing: descriptors)
+        if actions.count >= Self.countMax { actions.removeAll() }
+        actions[descriptors] = made
+        return made
+    }
 }
 
 /// `handed` with copies in place of those whose number a dup2 of the same launch would overwrite before their turn. There are
@@ -79,7 +108,7 @@ func withCStrings<Result>(
     offsets.reserveCapacity(strings.count)
     for string in strings {
         offsets.append(storage.count)
-        for byte in string { storage.append(CChar(bitPattern: byte)) }
+        string.withUnsafeBytes { storage.append(contentsOf: $0.bindMemory(to: CChar.self)) }
         storage.append(0)
     }
     return storage.withUnsafeMutableBufferPointer { buffer in

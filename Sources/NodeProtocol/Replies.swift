@@ -116,6 +116,8 @@ extension NodeProtocol {
         _ reply: ClaimTasks.Reply, _ claim: NodeSupervisor.Claim, isRepeated: Bool, at now: Instant,
         into actions: inout [Action]
     ) {
+        // Its right to look was taken with the answer: unused, nobody looks while it lasts.
+        if reply.needsSweep { sweepPage(from: "0", into: &actions) }
         // The claim was on its way while the queue was silent, and got nothing for that. It is asked once more, knowingly.
         if reply.silence != registering.silence {
             registering.silence = reply.silence
@@ -123,7 +125,6 @@ extension NodeProtocol {
                 return send(claimTasks(claim), for: .claim(claim, sentAt: now, isRepeated: true), into: &actions)
             }
         }
-        if reply.needsSweep { sweepPage(from: "0", into: &actions) }
         if reply.isHeldBack { askForCancellations(thenClaim: true, into: &actions) }
         let tasks = given(reply.tasks)
         actions.append(

@@ -89,6 +89,14 @@ struct RegisteringTests {
         #expect(node.told == [.claimed(request(1), [task("x")], refusedCount: 0, dueSeconds: nil)])
     }
 
+    @Test("nor is the right to look for lines without an index lost by that, which its first answer brought")
+    func sweepAfterSilence() {
+        var node = Conversation.member()
+        node.hear(.claim(Conversation.claim(1)))
+        node.answer("claim", Answer.claimed([], silence: 2, sweep: true))
+        #expect(node.names.sorted() == ["HSCAN", "claim"])
+    }
+
     @Test("two silences in one claim are no loop: the supervisor hears that there is nothing, and asks in its own time")
     func twoSilences() {
         var node = Conversation.member()

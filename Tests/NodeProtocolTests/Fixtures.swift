@@ -62,9 +62,9 @@ enum Answer {
             integers(0, 0, 0, 0, 0, drained ? 1 : 0, silence) + [text(queue(number).text), .integer(soon ? 1 : 0)])
     }
 
-    static func claimed(_ tasks: [NodeSupervisor.ClaimedTask], silence: Int = 1) -> RESPValue {
+    static func claimed(_ tasks: [NodeSupervisor.ClaimedTask], silence: Int = 1, sweep: Bool = false) -> RESPValue {
         let rows = tasks.flatMap { [text($0.line.text), text($0.token), .integer(Int64($0.attempt)), .null] }
-        return .array([.array(rows)] + integers(0, 0, -1, 0, 0, 0, silence))
+        return .array([.array(rows)] + integers(0, sweep ? 1 : 0, -1, 0, 0, 0, silence))
     }
 
     static func held(_ tasks: [NodeSupervisor.ClaimedTask]) -> RESPValue {

@@ -14,6 +14,8 @@ struct Judge {
     /// What runs now, by the token of its attempt.
     var runs: [Int: (node: SimulatedNode, number: TaskNumber)] = [:]
     var runsOfLine: [String: Set<Int>] = [:]
+    /// Attempts that people took from their nodes, begun or not: another may run the line while its node has not heard of it.
+    var requeued: Set<Int> = []
     /// Attempts whose line was given to another while they ran.
     var wasGivenAgain: Set<Int> = []
     /// Every line that must come to an end in the queue that is there.
@@ -129,7 +131,7 @@ extension World {
             guard let (node, number) = judge.runs[other], let task = node.tasks[number], task.isWorking else {
                 continue
             }
-            if task.isExcused || task.isExcusedUntilRestored {
+            if judge.requeued.contains(other) || task.isExcusedUntilRestored {
                 judge.wasGivenAgain.insert(other)
                 continue
             }
@@ -139,9 +141,9 @@ extension World {
 
     private func putBack(_ line: String, _ token: Int, _ why: QueueModel.Happening.Why) {
         count("put back: \(why)")
+        if why == .requeued { judge.requeued.insert(token) }
         guard let (node, number) = judge.runs[token], let task = node.tasks[number], task.isWorking else { return }
         switch why {
-        case .requeued: node.tasks[number]?.isExcused = true
         case .reaped:
             if isCutOff(node) {
                 node.tasks[number]?.isExcusedUntilRestored = true
@@ -149,7 +151,7 @@ extension World {
             } else {
                 count("taken over though alive")
             }
-        case .registered, .left, .returned, .failed: break
+        case .requeued, .registered, .left, .returned, .failed: break
         }
     }
 
@@ -227,9 +229,9 @@ extension World {
             if otherNode === node { fail("\(node.name) launches \(task.line) beside an earlier attempt") }
             guard run.isWorking else { continue }
             count("ran twice")
-            let wasHeld = run.isExcused || run.isExcusedUntilRestored
+            let wasTaken = judge.requeued.contains(other) || judge.requeued.contains(task.token)
             // One that slept begins what it was given before; it learns of its loss a moment later.
-            if !wasHeld, !isCutOff(node) {
+            if !wasTaken, !run.isExcusedUntilRestored, !isCutOff(node) {
                 fail("\(task.line) is launched by \(node.name) while \(otherNode.name) runs it")
             }
         }
@@ -238,7 +240,7 @@ extension World {
     /// A node kills what it runs because others have it. Somebody must.
     func judgeKill(_ number: TaskNumber, _ line: String, _ node: SimulatedNode) {
         defer { judge.release(line, node, queue) }
-        guard let task = node.tasks[number], task.isWorking, !task.isExcused else { return }
+        guard let task = node.tasks[number], task.isWorking, !judge.requeued.contains(task.token) else { return }
         if queue.done[line] != nil || queue.hasFailedForGood(line) { return }
         if queue.held.contains(where: { $0.value[line].map { $0.token != task.token } ?? false }) { return }
         // It may have been given to another and come back meanwhile.

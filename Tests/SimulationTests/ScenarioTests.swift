@@ -267,4 +267,21 @@ struct ScenarioTests {
         scenario.taskSeconds = 12.0
         _ = run(scenario)
     }
+
+    @Test("a long list of long tasks is waited for where one node runs them one by one")
+    func oneByOne() {
+        let world = run(
+            longTasks(
+                Scenario(seed: 882_810_492, nodes: 1, lines: 12, lease: 6.0, seconds: 1, []), slots: 1, seconds: 120))
+        #expect(world.tally["finished"] == 12)
+    }
+
+    @Test("a line requeued between its giving and its launch runs twice only until its first node has heard of it")
+    func requeuedBeforeLaunch() {
+        let world = run(
+            Scenario(
+                seed: 882_810_500, nodes: 2, lines: 27, lease: 30.0, seconds: 1.045,
+                [Happening(0.045, .requeue(line: 16))]))
+        #expect(world.tally["ran twice"] == 1)
+    }
 }

@@ -133,7 +133,10 @@ final class World {
     private func calmDown() {
         isQuiet = true
         resumeAll()
-        let bound = now + Int64((600 + scenario.leaseSeconds * 20) * 1e9)
+        // What is still to be done takes its time where there is one place for all of it.
+        let attemptSeconds = max(scenario.taskSeconds ?? 0, SimulatedTask.Plan.longestSeconds) + 10
+        let attemptCount = Double(queue.todo.union(queue.doing.keys).count * 3) / Double(scenario.nodeCount)
+        let bound = now + Int64((600 + scenario.leaseSeconds * 20 + attemptCount * attemptSeconds) * 1e9)
         while failure == nil, let open = judge.unfinished(queue) {
             if now > bound { return fail("it never ends: \(open)") }
             _ = step(until: .max)

@@ -156,8 +156,10 @@ struct RestoreTests {
         #expect(try bench.command("GET", "distcomp:tokens").string == "8000000000000000")
     }
 
-    @Test("a first try that is restored leaves no mark of what others made of the line meanwhile")
-    func marks() throws {
+    @Test(
+        "a first try that is restored leaves no mark of what others made of the line meanwhile, in todo or dropped",
+        arguments: [false, true])
+    func marks(isDropped: Bool) throws {
         let bench = try QueueBench()
         let (a, b) = (try bench.node("a"), try bench.node("b"))
         try bench.submit(line("x"))
@@ -168,6 +170,7 @@ struct RestoreTests {
         try b.loseLease()
         try bench.node("c").beat()
         #expect(try bench.command("HGET", "distcomp:lost", first.line).string == "2")
+        if isDropped { try bench.command("HDEL", bench.keys.todo, first.line) }
         let again = try bench.node("a", life: 2)
         #expect(try again.restore([first]) == [.restored])
         #expect(try again.finish(first) == .accepted)

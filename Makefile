@@ -36,7 +36,7 @@ BUILD_PACKAGES := libcap-dev libssl-dev gcc libc6-dev musl-tools
 RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
 PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) openssl $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod iproute2 \
-  procps systemd dbus tmux
+  procps systemd dbus tmux debootstrap
 
 .PHONY: run test build bench peers install deb format lint clean check-swift build-needs run-needs test-needs package-needs \
   debug unit-tests system-tests chaos chaos-short fuzz fuzz-short FORCE

@@ -4,12 +4,19 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int clinux_openat(int directory, const char *path, int flags, mode_t mode) { return openat(directory, path, flags, mode); }
+
+int clinux_openat_without_links(int directory, const char *path, int flags, mode_t mode) {
+    struct open_how how = {.flags = (uint64_t)(unsigned)flags, .mode = mode, .resolve = RESOLVE_NO_SYMLINKS};
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
 
 int clinux_duplicate_from(int descriptor, int lowest) { return fcntl(descriptor, F_DUPFD_CLOEXEC, lowest); }
 
@@ -59,6 +66,8 @@ bool clinux_has_bounding_capability(int capability) { return prctl(PR_CAPBSET_RE
 
 int clinux_drop_bounding_capability(int capability) { return prctl(PR_CAPBSET_DROP, capability, 0, 0, 0); }
 
+int clinux_forbid_tracing(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
 int clinux_set_parent_death_signal(int signal_number) { return prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0); }
 
 const char *clinux_error_text(int code) {
@@ -79,12 +88,31 @@ __attribute__((constructor)) static void note_arguments(int count, char **values
 
 char *clinux_argument(int index) { return index < argument_count ? argument_values[index] : NULL; }
 
-int clinux_allowed_processors(void) {
+bool clinux_is_delegated(const char *directory) {
+    // The first is for whoever may read it; the second has been set since systemd 251, for everybody.
+    static const char *const names[] = {"trusted.delegate", "user.delegate"};
+    char value;
+    for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
+        if (getxattr(directory, names[index], &value, 1) == 1 && value == '1') return true;
+    }
+    return false;
+}
+
+int clinux_allowed_processors(pid_t process, int *numbers, int capacity) {
     // A set of 8192 processors; the kernel refuses a smaller set than it has, and no machine has more.
-    cpu_set_t *set = CPU_ALLOC(8192);
-    if (set == NULL) return 0;
-    size_t size = CPU_ALLOC_SIZE(8192);
-    int count = sched_getaffinity(0, size, set) == 0 ? CPU_COUNT_S(size, set) : 0;
+    enum { processors_max = 8192 };
+    cpu_set_t *set = CPU_ALLOC(processors_max);
+    if (set == NULL) return -1;
+    size_t size = CPU_ALLOC_SIZE(processors_max);
+    int count = -1;
+    if (sched_getaffinity(process, size, set) == 0) {
+        count = 0;
+        for (int number = 0; number < processors_max; number++) {
+            if (!CPU_ISSET_S(number, size, set)) continue;
+            if (count < capacity) numbers[count] = number;
+            count++;
+        }
+    }
     CPU_FREE(set);
     return count;
 }
@@ -143,3 +171,7 @@ int clinux_spawnattr_set_cgroup(posix_spawnattr_t *attributes, int cgroup_direct
 }
 
 bool clinux_can_spawn_in_cgroup(void) { return find_setcgroup() != NULL; }
+
+int clinux_spawn_in_directory(posix_spawn_file_actions_t *actions, int descriptor) {
+    return posix_spawn_file_actions_addfchdir_np(actions, descriptor);
+}

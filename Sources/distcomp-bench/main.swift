@@ -15,12 +15,13 @@ struct DistcompBench: ParsableCommand {
         commandName: "distcomp-bench",
         abstract: "Measure DistComp on this machine.",
         discussion: "`make peers` measures other systems beside it.",
-        subcommands: measurements + [AllMeasurements.self])
+        // What needs NumPy stands by itself.
+        subcommands: measurements + [ThreadsMeasurement.self, AllMeasurements.self])
 }
 
 struct AllMeasurements: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "all", abstract: "All of them, one after the other, in about five minutes.")
+        commandName: "all", abstract: "All of them but threads, one after the other, in about five minutes.")
 
     @OptionGroup var output: OutputOptions
 

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,6 +43,9 @@ enum { close_range_cloexec = 1U << 2 };
 // The kernel's first real-time signal and the number of all: those from here to SIGRTMIN are the C library's own.
 enum { first_reserved_signal = 32, signals_max = 64 };
 
+// More processors than any Linux is built for; musl's cpu_set_t has room for 128.
+enum { processors_max = 8192, bits_per_word = 8 * sizeof(unsigned long) };
+
 // The order is the order of the steps below, and of LaunchStep in LinuxSystem/ProcessLauncher.swift.
 enum step {
     step_arguments = 1,
@@ -52,6 +54,7 @@ enum step {
     step_signals,
     step_oom_score_adj,
     step_nice,
+    step_affinity,
     step_limits,
     step_groups,
     step_gid,
@@ -83,10 +86,11 @@ struct request {
     size_t group_count;
     mode_t umask;
     int nice;
+    bool has_processors;
+    unsigned long processors[processors_max / bits_per_word];
     bool reset_oom_score;
     rlim_t file_size_max;
     rlim_t descriptors_max;
-    rlim_t data_max;
     int injected_step;
     int injected_code;
 };
@@ -128,6 +132,17 @@ static int nice_value(const char *text) {
     return negative ? -value : value;
 }
 
+static void read_processors(const char *list) {
+    while (*list != '\0') {
+        char *end;
+        unsigned long long processor = number_until(list, 10, processors_max - 1, &end);
+        request.processors[processor / bits_per_word] |= 1UL << processor % bits_per_word;
+        if (*end != ',' && *end != '\0') fail(step_arguments, EINVAL);
+        list = *end == ',' ? end + 1 : end;
+    }
+    request.has_processors = true;
+}
+
 static void read_groups(const char *list) {
     while (*list != '\0') {
         char *end;
@@ -140,19 +155,19 @@ static void read_groups(const char *list) {
 
 static void read_options(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+wc:u:g:G:b:m:n:of:d:M:F:E:")) != -1) {
+    while ((option = getopt(argc, argv, "+wc:u:g:G:a:b:m:n:of:d:F:E:")) != -1) {
         switch (option) {
         case 'w': request.stands_by = true; break;
         case 'c': request.group_descriptors = (int)number(optarg, 10, 16); break;
         case 'u': request.uid = (uid_t)number(optarg, 10, identifier_max); request.change_user = true; break;
         case 'g': request.gid = (gid_t)number(optarg, 10, identifier_max); request.change_group = true; break;
         case 'G': read_groups(optarg); break;
+        case 'a': read_processors(optarg); break;
         case 'b': request.bounding_set = number(optarg, 16, UINT64_MAX); break;
         case 'm': request.umask = (mode_t)number(optarg, 8, 0777); break;
         case 'n': request.nice = nice_value(optarg); break;
         case 'o': request.reset_oom_score = true; break;
         case 'f': request.file_size_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
-        case 'M': request.data_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
         case 'd': request.descriptors_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
         case 'F': request.injected_step = (int)number(optarg, 10, INT32_MAX); break;
         case 'E': request.injected_code = (int)number(optarg, 10, INT32_MAX); break;
@@ -245,6 +260,7 @@ static void reset_signals(void) {
 // The daemon is shielded from the out-of-memory killer; a task that inherited that would make its own cap void.
 static void reset_oom_score(void) {
     if (!request.reset_oom_score) return;
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // Else the file is root's.
     int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     check(step_oom_score_adj, file >= 0 && write(file, "0", 1) == 1);
     close(file);
@@ -261,12 +277,13 @@ static void set_limit(int resource, rlim_t soft) {
 
 static void set_limits(void) {
     if (request.nice != 0) check(step_nice, setpriority(PRIO_PROCESS, 0, request.nice) == 0);
+    bool is_placed = !request.has_processors
+        || syscall(SYS_sched_setaffinity, 0, sizeof request.processors, request.processors) == 0;
+    check(step_affinity, is_placed);
     umask(request.umask);
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_FSIZE, request.file_size_max);
     if (request.descriptors_max != 0) set_limit(RLIMIT_NOFILE, request.descriptors_max);
-    // Where no control group caps the task as a whole: at least no process of it alone goes beyond the task's memory.
-    if (request.data_max != 0) set_limit(RLIMIT_DATA, request.data_max);
 }
 
 static void drop_bounding_set(void) {
@@ -391,6 +408,8 @@ static _Noreturn void execute(char **arguments) {
 int main(int argc, char **argv) {
     if (fcntl(status_descriptor, F_SETFD, FD_CLOEXEC) != 0) _exit(125);
     read_options(argc, argv);
+    // Until it is the task: other tasks of the same user must not trace it. Nothing is lost where that is refused; exec ends it.
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     join_control_groups();
     check(step_setsid, setsid() >= 0);
     char **arguments = request.stands_by ? stand_by(first_group_descriptor + request.group_descriptors) : argv + optind;

@@ -52,7 +52,7 @@ struct ServerOptions: ParsableArguments {
     }
 
     private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {
-        guard FileSystem.exists(path + "/redis.sock") || FileSystem.exists(path + "/lock") else {
+        guard FileSystem.exists(path + "/lock") else {
             throw CommandError.usage(
                 "no run has been started in \(path): `distcomp run FILE --state \(path)` starts one")
         }
@@ -62,7 +62,13 @@ struct ServerOptions: ParsableArguments {
             return try body(try QueueClient(.server(redis.endpoint)))
         }
         // The run is going on, and its Redis with it.
-        return try body(try QueueClient(.server(RedisEndpoint(unixPath: path + "/redis.sock"))))
+        let endpoint: RedisEndpoint
+        do {
+            endpoint = try RedisEndpoint(privateSocket: StateDirectory.socketPath(path))
+        } catch {
+            throw CommandError.usage("cannot look at the run in \(path): \(error)")
+        }
+        return try body(try QueueClient(.server(endpoint)))
     }
 
     /// The settings of --config or of the usual files, and of the environment.
@@ -87,7 +93,7 @@ func loadSettings(
 ) throws -> LoadedConfiguration {
     do {
         return try Configuration.load(path, environment: environment) { path throws(SystemError) in
-            try FileSystem.contents(of: path)
+            try FileSystem.guardedContents(of: path)
         }
     } catch {
         throw CommandError.usage(error.problems.map(\.description).joined(separator: "\ndistcomp: "))

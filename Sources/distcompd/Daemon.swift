@@ -43,7 +43,10 @@ final class Daemon {
     private let isReExecuted: Bool
     /// Whether the settings in their file would do for a start.
     var settingsAreGood = true
+    /// Whether the cap on all tasks together is what it should be, see Surroundings.swift.
+    var capsAreSet = true
     var reExec = ReExecStanding.none
+    var leavers = Leavers()
     /// Launches that were decided and not yet made, see `launchSome`.
     private(set) var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
 
@@ -90,6 +93,7 @@ final class Daemon {
     func runUntilStopped() throws(StartFailure) {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
         defer {
+            tellLeavers()
             queue.finish()
             runner.clearPreparations()
         }
@@ -104,6 +108,7 @@ final class Daemon {
                 for descriptor in ready { decide(events(from: descriptor)) }
                 launchSome()
                 standBy()
+                runner.watch?.lookIfDue()
                 decide(queue.work())
                 decide(queue.flush(mayWait: supervisor.hasPrefetched))
                 decide(reExecIfSettled())
@@ -152,7 +157,7 @@ final class Daemon {
 
     private func measuredMemory() -> [Event] {
         do {
-            return [.memory(availableBytes: try MemoryReading.current().availableBytes)]
+            return [.memory(availableBytes: try MemoryReading.current(in: node.surroundings).availableBytes)]
         } catch {
             log.warning("memory cannot be measured: \(error); no task is returned for want of it")
             return []
@@ -182,10 +187,12 @@ final class Daemon {
         case .tryLaunch: return runner.tryLaunch()
         case .heartbeat:
             runner.tidy()
+            tellLeavers()
             let drained = queue.isDrained ? ", drained" : ""
             let trouble = supervisor.trouble.map { ", takes no task: \($0)" } ?? ""
             services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)\(trouble)")
-            return ask(action, at: now) + measuredMemory()
+            let changes = lookAround()
+            return changes + ask(action, at: now) + measuredMemory()
         case .register, .reconcile, .claim, .leaseLost, .leave: return ask(action, at: now)
         case .report(let report):
             note(report)
@@ -291,7 +298,7 @@ final class Daemon {
     private func arm() throws(SystemError) {
         let deadlines = [
             supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
-            standbyDueNanoseconds, reExec.nextDeadlineNanoseconds,
+            standbyDueNanoseconds, reExec.nextDeadlineNanoseconds, runner.watch?.nextLookNanoseconds,
         ]
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }
@@ -322,7 +329,7 @@ final class Daemon {
         do throws(SystemError) {
             let watch = try FileWatch(path: path)
             try loop.add(watch.descriptor, for: .readable, token: Token.settings)
-            settingsWatch = consume watch
+            settingsWatch = watch
         } catch {
             log.info("\(path) is not watched (\(error)); it is read again at SIGHUP")
         }

@@ -33,7 +33,7 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
     for problem in node.readableSecrets { node.log.warning("\(problem)") }
     let groups = try adoptGroups(node)
     defer { groups?.leave() }
-    try clearLeftovers(groups, reExecRecord, log: node.log)
+    try clearLeftovers(node, groups, reExecRecord)
     if arguments.clearsOnly { return }
     let runner = try makeRunner(node, groups, reExecRecord)
     let manner = try proveLaunchWorks(runner, isReExecuted: reExecRecord != nil)

@@ -29,6 +29,21 @@ struct TaskRunTests {
         #expect(node.supervisor.load.taskCount == 0)
     }
 
+    @Test("that was killed for a limit above its own is an oom, and its reason says whose limit that was")
+    func limitAbove() throws {
+        var node = Node.running(claimed("1:500M:0:100:hog"))
+        let usage = Usage(wallSeconds: 0, memoryPeakBytes: 381 << 20, oomKills: 1)
+        let found = NodeSupervisor.Collected(
+            usage: usage, removed: true, notes: ["the memory.max of /unit was reached"])
+        let report = try #require(node.hear(.exited(number(1), .signal(9)), .collected(number(1), found)).reports.first)
+        guard case .ended(let outcome) = report.result else {
+            Issue.record("\(report)")
+            return
+        }
+        #expect(outcome.cause == .oom)
+        #expect(outcome.reason == "oom (cap 500 MB, peak 381 MB); the memory.max of /unit was reached")
+    }
+
     @Test("that ignores TERM is killed when its grace is over")
     func graceOver() {
         var node = Node.running(claimed("1:0:0:10:sleep 99"))

@@ -59,9 +59,11 @@ configure() {
 CONF
 }
 
-# start_daemon [COMMAND PREFIX...]: starts distcompd and waits until it is a worker.
+# start_daemon [COMMAND PREFIX...]: starts distcompd, under systemd in a delegated group, and waits until it is a worker.
 start_daemon() {
-  "$@" "$PRODUCTS/distcompd" --config "$CASE/conf.json" > "$CASE/daemon.log" 2>&1 &
+  local delegated=()
+  [[ ! -d /run/systemd/system ]] || delegated=(systemd-run --quiet --scope --property=Delegate=yes)
+  "${delegated[@]}" "$@" "$PRODUCTS/distcompd" --config "$CASE/conf.json" > "$CASE/daemon.log" 2>&1 &
   daemon=$!
   started+=("$daemon")
   wait_until 60 daemon_is_known || not_ok "the daemon starts" "$(cat "$CASE/daemon.log")"

@@ -36,6 +36,10 @@
 /// openat(2) with its mode; -1 and errno on failure.
 int clinux_openat(int directory, const char *path, int flags, mode_t mode);
 
+/// openat2(2) with RESOLVE_NO_SYMLINKS: ELOOP where a link is on the way, ENOSYS or EPERM where the kernel or a filter has no such
+/// call; -1 and errno on failure.
+int clinux_openat_without_links(int directory, const char *path, int flags, mode_t mode);
+
 /// fcntl(2) F_DUPFD_CLOEXEC: a copy of `descriptor` at `lowest` or above.
 int clinux_duplicate_from(int descriptor, int lowest);
 
@@ -69,6 +73,9 @@ bool clinux_has_bounding_capability(int capability);
 /// prctl(2) PR_CAPBSET_DROP.
 int clinux_drop_bounding_capability(int capability);
 
+/// prctl(2) PR_SET_DUMPABLE 0: others of the same user can neither trace this process nor read its memory and environment.
+int clinux_forbid_tracing(void);
+
 /// prctl(2) PR_SET_PDEATHSIG: `signal_number` is sent to us when the thread that started us ends.
 int clinux_set_parent_death_signal(int signal_number);
 
@@ -81,8 +88,12 @@ char **clinux_environment(void);
 /// The argument of this process with that index, where ps(1) sees it; NULL behind the last.
 char *clinux_argument(int index);
 
-/// How many processors this process may run on, see sched_getaffinity(2); 0 when that cannot be told.
-int clinux_allowed_processors(void);
+/// Whether systemd has marked this control group's directory as delegated, see getxattr(2).
+bool clinux_is_delegated(const char *directory);
+
+/// The processors that `process` may run on (0: this one), see sched_getaffinity(2): their numbers, as many as `capacity` lets, and
+/// how many they are; -1 and errno on failure.
+int clinux_allowed_processors(pid_t process, int *numbers, int capacity);
 
 /// ioctl(2) TIOCGWINSZ; -1 and errno on failure.
 int clinux_window_size(int terminal, struct winsize *size);
@@ -97,6 +108,9 @@ bool clinux_exited(int status);
 int clinux_exit_code(int status);
 bool clinux_signaled(int status);
 int clinux_signal_number(int status);
+
+/// posix_spawn_file_actions_addfchdir_np(3): the child begins in the directory that `descriptor` is open on. An error number, or 0.
+int clinux_spawn_in_directory(posix_spawn_file_actions_t *actions, int descriptor);
 
 /// posix_spawnattr_setcgroup_np(3) where the C library has it (glibc 2.39 and later), looked up at run time; ENOSYS elsewhere.
 int clinux_spawnattr_set_cgroup(posix_spawnattr_t *attributes, int cgroup_directory);

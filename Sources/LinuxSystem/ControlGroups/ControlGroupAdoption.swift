@@ -7,9 +7,14 @@ import Glibc
 struct ControlGroupAdoption {
     let name: String
     let memoryBytesMax: UInt64
+    /// A process that may be moved out of our way with all below it: the `distcomp run` that we serve.
+    let parent: Int32?
 
     private static let delegate =
         "Run distcompd as its systemd unit does (Delegate=yes), as root, or as `systemd-run --scope -p Delegate=yes distcompd ...`"
+    private static let shared = "other processes share the group distcompd was started in"
+
+    private var rootName: String { "/distcomp.\(name)" }
 
     func perform() throws(ContainmentError) -> ControlGroupTree {
         guard FileSystem.isPlainName(name) else {
@@ -17,41 +22,40 @@ struct ControlGroupAdoption {
                 cause: "\"\(name)\" cannot be the name of a directory", remedy: "Choose another node_name")
         }
         let mounts = try located()
-        guard let own = mounts.unified else {
+        guard let own = mounts.unified, let mount = mounts.unifiedMount else {
             throw ContainmentError(
                 cause: "no cgroup v2 tree shows our own group (see /proc/self/cgroup and /proc/self/mountinfo)",
                 remedy:
                     "Mount one: mount -t cgroup2 none /sys/fs/cgroup; in a container, run it with a cgroup namespace")
         }
-        // An adopted daemon that executes itself anew is already in supervisor/: its place is two levels up.
-        let start =
-            own.hasSuffix("/distcomp.\(name)/supervisor")
-            ? String(own.dropLast("/distcomp.\(name)/supervisor".count)) : own
-        let parents = [start, mounts.legacyMemory, mounts.legacyProcesses].compactMap { $0 }
-        let missing = parents.map { $0 + "/distcomp.\(name)" }.filter { !FileSystem.exists($0) }
-        do throws(ContainmentError) {
-            return try adopt(start: start, mounts)
-        } catch {
-            removeControlGroups(missing, returningTo: start)  // A refusal leaves nothing behind either.
-            throw error
+        // An adopted daemon that executes itself anew is already in supervisor/, and what was moved out of its way is in
+        // neighbours/: the place is two levels up.
+        let inside = ["/supervisor", "/neighbours"].map { rootName + $0 }.first { own.hasSuffix($0) }
+        let start = inside.map { String(own.dropLast($0.count)) } ?? own
+        guard let legacy = mounts.legacyMemory else { return try adoptUnified(start: start, mount: mount) }
+        if try controllers(of: start, file: "cgroup.controllers").contains("memory") {
+            return try adoptUnified(start: start, mount: mount)
+        }
+        return try leavingNothing(in: [start, legacy] + [mounts.legacyProcesses].compactMap { $0 }, start: start) {
+            () throws(ContainmentError) in
+            try adoptHybrid(start: start, legacyMemory: legacy, legacyProcesses: mounts.legacyProcesses)
         }
     }
 
-    private func adopt(start: String, _ mounts: ControlGroupMounts) throws(ContainmentError) -> ControlGroupTree {
-        let available = try controllers(of: start, file: "cgroup.controllers")
-        let root = start + "/distcomp.\(name)"
-        try makeGroups(root)
-
-        if available.contains("memory") {
-            return try adoptUnified(start: start, root: root, available: available)
+    /// A refusal leaves nothing behind of what was made in `parents`.
+    private func leavingNothing(
+        in parents: [String], start: String, _ body: () throws(ContainmentError) -> ControlGroupTree
+    ) throws(ContainmentError) -> ControlGroupTree {
+        let missing = parents.map { $0 + rootName }.filter { !FileSystem.exists($0) }
+        do {
+            return try body()
+        } catch {
+            for root in missing where FileSystem.exists(root + "/neighbours") {
+                returnNeighbours(of: root, to: start)
+            }
+            removeControlGroups(missing, returningTo: start)
+            throw error
         }
-        guard let legacy = mounts.legacyMemory else {
-            throw ContainmentError(
-                cause:
-                    "\(start)/cgroup.controllers lists no memory controller, and no v1 memory hierarchy is mounted either",
-                remedy: Self.delegate)
-        }
-        return try adoptHybrid(start: start, root: root, legacyMemory: legacy, legacyProcesses: mounts.legacyProcesses)
     }
 
     private func located() throws(ContainmentError) -> ControlGroupMounts {
@@ -64,25 +68,93 @@ struct ControlGroupAdoption {
 
     // MARK: Pure v2
 
-    private func adoptUnified(
-        start: String, root: String, available: Set<Substring>
-    ) throws(ContainmentError) -> ControlGroupTree {
-        guard available.contains("pids") else {
-            throw ContainmentError(cause: "\(start)/cgroup.controllers lists no pids controller", remedy: Self.delegate)
+    private func adoptUnified(start: String, mount: String) throws(ContainmentError) -> ControlGroupTree {
+        let place = try place(from: start, mount: mount)
+        let site = if case .beside(let group) = place { group } else { start }
+        return try leavingNothing(in: [site], start: start) { () throws(ContainmentError) in
+            try adoptUnified(site: site, start: start, place: place)
         }
+    }
+
+    /// Where our groups can be. A group that holds processes can hand no memory controller down, save the real root.
+    private func place(from start: String, mount: String) throws(ContainmentError) -> ControlGroupPlace {
+        let hasMemory = try controllers(of: start, file: "cgroup.controllers").contains("memory")
+        let others = processes(in: start)
+        if hasMemory {
+            if isRealRoot(start) { return .below }
+            if others.isEmpty {
+                return FileSystem.exists(start + rootName + "/neighbours") ? .belowSharedGroup : .below
+            }
+            if let parent, !isSystemds || clinux_is_delegated(start),
+                others.allSatisfy({ ChildProcesses.is($0, below: parent) })
+            {
+                return .belowSharedGroup
+            }
+        }
+        // Under systemd the tree is systemd's, and a place in it is to be asked for. Otherwise root may choose.
+        if Host.isRoot, !isSystemds {
+            let above = ControlGroupMounts.upwards(from: start, to: mount).dropFirst()
+                .filter { !$0.split(separator: "/").contains { $0.hasPrefix("distcomp.") } }
+            if let group = above.first(where: { handsDownMemory($0) }) { return .beside(group) }
+            if hasMemory, above.isEmpty { return .belowSharedGroup }
+            if let top = above.last, (try? controllers(of: top, file: "cgroup.controllers"))?.contains("memory") == true
+            {
+                return .beside(top)
+            }
+        }
+        guard hasMemory else {
+            throw ContainmentError(
+                cause:
+                    "\(start)/cgroup.controllers lists no memory controller, and no v1 memory hierarchy is mounted either",
+                remedy: Self.delegate)
+        }
+        return .below
+    }
+
+    private var isSystemds: Bool { FileSystem.exists("/run/systemd/system") }
+
+    private func handsDownMemory(_ group: String) -> Bool {
+        let file = isRealRoot(group) ? "cgroup.controllers" : "cgroup.subtree_control"
+        return (try? controllers(of: group, file: file))?.contains("memory") == true
+    }
+
+    /// The root of the whole hierarchy, not of a namespace: it alone may have processes and hand controllers down.
+    private func isRealRoot(_ group: String) -> Bool { !FileSystem.exists(group + "/cgroup.type") }
+
+    private func processes(in group: String) -> [Int32] {
+        let text = (try? FileSystem.text(of: group + "/cgroup.procs", bytesMax: 4 << 20)) ?? ""
+        return text.split(separator: "\n").compactMap { Int32($0) }.filter { $0 != Host.processIdentifier }
+    }
+
+    private func adoptUnified(
+        site: String, start: String, place: ControlGroupPlace
+    ) throws(ContainmentError) -> ControlGroupTree {
+        let available = try controllers(of: site, file: "cgroup.controllers")
+        let root = site + rootName
+        try makeGroups(root)
         try attempt(remedy: Self.delegate) { () throws(SystemError) in
             try writeControlFile(root + "/supervisor/cgroup.procs", "0")
         }
+        // In the leaf they are limited as before, and what they start is there as well.
+        if !isRealRoot(site), !processes(in: site).isEmpty, place != .below {
+            try attempt(remedy: Self.delegate) { () throws(SystemError) in
+                try makeDirectory(root + "/neighbours")
+                for _ in 0..<40 where !processes(in: site).isEmpty {
+                    for process in processes(in: site) { try move(process, to: root + "/neighbours") }
+                }
+            }
+        }
         let wanted = ["memory", "pids", "cpu", "io"].filter { available.contains(Substring($0)) }
-        for group in [start, root, root + "/tasks"] { try handDown(wanted, in: group) }
+        for group in [site, root, root + "/tasks"] { try handDown(wanted, in: group) }
         for group in [root, root + "/tasks", root + "/supervisor"] { try checkDomain(group) }
         try attempt(remedy: Self.delegate) { () throws(SystemError) in
             try writeControlFile(root + "/tasks/memory.max", String(memoryBytesMax))
             try writeControlFile(root + "/tasks/memory.swap.max", "0", ifPresent: true)
         }
         return ControlGroupTree(
-            unified: try open(root + "/tasks"), taskPaths: [root + "/tasks"], startGroup: start,
-            memory: .unified, controlsProcessorTime: available.contains("cpu"), controlsProcessCount: true)
+            unified: try open(root + "/tasks"), taskPaths: [root + "/tasks"], startGroup: start, place: place,
+            memory: .unified, controlsProcessorTime: available.contains("cpu"),
+            controlsProcessCount: available.contains("pids"))
     }
 
     /// Enables controllers for the children of `group`, all in one write: a partial set would leave it half delegated.
@@ -102,7 +174,7 @@ struct ControlGroupAdoption {
                 usleep(25_000)
             } catch  where error.code == EBUSY {
                 throw ContainmentError(
-                    cause: "\(error) (other processes share the group distcompd was started in)", remedy: Self.delegate)
+                    cause: "\(error) (\(Self.shared))", remedy: Self.delegate)
             } catch {
                 throw ContainmentError(cause: "\(error)", remedy: Self.delegate)
             }
@@ -121,18 +193,17 @@ struct ControlGroupAdoption {
     // MARK: Hybrid
 
     private func adoptHybrid(
-        start: String, root: String, legacyMemory: String, legacyProcesses: String?
+        start: String, legacyMemory: String, legacyProcesses: String?
     ) throws(ContainmentError) -> ControlGroupTree {
+        let root = start + rootName
+        try makeGroups(root)
         let remedy =
             "Run distcompd as root where the v1 hierarchies are writable, or boot with systemd.unified_cgroup_hierarchy=1"
         let memoryTasks = legacyMemory + "/distcomp.\(name)/task-groups"
         try attempt(remedy: remedy) { () throws(SystemError) in
             try makeLegacyGroups(below: legacyMemory)
             try writeControlFile(memoryTasks + "/memory.use_hierarchy", "1", ifPresent: true)
-            // The limit with swap must never be below the one without, whatever an earlier life left there.
-            try writeControlFile(memoryTasks + "/memory.memsw.limit_in_bytes", "-1", ifPresent: true)
-            try writeControlFile(memoryTasks + "/memory.limit_in_bytes", String(memoryBytesMax))
-            try writeControlFile(memoryTasks + "/memory.memsw.limit_in_bytes", String(memoryBytesMax), ifPresent: true)
+            try writeLegacyMemoryMax(memoryBytesMax, of: memoryTasks)
         }
         var taskPaths = [root + "/tasks", memoryTasks]
         // pids of v1 is taken where it is offered: with it a fork bomb meets a limit, without it still the memory cap.
@@ -192,13 +263,44 @@ struct ControlGroupAdoption {
     }
 }
 
+/// Has the processes that were moved out of our way, and us, back in `group`, as far as nothing else has come to depend on what it
+/// hands down.
+func returnNeighbours(of root: String, to group: String) {
+    guard (try? FileSystem.entries(of: group).filter { FileSystem.exists("\(group)/\($0)/cgroup.procs") })?.count == 1
+    else { return }
+    for parent in [root + "/tasks", root, group] {
+        let given = (try? FileSystem.text(of: parent + "/cgroup.subtree_control"))?.split(separator: " ") ?? []
+        if !given.isEmpty {
+            _ = try? writeControlFile(parent + "/cgroup.subtree_control", given.map { "-" + $0 }.joined(separator: " "))
+        }
+    }
+    let processes = (try? FileSystem.text(of: root + "/neighbours/cgroup.procs", bytesMax: 4 << 20)) ?? ""
+    for process in processes.split(separator: "\n").compactMap({ Int32($0) }) { _ = try? move(process, to: group) }
+}
+
+/// Moves a process into a group; one that has ended meanwhile, or is the kernel's own, stays out of it.
+private func move(_ process: Int32, to group: String) throws(SystemError) {
+    do {
+        try writeControlFile(group + "/cgroup.procs", String(process))
+    } catch  where error.code == ESRCH || error.code == EINVAL {
+        return
+    }
+}
+
 /// Moves this process back to `startGroup`, and removes the groups that adoption makes in `roots` as far as they are empty.
 func removeControlGroups(_ roots: [String], returningTo startGroup: String) {
     if roots.isEmpty { return }
     _ = try? writeControlFile(startGroup + "/cgroup.procs", "0")
     for root in roots {
-        for name in ["/tasks", "/task-groups", "/supervisor", ""] { _ = rmdir(root + name) }
+        for name in ["/tasks", "/task-groups", "/neighbours", "/supervisor", ""] { _ = rmdir(root + name) }
     }
+}
+
+/// Caps a group of the v1 memory controller, whatever its limits were: that with swap must never be below the one without.
+func writeLegacyMemoryMax(_ bytes: UInt64, of group: String) throws(SystemError) {
+    try writeControlFile(group + "/memory.memsw.limit_in_bytes", "-1", ifPresent: true)
+    try writeControlFile(group + "/memory.limit_in_bytes", String(bytes))
+    try writeControlFile(group + "/memory.memsw.limit_in_bytes", String(bytes), ifPresent: true)
 }
 
 /// Writes a control file that only some kernels have; where it is missing, there is nothing to control.

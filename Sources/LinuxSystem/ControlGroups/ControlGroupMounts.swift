@@ -9,12 +9,20 @@ public struct ControlGroupMounts: Equatable, Sendable {
     public var unifiedMount: String?
     /// Our directory under the v1 memory controller, when memory is not on v2.
     public var legacyMemory: String?
+    /// Where that hierarchy is mounted.
+    public var legacyMemoryMount: String?
     /// Our directory under the v1 pids controller, when pids is not on v2.
     public var legacyProcesses: String?
+    /// Our directory under the v1 cpu controller, when cpu is not on v2.
+    public var legacyProcessorTime: String?
+    /// Where that hierarchy is mounted.
+    public var legacyProcessorTimeMount: String?
 
     /// Reads /proc/self/cgroup and /proc/self/mountinfo, see cgroups(7) and proc(5).
-    public static func current() throws(SystemError) -> ControlGroupMounts {
-        let memberships = try FileSystem.text(of: "/proc/self/cgroup")
+    ///
+    /// - Parameter process: whose groups; nil for our own.
+    public static func current(of process: Int32? = nil) throws(SystemError) -> ControlGroupMounts {
+        let memberships = try FileSystem.text(of: "/proc/\(process.map { "\($0)" } ?? "self")/cgroup")
         let mounts = try FileSystem.text(of: "/proc/self/mountinfo", bytesMax: 16 << 20)
         return ControlGroupMounts(memberships: memberships, mounts: mounts)
     }
@@ -29,10 +37,24 @@ public struct ControlGroupMounts: Equatable, Sendable {
                 unified = mount.directory(of: group)
                 unifiedMount = unified == nil ? nil : mount.point
             } else if mount.type == "cgroup" {
-                if legacyMemory == nil { legacyMemory = mount.directory(of: "memory", among: groups) }
+                if legacyMemory == nil, let directory = mount.directory(of: "memory", among: groups) {
+                    (legacyMemory, legacyMemoryMount) = (directory, mount.point)
+                }
                 if legacyProcesses == nil { legacyProcesses = mount.directory(of: "pids", among: groups) }
+                if legacyProcessorTime == nil, let directory = mount.directory(of: "cpu", among: groups) {
+                    (legacyProcessorTime, legacyProcessorTimeMount) = (directory, mount.point)
+                }
             }
         }
+    }
+
+    /// `directory` and those above it up to `mount`, the highest that can be seen.
+    static func upwards(from directory: String, to mount: String) -> [String] {
+        var directories = [directory]
+        while let last = directories.last, last.count > mount.count, let slash = last.lastIndex(of: "/") {
+            directories.append(String(last[..<slash]))
+        }
+        return directories
     }
 
     /// Controller name ("" for v2) to the path of our group below the root of that hierarchy.

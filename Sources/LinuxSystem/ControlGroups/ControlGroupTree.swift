@@ -35,6 +35,16 @@ public enum MemoryEnforcement: String, Sendable {
     case legacy = "cgroup v1"
 }
 
+/// Where a daemon's groups are, as seen from the group it was started in.
+public enum ControlGroupPlace: Equatable, Sendable {
+    /// Below that group, which it has to itself.
+    case below
+    /// Below that group, whose other processes were moved into a leaf.
+    case belowSharedGroup
+    /// Below another, which is above that group.
+    case beside(String)
+}
+
 /// The control groups that belong to this daemon.
 public final class ControlGroupTree {
     /// `tasks/` in the v2 tree.
@@ -47,6 +57,8 @@ public final class ControlGroupTree {
     let taskPaths: [String]
     /// The group we were started in, in the v2 tree.
     let startGroup: String
+    /// Where `distcomp.<name>` is.
+    public let place: ControlGroupPlace
 
     /// Who enforces the memory caps.
     public let memory: MemoryEnforcement
@@ -54,6 +66,9 @@ public final class ControlGroupTree {
     public let controlsProcessorTime: Bool
     /// Whether pids.max can be set, on either version.
     public let controlsProcessCount: Bool
+
+    /// Which of the groups above tasks had to have some killed; nil until `watchLimits` was called.
+    var strikes: LimitStrikes?
 
     /// Whether a group that a task has left may be used again: not where tasks may change it, as they may where they run as
     /// the user who owns it.
@@ -72,9 +87,10 @@ public final class ControlGroupTree {
 
     init(
         unified: SharedDescriptor, legacyMemory: SharedDescriptor? = nil, legacyProcesses: SharedDescriptor? = nil,
-        taskPaths: [String], startGroup: String, memory: MemoryEnforcement, controlsProcessorTime: Bool,
-        controlsProcessCount: Bool
+        taskPaths: [String], startGroup: String, place: ControlGroupPlace = .below, memory: MemoryEnforcement,
+        controlsProcessorTime: Bool, controlsProcessCount: Bool
     ) {
+        self.place = place
         self.unified = unified
         self.legacyMemory = legacyMemory
         self.legacyProcesses = legacyProcesses
@@ -92,8 +108,39 @@ public final class ControlGroupTree {
     ///   - name: tells this daemon's groups from another's in the same parent; the same at every start, so that what an
     ///     earlier life left is found.
     ///   - memoryBytesMax: what all tasks together may use.
-    public static func adopt(name: String, memoryBytesMax: UInt64) throws(ContainmentError) -> ControlGroupTree {
-        try ControlGroupAdoption(name: name, memoryBytesMax: memoryBytesMax).perform()
+    ///   - parent: the process that we serve, if there is one: it and its children may be moved out of our way.
+    public static func adopt(
+        name: String, memoryBytesMax: UInt64, parent: Int32? = nil
+    ) throws(ContainmentError) -> ControlGroupTree {
+        try ControlGroupAdoption(name: name, memoryBytesMax: memoryBytesMax, parent: parent).perform()
+    }
+
+    /// Whether the group of this process could be divided as it is: memory can be capped in it, it was delegated to us, and it holds
+    /// this process and its children alone. One that was not delegated systemd stops as a whole when a task runs out of memory.
+    public static var canDivideOwnGroup: Bool {
+        guard let mounts = try? ControlGroupMounts.current(), let own = mounts.unified,
+            let controllers = try? FileSystem.text(of: own + "/cgroup.controllers"),
+            controllers.split(separator: " ").contains("memory"),
+            let processes = try? FileSystem.text(of: own + "/cgroup.procs", bytesMax: 4 << 20)
+        else { return false }
+        let mustBeOurs = ["", "/cgroup.procs", "/cgroup.subtree_control"]
+        return clinux_is_delegated(own) && mustBeOurs.allSatisfy { access(own + $0, W_OK) == 0 }
+            && processes.split(separator: "\n").compactMap { Int32($0) }
+                .allSatisfy { ChildProcesses.is($0, below: getpid()) }
+    }
+
+    /// Sets what all tasks together may use, also while some run.
+    public func setMemoryMax(_ bytes: UInt64) throws(SystemError) {
+        switch memory {
+        case .unified: try writeControlFile(taskPaths[0] + "/memory.max", String(bytes))
+        case .legacy: try writeLegacyMemoryMax(bytes, of: taskPaths[1])
+        }
+    }
+
+    /// Limits the processor time of all tasks together; nil for no limit.
+    public func setProcessorTimeMax(millicores: Int?) throws(SystemError) {
+        guard controlsProcessorTime else { return }
+        try writeControlFile(taskPaths[0] + "/cpu.max", processorTimeMax(millicores: millicores))
     }
 
     /// Kills and removes what an earlier life of this daemon left in `tasks/`; returns the names of the groups found.
@@ -139,6 +186,7 @@ public final class ControlGroupTree {
     /// down cannot take its process back, and systemd then removes the whole when the unit ends.
     public func leave() {
         removeSpares()
+        if place == .belowSharedGroup, let root = roots.first { returnNeighbours(of: root, to: startGroup) }
         removeControlGroups(roots, returningTo: startGroup)
     }
 
@@ -146,6 +194,14 @@ public final class ControlGroupTree {
     private var roots: [String] {
         taskPaths.map { path in String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) }
     }
+}
+
+/// What cpu.max takes.
+func processorTimeMax(millicores: Int?) -> String {
+    let periodMicroseconds = 100_000
+    guard let millicores else { return "max \(periodMicroseconds)" }
+    let (quota, overflow) = millicores.multipliedReportingOverflow(by: periodMicroseconds / 1000)
+    return "\(overflow ? "max" : String(max(1000, quota))) \(periodMicroseconds)"
 }
 
 /// Writes a control file by its path.

@@ -160,6 +160,7 @@ final class OpenGroup {
         usage.userMicroseconds = difference(latest.userMicroseconds, earlier.userMicroseconds)
         usage.systemMicroseconds = difference(latest.systemMicroseconds, earlier.systemMicroseconds)
         usage.oomKills = difference(latest.oomKills, earlier.oomKills)
+        usage.oomEvents = difference(latest.oomEvents, earlier.oomEvents)
         return usage
     }
 

@@ -40,6 +40,8 @@ public struct TaskGroupUsage: Equatable, Sendable {
     public var memoryPeakBytes: UInt64?
     /// How many of its processes the kernel's out-of-memory killer took.
     public var oomKills: UInt64?
+    /// How often its own limit left the kernel no other way (v2 alone): a kill without is another limit's.
+    public var oomEvents: UInt64?
 
     public init() {}
 
@@ -49,6 +51,7 @@ public struct TaskGroupUsage: Equatable, Sendable {
         systemMicroseconds = processorStatistics.flatMap { value(of: "system_usec", in: $0) }
         memoryPeakBytes = memoryPeak.flatMap { UInt64($0) }
         oomKills = memoryEvents.flatMap { value(of: "oom_kill", in: $0) }
+        oomEvents = memoryEvents.flatMap { value(of: "oom", in: $0) }
     }
 }
 
@@ -110,11 +113,7 @@ extension ControlGroupTree {
         guard controlsProcessorTime else { return }
         if let weight = limits.processorWeight { try write(String(weight), to: "cpu.weight", of: group, in: unified) }
         if let millicores = limits.processorQuotaMillicores {
-            let periodMicroseconds = 100_000
-            let (quota, overflow) = millicores.multipliedReportingOverflow(by: periodMicroseconds / 1000)
-            try write(
-                "\(overflow ? "max" : String(max(1000, quota))) \(periodMicroseconds)", to: "cpu.max", of: group,
-                in: unified)
+            try write(processorTimeMax(millicores: millicores), to: "cpu.max", of: group, in: unified)
         }
     }
 
@@ -268,7 +267,7 @@ func controlText(
 }
 
 /// The number after `name` in a flat keyed file: lines of `name value`.
-private func value(of name: String, in text: Substring) -> UInt64? {
+func value(of name: String, in text: Substring) -> UInt64? {
     // Byte by byte, for this is read at every ending: in characters it was a quarter of all that the daemon does.
     text.utf8.withContiguousStorageIfAvailable { bytes -> UInt64? in
         for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: name.utf8) {

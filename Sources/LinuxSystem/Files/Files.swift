@@ -8,6 +8,9 @@ public struct FileStatus: Sendable {
     public let isDirectory: Bool
     public let isRegular: Bool
     public let ownerIdentifier: UInt32
+    public let groupIdentifier: UInt32
+    /// How many names it has.
+    public let linkCount: UInt64
     public let permissions: UInt32
     public let sizeBytes: Int64
     /// When its content last changed, in seconds since 1970.
@@ -19,6 +22,8 @@ public struct FileStatus: Sendable {
         isDirectory = status.st_mode & S_IFMT == S_IFDIR
         isRegular = status.st_mode & S_IFMT == S_IFREG
         ownerIdentifier = status.st_uid
+        groupIdentifier = status.st_gid
+        linkCount = UInt64(status.st_nlink)
         permissions = status.st_mode & 0o7777
         sizeBytes = Int64(status.st_size)
         modifiedUnixSeconds = Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9
@@ -231,7 +236,7 @@ extension OwnedDescriptor {
     }
 
     /// What fstat(2) says of what is open here.
-    func status(subject: String) throws(SystemError) -> FileStatus {
+    public func status(subject: String) throws(SystemError) -> FileStatus {
         var result = stat()
         guard fstat(raw, &result) == 0 else { throw .last("fstat", subject) }
         return FileStatus(result)

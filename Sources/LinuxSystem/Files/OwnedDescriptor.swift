@@ -78,6 +78,17 @@ extension OwnedDescriptor {
         return OwnedDescriptor(adopting: copy)
     }
 
+    /// A file in memory that holds `bytes` and has no name: what is handed on in it can be neither looked up nor changed by others.
+    public static func memoryFile(_ name: String, _ bytes: [UInt8]) throws(SystemError) -> OwnedDescriptor {
+        let raw = clinux_memory_file(name)
+        guard raw >= 0 else { throw .last("memfd_create", name) }
+        let file = OwnedDescriptor(adopting: raw)
+        guard clinux_set_close_on_exec(raw, true) == 0 else { throw .last("fcntl F_SETFD", name) }
+        try file.writeAll(bytes, subject: name)
+        guard lseek(raw, 0, SEEK_SET) == 0 else { throw .last("lseek", name) }
+        return file
+    }
+
     /// A pipe whose ends are both close-on-exec and non-blocking, see pipe2(2).
     public static func pipe() throws(SystemError) -> PipeEnds {
         var ends: [Int32] = [-1, -1]

@@ -18,14 +18,15 @@ public enum SecretFile {
     /// - Throws: SystemError or SecretFileError.
     public static func contents(of path: String, bytesMax: Int = 4096) throws -> [UInt8] {
         // Not to wait for the writer of a FIFO. What was opened is looked at, not what the path names by then.
-        let file = try OwnedDescriptor.open(path, [.readOnly, .nonBlocking])
+        let file = try OwnedDescriptor.openGuarded(path, [.readOnly, .nonBlocking])
         if let problem = problem(with: try file.status(subject: path), of: path) { throw problem }
         return try file.readToEnd(subject: path, bytesMax: bytesMax)
     }
 
     /// Writes a secret to a file that must not be there yet, for this user alone.
     public static func create(_ path: String, _ bytes: [UInt8]) throws(SystemError) {
-        let file = try OwnedDescriptor.open(path, [.writeOnly, .create, .exclusive, .doNotFollow], mode: 0o600)
+        let file = try OwnedDescriptor.openGuarded(
+            path, [.writeOnly, .create, .exclusive, .doNotFollow], mode: 0o600)
         do throws(SystemError) {
             try file.writeAll(bytes, subject: path)
         } catch {

@@ -15,8 +15,8 @@ public final class SpoolDirectory {
 
     /// Opens the directory at `path`, made where it is missing. A link is refused, and so is another user's directory.
     public init(path: String) throws(SystemError) {
-        if mkdir(path, 0o700) != 0 && errno != EEXIST { throw .last("mkdir", path) }
-        let opened = try OwnedDescriptor.open(path, [.readOnly, .directory, .doNotFollow])
+        let opened = try OwnedDescriptor.openGuarded(
+            path, [.readOnly, .directory, .doNotFollow], creatingDirectories: 0o700)
         var status = stat()
         guard fstat(opened.raw, &status) == 0 else { throw .last("fstat", path) }
         guard status.st_uid == geteuid() else {
@@ -29,7 +29,7 @@ public final class SpoolDirectory {
 
     /// Every name in it, in their order, with the size of the file; 0 where that cannot be told.
     public func files() throws(SystemError) -> [(name: String, sizeBytes: Int)] {
-        try FileSystem.entries(of: path).sorted().map { name in
+        try FileSystem.entries(of: "/proc/self/fd/\(directory.raw)").sorted().map { name in
             var status = stat()
             let isThere = fstatat(directory.raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0
             return (name, isThere ? max(0, Int(status.st_size)) : 0)

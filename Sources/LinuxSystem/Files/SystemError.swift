@@ -31,6 +31,7 @@ public func errorText(_ code: Int32) -> String { String(cString: clinux_error_te
 
 /// errno values that callers above this room decide by; they must not import Glibc for them.
 public enum ErrorCode {
+    public static let accessDenied = EACCES
     public static let again = EAGAIN
     public static let brokenPipe = EPIPE
     public static let noSpace = ENOSPC

@@ -19,6 +19,8 @@ public final class OutputDirectory {
     /// Nil while there is none, see `open()`.
     private var directory: SharedDescriptor?
     private let owner: (user: UInt32, group: UInt32)?
+    /// What others may do with a task's folder and its files, before our umask takes from it.
+    private let permissions: (folder: UInt32, file: UInt32)
 
     /// - Parameters:
     ///   - path: created when missing.
@@ -29,7 +31,10 @@ public final class OutputDirectory {
     }
 
     /// One that may not be there now: to be opened before it is of any use.
-    public init(notYetOpenedAt path: String, account: Account?) {
+    ///
+    /// - Parameter permitsByUmask: whether files are made as those of a shell are: all that the umask leaves. Else others may read.
+    public init(notYetOpenedAt path: String, account: Account?, permitsByUmask: Bool = false) {
+        permissions = permitsByUmask ? (0o777, 0o666) : (0o755, 0o644)
         self.path = path
         pathInSettings = path
         owner = Host.isRoot ? account.map { ($0.userIdentifier, $0.groupIdentifier) } : nil
@@ -38,9 +43,10 @@ public final class OutputDirectory {
     /// Opens the directory that is at the path now, made where it is missing. To be called again when something was wrong with it: it
     /// may have been removed and made anew, or mounted again.
     public func open() throws(SystemError) {
-        try FileSystem.createDirectories(pathInSettings, mode: 0o755)
-        path = try FileSystem.resolved(pathInSettings)
-        directory = SharedDescriptor(try OwnedDescriptor.open(path, [.readOnly, .directory]))
+        let opened = try OwnedDescriptor.openGuarded(
+            pathInSettings, [.readOnly, .directory], creatingDirectories: 0o755)
+        path = try opened.resolvedPath()
+        directory = SharedDescriptor(opened)
     }
 
     /// Creates the folder `name` and empty files for the two streams; what an earlier attempt wrote is replaced. Where that cannot be,
@@ -50,7 +56,7 @@ public final class OutputDirectory {
             throw SystemError(call: "mkdir", subject: "\(path)/\(name)", code: EINVAL)
         }
         guard let directory else { throw SystemError(call: "open", subject: path, code: ENOENT) }
-        let isNew = mkdirat(directory.raw, name, 0o755) == 0
+        let isNew = mkdirat(directory.raw, name, permissions.folder) == 0
         if !isNew && errno != EEXIST { throw .last("mkdir", "\(path)/\(name)") }
         do throws(SystemError) {
             let folder = SharedDescriptor(
@@ -156,12 +162,12 @@ public final class OutputDirectory {
     ) throws(SystemError) -> OwnedDescriptor {
         let flags: OpenFlags = [.readWrite, .append, .create, .exclusive, .doNotFollow]
         do throws(SystemError) {
-            return try OwnedDescriptor.open(stream, flags, mode: 0o644, below: folder)
+            return try OwnedDescriptor.open(stream, flags, mode: permissions.file, below: folder)
         } catch  where error.code == EEXIST {
             if unlinkat(folder.raw, stream, 0) != 0 && errno != ENOENT {
                 throw .last("unlink", "\(path)/\(name)/\(stream)")
             }
-            return try OwnedDescriptor.open(stream, flags, mode: 0o644, below: folder)
+            return try OwnedDescriptor.open(stream, flags, mode: permissions.file, below: folder)
         }
     }
 }

@@ -48,25 +48,42 @@ public enum ChildProcesses {
     /// Ends a child of ours that has not been waited for yet.
     public static func kill(process: Int32) { _ = Glibc.kill(process, SIGKILL) }
 
-    /// Signals every process in the process group that `leader`, a child not yet waited for, leads.
-    public static func signal(_ signal: Signal, processGroup leader: Int32) {
-        guard leader > 1 else { return }  // kill(2) takes -1 for everyone and 0 for ourselves.
-        _ = Glibc.kill(-leader, signal.rawValue)
-        _ = Glibc.kill(-leader, SIGCONT)
+    /// Whether `process` is `ancestor` or a child of it, at whatever distance.
+    static func `is`(_ process: Int32, below ancestor: Int32) -> Bool {
+        var current = process
+        for _ in 0..<64 where current > 1 {
+            if current == ancestor { return true }
+            guard let entry = ProcessEntry.read(current) else { return false }
+            current = entry.parent
+        }
+        return false
     }
 
     /// Kills every process in the process group that `leader` leads or led.
     public static func kill(processGroup leader: Int32) {
-        guard leader > 1 else { return }
+        guard leader > 1 else { return }  // kill(2) takes -1 for everyone and 0 for ourselves.
         _ = Glibc.kill(-leader, SIGKILL)
+    }
+
+    /// The children of this process's first thread, which is who orphans are given to; nil where the kernel does not list them.
+    public static func ofThisProcess() -> [Int32]? {
+        guard let text = try? FileSystem.text(of: "/proc/self/task/\(getpid())/children", bytesMax: 4 << 20) else {
+            return nil
+        }
+        return text.split(separator: " ").compactMap { Int32($0) }
     }
 
     /// Starts a program that is no task: a private redis-server, a node. Its environment is ours; descriptor n of the child is
     /// `descriptors[n]`; it has a session of its own, so that a Ctrl-C at the terminal is ours alone to act on.
-    public static func start(_ path: String, _ arguments: [String], descriptors: [Int32]) throws(SystemError) -> Int32 {
+    ///
+    /// - Parameter directory: where it begins; nil where we are.
+    public static func start(
+        _ path: String, _ arguments: [String], descriptors: [Int32], beginningIn directory: GuardedDirectory? = nil
+    ) throws(SystemError) -> Int32 {
         let words = [path] + arguments
         return try spawn(
-            path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors, inNewSession: true)
+            path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors, inNewSession: true,
+            beginningIn: directory?.descriptor)
     }
 
     private static func ending(_ status: Int32) -> ProcessEnding {

@@ -68,6 +68,57 @@ public struct Account: Equatable, Sendable {
         self.init(entry)
     }
 
+    /// The account that `text` names: by its name, or as `user:group`, in numbers, where it has none.
+    public init?(named text: String, orNumbers: Bool) {
+        if let account = Account(named: text) {
+            self = account
+            return
+        }
+        let numbers = text.split(separator: ":").compactMap { UInt32($0) }
+        guard orNumbers, numbers.count == 2 else { return nil }
+        self.init(userIdentifier: numbers[0], groupIdentifier: numbers[1])
+    }
+
+    /// One that the system has no name for: in a container, whoever owns a directory outside. Its name is its numbers.
+    public init(nameless owner: FileStatus) {
+        self.init(userIdentifier: owner.ownerIdentifier, groupIdentifier: owner.groupIdentifier)
+    }
+
+    private init(userIdentifier: UInt32, groupIdentifier: UInt32) {
+        name = "\(userIdentifier):\(groupIdentifier)"
+        self.userIdentifier = userIdentifier
+        self.groupIdentifier = groupIdentifier
+        groupIdentifiers = [groupIdentifier]
+        homeDirectory = "/"
+    }
+
+    /// Whether it may be in the directory at `path`, which is absolute and has no links in it. By the permissions alone: access lists
+    /// are not looked at.
+    public func mayEnter(_ path: String) -> Bool {
+        let parts = path.split(separator: "/")
+        return (0...parts.count).allSatisfy { count in
+            let status = try? FileSystem.status(of: "/" + parts[..<count].joined(separator: "/"))
+            return status.map { hasPermission(0o1, $0) } ?? false
+        }
+    }
+
+    /// Whether it may connect to the Unix socket at `path`.
+    public func mayConnect(toSocket path: String) -> Bool {
+        guard let resolved = try? FileSystem.resolved(path), let status = try? FileSystem.status(of: resolved) else {
+            return false
+        }
+        return hasPermission(0o2, status)
+            && mayEnter(String(resolved[..<(resolved.lastIndex(of: "/") ?? resolved.startIndex)]))
+    }
+
+    /// Whether a bit of `rwx` is set where it counts for this user.
+    private func hasPermission(_ bit: UInt32, _ status: FileStatus) -> Bool {
+        if userIdentifier == 0 { return true }
+        if status.ownerIdentifier == userIdentifier { return status.permissions & (bit << 6) != 0 }
+        if groupIdentifiers.contains(status.groupIdentifier) { return status.permissions & (bit << 3) != 0 }
+        return status.permissions & bit != 0
+    }
+
     private init(_ entry: passwd) {
         name = String(cString: entry.pw_name)
         userIdentifier = entry.pw_uid
@@ -92,13 +143,14 @@ public enum Host {
 
     /// The processors this process may run on, see sched_getaffinity(2); at least one.
     public static var coreCount: Int {
-        // nproc's rule. A CPU quota of a container is not looked at: cgroup weights share what there is.
-        max(1, Int(clinux_allowed_processors()))
+        // nproc's rule, which includes cpusets. Quotas are a subject of their own: SurroundingGroups.
+        max(1, Processors.allowed().count)
     }
 
     public static var isRoot: Bool { geteuid() == 0 }
     public static var userIdentifier: UInt32 { geteuid() }
     public static var processIdentifier: Int32 { getpid() }
+    public static var parentIdentifier: Int32 { getppid() }
 
     /// The kernel's release, as `uname -r` prints it.
     public static var kernelRelease: String {
@@ -127,6 +179,17 @@ public enum Host {
             return false
         }
         return score < 0
+    }
+
+    /// Keeps other processes of our user, such as tasks, from tracing this one and from reading its memory and environment. They may
+    /// still signal it.
+    public static func forbidTracing() { _ = clinux_forbid_tracing() }
+
+    /// The bits of permissions that files made by this process do not get, see umask(2).
+    public static var fileModeMask: UInt32 {
+        let mask = umask(0o077)
+        umask(mask)
+        return UInt32(mask)
     }
 
     /// Ends with this process when the one that started it ends first (`signal` is then sent to us); for a daemon that

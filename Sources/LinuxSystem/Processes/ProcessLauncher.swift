@@ -12,6 +12,7 @@ public enum LaunchStep: Int32, CaseIterable, Sendable {
     case signals
     case oomScoreAdjustment
     case nice
+    case affinity
     case limits
     case groups
     case groupIdentifier
@@ -32,6 +33,7 @@ public enum LaunchStep: Int32, CaseIterable, Sendable {
         case .signals: "sigprocmask"
         case .oomScoreAdjustment: "write oom_score_adj"
         case .nice: "setpriority"
+        case .affinity: "sched_setaffinity"
         case .limits: "setrlimit"
         case .groups: "setgroups"
         case .groupIdentifier: "setresgid"
@@ -115,16 +117,16 @@ public final class ProcessLauncher {
     /// Returns once distcomp-launch runs; a failure of its own steps shows in `failures()` after the process has ended.
     /// - Parameters:
     ///   - cgroupDescriptor: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
-    ///   - dataBytesMax: RLIMIT_DATA of each process, for a task that no group caps.
+    ///   - processors: the only ones it may run on, see sched_setaffinity(2); empty for all that the daemon may.
     /// - Returns: the process id, to be reaped by the caller.
     public func launch(
         _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32,
         joining groups: [SharedDescriptor], bornIn cgroupDescriptor: SharedDescriptor? = nil,
-        dataBytesMax: UInt64? = nil
+        processors: [Int] = []
     ) throws(SystemError) -> Int32 {
-        let dataLimit = dataBytesMax.map { ["-M", String($0)] } ?? []
+        let affinity = processors.isEmpty ? [] : ["-a", processors.map { String($0) }.joined(separator: ",")]
         return try start(
-            dataLimit + ["-c", String(groups.count), "--"], arguments, environment: environment,
+            affinity + ["-c", String(groups.count), "--"], arguments, environment: environment,
             standardOutput: standardOutput, standardError: standardError, also: groups.map(\.raw),
             bornIn: cgroupDescriptor)
     }

@@ -11,14 +11,20 @@ import Glibc
 /// - Parameter known: the file actions of earlier calls.
 func spawn(
     _ path: String, _ arguments: [[UInt8]], environment: [[UInt8]], handing handed: [Int32], inNewSession: Bool = false,
-    bornIn cgroupDescriptor: SharedDescriptor? = nil, known: KnownFileActions = KnownFileActions()
+    beginningIn directory: SharedDescriptor? = nil, bornIn cgroupDescriptor: SharedDescriptor? = nil,
+    known: KnownFileActions = KnownFileActions()
 ) throws(SystemError) -> Int32 {
     guard !arguments.contains(where: { $0.contains(0) }), !environment.contains(where: { $0.contains(0) }) else {
         throw SystemError(call: "posix_spawn", subject: path, code: EINVAL)
     }
     let moved = try movedAbove(handed)
     defer { for raw in moved.copies { close(raw) } }
-    let actions = try known.handing(moved.descriptors)
+    let actions =
+        if let directory {
+            try FileActions(handing: moved.descriptors, beginningIn: directory)
+        } else {
+            try known.handing(moved.descriptors)
+        }
 
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -51,14 +57,19 @@ func spawn(
 final class FileActions {
     fileprivate var list = posix_spawn_file_actions_t()
 
-    /// Descriptor `handed[n]` becomes n.
-    fileprivate init(handing handed: [Int32]) throws(SystemError) {
+    /// Descriptor `handed[n]` becomes n, and the child begins in `directory`, where one is given.
+    fileprivate init(handing handed: [Int32], beginningIn directory: SharedDescriptor? = nil) throws(SystemError) {
         posix_spawn_file_actions_init(&list)
         for (target, source) in handed.enumerated() {
             let code = posix_spawn_file_actions_adddup2(&list, source, Int32(target))
             guard code == 0 else {
                 throw SystemError(call: "posix_spawn_file_actions_adddup2", subject: "descriptor \(source)", code: code)
             }
+        }
+        guard let directory else { return }
+        let code = clinux_spawn_in_directory(&list, directory.raw)
+        guard code == 0 else {
+            throw SystemError(call: "posix_spawn_file_actions_addfchdir_np", subject: "\(directory.raw)", code: code)
         }
     }
 

@@ -169,11 +169,14 @@ extension NodeSupervisor {
         public let endedAtUnixSeconds: Double?
         /// Why output cannot be written here now, if that is so and the task ended badly.
         public let shortage: OutputShortage?
+        /// What else there is to know of a kill for memory, a phrase each: whose limit it was.
+        public let notes: [String]
 
         public init(
             usage: Usage, removed: Bool, stderrTail: String = "", stdoutPath: String = "", stderrPath: String = "",
-            endedAtUnixSeconds: Double? = nil, shortage: OutputShortage? = nil
+            endedAtUnixSeconds: Double? = nil, shortage: OutputShortage? = nil, notes: [String] = []
         ) {
+            self.notes = notes
             self.endedAtUnixSeconds = endedAtUnixSeconds
             self.shortage = shortage
             self.usage = usage

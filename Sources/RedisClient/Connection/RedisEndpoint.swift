@@ -78,7 +78,7 @@ extension RedisCredentials {
     public static func password(inFile path: String, of setting: String) throws(RedisEndpointError) -> String {
         let bytes: [UInt8]
         do throws(SystemError) {
-            bytes = try FileSystem.contents(of: path, bytesMax: 4096)
+            bytes = try FileSystem.guardedContents(of: path, bytesMax: 4096)
         } catch {
             throw RedisEndpointError("\(setting): \(error)")
         }

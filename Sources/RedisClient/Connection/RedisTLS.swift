@@ -51,7 +51,7 @@ public struct RedisTLS: Hashable, Sendable {
 
     private static func contents(of path: String, _ setting: String) throws(RedisEndpointError) -> [UInt8] {
         do throws(SystemError) {
-            return try FileSystem.contents(of: path)
+            return try FileSystem.guardedContents(of: path)
         } catch {
             throw RedisEndpointError("\(setting): \(error)")
         }

@@ -20,6 +20,8 @@ public struct Configuration: Hashable, Sendable {
         case weight
         /// A task never gets more than its cores.
         case hard
+        /// Whole cores are one task's alone, on one NUMA node where one has room; parts of cores share the others.
+        case pin
     }
 
     public enum RestartMode: String, CaseIterable, Sendable {

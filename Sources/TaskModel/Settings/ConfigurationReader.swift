@@ -120,7 +120,7 @@ struct ConfigurationReader {
             }
         }
         let knownVariables = knownKeys.map { EnvironmentVariables.prefix + $0.uppercased() }
-        let unknown = Set(variables.keys).subtracting(knownVariables).subtracting(EnvironmentVariables.ofTasks)
+        let unknown = Set(variables.keys).subtracting(knownVariables).subtracting(TaskVariables.own)
         for variable in unknown.sorted() {
             let name = TerminalText.shortened(TerminalText.escaped(variable), to: 60)
             let guess = NearestName.find(variable, among: knownVariables).map { "; did you mean \($0)?" } ?? ""

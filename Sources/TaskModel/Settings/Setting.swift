@@ -56,11 +56,6 @@ struct Setting {
 /// The variables of DistComp in a process's environment.
 enum EnvironmentVariables {
     static let prefix = "DISTCOMP_"
-    /// What a task is told: `distcomp`, started by a task, must not take them for settings.
-    static let ofTasks: Set<String> = [
-        "DISTCOMP_TASK", "DISTCOMP_ATTEMPT", "DISTCOMP_MEMORY_BYTES", "DISTCOMP_CORES", "DISTCOMP_OUTPUT_DIR",
-    ]
-
     /// What a variable means: a JSON value such as 5, true or null where the setting allows it, else its text as it is.
     static func contents(_ text: String) -> [JSONValue.Content] {
         let value = try? JSONReader.read(Array(text.utf8))

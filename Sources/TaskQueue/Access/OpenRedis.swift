@@ -25,20 +25,34 @@ public enum OpenRedis {
     public static func problem(
         foundByKnockingAt target: RedisTarget, _ configuration: Configuration
     ) -> String? {
-        guard isToBeGuarded(target, configuration) else { return nil }
+        guard isToBeGuarded(target, configuration),
+            let address = addressOpenToStrangers(target, prefix: configuration.keyPrefix)
+        else { return nil }
+        return """
+            Redis at \(address) lets in anybody on the network, without the password or certificate that is set here: \
+            whoever reaches it runs commands on every node; set requirepass in redis.conf, or allow_insecure_redis: true where \
+            everybody is trusted
+            """
+    }
+
+    /// Whether whoever reaches that Redis may write there, though only this machine does: its tasks, for example, which could change the
+    /// queue and forge each other's results.
+    public static func isOpenToThisMachine(_ target: RedisTarget, _ configuration: Configuration) -> Bool {
+        guard let isOnThisMachine = try? target.isOnThisMachine(), isOnThisMachine else { return false }
+        return addressOpenToStrangers(target, prefix: configuration.keyPrefix) != nil
+    }
+
+    /// The server's address, when a stranger may write there.
+    private static func addressOpenToStrangers(_ target: RedisTarget, prefix: String) -> String? {
         var door = target
         door.credentials = nil
         door.tls?.certificateFile = nil
         door.tls?.keyFile = nil
         guard let stranger = try? BlockingRedisClient(door) else { return nil }
         // A write that changes nothing, since no task is empty. A user without rights is told so.
-        let write = RedisCommand("HDEL", QueueKeys(prefix: configuration.keyPrefix).todo, "")
+        let write = RedisCommand("HDEL", QueueKeys(prefix: prefix).todo, "")
         guard let reply = try? stranger.call(.command(write)), reply.int != nil else { return nil }
-        return """
-            Redis at \(stranger.address) lets in anybody on the network, without the password or certificate that is set here: \
-            whoever reaches it runs commands on every node; set requirepass in redis.conf, or allow_insecure_redis: true where \
-            everybody is trusted
-            """
+        return "\(stranger.address)"
     }
 
     private static func isToBeGuarded(_ target: RedisTarget, _ configuration: Configuration) -> Bool {

@@ -54,8 +54,10 @@ struct DoctorCommand: ParsableCommand {
     ) throws -> (String, ProcessEnding) {
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let output = try OwnedDescriptor.open(directory + "/findings", [.readWrite, .create], mode: 0o600)
+        // Where `distcomp run` starts its node, so that what is found is what a run would find.
+        let words = DelegatedScope.words() + [try EmbeddedNode.programPath()] + arguments
         let process = try ChildProcesses.start(
-            try EmbeddedNode.programPath(), arguments, descriptors: [null.raw, output.raw, null.raw])
+            words[0], Array(words.dropFirst()), descriptors: [null.raw, output.raw, null.raw])
         let ending = try ChildProcesses.wait(for: process)
         return (try FileSystem.text(of: directory + "/findings"), ending)
     }

@@ -7,7 +7,10 @@ import TaskModel
 final class EmbeddedNode {
     private let process: Int32
     private let arguments: [String]
-    private let logPath: String
+    private let files: GuardedDirectory
+    /// What it reads as its standard input: its settings, where they were made for a run. Not in the state directory, where another user
+    /// might change them while they are read.
+    private let input: SharedDescriptor
     private var ended: ProcessEnding?
 
     /// What the node is to do differently from a daemon of its own.
@@ -18,43 +21,36 @@ final class EmbeddedNode {
         var attemptsMax: Int
         /// How many tasks run at once; nil for as many as the settings say.
         var slots: Int?
+        /// Whom tasks run as; nil for the user of all this.
+        var taskUser: String?
     }
 
-    init(in state: StateDirectory, socketPath: String, options: Options) throws(CommandError) {
-        logPath = state.path + "/node.log"
-        var configurationPath = options.configurationPath ?? ""
-        if configurationPath.isEmpty { configurationPath = try Self.writeConfiguration(in: state, options) }
-        arguments = [
-            "--config", configurationPath, "--redis-socket", socketPath, "--state", state.path + "/node",
-            "--serve-parent",
-        ]
+    private static let logName = "node.log"
+
+    init(in state: StateDirectory, options: Options) throws(CommandError) {
+        files = state.files
+        arguments =
+            [
+                "--config", options.configurationPath ?? "/proc/self/fd/0", "--redis-socket",
+                StateDirectory.socketPath(state.path), "--state", state.path + "/node", "--serve-parent",
+            ] + (options.taskUser.map { ["--task-user", $0] } ?? [])
         do throws(SystemError) {
-            let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
-            let log = try OwnedDescriptor.open(logPath, [.writeOnly, .create, .truncate], mode: 0o644)
+            input = SharedDescriptor(
+                try options.configurationPath == nil
+                    ? OwnedDescriptor.memoryFile("conf.json", Array(Self.configuration(in: state, options).utf8))
+                    : OwnedDescriptor.open("/dev/null", [.readWrite]))
+            if options.taskUser != nil, options.configurationPath == nil {
+                try files.letPass()
+                try files.directory("result", creating: 0o755).letPass()
+            }
+            let log = try files.create(Self.logName, mode: 0o644)
             // Its standard output is for the person at this terminal, its standard error the log.
-            let words = Self.delegatingScope() + [try Self.programPath()] + arguments
+            let words = DelegatedScope.words() + [try Self.programPath()] + arguments
             process = try ChildProcesses.start(
-                words[0], Array(words.dropFirst()), descriptors: [null.raw, standardError.descriptor, log.raw])
+                words[0], Array(words.dropFirst()), descriptors: [input.raw, standardError.descriptor, log.raw])
         } catch {
             throw .failed("cannot start distcompd: \(error)")
         }
-    }
-
-    /// The words that start the node in a scope of its own. Under systemd a shell shares its control group with all that it runs, so
-    /// controllers cannot be enabled below it; a scope of the node's own can be delegated, for a user too where a user manager runs.
-    /// Empty where no scope can be had: then the node uses the group that it is in.
-    private static func delegatingScope() -> [String] {
-        guard FileSystem.exists("/run/systemd/system"), let program = executable(named: "systemd-run") else {
-            return []
-        }
-        let options =
-            (Host.isRoot ? [] : ["--user"]) + ["--scope", "--quiet", "--collect", "--property=Delegate=yes", "--"]
-        guard let null = try? OwnedDescriptor.open("/dev/null", [.readWrite]), let nothing = executable(named: "true"),
-            let trial = try? ChildProcesses.start(
-                program, options + [nothing], descriptors: [null.raw, null.raw, null.raw]),
-            (try? ChildProcesses.wait(for: trial)) == .exit(code: 0)
-        else { return [] }
-        return [program] + options
     }
 
     /// How it ended; nil while it runs.
@@ -77,7 +73,7 @@ final class EmbeddedNode {
     func clearLeftovers() {
         guard let null = try? OwnedDescriptor.open("/dev/null", [.readWrite]), let program = try? Self.programPath()
         else { return }
-        let descriptors = [null.raw, null.raw, null.raw]
+        let descriptors = [input.raw, null.raw, null.raw]
         guard let cleaner = try? ChildProcesses.start(program, arguments + ["--clear"], descriptors: descriptors) else {
             return
         }
@@ -86,9 +82,12 @@ final class EmbeddedNode {
 
     /// The last message in its log, when it ended though nobody asked it to.
     var lastMessage: String {
-        let lines = (try? FileSystem.text(of: logPath, bytesMax: 16 << 20))?.split(separator: "\n") ?? []
-        guard let last = lines.last(where: { $0.hasPrefix("distcompd: ") }) else { return "see \(logPath)" }
-        return String(last.dropFirst("distcompd: ".count))
+        let text = (try? files.contents(of: Self.logName, bytesMax: 16 << 20)) ?? []
+        let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
+        guard let last = lines.last(where: { $0.hasPrefix("distcompd: ") }) else {
+            return "see \(files.path)/\(Self.logName)"
+        }
+        return TerminalText.escaped(String(last.dropFirst("distcompd: ".count)))
     }
 
     /// distcompd beside this program, where a build puts it, or where an installation does.
@@ -100,12 +99,9 @@ final class EmbeddedNode {
     }
 
     /// A run is for one person at one terminal: caps where they can be had, output beside the queue, no wait at Ctrl-C.
-    private static func writeConfiguration(
-        in state: StateDirectory, _ options: Options
-    ) throws(CommandError) -> String {
-        let path = state.path + "/conf.json"
+    private static func configuration(in state: StateDirectory, _ options: Options) -> String {
         let slots = options.slots.map { "\n  \"max_task_per_worker\": \($0)," } ?? ""
-        let text = """
+        return """
             {
               "memory_caps": "best-effort",
               "result_dir": \(JSONText.quoted(state.path + "/result")),\(slots)
@@ -114,11 +110,5 @@ final class EmbeddedNode {
             }
 
             """
-        do {
-            try FileSystem.replace(path, with: Array(text.utf8), mode: 0o644)
-        } catch {
-            throw .failed("\(error)")
-        }
-        return path
     }
 }

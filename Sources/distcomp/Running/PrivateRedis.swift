@@ -3,37 +3,7 @@
 
 import LinuxSystem
 import RedisClient
-
-/// A directory that holds one run: its Redis, its node, its output. One program at a time owns it.
-final class StateDirectory {
-    let path: String
-    private let lock: OwnedDescriptor
-
-    /// Where the run's Redis listens. Relative when the directory was given so: a Unix socket's path has 107 bytes at most.
-    var socketPath: String { path + "/redis.sock" }
-
-    /// Opens the directory and takes its lock; nil when another program holds it.
-    static func tryOpen(_ path: String, create: Bool) throws(CommandError) -> StateDirectory? {
-        guard (path + "/redis.sock").utf8.count < 108 else {
-            throw .usage(
-                "--state \(path) is too long for a Unix socket in it (108 bytes): give a relative or a shorter path")
-        }
-        do throws(SystemError) {
-            if create { try FileSystem.createDirectories(path, mode: 0o755) }
-            let lock = try OwnedDescriptor.open(path + "/lock", [.readWrite, .create], mode: 0o600)
-            return lock.tryLock() ? StateDirectory(path, lock) : nil
-        } catch  where error.code == ErrorCode.notFound {
-            throw .usage("no run has been started in \(path): `distcomp run FILE --state \(path)` starts one")
-        } catch {
-            throw .usage("cannot use \(path) as the state directory: \(error)")
-        }
-    }
-
-    private init(_ path: String, _ lock: consuming OwnedDescriptor) {
-        self.path = path
-        self.lock = lock
-    }
-}
+import TaskModel
 
 /// A running redis-server that belongs to us.
 final class PrivateRedis {
@@ -47,16 +17,17 @@ final class PrivateRedis {
             throw .usage(
                 "redis-server is not installed: apt-get install redis-server (or give --redis URL with your own)")
         }
-        endpoint = RedisEndpoint(unixPath: directory.socketPath)
-        Self.endLeftover(at: endpoint)
         do throws(SystemError) {
-            let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
-            let (path, arguments) = Self.command(program, in: directory)
-            process = try ChildProcesses.start(path, arguments, descriptors: [null.raw, null.raw, null.raw])
+            let password = try directory.redisPassword()
+            endpoint = RedisEndpoint(
+                unixPath: StateDirectory.socketPath(directory.path),
+                credentials: RedisCredentials(password: password))
+            Self.endLeftover(at: endpoint)
+            process = try Self.start(program, in: directory.redisFiles, password: password)
         } catch {
             throw .failed("cannot start redis-server: \(error)")
         }
-        try waitUntilAnswering(log: directory.path + "/redis.log")
+        try waitUntilAnswering(directory)
     }
 
     /// Ends it in order, which writes out all it has.
@@ -67,17 +38,47 @@ final class PrivateRedis {
         _ = try? ChildProcesses.wait(for: process)
     }
 
-    /// setpriv makes it end with us however we end; where there is none, the next run ends what was left.
-    private static func command(_ program: String, in directory: StateDirectory) -> (String, [String]) {
-        let settings = [
-            "--port", "0", "--dir", directory.path, "--unixsocket", "redis.sock", "--unixsocketperm", "700",
-            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
-            "--logfile", "redis.log", "--loglevel", "warning", "--daemonize", "no",
-        ]
+    /// It reads its settings from standard input: what stands in arguments, everybody can read.
+    private static func settings(password: String) -> String {
+        """
+        port 0
+        unixsocket sock
+        unixsocketperm 700
+        requirepass \(password)
+        appendonly yes
+        appendfsync everysec
+        save ""
+        maxmemory-policy noeviction
+        logfile ""
+        loglevel warning
+        daemonize no
+
+        """
+    }
+
+    /// Begun in its directory, so that whatever the path names by then, it works there; and as the directory's owner, whom alone the
+    /// links in it could lead astray.
+    private static func start(
+        _ program: String, in files: GuardedDirectory, password: String
+    ) throws(SystemError) -> Int32 {
+        let input = try OwnedDescriptor.memoryFile("redis.conf", Array(settings(password: password).utf8))
+        let log = try files.create(logName, mode: 0o600)
+        var words = [program, "-"]
+        // It makes Redis end with us however we end; where there is none, the next run ends what was left.
         if let wrapper = executable(named: "setpriv") {
-            return (wrapper, ["--pdeathsig", "TERM", program] + settings)
+            var options = ["--pdeathsig", "TERM"]
+            if files.ownerIdentifier != Host.userIdentifier {
+                options += [
+                    "--reuid", "\(files.ownerIdentifier)", "--regid", "\(files.groupIdentifier)", "--clear-groups",
+                ]
+            }
+            words = [wrapper] + options + words
+        } else if files.ownerIdentifier != Host.userIdentifier {
+            throw SystemError(
+                call: "setpriv, which is not installed, for", subject: files.path, code: ErrorCode.notFound)
         }
-        return (program, settings)
+        return try ChildProcesses.start(
+            words[0], Array(words.dropFirst()), descriptors: [input.raw, log.raw, log.raw], beginningIn: files)
     }
 
     /// A redis-server that an earlier, killed run left behind holds our socket and our file.
@@ -86,19 +87,26 @@ final class PrivateRedis {
         _ = try? client.call(.command(RedisCommand("SHUTDOWN")))
     }
 
-    private func waitUntilAnswering(log: String) throws(CommandError) {
+    private static let logName = "redis.log"
+
+    private func waitUntilAnswering(_ directory: StateDirectory) throws(CommandError) {
+        let log = Self.logName
         let deadline = SystemClock.bootNanoseconds() + 60_000_000_000
         while SystemClock.bootNanoseconds() < deadline {
             if (try? BlockingRedisClient(endpoint)) != nil { return }
             if let ending = try? ChildProcesses.endingIfEnded(process) {
                 hasEnded = true
-                let lines = (try? FileSystem.text(of: log))?.split(separator: "\n") ?? []
-                throw .failed("redis-server ended at once (\(ending)): \(lines.last ?? "see \(log)")")
+                let text = (try? directory.redisFiles.contents(of: log)) ?? []
+                let last = String(decoding: text, as: UTF8.self).split(separator: "\n").last.map {
+                    TerminalText.escaped(String($0))
+                }
+                throw .failed(
+                    "redis-server ended at once (\(ending)): \(last ?? "see \(directory.redisFiles.path)/\(log)")")
             }
             pause(milliseconds: 5)
         }
         stop()
-        throw .unreachable("redis-server did not answer within 60 s; see \(log)")
+        throw .unreachable("redis-server did not answer within 60 s; see \(directory.redisFiles.path)/\(log)")
     }
 }
 

@@ -40,6 +40,12 @@ struct RunCommand: ParsableCommand {
     @Option(help: "How often a task that fails is tried in all.")
     var attempts = 1
 
+    @Option(
+        help: .init(
+            "Whom root's tasks run as (default: who called sudo, the owner of this directory, distcomp, nobody).",
+            valueName: "name"))
+    var user: String?
+
     @Flag(help: "End with one JSON object instead of a summary.")
     var json = false
 
@@ -53,6 +59,10 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         if tasks.dryRun { return try tasks.printLines() }
+        Host.forbidTracing()  // Tasks of the same user are not to read the password of the queue here.
+        // The run's node reads the same file, and no environment variables.
+        let settings = try config.map { try loadSettings($0, environment: []).configuration }
+        let taskUser = try TaskUser.chosen(named: user ?? settings?.taskUser)
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         guard let directory = try StateDirectory.tryOpen(state, create: true) else {
             throw CommandError.usage(
@@ -61,21 +71,24 @@ struct RunCommand: ParsableCommand {
         let redis = try PrivateRedis(in: directory)
         defer { redis.stop() }
         let queue = try QueueClient(.server(redis.endpoint))
-        // The run's node reads the same file, and no environment variables.
-        if let config { queue.keyFile = try loadSettings(config, environment: []).configuration.taskKeyFile }
+        queue.keyFile = settings?.taskKeyFile
         let submission = try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
-        if !json && !quiet { standardError.write(submission.summary + "\n") }
+        if !json && !quiet {
+            standardError.write((taskUser.map { $0.notice + "\n" } ?? "") + submission.summary + "\n")
+        }
 
         let start = bootSeconds()
         let node = try EmbeddedNode(
-            in: directory, socketPath: directory.socketPath,
-            options: .init(configurationPath: config, attemptsMax: attempts, slots: slots))
+            in: directory,
+            options: .init(
+                configurationPath: config, attemptsMax: attempts, slots: slots, taskUser: taskUser?.argument ?? user))
         let watch = RunWatch(queue: queue, node: node, signals: signals, showsProgress: !json && !quiet)
         let ending = try watch.untilOver()
         node.askToStop()
         node.waitUntilEnded()
 
-        let summary = try RunSummary(queue, seconds: bootSeconds() - start)
+        var summary = try RunSummary(queue, seconds: bootSeconds() - start)
+        summary.hintOfPermission = taskUser?.hint
         try show(json ? summary.json + "\n" : summary.text(columns: standardOutput.terminalColumns))
         if case .interrupted = ending { throw CommandError.interrupted }
         if case .stuck(let misfits) = ending {

@@ -11,6 +11,8 @@ struct RunSummary {
     private var failuresByCause: [String: Int] = [:]
     private var failures: [TaskResult] = []
     private let seconds: Double
+    /// What to say where a task was not permitted something; nil for nothing.
+    var hintOfPermission: String?
 
     init(_ queue: QueueClient, seconds: Double) throws(CommandError) {
         counts = try queue.perform(ReadCounts(keys: queue.keys))
@@ -50,6 +52,7 @@ struct RunSummary {
         if counts.failed > failures.count {
             text += "... and \(grouped(counts.failed - failures.count)) more: distcomp results --failed\n"
         }
+        if let hintOfPermission, failures.contains(where: \.wasNotPermitted) { text += hintOfPermission + "\n" }
         return text + "\n" + sentence + "\n"
     }
 
@@ -79,6 +82,14 @@ struct RunSummary {
         }
         return
             "\(grouped(total)) task\(total == 1 ? "" : "s"): \(parts.joined(separator: ", ")), \(oneDecimal(seconds)) s"
+    }
+}
+
+extension TaskResult {
+    /// Whether the task says that it lacked a right.
+    fileprivate var wasNotPermitted: Bool {
+        let texts = [reason, outcome?.stderrTail ?? ""]
+        return texts.contains { $0.contains("Operation not permitted") || $0.contains("Permission denied") }
     }
 }
 

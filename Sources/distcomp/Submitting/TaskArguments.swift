@@ -129,7 +129,7 @@ extension TaskArguments {
         let output = BufferedOutput()
         try forEach(progress: LoadingDisplay(isQuiet: true)) { entry throws(CommandError) in
             switch entry {
-            case .task(let line, _): try output.show(line.text + "\n")
+            case .task(let line, _): try output.show(ResultFormat.shown(line.text) + "\n")
             case .problem(let problem): problems.add(problem)
             }
         }

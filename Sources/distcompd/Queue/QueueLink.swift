@@ -248,7 +248,7 @@ extension NodeProtocol.Facts {
         self.init(
             name: node.name, machine: Host.machineIdentifier + "-" + node.groupName,
             keyPrefix: node.configuration.keyPrefix, leaseSeconds: node.configuration.leaseSeconds,
-            memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000, version: distcompd.version,
+            memoryBytes: node.memoryBytesForTasks, millicores: node.allowance.millicores, version: distcompd.version,
             queueCandidate: QueueIdentity())
         taskKey = node.taskKey
         leaveWithinSeconds = NodeSupervisor.Settings(node).leaveWithinSeconds
@@ -256,8 +256,10 @@ extension NodeProtocol.Facts {
         take(node)
     }
 
-    /// What of the settings can change while the daemon runs.
+    /// What can change while the daemon runs: of the settings, and of what the node has.
     mutating func take(_ node: NodeIdentity) {
+        memoryBytes = node.memoryBytesForTasks
+        millicores = node.allowance.millicores
         leaseSeconds = node.configuration.leaseSeconds
         killsWhenCutOff = node.configuration.whenCutOff == .kill
         attemptsMax = node.configuration.maxRetryPerTask
@@ -268,19 +270,19 @@ extension NodeProtocol.Facts {
 // MARK: - The lives of this node
 
 /// The file that says which incarnations were this node's: a line each.
-private func livesPath(of node: NodeIdentity) -> String { node.stateDirectory + "/lives" }
+private let livesFile = "lives"
 
 /// None when no file tells: a first start, or a state directory that was emptied.
 private func readLives(of node: NodeIdentity) -> [String] {
-    guard let bytes = try? FileSystem.contents(of: livesPath(of: node)) else { return [] }
+    guard let bytes = try? node.stateFiles.contents(of: livesFile) else { return [] }
     return String(decoding: bytes.prefix(8192), as: UTF8.self).split(separator: "\n").map(String.init)
 }
 
 /// Without the file nothing is lost but that a restart within a lease waits for that to end.
 private func rememberLives(_ lives: [String], of node: NodeIdentity) {
     do throws(SystemError) {
-        try FileSystem.replace(
-            livesPath(of: node), with: Array((lives.joined(separator: "\n") + "\n").utf8), mode: 0o600)
+        try node.stateFiles.replace(
+            livesFile, with: Array((lives.joined(separator: "\n") + "\n").utf8), mode: 0o600)
     } catch {
         node.log.warning("\(error); should this daemon be restarted soon, it waits for its lease to end first")
     }

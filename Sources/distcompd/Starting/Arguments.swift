@@ -9,8 +9,10 @@ struct Arguments {
           --redis URL      redis://[user[:password]@]host[:port][/db] or unix:///path, instead of the settings' Redis
           --state DIR      where the daemon keeps its own files, instead of the settings' state_dir
           --node NAME      this node's name, instead of the settings' node_name
-          --redis-socket PATH  the same for a Unix socket whose path need not be absolute
-          --serve-parent   serve one `distcomp run`: tasks get the caller's environment and user, and a parent that ends
+          --redis-socket PATH  the same for a Unix socket whose path need not be absolute, with its password in a file
+                           `password` beside it
+          --task-user NAME whom tasks run as, instead of the settings' task_user
+          --serve-parent   serve one `distcomp run`: tasks get the caller's environment and umask, and a parent that ends
                            takes the node with it
           --check          go through the start, say what is missing, and end (see `distcomp doctor`)
           --clear          end what an earlier life of this daemon left running, and end
@@ -22,6 +24,7 @@ struct Arguments {
     var redisSocketPath: String?
     var stateDirectory: String?
     var nodeName: String?
+    var taskUser: String?
     var servesParent = false
     var checksOnly = false
     var clearsOnly = false
@@ -48,7 +51,7 @@ struct Arguments {
             case "--serve-parent": arguments.servesParent = true
             case "--check": arguments.checksOnly = true
             case "--clear": arguments.clearsOnly = true
-            case "--config", "--redis", "--redis-socket", "--state", "--node":
+            case "--config", "--redis", "--redis-socket", "--state", "--node", "--task-user":
                 guard let value = inlineValue ?? rest.popFirst(), !value.isEmpty else {
                     return .wrong("\(name) needs a value")
                 }
@@ -70,6 +73,7 @@ struct Arguments {
         case "--redis": redisURL = value
         case "--redis-socket": redisSocketPath = value
         case "--state": stateDirectory = value
+        case "--task-user": taskUser = value
         default: nodeName = value
         }
     }

@@ -5,6 +5,7 @@ import LinuxSystem
 import NodeSupervisor
 import RedisClient
 import TaskModel
+import TaskQueue
 
 /// What one check found. Printed as three fields between tabs.
 private struct Finding {
@@ -23,7 +24,7 @@ func checkUp(_ arguments: Arguments) -> Bool {
     do throws(StartFailure) {
         _ = try prepareProcess(arguments)
         let node = try NodeIdentity(arguments)
-        findings.append(Finding(verdict: .ok, subject: "settings", text: "node \(node.name), \(node.coreCount) cores"))
+        findings.append(Finding(verdict: .ok, subject: "settings", text: "node \(node.name): \(node.allowance.text)"))
         findings.append(userFinding(node))
         findings += node.readableSecrets.map { Finding(verdict: .warning, subject: "secrets", text: $0) }
         if node.taskKey != nil {
@@ -53,10 +54,19 @@ private func kernelFinding() -> Finding {
 private func userFinding(_ node: NodeIdentity) -> Finding {
     let name = node.account?.name ?? Account(userIdentifier: Host.userIdentifier)?.name ?? "\(Host.userIdentifier)"
     if !Host.isRoot {
-        return Finding(verdict: .warning, subject: "user", text: "not root: tasks run as \(name), like the daemon")
+        return Finding(
+            verdict: .warning, subject: "user",
+            text: """
+                not root: tasks run as \(name), like the daemon, and can read its settings and passwords, change the queue, and end it
+                """)
     }
     if node.account?.userIdentifier == 0 {
-        return Finding(verdict: .warning, subject: "user", text: "tasks run as root (without capabilities)")
+        return Finding(
+            verdict: .warning, subject: "user",
+            text: """
+                tasks run as root (without capabilities): they own the control groups and root's files, so no cap holds one that means \
+                to break it; set task_user to another
+                """)
     }
     let usual = node.configuration.taskUser != nil || name == "distcomp"
     return Finding(
@@ -67,7 +77,10 @@ private func userFinding(_ node: NodeIdentity) -> Finding {
 private func containmentFindings(_ node: NodeIdentity) -> [Finding] {
     do {
         guard let groups = try adoptGroups(node) else {
-            return [Finding(verdict: .warning, subject: "memory caps", text: "off (memory_caps is best-effort)")]
+            return [
+                hostFinding(node, nil),
+                Finding(verdict: .warning, subject: "memory caps", text: "off (memory_caps is best-effort)"),
+            ]
         }
         defer { groups.leave() }
         let caps = Finding(
@@ -78,10 +91,58 @@ private func containmentFindings(_ node: NodeIdentity) -> [Finding] {
             verdict: groups.controlsProcessCount ? .ok : .warning, subject: "controllers",
             text: "memory" + (groups.controlsProcessCount ? ", pids" : "; none for pids: a fork bomb meets no limit")
                 + (groups.controlsProcessorTime ? ", cpu" : "; none for cpu: cores are not weighed"))
-        return [place, controllers, caps, launchFinding(node, groups)]
+        return [hostFinding(node, groups), place, controllers, caps, launchFinding(node, groups)]
     } catch {
-        return [Finding(verdict: .missing, subject: "memory caps", text: error.message)]
+        return [hostFinding(node, nil), Finding(verdict: .missing, subject: "memory caps", text: error.message)]
     }
+}
+
+/// Which row of the table of hosts (docs/OPERATIONS.md) this machine is for who asks, and what would make it a better one.
+private func hostFinding(_ node: NodeIdentity, _ groups: ControlGroupTree?) -> Finding {
+    guard let groups else {
+        return Finding(
+            verdict: .warning, subject: "host",
+            text: "no control groups: tasks can only be watched, as `distcomp run` and memory_caps best-effort do. "
+                + remedyForNoGroups())
+    }
+    if groups.memory == .legacy {
+        return Finding(
+            verdict: .ok, subject: "host",
+            text: "cgroup v1: memory is capped, and processes where there is a pids hierarchy; cores are not weighed. "
+                + "A v2 tree alone (systemd.unified_cgroup_hierarchy=1) weighs cores and ends a task as a whole")
+    }
+    switch groups.place {
+    case .below:
+        return Finding(verdict: .ok, subject: "host", text: "a group of its own, delegated by \(owner(of: groups))")
+    case .belowSharedGroup:
+        return Finding(
+            verdict: .ok, subject: "host", text: "a group of its own, whose other processes are moved into a leaf of it"
+        )
+    case .beside(let group):
+        return Finding(
+            verdict: .ok, subject: "host",
+            text: "root without systemd: a group beside its own, below \(group); a unit with Delegate=yes has its own")
+    }
+}
+
+private func owner(of groups: ControlGroupTree) -> String {
+    if groups.tasksPath.contains(".service/distcomp.") { return "a unit of systemd" }
+    if groups.tasksPath.contains(".scope/distcomp.") {
+        return
+            "systemd as a scope, which `distcomp run` asks for (\(Host.isRoot ? "the system's manager" : "the user's manager"))"
+    }
+    return "whoever made it"
+}
+
+private func remedyForNoGroups() -> String {
+    if FileSystem.exists("/run/systemd/system") {
+        return Host.isRoot
+            ? "Install the unit, or run it by `systemd-run --scope -p Delegate=yes`"
+            : "No manager of systemd runs for this user: log in through it, or `loginctl enable-linger`; or have root run the unit"
+    }
+    return Host.isRoot
+        ? "Have /sys/fs/cgroup writable: in a container, a control group namespace of its own (--privileged, or unmasked)"
+        : "Root can cap memory here; or a group whose directory, cgroup.procs and cgroup.subtree_control belong to this user"
 }
 
 private func launchFinding(_ node: NodeIdentity, _ groups: ControlGroupTree) -> Finding {
@@ -160,14 +221,33 @@ private func redisFinding(_ node: NodeIdentity) -> Finding {
             return Finding(verdict: .missing, subject: "redis", text: "\(failure)")
         }
         try proveRedisAsksWhoCalls(node)
-        let isOpen = try node.configuration.allowInsecureRedis && !node.redis.isOnThisMachine()
+        let opening = try opening(node)
         return Finding(
-            verdict: isOpen ? .warning : .ok, subject: "redis",
-            text: "\(client.address), \(client.server?.version ?? "?")"
-                + (isOpen ? "; allow_insecure_redis: whoever reaches it may run commands here" : ""))
+            verdict: opening == nil ? .ok : .warning, subject: "redis",
+            text: "\(client.address), \(client.server?.version ?? "?")" + (opening.map { "; \($0)" } ?? ""))
     } catch let failure as StartFailure {
         return Finding(verdict: .missing, subject: "redis", text: failure.message)
     } catch {
         return Finding(verdict: .missing, subject: "redis", text: "\(error)")
     }
+}
+
+/// Who may change the queue though nobody gave them a password; nil: nobody.
+private func opening(_ node: NodeIdentity) throws -> String? {
+    if try node.configuration.allowInsecureRedis && !node.redis.isOnThisMachine() {
+        return "allow_insecure_redis: whoever reaches it may run commands here"
+    }
+    guard OpenRedis.isOpenToThisMachine(node.redis, node.configuration), canReach(node.redis, node.account) else {
+        return nil
+    }
+    return """
+        it asks for no password, so every task on this machine can change the queue, forge results and give tasks to other nodes: \
+        set requirepass in redis.conf, and redis_pass_file here and for who submits (or a Unix socket that tasks cannot open)
+        """
+}
+
+/// Whether tasks can knock at it: at a port they can.
+private func canReach(_ redis: RedisTarget, _ account: Account?) -> Bool {
+    guard case .server(let endpoint) = redis, case .unix(let path) = endpoint.location, let account else { return true }
+    return account.mayConnect(toSocket: path)
 }

@@ -7,12 +7,14 @@ import TaskModel
 extension NodeIdentity {
     /// The value for `worker_status`.
     func statusText() -> String {
-        let reading = (try? MemoryReading.current()) ?? memory
+        let totalBytes = allowance.memoryBytes
+        let availableBytes = (try? MemoryReading.current(in: surroundings))?.availableBytes ?? totalBytes
         let gigabyte = Double(1 << 30)
         return NodeReport(
-            unixSeconds: SystemClock.wallSeconds(), usedCores: Host.busyCores, totalCores: Double(coreCount),
-            usedMemoryGB: Double(reading.totalBytes - min(reading.availableBytes, reading.totalBytes)) / gigabyte,
-            totalMemoryGB: Double(reading.totalBytes) / gigabyte
+            unixSeconds: SystemClock.wallSeconds(), usedCores: Host.busyCores,
+            totalCores: Double(allowance.millicores) / 1000,
+            usedMemoryGB: Double(totalBytes - min(availableBytes, totalBytes)) / gigabyte,
+            totalMemoryGB: Double(totalBytes) / gigabyte
         ).text
     }
 }
@@ -20,10 +22,10 @@ extension NodeIdentity {
 extension NodeSupervisor.Settings {
     init(_ node: NodeIdentity) {
         let configuration = node.configuration
-        let total = node.memory.totalBytes
+        let total = node.allowance.memoryBytes
         self.init(
-            worker: node.name, taskCountMax: configuration.maxTaskPerWorker ?? node.coreCount,
-            memoryBytes: node.memoryBytesForTasks, millicores: node.coreCount * 1000,
+            worker: node.name, taskCountMax: configuration.maxTaskPerWorker ?? node.allowance.taskCount,
+            memoryBytes: node.memoryBytesForTasks, millicores: node.allowance.millicores,
             memoryBytesMinToAccept: configuration.minDramAcceptNewTask.bytes(ofTotal: total),
             memoryBytesMinToKeep: configuration.minDramTriggerReturn.bytes(ofTotal: total),
             idlePollSeconds: configuration.sleepBetweenAcceptingTaskSeconds,

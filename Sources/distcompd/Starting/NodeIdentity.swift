@@ -17,11 +17,14 @@ struct NodeIdentity {
     let account: Account?
     /// What lines must be signed with to be run here; nil: nothing.
     let taskKey: TaskKey?
-    let memory: MemoryReading
-    let coreCount: Int
+    /// The control groups above ours: whoever set limits on them set them on us.
+    let surroundings: SurroundingGroups
+    private(set) var allowance: NodeAllowance
     let servesParent: Bool
     private(set) var log: Logger
-    /// Where this node keeps its own files: a directory in `state_dir`, links resolved.
+    /// Where this node keeps its own files: a directory in `state_dir`.
+    let stateFiles: GuardedDirectory
+    /// Its path, links resolved.
     let stateDirectory: String
     /// Held for as long as the daemon lives; two of one name would mistake each other's tasks for leftovers.
     let lock: SharedDescriptor
@@ -35,8 +38,7 @@ struct NodeIdentity {
 
     /// What all tasks together may use.
     var memoryBytesForTasks: UInt64 {
-        let kept = configuration.minDramTriggerReturn.bytes(ofTotal: memory.totalBytes)
-        return memory.totalBytes - min(kept, memory.totalBytes)
+        allowance.memoryBytesForTasks(keeping: configuration.minDramTriggerReturn)
     }
 
     /// - Parameter reExecRecord: what the program before this one left, its lock above all.
@@ -52,7 +54,12 @@ struct NodeIdentity {
         servesParent = arguments.servesParent
         configurationPath =
             arguments.configurationPath ?? (FileSystem.exists(Configuration.usualPath) ? Configuration.usualPath : nil)
-        let loaded = try loadConfiguration(configurationPath, servesParent: servesParent)
+        let groups = surroundingGroups(servesParent: servesParent || arguments.checksOnly)
+        surroundings = groups
+        let allowance = try required { () throws(SystemError) in try NodeAllowance.current(groups) }
+        self.allowance = allowance
+        let loaded = try loadConfiguration(
+            configurationPath, servesParent: servesParent, memoryBytes: allowance.memoryBytes)
         configuration = loaded.configuration
         // A run has its Redis to itself, and the command that started it looks under the plain names.
         if servesParent { configuration.keyPrefix = "" }
@@ -65,38 +72,50 @@ struct NodeIdentity {
                 "node_name \"\(TerminalText.escaped(name))\": 1 to 64 letters, digits, dots, hyphens or underscores")
         }
         redis = try makeTarget(arguments, configuration)
-        account = try taskAccount(configuration, servesParent: arguments.servesParent, log: log)
+        account = try taskAccount(arguments, configuration, log: log)
         taskKey = try loadTaskKey(configuration)
-        memory = try required { () throws(SystemError) in try MemoryReading.current() }
-        coreCount = Host.coreCount
 
         let directory = (arguments.stateDirectory ?? configuration.stateDirectory) + "/" + name
+        do throws(SystemError) {
+            stateFiles = try GuardedDirectory(path: directory, creating: 0o750)
+            // Resolved: the same words name different places in different working directories.
+            stateDirectory = try stateFiles.resolvedPath()
+        } catch {
+            throw .usage("state_dir: \(error)")
+        }
         if let reExecRecord {
             let inherited = reExecRecord.lock
             lock = try required { () throws(SystemError) in SharedDescriptor(try ReExec.kept(inherited)) }
         } else {
-            lock = try takeLock(in: directory, nodeName: name)
+            lock = try takeLock(in: stateFiles, nodeName: name)
         }
-        // Resolved: the same words name different places in different working directories.
-        stateDirectory = try required { () throws(SystemError) in try FileSystem.resolved(directory) }
         groupName = name + "." + shortHash(of: stateDirectory)
     }
 }
 
-/// The settings in `path` and the environment, fit for this machine.
-private func loadConfiguration(_ path: String?, servesParent: Bool) throws(StartFailure) -> LoadedConfiguration {
+/// The groups above this process, and above a `distcomp run` that it serves: a scope of our own may be elsewhere, and is no way round
+/// the limits of whoever asked for it.
+private func surroundingGroups(servesParent: Bool) -> SurroundingGroups {
+    let processes = [nil] + (servesParent ? [Host.parentIdentifier] : [])
+    // What cannot be read sets no limit; containment says what is wrong with it.
+    return SurroundingGroups(processes.compactMap { try? ControlGroupMounts.current(of: $0) })
+}
+
+/// The settings in `path` and the environment, fit for a node with so much memory.
+private func loadConfiguration(
+    _ path: String?, servesParent: Bool, memoryBytes: UInt64
+) throws(StartFailure) -> LoadedConfiguration {
     // `distcomp run` says what it wants in a file and in arguments; variables for other nodes must not reach into it.
     let environment = servesParent ? [] : Host.environment
-    let total = try required { () throws(SystemError) in try MemoryReading.current() }.totalBytes
     let loaded: LoadedConfiguration
     do {
         loaded = try Configuration.load(path, environment: environment) { path throws(SystemError) in
-            try FileSystem.contents(of: path)
+            try FileSystem.guardedContents(of: path)
         }
     } catch {
         throw .usage(error.problems.map(\.description).joined(separator: "\ndistcompd: "))
     }
-    let unfit = loaded.configuration.problems(onMachineWithMemoryBytes: total, file: path ?? "defaults")
+    let unfit = loaded.configuration.problems(onMachineWithMemoryBytes: memoryBytes, file: path ?? "defaults")
     guard unfit.isEmpty else { throw .usage(unfit.map(\.description).joined(separator: "\ndistcompd: ")) }
     return loaded
 }
@@ -107,12 +126,22 @@ extension NodeIdentity {
     /// - Returns: the keys that changed and were taken, and those that changed and wait for the next start.
     /// - Throws: all that is wrong with them; what runs stays as it is.
     mutating func reloadSettings() throws(StartFailure) -> (taken: [String], waiting: [String]) {
-        let loaded = try loadConfiguration(configurationPath, servesParent: servesParent)
+        let loaded = try loadConfiguration(
+            configurationPath, servesParent: servesParent, memoryBytes: allowance.memoryBytes)
         for warning in loaded.warnings { log.warning("\(warning)") }
         let change = configuration.takingLiveSettings(of: loaded.configuration)
         configuration = change.configuration
         log.logLevel = logLevel(configuration)
         return (change.taken, change.waiting)
+    }
+}
+
+extension NodeIdentity {
+    /// Looks at what this node has now; true when it is another than before.
+    mutating func lookAround() throws(SystemError) -> Bool {
+        let now = try NodeAllowance.current(surroundings)
+        defer { allowance = now }
+        return now != allowance
     }
 }
 
@@ -134,7 +163,9 @@ private func logLevel(_ configuration: Configuration) -> Logger.Level {
 private func makeTarget(
     _ arguments: Arguments, _ configuration: Configuration
 ) throws(StartFailure) -> RedisTarget {
-    if let path = arguments.redisSocketPath { return .server(RedisEndpoint(unixPath: path)) }
+    if let path = arguments.redisSocketPath {
+        return .server(try required { () throws(SystemError) in try RedisEndpoint(privateSocket: path) })
+    }
     do {
         return try RedisTarget(configuration, urlFromCommandLine: arguments.redisURL)
     } catch {
@@ -144,10 +175,10 @@ private func makeTarget(
 
 /// Root's daemon gives tasks to an unprivileged user; uid 0 only when the settings say so in words.
 private func taskAccount(
-    _ configuration: Configuration, servesParent: Bool, log: Logger
+    _ arguments: Arguments, _ configuration: Configuration, log: Logger
 ) throws(StartFailure) -> Account? {
-    if let name = configuration.taskUser {
-        guard let account = Account(named: name) else {
+    if let name = arguments.taskUser ?? configuration.taskUser {
+        guard let account = Account(named: name, orNumbers: arguments.taskUser != nil) else {
             throw .usage("task_user: no user \"\(name)\" on this machine; create it: useradd --system \(name)")
         }
         if !Host.isRoot && account.userIdentifier != Host.userIdentifier {
@@ -157,22 +188,12 @@ private func taskAccount(
         return account
     }
     guard Host.isRoot else { return nil }
-    if servesParent { return try callingAccount() }
     if let account = Account(named: "distcomp") { return account }
     guard let nobody = Account(named: "nobody") else {
         throw .usage("task_user: this machine has no user \"distcomp\"; create it: useradd --system distcomp")
     }
     log.warning("no user \"distcomp\": tasks run as \"nobody\"; useradd --system distcomp, or set task_user")
     return nobody
-}
-
-/// `distcomp run` runs tasks for whoever typed it: through sudo that is not root.
-private func callingAccount() throws(StartFailure) -> Account? {
-    guard let text = Host.environment("SUDO_UID") else { return Account(userIdentifier: 0) }
-    guard let identifier = UInt32(text), let account = Account(userIdentifier: identifier) else {
-        throw .usage("SUDO_UID is \"\(TerminalText.escaped(text))\", which is no user of this machine; set task_user")
-    }
-    return account
 }
 
 private func loadTaskKey(_ configuration: Configuration) throws(StartFailure) -> TaskKey? {
@@ -189,11 +210,9 @@ private func loadTaskKey(_ configuration: Configuration) throws(StartFailure) ->
 private let lockTriesMax = 100
 private let lockPauseMilliseconds: UInt32 = 20
 
-private func takeLock(in directory: String, nodeName: String) throws(StartFailure) -> SharedDescriptor {
-    let path = directory + "/lock"
+private func takeLock(in directory: GuardedDirectory, nodeName: String) throws(StartFailure) -> SharedDescriptor {
     do throws(SystemError) {
-        try FileSystem.createDirectories(directory, mode: 0o750)
-        let lock = try OwnedDescriptor.open(path, [.readWrite, .create, .doNotFollow], mode: 0o600)
+        let lock = try directory.open("lock", [.readWrite, .create], mode: 0o600)
         for _ in 0..<lockTriesMax {
             if lock.tryLock() { return SharedDescriptor(lock) }
             pause(milliseconds: lockPauseMilliseconds)
@@ -201,7 +220,8 @@ private func takeLock(in directory: String, nodeName: String) throws(StartFailur
     } catch {
         throw .usage("state_dir: \(error)")
     }
-    throw .usage("another distcompd runs here as node \"\(nodeName)\" (\(path)); give this one another node_name")
+    throw .usage(
+        "another distcompd runs here as node \"\(nodeName)\" (\(directory.path)/lock); give this one another node_name")
 }
 
 private func shortHash(of text: String) -> String {

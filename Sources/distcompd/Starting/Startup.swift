@@ -12,6 +12,7 @@ func prepareProcess(_ arguments: Arguments) throws(StartFailure) -> SignalQueue 
         let signals = try SignalQueue(blocking: [.child, .terminate, .interrupt, .hangup])
         try reserveDescriptors(below: ProcessLauncher.reservedDescriptors)
         if Host.isRoot { BoundingSet.narrow() }
+        Host.forbidTracing()
         try Host.adoptOrphans()
         if arguments.servesParent { try Host.followParent(signal: .terminate) }
         return signals
@@ -33,21 +34,44 @@ func proveRedisAsksWhoCalls(_ node: NodeIdentity) throws(StartFailure) {
 /// The control groups of this daemon; nil when there are none and the settings allow to go on without.
 func adoptGroups(_ node: NodeIdentity) throws(StartFailure) -> ControlGroupTree? {
     do {
-        let tree = try ControlGroupTree.adopt(name: node.groupName, memoryBytesMax: node.memoryBytesForTasks)
+        let tree = try ControlGroupTree.adopt(
+            name: node.groupName, memoryBytesMax: node.memoryBytesForTasks,
+            parent: node.servesParent || node.arguments.checksOnly ? Host.parentIdentifier : nil)
+        tree.watchLimits(of: node.surroundings)
+        if let limit = node.allowance.processorLimit {
+            do throws(SystemError) {
+                try tree.setProcessorTimeMax(millicores: limit.millicores)
+            } catch {
+                node.log.warning(
+                    "\(error): tasks may use more of the processors than the \(limit.file) of \(limit.group)")
+            }
+        }
         // A task that runs as the user whose the groups are could change them.
         tree.reusesGroups = Host.isRoot && node.account.map { $0.userIdentifier != 0 } ?? false
         node.log.info("memory caps by \(tree.memory.rawValue)", metadata: ["groups": "\(tree.tasksPath)"])
+        node.log.info("this node has \(node.allowance.text)")
+        if !tree.controlsProcessCount { tellCaller(node, "no limit on the processes of a task: \(noProcessCount)") }
         return tree
     } catch {
         guard node.configuration.memoryCaps == .bestEffort else {
             throw .usage("memory caps cannot be enforced: \(error)")
         }
-        let notice = "memory caps are off (only each process by itself is limited): \(error)"
-        node.log.warning("\(notice)")
-        // The person who typed `distcomp run` reads our standard output, not our log.
-        if node.servesParent { standardOutput.write(notice + "\n") }
+        node.log.info("this node has \(node.allowance.text)")
+        tellCaller(
+            node,
+            "memory caps are off: what the processes of a task hold is looked at several times a second instead, and a task "
+                + "above its cap is killed (a watch, not a cap): \(error)")
         return nil
     }
+}
+
+/// Why there is none.
+let noProcessCount = "the group above hands down no pids controller"
+
+/// A warning for the log, and for the person who typed `distcomp run`, who reads our standard output instead.
+private func tellCaller(_ node: NodeIdentity, _ notice: String) {
+    node.log.warning("\(notice)")
+    if node.servesParent { standardOutput.write(notice + "\n") }
 }
 
 func makeRunner(
@@ -64,11 +88,12 @@ func makeRunner(
         let launcher = try ProcessLauncher(
             path: try launcherPath(),
             settings: LaunchSettings(
-                account: node.account, umask: configuration.taskUmask,
+                account: node.account, umask: node.servesParent ? Host.fileModeMask : configuration.taskUmask,
                 fileSizeBytesMax: configuration.maxOutputBytes == 0 ? nil : UInt64(configuration.maxOutputBytes),
                 descriptorsMax: node.taskDescriptorsMax, resetsOomScore: Host.isShieldedFromOutOfMemory),
             statusPipe: statusPipe)
-        let outputs = OutputDirectory(notYetOpenedAt: configuration.resultDirectory, account: node.account)
+        let outputs = OutputDirectory(
+            notYetOpenedAt: configuration.resultDirectory, account: node.account, permitsByUmask: node.servesParent)
         do throws(SystemError) {
             try outputs.open()
         } catch {
@@ -78,7 +103,11 @@ func makeRunner(
         let runner = TaskRunner(
             groups: groups, launcher: launcher, outputs: outputs,
             settings: TaskSettings(node), log: node.log)
-        for task in reExecRecord?.running ?? [] { try runner.resume(task) }
+        if let reExecRecord {
+            for (state, task) in zip(reExecRecord.reExecState.tasks, reExecRecord.running) {
+                try runner.resume(task, state)
+            }
+        }
         return runner
     }
 }
@@ -93,23 +122,50 @@ private func launcherPath() throws(SystemError) -> String {
 
 extension TaskSettings {
     init(_ node: NodeIdentity) {
+        let environment = taskEnvironment(node)
         self.init(
+            nodeName: node.groupName, memoryForAll: node.allowance.textForTasks(node.memoryBytesForTasks),
             processesMax: node.configuration.maxProcessesPerTask,
-            hardProcessorLimit: node.configuration.cpuLimit == .hard, trialName: ".\(node.groupName).trial",
-            environment: taskEnvironment(node))
+            processorLimit: node.configuration.cpuLimit, trialName: ".\(node.groupName).trial",
+            environment: environment,
+            threadVariables: TaskVariables.threads.filter { name in
+                !environment.contains { $0.starts(with: "\(name)=".utf8) }
+            })
     }
 }
 
 /// A daemon's tasks get a clean environment of their own; those of `distcomp run` the caller's, as the caller expects.
 private func taskEnvironment(_ node: NodeIdentity) -> [[UInt8]] {
-    if node.servesParent { return Host.environment.filter { !$0.starts(with: "DISTCOMP_".utf8) } }
     let account = node.account ?? Account(userIdentifier: Host.userIdentifier)
     let name = account?.name ?? "\(Host.userIdentifier)"
-    let variables = [
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=\(account?.homeDirectory ?? "/")",
-        "USER=\(name)", "LOGNAME=\(name)", "SHELL=/bin/sh", "LANG=C.UTF-8",
+    let person = ["HOME=\(account?.homeDirectory ?? "/")", "USER=\(name)", "LOGNAME=\(name)"].map { Array($0.utf8) }
+    if node.servesParent {
+        let isOfAnother = Host.isRoot && account?.userIdentifier != 0
+        return Host.environment.filter { variable in
+            !isWithheld(variable) && !(isOfAnother && person.contains { hasSameName($0, variable) })
+        } + (isOfAnother ? person : [])
+    }
+    return [
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SHELL=/bin/sh", "LANG=C.UTF-8",
+    ].map { Array($0.utf8) } + person
+}
+
+/// What leads to a service manager that would start processes for a task outside of its group, or speaks for a service that is not the
+/// task's; and what is said of an outer task.
+private func isWithheld(_ variable: [UInt8]) -> Bool {
+    let names: Set = [
+        "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DBUS_STARTER_ADDRESS", "DBUS_STARTER_BUS_TYPE", "NOTIFY_SOCKET",
+        "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "MANAGERPID", "SYSTEMD_EXEC_PID",
     ]
-    return variables.map { Array($0.utf8) }
+    let name = String(decoding: variable.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+    return names.contains(name) || name.hasPrefix("DISTCOMP_")
+}
+
+private func hasSameName(_ one: [UInt8], _ other: [UInt8]) -> Bool {
+    let equals = UInt8(ascii: "=")
+    return one.prefix { $0 != equals } == other.prefix { $0 != equals }
 }
 
 /// Starts one process the way tasks are started: what cannot work is found now, once, and not task by task.
@@ -128,11 +184,18 @@ func proveLaunchWorks(_ runner: TaskRunner, isReExecuted: Bool = false) throws(S
 /// Ends what tasks of an earlier life of this daemon left running: their lease is over, they run elsewhere by now.
 ///
 /// - Parameter reExecRecord: its tasks are no leftovers.
-func clearLeftovers(_ groups: ControlGroupTree?, _ reExecRecord: ReExecRecord?, log: Logger) throws(StartFailure) {
-    guard let groups else { return }
+func clearLeftovers(
+    _ node: NodeIdentity, _ groups: ControlGroupTree?, _ reExecRecord: ReExecRecord?
+) throws(StartFailure) {
+    guard let groups else {
+        if reExecRecord != nil { return }  // Those that go on cannot be told from others.
+        let count = TaskWatch.endLeftovers(ofNode: node.groupName)
+        if count > 0 { node.log.warning("ended \(count) processes that an earlier life of this daemon left") }
+        return
+    }
     let kept = Set(reExecRecord?.running.map(\.group) ?? [])
     let found = try required { () throws(SystemError) in try groups.clearLeftovers(except: kept) }
     if !found.isEmpty {
-        log.warning("cleared \(found.count) task groups that an earlier life of this daemon left")
+        node.log.warning("cleared \(found.count) task groups that an earlier life of this daemon left")
     }
 }

@@ -8,12 +8,18 @@ import TaskModel
 
 /// What tasks start from, the same for all of them.
 struct TaskSettings {
+    /// Tells this node from others on the machine.
+    var nodeName: String
+    /// What all tasks together may use, in words.
+    var memoryForAll: String
     var processesMax: Int
-    var hardProcessorLimit: Bool
+    var processorLimit: Configuration.CPULimit
     /// What a trial is called among the tasks' folders of output, of which other nodes may have theirs in the same place.
     var trialName: String
     /// What every task finds in its environment, besides what is its own.
     var environment: [[UInt8]]
+    /// What tells a task of whole cores how many threads to start, but for what stands in `environment` already.
+    var threadVariables: [String]
 }
 
 typealias TaskNumber = NodeSupervisor.TaskNumber
@@ -24,9 +30,13 @@ final class TaskRunner {
     private struct RunningTask {
         let group: TaskGroup
         var process: Int32?
+        /// When it began, in nanoseconds since the boot.
+        var begunAt: Int64
         /// Whether the sums of its group hold what earlier tasks used, and how much is not known any more.
         var hasMixedUsage = false
         var memoryBytesMax: UInt64?
+        /// Nil: it may run on all processors.
+        var processors: ProcessorMap.Share?
         /// What its group had used of the processors before it was told to begin.
         var usedBefore: TaskGroupUsage?
         var hasEndedBadly = false
@@ -37,6 +47,8 @@ final class TaskRunner {
 
     private let log: Logger
     let groups: ControlGroupTree?
+    /// What holds tasks together and to their caps where there are no groups.
+    let watch: TaskWatch?
     private let launcher: ProcessLauncher
     let outputs: OutputDirectory
     /// For the tasks launched from now on.
@@ -52,6 +64,8 @@ final class TaskRunner {
     /// The output of tasks whose report has not been answered.
     private var kept: [TaskNumber: TaskOutput] = [:]
     private var numbers: [Int32: TaskNumber] = [:]
+    /// Which processors are whose, where tasks are pinned.
+    private lazy var processors = ProcessorMap(nodes: Processors.byNode())
     /// Nil without groups: then there is nothing that takes long.
     private let standby: Standby?
     /// Launches known to have failed whose process has not been reaped yet.
@@ -61,7 +75,7 @@ final class TaskRunner {
     private var watchedProcess: Int32?
     private var watchedEnding: ProcessEnding?
 
-    /// - Parameter groups: nil when there are none to be had; tasks are then held together by their process group alone.
+    /// - Parameter groups: nil when there are none to be had; tasks are then watched.
     init(
         groups: ControlGroupTree?, launcher: ProcessLauncher, outputs: OutputDirectory, settings: TaskSettings,
         log: Logger
@@ -74,19 +88,20 @@ final class TaskRunner {
         let life = String(SystemClock.bootNanoseconds() / 1_000_000, radix: 36)
         self.life = life
         standby = groups.map { Standby(groups: $0, launcher: launcher, life: life) }
+        watch = groups == nil ? TaskWatch() : nil
+        watch?.knownChildren = { [unowned self] in knownChildren }
     }
 
     // MARK: Start
 
     func start(
         _ command: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32, in group: TaskGroup,
-        memoryBytes: UInt64 = 0
+        processors: [Int] = []
     ) throws(SystemError) -> Int32 {
         try launcher.launch(
             command, environment: environment, standardOutput: standardOutput, standardError: standardError,
             joining: try groups?.joiningDescriptors(of: group, exceptUnified: spawnsInGroup) ?? [],
-            bornIn: spawnsInGroup ? try groups?.cgroupDescriptor(of: group) : nil,
-            dataBytesMax: groups == nil && memoryBytes > 0 ? memoryBytes : nil)
+            bornIn: spawnsInGroup ? try groups?.cgroupDescriptor(of: group) : nil, processors: processors)
     }
 
     /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind.
@@ -97,9 +112,13 @@ final class TaskRunner {
             kept[number] = output
             let environment = environment(for: task, output: output)
             let limits = limits(for: task.line)
-            if let begun = standby?.begin(command, environment: environment, output: output, limits: limits) {
+            let share = settings.processorLimit == .pin ? processors.take(millicores: task.line.millicores) : nil
+            if share?.processors.isEmpty ?? true,
+                let begun = standby?.begin(command, environment: environment, output: output, limits: limits)
+            {
                 running[number] = RunningTask(
-                    group: begun.group, process: begun.process, memoryBytesMax: limits.memoryBytesMax,
+                    group: begun.group, process: begun.process, begunAt: begun.at,
+                    memoryBytesMax: limits.memoryBytesMax,
                     usedBefore: begun.usedBefore)
                 return launched(number, begun.process, at: begun.at)
             }
@@ -107,14 +126,17 @@ final class TaskRunner {
             let group = try attempt { () throws(SystemError) in
                 try groups?.prepareGroup(named: name, limits: limits) ?? TaskGroup(name: name)
             }
-            running[number] = RunningTask(group: group, memoryBytesMax: limits.memoryBytesMax)
             let begunAt = SystemClock.bootNanoseconds()
+            running[number] = RunningTask(
+                group: group, begunAt: begunAt, memoryBytesMax: limits.memoryBytesMax, processors: share)
             let process = try attempt(cappedAt: limits.memoryBytesMax) { () throws(SystemError) in
                 try start(
                     command, environment: environment, standardOutput: output.standardOutput.raw,
-                    standardError: output.standardError.raw, in: group, memoryBytes: task.line.memoryBytes)
+                    standardError: output.standardError.raw, in: group, processors: share?.processors ?? [])
             }
             running[number]?.process = process
+            watch?.add(
+                number, process: process, identifier: task.line.identifier, memoryBytesMax: limits.memoryBytesMax)
             return launched(number, process, at: begunAt)
         } catch {
             return .launchFailed(number, error.failure)
@@ -174,7 +196,7 @@ final class TaskRunner {
         if line.millicores > 0 {
             // The kernel's default weight of 100 stands for one core.
             limits.processorWeight = min(10_000, max(1, line.millicores / 10))
-            if settings.hardProcessorLimit { limits.processorQuotaMillicores = line.millicores }
+            if settings.processorLimit == .hard { limits.processorQuotaMillicores = line.millicores }
         }
         return limits
     }
@@ -187,7 +209,10 @@ final class TaskRunner {
             "DISTCOMP_CORES=\(coresText(task.line.millicores))",
             "DISTCOMP_OUTPUT_DIR=\(output.folderPath)",
         ]
-        return settings.environment + own.map { Array($0.utf8) }
+        let watchedBy = watch == nil ? [] : [TaskWatch.variable + "=" + settings.nodeName]
+        let (cores, part) = task.line.millicores.quotientAndRemainder(dividingBy: 1000)
+        let threads = cores > 0 && part == 0 ? settings.threadVariables.map { "\($0)=\(cores)" } : []
+        return settings.environment + (own + watchedBy + threads).map { Array($0.utf8) }
     }
 
     private func coresText(_ millicores: Int) -> String {
@@ -244,7 +269,10 @@ final class TaskRunner {
     /// TERM to everything in the task's group.
     func terminate(_ number: TaskNumber) throws(SystemError) {
         guard let task = running[number] else { return }
-        guard let groups else { return signalProcessGroup(of: number, .terminate) }
+        guard let groups else {
+            watch?.terminate(number)
+            return
+        }
         // A process that has just been started may not have joined its group yet.
         if try groups.processes(of: task.group).isEmpty, let process = unreapedProcess(of: number) {
             ChildProcesses.signal(.terminate, process: process)
@@ -258,15 +286,11 @@ final class TaskRunner {
         let process = unreapedProcess(of: number)
         if let groups {
             try groups.kill(task.group)
-        } else if let process {
-            ChildProcesses.kill(processGroup: process)
+        } else {
+            watch?.kill(number)
         }
         // The group does not hold one that has not joined it yet.
         if let process { ChildProcesses.kill(process: process) }
-    }
-
-    private func signalProcessGroup(of number: TaskNumber, _ signal: Signal) {
-        if let process = unreapedProcess(of: number) { ChildProcesses.signal(signal, processGroup: process) }
     }
 
     /// The main process while its number is certainly its own: it has not been waited for.
@@ -279,8 +303,21 @@ final class TaskRunner {
     func collect(_ number: TaskNumber) throws(SystemError) -> Event {
         var usage = TaskGroupUsage()
         var removed = true
+        var notes: [String] = []
+        if let watch {
+            removed = watch.isGone(number)
+            if let peakBytes = watch.peakOfKilled(number) {
+                (usage.oomKills, usage.memoryPeakBytes) = (1, peakBytes)
+                notes.append("killed by this node's watch, which looks several times a second: it cannot cap")
+            }
+            if removed { watch.forget(number) }
+        }
         if let groups, let task = running[number] {
             usage = try groups.usage(of: task.group)
+            notes += note(
+                groups.strikingLimit(
+                    usage, memoryBytesMax: task.memoryBytesMax, since: task.begunAt,
+                    atNanoseconds: SystemClock.bootNanoseconds()))
             if task.hasMixedUsage {
                 (usage.userMicroseconds, usage.systemMicroseconds, usage.memoryPeakBytes) = (nil, nil, nil)
             }
@@ -289,14 +326,28 @@ final class TaskRunner {
         }
         let output = kept[number]
         let shortage = running[number]?.hasEndedBadly == true ? self.shortage(beside: output) : nil
-        if removed { running[number] = nil }
+        if removed { release(number) }
         let tail = (try? output?.standardErrorTail(bytesMax: Self.errorTailBytesMax)) ?? []
         return .collected(
             number,
             NodeSupervisor.Collected(
                 usage: Usage(usage), removed: removed, stderrTail: String(decoding: tail, as: UTF8.self),
                 stdoutPath: output?.standardOutputPath ?? "", stderrPath: output?.standardErrorPath ?? "",
-                endedAtUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9, shortage: shortage))
+                endedAtUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9, shortage: shortage, notes: notes))
+    }
+
+    private func note(_ limit: StrikingLimit?) -> [String] {
+        [limit?.note(allTasks: settings.memoryForAll)].compactMap(\.self)
+    }
+
+    /// The children that we started and have not reaped; all others are orphans of tasks.
+    private var knownChildren: Set<Int32> {
+        Set(numbers.keys).union([watchedProcess].compactMap(\.self)).union(trialProcesses)
+    }
+
+    private func release(_ number: TaskNumber) {
+        guard let share = running.removeValue(forKey: number)?.processors else { return }
+        processors.giveBack(share)
     }
 
     /// Why a task could not write its output, if that is so now. Only of what is full may a task have taken a part itself.
@@ -316,6 +367,7 @@ final class TaskRunner {
     /// To be called now and then: groups that wait in vain for a task are removed.
     func tidy() {
         groups?.removeIdleSpares()
+        if settings.processorLimit == .pin { processors.nodes = Processors.byNode() }
         removeTrialGroups()
     }
 
@@ -346,7 +398,10 @@ final class TaskRunner {
     var statusPipe: (reading: Int32, writing: Int32) { launcher.statusPipe }
 
     /// Takes over a task that the image before this one started.
-    func resume(_ task: ReExecRecord.Running) throws(SystemError) {
+    func resume(
+        _ task: ReExecRecord.Running, _ state: NodeSupervisor.ReExecState.RunningTask
+    ) throws(SystemError) {
+        let memoryBytesMax = limits(for: state.task.line).memoryBytesMax
         kept[task.number] = TaskOutput(
             standardOutput: SharedDescriptor(try ReExec.kept(task.standardOutput)),
             standardError: SharedDescriptor(try ReExec.kept(task.standardError)), folderPath: task.folderPath)
@@ -354,8 +409,20 @@ final class TaskRunner {
         let parts = task.group.split(separator: ".")
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)
         running[task.number] = RunningTask(
-            group: TaskGroup(name: task.group), process: task.process, hasMixedUsage: hasMixedUsage)
+            group: TaskGroup(name: task.group), process: task.process, begunAt: state.begunAt.nanoseconds,
+            hasMixedUsage: hasMixedUsage, memoryBytesMax: memoryBytesMax, processors: share(of: task.process))
         numbers[task.process] = task.number
+        watch?.add(
+            task.number, process: task.process, identifier: state.task.line.identifier, memoryBytesMax: memoryBytesMax)
+    }
+
+    /// What a task that is running already was pinned to.
+    private func share(of process: Int32) -> ProcessorMap.Share? {
+        let own = Processors.allowed(to: process)
+        guard settings.processorLimit == .pin, own.count < Processors.allowed().count else { return nil }
+        let share = ProcessorMap.Share(processors: own, millicores: own.count * 1000)
+        processors.take(share)
+        return share
     }
 
     // MARK: Errors

@@ -96,6 +96,11 @@ extension TaskRunner {
         }
     }
 
+    /// The processes of trials, present and dismissed.
+    var trialProcesses: Set<Int32> {
+        Set(trials.dismissed.keys).union([trials.current?.process].compactMap(\.self))
+    }
+
     func isTrial(_ process: Int32) -> Bool {
         trials.current?.process == process || trials.dismissed[process] != nil
     }

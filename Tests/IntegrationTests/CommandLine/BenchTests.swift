@@ -82,6 +82,19 @@ struct BenchTests {
             && (figure.integer("count") ?? 0) > 0
     }
 
+    @Test("tasks of NumPy are measured where there is one, and elsewhere it says so")
+    func threads() async throws {
+        try await withScratch { scratch in
+            let result = try await bench(["threads", "--rounds", "1", "--products", "1"], in: scratch).result()
+            if result.status == 0 {
+                #expect(result.output.contains("of 1 core: pinned, to untold"))
+            } else {
+                #expect(result.errors.contains("numpy"), "\(result.errors)")
+            }
+            #expect(try placesLeft(in: scratch).isEmpty)
+        }
+    }
+
     @Test("a table has the figures of a measurement below its name")
     func table() async throws {
         try await withScratch { scratch in

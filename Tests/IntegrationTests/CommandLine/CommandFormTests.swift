@@ -59,6 +59,36 @@ struct CommandFormTests {
         #expect(try await output(of: #"shell:1:0:0:printf '\377\001\033[31m"\\'"#) == "\u{FFFD}\u{1}\u{1b}[31m\"\\")
     }
 
+    @Test(
+        "no format of results sends a terminal what it would obey; a file gets it as it is",
+        arguments: ["table", "jsonl", "csv", "joblog"])
+    func controlCharactersOfResults(_ format: String) async throws {
+        try await withScratch { scratch in
+            let run = try Run(
+                scratch,
+                [
+                    "shell:1:0:0:echo '\u{1b}[2J\u{9b}31m\u{7}' # \u{1b}]0;owned\u{7}",
+                    #"{"command": "echo 'a\nb \u001b[31m'; echo \u001b >&2; exit 1"}"#,
+                ])
+            #expect(try await run.finished().result.status == 1)
+            let command = "\(Products.distcomp) results --format \(format) --state \(run.state)"
+            // A terminal of its own, and all that is sent to it.
+            let shown = try await RunningProgram("/usr/bin/script", ["-qec", command, "/dev/null"], in: scratch)
+                .result()
+            #expect(shown.status == 0 && shown.output.contains("echo"), "\(shown.output)")
+            // The terminal makes CR LF of LF, and failures are red.
+            let text = shown.output.replacing("\u{1b}[31m", with: "").replacing("\u{1b}[0m", with: "")
+            let raw = text.unicodeScalars.filter {
+                $0.properties.generalCategory == .control && !["\r", "\n", "\t"].contains($0)
+            }
+            #expect(raw.isEmpty, "\(text.debugDescription)")
+            if format == "csv" {
+                let file = try await run.distcomp("results", "--format", format)
+                #expect(file.output.contains("\u{1b}[2J"), "\(file.output.debugDescription)")
+            }
+        }
+    }
+
     @Test("control characters in a task's text and output never reach the terminal")
     func controlCharacters() async throws {
         try await withScratch { scratch in

@@ -181,9 +181,10 @@ struct WatchTests {
             let run = try Run(scratch, ["shell:1:0:0:echo begun; sleep 1000", "shell:1:0:0:echo later"])
             let program = try run.launch("--slots", "1")
             try await eventually("it runs", program.errors) { !scratch.tasks(with: "sleep 1000").isEmpty }
-            let flushed = try await RunningProgram(
-                "/usr/bin/redis-cli", ["-s", run.state + "/redis.sock", "FLUSHALL"], in: scratch
-            ).result()
+            let words = [
+                "-s", run.state + "/redis/sock", "--no-auth-warning", "-a", text(of: run.state + "/redis/password"),
+            ]
+            let flushed = try await RunningProgram("/usr/bin/redis-cli", words + ["FLUSHALL"], in: scratch).result()
             #expect(flushed.output == "OK\n")
             let result = try await program.result()
             #expect(result.status == 3, "\(result.errors)")

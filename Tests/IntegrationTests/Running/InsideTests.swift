@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import LinuxSystem
+import TaskModel
 import Testing
 
 @Suite("inside a task of root's daemon", .aFewAtATime, .enabled(if: Host.isRoot, "needs root"))
@@ -110,6 +111,37 @@ struct InsideTests {
             "DISTCOMP_ATTEMPT", "DISTCOMP_MEMORY_BYTES", "DISTCOMP_CORES", "DISTCOMP_OUTPUT_DIR",
         ]
         #expect(Set(variables.keys).subtracting(known).isEmpty, "\(variables.keys.sorted())")
+    }
+
+    @Test("a task of whole cores is told how many threads to start, one of parts of cores is not")
+    func threads() async throws {
+        let names = TaskVariables.threads
+        let told = try await output(of: "shell:1:0:1:env")
+        for name in names { #expect(told.contains("\(name)=1"), "\(name)") }
+        let untold = try await output(of: "shell:1:0:0.5:env")
+        #expect(!untold.contains { line in names.contains { line.hasPrefix($0 + "=") } })
+    }
+
+    @Test("pinned tasks of one core each run on processors of their own", .enabled(if: Host.coreCount > 1))
+    func pinned() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", ["cpu_limit": #""pin""#])
+            // Each waits until the other has begun too.
+            let begun = fleet.scratch.path + "/begun"
+            mkdir(begun, 0o777)
+            chmod(begun, 0o777)
+            try await fleet.submit(
+                (1...2).map {
+                    "shell:1:0:1:grep Cpus_allowed_list /proc/self/status; touch \(begun)/\($0); "
+                        + "until [ -e \(begun)/1 ] && [ -e \(begun)/2 ]; do sleep 0.05; done"
+                })
+            try await fleet.untilIdle()
+            let lines = try await fleet.distcomp("results", "--format", "jsonl").outputLines
+            let processors = try lines.map { try jsonObject(String($0)).string("stdout") ?? "" }
+            #expect(Set(processors).count == 2)
+            for text in processors { #expect(text.wholeMatch(of: /Cpus_allowed_list:\t[0-9]+\n/) != nil, "\(text)") }
+            #expect(try await node.stop().status == 0)
+        }
     }
 
     @Test("a daemon that a task leaves, in a session of its own and forked twice, dies with the task")

@@ -26,6 +26,15 @@ struct RunTests {
         }
     }
 
+    @Test("a program that reserves 12 GB and uses little runs under a cap of 1 GB")
+    func reserves() async throws {
+        try await withScratch { scratch in
+            let reserve = "mmap.mmap(-1, 12<<30, flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS|0x4000, prot=0)"
+            let run = try Run(scratch, ["shell:1:1G:0:60:python3 -c \"import mmap; \(reserve)\""])
+            #expect(try await run.finished().result.status == 0)
+        }
+    }
+
     @Test("when everything succeeds the exit status is 0, and the summary is a sentence")
     func success() async throws {
         try await withScratch { scratch in
@@ -33,6 +42,18 @@ struct RunTests {
             let result = try await program.result()
             #expect(result.status == 0)
             #expect(result.output.contains("2 tasks: 2 finished, "), "\(result.output)")
+        }
+    }
+
+    @Test("a number of threads that the caller's environment sets stays, the others are set to the task's cores")
+    func threads() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, ["shell:1:0:1:echo $OMP_NUM_THREADS $GOMAXPROCS"])
+            let program = try RunningProgram(
+                "/usr/bin/env", ["OMP_NUM_THREADS=7", Products.distcomp, "run", run.file, "--state", run.state],
+                in: scratch)
+            #expect(try await program.result().status == 0)
+            #expect(try await run.result(of: "OMP").string("stdout") == "7 1\n")
         }
     }
 

@@ -181,24 +181,4 @@ struct RunTroubleTests {
             #expect(summary.integer("finished") == 1)
         }
     }
-
-    @Test(
-        "without the right to control groups, a run says in one line that caps are off, and each process is limited still",
-        .enabled(if: Products.areReachableByAnybody))
-    func unprivileged() async throws {
-        try await withScratch { scratch in
-            let folder = scratch.path + "/open"
-            try FileSystem.createDirectories(folder, mode: 0o777)
-            chmod(folder, 0o777)
-            let file = try scratch.write("tasks", "shell:1:64M:0:60:exec tail /dev/zero\nshell:1:64M:0:60:echo fine\n")
-            let identity = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-            let program = try RunningProgram(
-                "/usr/bin/setpriv", identity + [Products.distcomp, "run", file, "--state", "st"], in: scratch,
-                workingDirectory: folder)
-            let result = try await program.result()
-            #expect(result.status == 1)
-            #expect(result.errorLines.filter { $0.contains("memory caps are off") }.count == 1)
-            #expect(result.output.contains("1 finished, 1 failed (1 exit)"), "\(result.output)")
-        }
-    }
 }

@@ -61,6 +61,57 @@ struct SettingsTests {
         }
     }
 
+    @Test("a FIFO in the place of the settings, or of a password, holds up neither SIGHUP nor TERM nor a start")
+    func fifo() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a")
+            #expect(unlink(node.configurationPath) == 0 && mkfifo(node.configurationPath, 0o644) == 0)
+            node.program?.send(SIGHUP)
+            try await eventually("the refusal", node.log) { node.log.contains("it is no plain file") }
+            try await fleet.submit(["shell:1:0:0:0:true"])
+            try await fleet.untilFinished(1)
+            #expect(try await node.stop().status == 0)
+            #expect(try await node.launch().result().status == 2)
+            let words = ["status", "--config", node.configurationPath]
+            #expect(try await RunningProgram(Products.distcomp, words, in: fleet.scratch).result().status == 2)
+
+            let password = fleet.scratch.path + "/fifo"
+            #expect(mkfifo(password, 0o600) == 0)
+            let other = try fleet.node("b", ["redis_pass_file": "\"\(password)\""])
+            let refused = try await other.launch().result()
+            #expect(refused.status == 2)
+            #expect(refused.errors.contains("redis_pass_file: open (it is no plain file)"), "\(refused.errors)")
+        }
+    }
+
+    @Test(
+        "settings that are a link into a directory that is a link, as of a Kubernetes ConfigMap, are taken when that is swapped"
+    )
+    func configMap() async throws {
+        try await withFleet { fleet in
+            let node = try fleet.node("a", ["max_task_per_worker": "1"])
+            let text = try FileSystem.text(of: node.configurationPath)
+            let folder = fleet.scratch.path + "/map"
+            for (name, text) in [
+                ("one", text),
+                ("two", text.replacing(#""max_task_per_worker": 1"#, with: #""max_task_per_worker": 3"#)),
+            ] {
+                try FileSystem.createDirectories(folder + "/" + name, mode: 0o755)
+                try FileSystem.replace("\(folder)/\(name)/a.json", with: Array(text.utf8), mode: 0o644)
+            }
+            #expect(symlink("one", folder + "/..data") == 0)
+            #expect(symlink("..data/a.json", folder + "/a.json") == 0)
+            #expect(unlink(node.configurationPath) == 0 && symlink("map/a.json", node.configurationPath) == 0)
+            try await node.start()
+            try await fleet.submit((1...3).map { "shell:1:0:0:0:sleep 300 # \($0)" })
+            try await eventually("one task running") { try fleet.count("in_progress_tasks") == 1 }
+            #expect(symlink("two", folder + "/..data_tmp") == 0)
+            #expect(rename(folder + "/..data_tmp", folder + "/..data") == 0)
+            try await eventually("three tasks running", node.log) { try fleet.count("in_progress_tasks") == 3 }
+            try await node.stop()
+        }
+    }
+
     @Test("config check tells every mistake and ends with 2; a good file ends with 0")
     func check() async throws {
         try await withScratch { scratch in

@@ -60,6 +60,39 @@ struct OpenRedisTests {
     }
 
     @Test(
+        "doctor warns of a local one that tasks can reach and that asks for no password, and nodes start all the same")
+    func local() async throws {
+        let open = try RedisServerFixture(listening: .port)
+        defer { open.stop() }
+        let guarded = try RedisServerFixture(listening: .port, password: "right")
+        defer { guarded.stop() }
+        try await withScratch { scratch in
+            func finding(_ redis: RedisServerFixture, _ place: String, _ more: String) async throws -> Substring {
+                let path = try scratch.write(
+                    "doctor.json",
+                    "{\(place), \"result_dir\": \"\(scratch.path)/result\", \"task_user\": \"nobody\" \(more)}")
+                let words = ["doctor", "--config", path]
+                let result = try await RunningProgram(Products.distcomp, words, in: scratch).result()
+                return try #require(result.outputLines.first { $0.contains("  redis  ") }, "\(result.output)")
+            }
+            func port(_ redis: RedisServerFixture) throws -> String { "\"redis_port\": \(try #require(redis.port))" }
+            let warned = try await finding(open, try port(open), "")
+            #expect(warned.hasPrefix("warning"), "\(warned)")
+            #expect(warned.contains("requirepass") && warned.contains("redis_pass_file"), "\(warned)")
+            let asked = try await finding(guarded, try port(guarded), #", "redis_pass": "right""#)
+            #expect(asked.hasPrefix("ok"), "\(asked)")
+            if Host.isRoot {
+                let socket = #""redis_url": "unix://\#(open.socketPath)""#
+                chmod(open.socketPath, 0o700)
+                #expect(try await finding(open, socket, "").hasPrefix("ok"))
+                chmod(open.socketPath, 0o777)
+            }
+            let started = try await daemon(scratch, try port(open))
+            #expect(started.status == 0, "\(started.errors)")
+        }
+    }
+
+    @Test(
         "one that takes a password and asks strangers for none is refused; one that asks, or is allowed, serves",
         .enabled(if: addressForOthers() != nil))
     func knocked() async throws {

@@ -82,6 +82,8 @@ struct ControlGroupTreeTests {
         let usage = try tree.usage(of: tight)
         #expect(try #require(usage.oomKills) > 0)
         #expect((24 << 20...32 << 20).contains(try #require(usage.memoryPeakBytes)))
+        tree.watchLimits(of: SurroundingGroups([]))
+        #expect(tree.strikingLimit(usage, memoryBytesMax: 32 << 20, since: 0, atNanoseconds: 1) == .own)
 
         let roomy = try bed.group(TaskLimits(memoryBytesMax: 128 << 20))
         #expect(try bed.run(hog, in: roomy).ending == .exit(code: 0))
@@ -92,10 +94,31 @@ struct ControlGroupTreeTests {
     @Test("all tasks together meet the cap of the tree, though none has one of its own")
     func treeCap() throws {
         // A process has one place in a v2 tree, so the tree at hand is adopted anew with a smaller cap.
-        _ = try ControlGroupTree.adopt(name: bed.name, memoryBytesMax: 48 << 20)
+        let tree = try ControlGroupTree.adopt(name: bed.name, memoryBytesMax: 48 << 20)
+        tree.watchLimits(of: SurroundingGroups([]))
         let group = try bed.group(TaskLimits())
+        let begun = SystemClock.bootNanoseconds()
         _ = try bed.run(["sh", "-c", "head -c 134217728 /dev/zero | tail -n 1 >/dev/null"], in: group)
-        #expect(try #require(tree.usage(of: group).oomKills) > 0)
+        let usage = try tree.usage(of: group)
+        #expect(try #require(usage.oomKills) > 0)
+        // One with a cap of its own far above what it had is told whose limit it was.
+        for memoryBytesMax in [nil, UInt64(1) << 30] {
+            let limit = tree.strikingLimit(
+                usage, memoryBytesMax: memoryBytesMax, since: begun, atNanoseconds: SystemClock.bootNanoseconds())
+            #expect(limit == .allTasks)
+        }
+    }
+
+    @Test("the cap of all tasks together can be changed while there are some")
+    func changedCap() throws {
+        let group = try bed.group(TaskLimits())
+        for bytes: UInt64 in [1 << 28, 1 << 27, 1 << 31] {
+            try tree.setMemoryMax(bytes)
+            let paths = tree.taskPaths
+            let file = isHybrid ? paths[1] + "/memory.limit_in_bytes" : paths[0] + "/memory.max"
+            #expect(try FileSystem.text(of: file) == String(bytes))
+        }
+        #expect(try tree.remove(group))
     }
 
     @Test("a task meets its limit of processes")

@@ -28,7 +28,7 @@ struct ChildProcessesTests {
         }
     }
 
-    @Test("a signal to a process group reaches stopped members too")
+    @Test("a process group is killed with its stopped members")
     func processGroup() throws {
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let process = try ChildProcesses.start(
@@ -36,9 +36,8 @@ struct ChildProcessesTests {
         try waitUntil("the shell is stopped") {
             try FileSystem.text(of: "/proc/\(process)/stat").contains(") T ")
         }
-        ChildProcesses.signal(.terminate, processGroup: process)
-        #expect(try endOf(process) == .signal(SIGTERM))
         ChildProcesses.kill(processGroup: process)
+        #expect(try endOf(process) == .signal(SIGKILL))
     }
 
     @Test("no process group means nobody is signalled, not everybody", arguments: [Int32.min, -5, -1, 0, 1])
@@ -46,7 +45,6 @@ struct ChildProcessesTests {
         await #expect(processExitsWith: .success) { [leader] in
             // Were it everybody, this process would be among them, and so would many others: so it gives up its rights first.
             if Host.isRoot { #expect(setuid(65_534) == 0) }
-            ChildProcesses.signal(.terminate, processGroup: leader)
             ChildProcesses.kill(processGroup: leader)
         }
     }

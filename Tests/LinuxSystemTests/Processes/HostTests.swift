@@ -54,6 +54,46 @@ struct HostTests {
         #expect(Account(userIdentifier: 0) == root)
     }
 
+    @Test("a user without a name is its numbers, where numbers are allowed")
+    func namelessAccount() throws {
+        let account = try #require(Account(named: "4242:4343", orNumbers: true))
+        #expect(account.userIdentifier == 4242 && account.groupIdentifier == 4343)
+        #expect(account.groupIdentifiers == [4343] && account.name == "4242:4343")
+        #expect(try #require(Account(named: "root", orNumbers: true)).userIdentifier == 0)
+        for text in ["4242", "4242:", ":0", "-1:0", "1:2:3", "x:1", "4294967296:1"] {
+            #expect(Account(named: text, orNumbers: true) == nil, "\(text)")
+        }
+        #expect(Account(named: "4242:4343", orNumbers: false) == nil)
+    }
+
+    @Test(
+        "who may enter a directory or open a socket is told by the permissions of all that is above it",
+        .enabled(if: Host.isRoot && nobody != nil))
+    func mayEnter() throws {
+        let folder = try TemporaryFolder()
+        let account = try #require(nobody)
+        let inner = folder.path + "/inner"
+        #expect(mkdir(inner, 0o711) == 0)
+        let socket = try folder.file("inner/socket", mode: 0o666)
+        #expect(account.mayEnter(inner) && account.mayConnect(toSocket: socket) && account.mayEnter("/"))
+        #expect(chmod(socket, 0o664) == 0)
+        #expect(!account.mayConnect(toSocket: socket))
+        #expect(chown(socket, account.userIdentifier, 0) == 0 && account.mayConnect(toSocket: socket))
+        #expect(chmod(folder.path, 0o750) == 0)
+        #expect(!account.mayEnter(inner) && !account.mayConnect(toSocket: socket))
+        #expect(chown(folder.path, 0, account.groupIdentifier) == 0 && account.mayEnter(inner))
+        #expect(!account.mayEnter(folder.path + "/missing"))
+        #expect(try #require(Account(userIdentifier: 0)).mayEnter(inner))
+    }
+
+    @Test("the processes of a user are found, with their environment and their control group")
+    func processes() throws {
+        #expect(Host.processes(ofUser: Host.userIdentifier).contains(Host.processIdentifier))
+        let environment = try Host.environment(ofProcess: Host.processIdentifier)
+        #expect(environment.contains { $0.starts(with: "PATH=".utf8) })
+        #expect(throws: SystemError.self) { try Host.environment(ofProcess: 0) }
+    }
+
     @Test(
         "a user that does not exist has no account",
         arguments: ["", "no-such-user", "root\nroot", String(repeating: "x", count: 1 << 20)])

@@ -92,7 +92,7 @@ struct LaunchStepTests {
         .enabled(if: canLaunchAsNobody, "needs root, and a working directory others may enter"),
         arguments: [
             (["-u", "0", "-g", "0", "-G", ""], LaunchStep.groups, EPERM), (["-u", "1", "-g", "1"], .groups, EPERM),
-            (["-b", "1"], .boundingSet, EPERM), (["-n", "-5"], .nice, EACCES),
+            (["-b", "1"], .boundingSet, EPERM), (["-n", "-5"], .nice, EACCES), (["-a", "8191"], .affinity, EINVAL),
         ])
     func unprivileged(options: [String], step: LaunchStep, code: Int32) throws {
         // A launch within a launch, whose status pipe is its standard output.

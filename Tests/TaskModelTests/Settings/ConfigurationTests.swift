@@ -241,7 +241,7 @@ struct ConfigurationTests {
             ("log_level", ["\"debug\"", "\"error\""], ["\"DEBUG\"", "\"trace\"", "1"]),
             ("log_format", ["\"auto\"", "\"journal\""], ["\"xml\""]),
             ("when_cut_off", ["\"keep\"", "\"kill\""], ["\"wait\"", "null"]),
-            ("cpu_limit", ["\"weight\"", "\"hard\""], ["\"soft\"", "null"]),
+            ("cpu_limit", ["\"weight\"", "\"hard\"", "\"pin\""], ["\"soft\"", "null"]),
         ] as [(String, [String], [String])])
     func limits(key: String, allowed: [String], refused: [String]) throws {
         for value in allowed { #expect(throws: Never.self) { try parse("{\"\(key)\": \(value)}") } }

@@ -1,10 +1,16 @@
 // The shapes in which results leave for other programs: JSON objects, comma-separated values, and GNU parallel's job log.
 
+import LinuxSystem
 import TaskModel
 
 /// Writes results as one of the formats of `distcomp results`.
 enum ResultFormat: String, CaseIterable {
     case table, jsonl, csv, joblog
+
+    /// `text` as it is for a file or a program, and harmless to a terminal: there nobody reads it back.
+    static func shown(_ text: String) -> String {
+        standardOutput.isTerminal ? LogPrinter.escaped(text) : text
+    }
 }
 
 /// Comma-separated values as RFC 4180 has them: a heading, CR LF, quotes where they are needed and doubled inside.
@@ -33,7 +39,8 @@ enum ResultCSV {
         fields.map { field($0 ?? "") }.joined(separator: ",") + "\r\n"
     }
 
-    private static func field(_ text: String) -> String {
+    private static func field(_ whole: String) -> String {
+        let text = ResultFormat.shown(whole)
         // Bytes are compared, since Swift takes CR LF for one Character that equals neither.
         let needsQuotes = text.utf8.contains { byte in
             byte == UInt8(ascii: ",") || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\r")
@@ -58,10 +65,11 @@ enum ResultJobLog {
         let received = result.standardOutputJSON.flatMap { JSONText.unquoted($0) }?.utf8.count ?? 0
         let command = (try? TaskLine(parsing: result.line))?.command ?? result.line
         let fields = [
-            String(number), result.node.isEmpty ? ":" : result.node, fixed(started, places: 3),
+            String(number), result.node.isEmpty ? ":" : ResultFormat.shown(result.node), fixed(started, places: 3),
             padded(fixed(wallSeconds, places: 3), 10), "0", String(received), String(exitValue), String(signal),
             // As GNU parallel does, so that a line stays a line.
-            command.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\0"),
+            ResultFormat.shown(
+                command.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\0")),
         ]
         return fields.joined(separator: "\t") + "\n"
     }

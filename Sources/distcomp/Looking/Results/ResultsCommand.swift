@@ -110,7 +110,7 @@ private struct ResultPrinter {
     func print(_ result: TaskResult, number: Int) throws(CommandError) {
         switch format {
         case .table: try output.show(row(result) + "\n")
-        case .jsonl: try output.show(result.json + "\n")
+        case .jsonl: try output.show(ResultFormat.shown(result.json) + "\n")
         case .csv: try output.show(ResultCSV.row(result))
         case .joblog: try output.show(ResultJobLog.row(result, number: number))
         }

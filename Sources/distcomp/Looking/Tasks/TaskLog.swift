@@ -76,7 +76,10 @@ struct TaskLog {
         }
         guard let outcome = details.result?.outcome else { return nil }
         let path = stream == "stdout" ? outcome.stdoutPath : outcome.stderrPath
-        guard !path.isEmpty, let status = try? FileSystem.status(of: path), status.isRegular else { return nil }
+        // A record can name anything: no other file than this task's is shown.
+        guard path.hasSuffix("/\(TaskLine.identifier(of: details.line))/\(stream)"),
+            let status = LogFile(path)?.status
+        else { return nil }
         // A file of that name may be left of an earlier attempt here: this one was written while the task ran.
         guard let ended = outcome.finishedAtUnixSeconds else { return path }
         let written = status.modifiedUnixSeconds
@@ -103,23 +106,31 @@ struct TaskLog {
 }
 
 /// A file that may still grow, and the place up to which it was read.
+///
+/// A task owns its folder and may put anything in the place of its output. What is shown is a file of the task's own in that folder,
+/// never what a link leads to: root would show the task what only root may read.
 final class LogFile {
     private let path: String
     private let descriptor: SharedDescriptor
-    private let inode: UInt64
+    let status: FileStatus
     private var offset: Int64 = 0
 
+    /// - Parameter path: a directory of results, the task's folder in it, and the file.
     init?(_ path: String) {
-        guard let status = try? FileSystem.status(of: path), status.isRegular,
-            let file = try? OwnedDescriptor.open(path, [.readOnly])
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
+        guard parts.count > 2,
+            let results = try? GuardedDirectory(path: parts.dropLast(2).joined(separator: "/") + "/"),
+            let folder = try? results.directory(parts[parts.count - 2]),
+            let file = try? folder.open(parts[parts.count - 1], [.readOnly]),
+            let status = try? file.status(subject: path)
         else { return nil }
         self.path = path
+        self.status = status
         descriptor = SharedDescriptor(file)
-        inode = status.inode
     }
 
     /// Whether the name still means this file: another attempt has a new one.
-    var isCurrent: Bool { (try? FileSystem.status(of: path))?.inode == inode }
+    var isCurrent: Bool { LogFile(path)?.status.inode == status.inode }
 
     func next(_ bytesMax: Int) throws(SystemError) -> [UInt8] {
         let bytes = try descriptor.read(at: offset, count: bytesMax, subject: path)

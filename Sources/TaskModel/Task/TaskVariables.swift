@@ -1,0 +1,15 @@
+// What a task finds in its environment about itself.
+
+public enum TaskVariables {
+    /// What DistComp tells it by names of its own: `distcomp`, started by a task, must not take them for settings.
+    public static let own: Set<String> = [
+        "DISTCOMP_TASK", "DISTCOMP_ATTEMPT", "DISTCOMP_MEMORY_BYTES", "DISTCOMP_CORES", "DISTCOMP_OUTPUT_DIR",
+    ]
+
+    /// The names by which programs are told how many threads to start: OpenMP (and nproc), OpenBLAS, MKL, NumExpr, Rayon (and
+    /// Polars), Go, Julia, and Python from 3.13 (os.process_cpu_count).
+    public static let threads = [
+        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS",
+        "GOMAXPROCS", "JULIA_NUM_THREADS", "PYTHON_CPU_COUNT",
+    ]
+}

@@ -23,6 +23,7 @@ extension NodeProtocol {
         }
 
         var phase = Phase.none
+        var since = Instant(nanoseconds: 0)
         /// Our end of the present connection, `-` while it is not known.
         var localAddress = "-"
         /// Names the server's process: after a restart or a failover it is another.
@@ -34,9 +35,10 @@ extension NodeProtocol {
         var earlierReportCount = 0
     }
 
-    mutating func connected(_ localAddress: String, into actions: inout [Action]) {
+    mutating func connected(_ localAddress: String, at now: Instant, into actions: inout [Action]) {
         guard connection.phase == .none else { return }  // Told twice.
         connection.phase = .inspecting
+        connection.since = now
         connection.localAddress = localAddress.isEmpty || localAddress.contains(" ") ? "-" : localAddress
         let request = RedisRequest.command(RedisCommand("INFO", "server", "memory"))
         send(request, for: .inspection, into: &actions)
@@ -116,7 +118,7 @@ extension NodeProtocol {
     // MARK: - The same server?
 
     private mutating func compareWithServer(into actions: inout [Action]) {
-        guard registering.hasIncarnation, registering.mustRestore, !reports.isEmpty else {
+        guard registering.hasIncarnation, registering.mustRestore, !reports.isEmpty || registering.keepsEarlier else {
             registering.mustRestore = false
             return open(into: &actions)
         }

@@ -149,12 +149,11 @@ extension NodeProtocol {
         case claim(NodeSupervisor.Claim, sentAt: Instant, isRepeated: Bool)
         case report(token: String)
         case earlierReport(EarlierReport)
-        case restore(tokens: [String])
+        case restore(tokens: [String], isLast: Bool)
         /// Whether a report that was refused is of a task the queue has forgotten.
         case doubt(token: String)
         /// `thenClaim`: the claim before it was refused until we had asked.
         case cancellations(thenClaim: Bool)
-        case sweep
         case sweepPage
         case leave
         /// Asked for its effect alone.
@@ -167,8 +166,8 @@ extension NodeProtocol {
         var gives: Bool {
             switch self {
             case .claim, .reconcile, .restore, .doubt: true
-            case .inspection, .register, .heartbeat, .report, .earlierReport, .cancellations, .sweep, .sweepPage,
-                .leave, .nothing:
+            case .inspection, .register, .heartbeat, .report, .earlierReport, .cancellations, .sweepPage, .leave,
+                .nothing:
                 false
             }
         }

@@ -89,7 +89,7 @@ public struct NodeProtocol: Sendable {
     private mutating func take(_ event: Event, at now: Instant, into actions: inout [Action]) {
         if departure == .left { return }  // The daemon is on its way out.
         switch event {
-        case .connected(let localAddress): connected(localAddress, into: &actions)
+        case .connected(let localAddress): connected(localAddress, at: now, into: &actions)
         case .disconnected: disconnected(into: &actions)
         case .reply(let number, let value):
             // One of a connection that is gone has no purpose any more.

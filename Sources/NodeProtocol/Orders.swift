@@ -32,11 +32,6 @@ extension NodeProtocol {
 
     // MARK: - Lines without an index
 
-    /// Asks for the right to look through todo: one node at a time does.
-    mutating func beginSweep(into actions: inout [Action]) {
-        send(TodoSweep.begin(keys: keys, incarnation: incarnation), for: .sweep, into: &actions)
-    }
-
     mutating func sweepPage(from cursor: String, into actions: inout [Action]) {
         send(ScanHash(keys.todo, cursor: cursor).request, for: .sweepPage, into: &actions)
     }

@@ -21,6 +21,8 @@ extension NodeProtocol {
         var registered: Instant?
         /// What we hold is to be compared with what the queue remembers.
         var mustRestore = true
+        /// The queue has left to earlier lives what they hold until it is told what of it runs.
+        var keepsEarlier = false
         /// Has the queue ever had us? Then what it refuses now may be allowed again later.
         var hasSucceeded = false
         /// The number of the silence the queue was in last: see ``ClaimTasks``.
@@ -35,6 +37,11 @@ extension NodeProtocol {
 
         /// Incarnations remembered. Each start that never reached the queue adds one.
         static let livesMax = 16
+    }
+
+    /// Those of ``lives`` that have ended.
+    var earlierLives: [Incarnation] {
+        lives.filter { $0 != incarnation.text }.map { Incarnation(resuming: $0) }
     }
 
     var leaseMilliseconds: Int { max(1, Int(min(facts.leaseSeconds, 1e9) * 1000)) }
@@ -58,13 +65,13 @@ extension NodeProtocol {
         let life = max(facts.wallNanoseconds, registering.lastLife &+ 1)
         registering.lastLife = life
         incarnation = Incarnation(name: facts.name, machine: facts.machine, life: life)
-        let earlier = lives
         lives = Array((lives + [incarnation.text]).suffix(Registering.livesMax))
         actions.append(.rememberLives(lives))
+        registering.keepsEarlier = !reports.tokensToRestore.isEmpty
         let register = RegisterNode(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: facts.statusText,
             node: description, queueCandidate: facts.queueCandidate,
-            earlier: earlier.map { Incarnation(resuming: $0) })
+            serverRun: connection.serverRun ?? "", runsSomething: registering.keepsEarlier, earlier: earlierLives)
         send(register.request, for: .register(sentAt: now), into: &actions)
     }
 
@@ -100,11 +107,13 @@ extension NodeProtocol {
 
     mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
         let since = registering.renewedAt ?? now
+        // Only over a connection that has stood for a while is it known that the server was there for everybody.
+        let mayTakeOver = now.seconds(since: connection.since) >= facts.leaseSeconds * 0.4
         let elapsed = Int(clamping: max(0, now.nanoseconds(since: since)) / 1_000_000)
         let heartbeat = Heartbeat(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: facts.statusText,
-            silence: registering.silence, elapsedMilliseconds: elapsed, node: description,
-            queueCandidate: facts.queueCandidate)
+            silence: mayTakeOver ? registering.silence : nil, elapsedMilliseconds: elapsed,
+            node: description, queueCandidate: facts.queueCandidate, serverRun: connection.serverRun ?? "")
         send(heartbeat.request, for: .heartbeat(sentAt: now), into: &actions)
     }
 
@@ -149,7 +158,9 @@ extension NodeProtocol {
     private mutating func isRenewed(_ remainingMilliseconds: Int, at now: Instant) -> Bool {
         let before = registering.inTheWay
         let hasGrown = before.map { remainingMilliseconds > $0.remainingMilliseconds } ?? false
-        let growths = (before?.growths ?? 0) + (hasGrown ? 1 : 0)
+        // What a short outage adds to it is less than half a lease.
+        let isRenewal = hasGrown && Double(remainingMilliseconds) > facts.leaseSeconds * 500
+        let growths = (before?.growths ?? 0) + (isRenewal ? 1 : 0)
         let since = hasGrown ? now : before?.since ?? now
         registering.inTheWay = (since, remainingMilliseconds, growths)
         // A silence of the queue prolongs every lease once; who is alive does so three times in a lease.

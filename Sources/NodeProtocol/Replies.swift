@@ -23,8 +23,8 @@ extension NodeProtocol {
             case .report(let token): reportAnswered(token, try ReportTask.parse(value), at: now, into: &actions)
             case .earlierReport(let earlier):
                 earlierReport(earlier, answered: try ReportTask.parse(value), into: &actions)
-            case .restore(let tokens):
-                restored(tokens, try RestoreTasks.parse(value), into: &actions)
+            case .restore(let tokens, let isLast):
+                restored(tokens, try RestoreTasks.parse(value), isLast: isLast, into: &actions)
             case .doubt(let token): doubtSettled(token, try RestoreTasks.parse(value), into: &actions)
             case .cancellations(let thenClaim):
                 for line in try TakeCancellations.parse(value) {
@@ -32,7 +32,6 @@ extension NodeProtocol {
                     actions.append(.tell(.cancelRequested(line: line)))
                 }
                 if thenClaim { actions.append(.tell(.wake)) }
-            case .sweep: if try TodoSweep.parseBegin(value) { sweepPage(from: "0", into: &actions) }
             case .sweepPage: adopt(try ScanHash.parse(value), into: &actions)
             case .leave:
                 departure = .left
@@ -74,7 +73,7 @@ extension NodeProtocol {
         case .leave:
             departure = .left
             actions.append(.left)
-        case .inspection, .cancellations, .sweep, .sweepPage, .nothing: break  // The next round asks again by itself.
+        case .inspection, .cancellations, .sweepPage, .nothing: break  // The next round asks again by itself.
         }
     }
 
@@ -98,6 +97,7 @@ extension NodeProtocol {
         note(reply.queue, into: &actions)
         note(isDrained: reply.isDrained, into: &actions)
         actions.append(.tell(.leaseRenewed(sentAt: sentAt)))
+        if reply.beatsSoon { actions.append(.tell(.beatSoon(sentAt: sentAt))) }
         if reply.closeRequested { actions.append(.tell(.closeRequested)) }
         if reply.hasCancellations { askForCancellations(into: &actions) }
     }
@@ -116,6 +116,8 @@ extension NodeProtocol {
         _ reply: ClaimTasks.Reply, _ claim: NodeSupervisor.Claim, isRepeated: Bool, at now: Instant,
         into actions: inout [Action]
     ) {
+        // Its right to look was taken with the answer: unused, nobody looks while it lasts.
+        if reply.needsSweep { sweepPage(from: "0", into: &actions) }
         // The claim was on its way while the queue was silent, and got nothing for that. It is asked once more, knowingly.
         if reply.silence != registering.silence {
             registering.silence = reply.silence
@@ -123,7 +125,6 @@ extension NodeProtocol {
                 return send(claimTasks(claim), for: .claim(claim, sentAt: now, isRepeated: true), into: &actions)
             }
         }
-        if reply.needsSweep { beginSweep(into: &actions) }
         if reply.isHeldBack { askForCancellations(thenClaim: true, into: &actions) }
         let tasks = given(reply.tasks)
         actions.append(

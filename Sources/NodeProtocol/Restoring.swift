@@ -26,13 +26,16 @@ extension NodeProtocol {
             tokens.append(token)
         }
         let tasks = tokens.compactMap { reports.task(of: $0) }
-        if tasks.isEmpty { return finishRestoring(into: &actions) }
-        let request = RestoreTasks(tasks[...], keys: keys, incarnation: incarnation).request
-        send(request, for: .restore(tokens: tasks.map(\.token)), into: &actions)
+        if tasks.isEmpty, !registering.keepsEarlier { return finishRestoring(into: &actions) }
+        let isLast = restoration?.remaining.isEmpty ?? true
+        let request = RestoreTasks(
+            tasks[...], keys: keys, incarnation: incarnation, earlier: earlierLives, isLast: isLast
+        ).request
+        send(request, for: .restore(tokens: tasks.map(\.token), isLast: isLast), into: &actions)
     }
 
     mutating func restored(
-        _ tokens: [String], _ answers: [RestoreTasks.Answer], into actions: inout [Action]
+        _ tokens: [String], _ answers: [RestoreTasks.Answer], isLast: Bool, into actions: inout [Action]
     ) {
         guard restoration != nil, tokens.count == answers.count else { return }
         for (token, answer) in zip(tokens, answers) {
@@ -46,6 +49,7 @@ extension NodeProtocol {
                 lose(token, into: &actions)
             }
         }
+        if isLast { registering.keepsEarlier = false }
         restore(into: &actions)
     }
 
@@ -73,7 +77,7 @@ extension NodeProtocol {
     /// and then a result would be lost. So it is asked, once.
     mutating func doubt(_ token: String, into actions: inout [Action]) -> Bool {
         guard reports.doubt(token), let task = reports.task(of: token) else { return false }
-        let request = RestoreTasks([task][...], keys: keys, incarnation: incarnation).request
+        let request = RestoreTasks([task][...], keys: keys, incarnation: incarnation, earlier: earlierLives).request
         send(request, for: .doubt(token: token), into: &actions)
         return true
     }

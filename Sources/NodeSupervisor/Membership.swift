@@ -33,8 +33,9 @@ extension NodeSupervisor {
         /// A claim may have been answered without our hearing it.
         var mustReconcile = false
 
-        /// The pause before a request that the queue could not answer is sent again.
-        static let retrySeconds = 1.0
+        /// The pause before a request that the queue could not answer is sent again. Whoever waits to register looks at the queue's
+        /// clock often enough that nobody need fear an outage in between.
+        static func retrySeconds(_ settings: Settings) -> Double { min(1, settings.leaseSeconds / 12) }
 
         struct Reconciliation {
             let number: RequestNumber
@@ -78,6 +79,11 @@ extension NodeSupervisor {
             case .member(let until): standing = .member(leaseUntil: max(until, renewed))
             case .outOfTouch: if now < renewed { standing = .member(leaseUntil: renewed) }
             }
+        }
+
+        mutating func beatSoon(sentAt: Instant, settings: Settings) {
+            guard let at = heartbeatAt else { return }
+            heartbeatAt = min(at, sentAt.advanced(bySeconds: settings.leaseSeconds / 12))
         }
     }
 
@@ -156,7 +162,7 @@ extension NodeSupervisor {
             membership.mustReconcile = true  // A script that failed half-way has not been undone.
         }
         guard membership.isConnected, membership.retryAt == nil else { return }
-        membership.retryAt = now.advanced(bySeconds: Membership.retrySeconds)
+        membership.retryAt = now.advanced(bySeconds: Membership.retrySeconds(settings))
     }
 
     // MARK: - The lease

@@ -109,6 +109,7 @@ public struct NodeSupervisor: Sendable {
         case .disconnected: disconnected()
         case .registered(let sentAt): registered(sentAt: sentAt, at: now)
         case .leaseRenewed(let sentAt): membership.renew(sentAt: sentAt, at: now, settings: settings)
+        case .beatSoon(let sentAt): membership.beatSoon(sentAt: sentAt, settings: settings)
         case .fenced: fenced(at: now, into: &actions)
         case .outside: outside(at: now, into: &actions)
         case .takenAway(let tokens): takenAway(tokens, at: now, into: &actions)

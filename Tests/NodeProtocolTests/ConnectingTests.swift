@@ -89,6 +89,14 @@ struct RegisteringTests {
         #expect(node.told == [.claimed(request(1), [task("x")], refusedCount: 0, dueSeconds: nil)])
     }
 
+    @Test("nor is the right to look for lines without an index lost by that, which its first answer brought")
+    func sweepAfterSilence() {
+        var node = Conversation.member()
+        node.hear(.claim(Conversation.claim(1)))
+        node.answer("claim", Answer.claimed([], silence: 2, sweep: true))
+        #expect(node.names.sorted() == ["HSCAN", "claim"])
+    }
+
     @Test("two silences in one claim are no loop: the supervisor hears that there is nothing, and asks in its own time")
     func twoSilences() {
         var node = Conversation.member()
@@ -134,12 +142,75 @@ struct RegisteringTests {
         node.answer("register", Answer.registered())
         #expect(node.names == ["restore"])
         #expect(node.told == [.outside], "it is not a member before it knows whose its tasks are")
-        let order = node.asked[0].arguments
-        let isFirst = order.first == task("x").line.text
+        let isFirst = node.asked[0].lines.first == task("x").line.text
         let answers = (isFirst ? ["restored", "taken"] : ["taken", "restored"]).map { Answer.text($0) }
         node.answer("restore", .array(answers))
         #expect(node.told.dropFirst() == [.takenAway(tokens: [task("y").token]), .registered(sentAt: node.now)])
         #expect(node.logged == [.restored(count: 1, takenCount: 1)])
+    }
+
+    @Test(
+        "its lives before keep what they hold until it has said what of it runs, to the last task, whatever connection that takes"
+    )
+    func livesBefore() throws {
+        var node = Conversation.running(task("x"))
+        let first = node.node.incarnation.text
+        node.hear(.heartbeat)
+        node.answer("heartbeat", Answer.error("FENCED", "\(queue(1)) the lease is over"))
+        node.hear(.register)
+        let second = node.node.incarnation.text
+        #expect(node.question("register")?.arguments.suffix(3) == ["run-1", "1", first])
+        node.answer("register", Answer.registered())
+        #expect(node.question("restore")?.arguments.prefix(3) == ["1", "1", first])
+        // It ends before the answer, which is lost: what is left is said all the same.
+        node.hear(.forget(token: task("x").token), .disconnected)
+        node.connect()
+        #expect(node.question("restore")?.arguments == ["1", "1", first])
+        #expect(node.node.incarnation.text == second)
+        node.answer("restore", .array([]))
+        node.hear(.register)
+        #expect(node.names == [], "it is registered")
+        #expect(node.told.last == .registered(sentAt: node.now))
+        node.hear(.disconnected)
+        node.connect(run: "run-2")
+        #expect(node.names == [], "there is nothing to say any more")
+    }
+
+    @Test("a node that runs nothing has what its lives before held put back at once")
+    func runsNothing() {
+        var node = Conversation(earlierLives: ["a/m/0000000000000001"])
+        node.connect()
+        node.hear(.register)
+        #expect(node.question("register")?.arguments.suffix(2) == ["0", "a/m/0000000000000001"])
+        node.answer("register", Answer.registered())
+        #expect(node.names == [])
+    }
+
+    @Test(
+        "a node takes over nothing before its connection has stood for two fifths of a lease, and tells which server it is"
+    )
+    func takesOverLater() {
+        var node = Conversation.member()
+        node.hear(.disconnected)
+        node.connect(run: "run-7")
+        func asked(after seconds: Double) -> [String]? {
+            node.pass(seconds: seconds)
+            node.hear(.heartbeat)
+            defer { node.answer("heartbeat", Answer.beaten(silence: 5)) }
+            return node.question("heartbeat")?.arguments
+        }
+        _ = asked(after: 1)
+        #expect(asked(after: 10.9)?[2] == "0")
+        #expect(asked(after: 0.1)?[2] == "5")
+        #expect(asked(after: 0)?.last == "run-7")
+    }
+
+    @Test("the supervisor is told when the queue wants to be looked at more often")
+    func beatSoon() {
+        var node = Conversation.member()
+        node.hear(.heartbeat)
+        node.answer("heartbeat", Answer.beaten(soon: true))
+        #expect(node.told == [.leaseRenewed(sentAt: node.now), .beatSoon(sentAt: node.now)])
     }
 
     @Test("one that kills when it is cut off kills all, for it has promised that nothing runs by now")
@@ -205,8 +276,8 @@ struct RegisteringTests {
         node.answer("report", Answer.text("accepted"))
         node.hear(.disconnected)
         node.connect(run: "run-2")
-        #expect(node.question("restore")?.arguments.count ?? 0 > 5, "what runs, and what was accepted a moment ago")
-        let isFirst = node.asked[0].arguments.first == task("y").line.text
+        #expect(node.question("restore")?.lines.count == 2, "what runs, and what was accepted a moment ago")
+        let isFirst = node.asked[0].lines.first == task("y").line.text
         node.answer(
             "restore", .array((isFirst ? ["held", "restored"] : ["restored", "held"]).map { Answer.text($0) }))
         #expect(node.names == ["report"])
@@ -276,7 +347,7 @@ struct RegisteringTests {
         #expect(node.releasedFiles == [])
         node.hear(.register)
         node.answer("register", Answer.registered())
-        let isFirst = node.question("restore")?.arguments.first == "shell:1:0:0:lost"
+        let isFirst = node.question("restore")?.lines.first == "shell:1:0:0:lost"
         node.answer(
             "restore", .array((isFirst ? ["restored", "taken"] : ["taken", "restored"]).map { Answer.text($0) }))
         #expect(node.releasedFiles == ["1.report"])

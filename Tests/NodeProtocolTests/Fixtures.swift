@@ -55,13 +55,16 @@ enum Answer {
         .array([.simpleString("OK"), .integer(Int64(silence)), text(queue(number).text)])
     }
 
-    static func beaten(silence: Int = 1, queue number: Int = 1, drained: Bool = false) -> RESPValue {
-        .array(integers(0, 0, 0, 0, 0, drained ? 1 : 0, silence) + [text(queue(number).text)])
+    static func beaten(
+        silence: Int = 1, queue number: Int = 1, drained: Bool = false, soon: Bool = false
+    ) -> RESPValue {
+        .array(
+            integers(0, 0, 0, 0, 0, drained ? 1 : 0, silence) + [text(queue(number).text), .integer(soon ? 1 : 0)])
     }
 
-    static func claimed(_ tasks: [NodeSupervisor.ClaimedTask], silence: Int = 1) -> RESPValue {
+    static func claimed(_ tasks: [NodeSupervisor.ClaimedTask], silence: Int = 1, sweep: Bool = false) -> RESPValue {
         let rows = tasks.flatMap { [text($0.line.text), text($0.token), .integer(Int64($0.attempt)), .null] }
-        return .array([.array(rows)] + integers(0, 0, -1, 0, 0, 0, silence))
+        return .array([.array(rows)] + integers(0, sweep ? 1 : 0, -1, 0, 0, 0, silence))
     }
 
     static func held(_ tasks: [NodeSupervisor.ClaimedTask]) -> RESPValue {
@@ -93,6 +96,9 @@ struct Asked {
         case .command(let command): command.arguments.dropFirst().map { String(decoding: $0, as: UTF8.self) }
         }
     }
+
+    /// The lines among them.
+    var lines: [String] { arguments.filter { $0.hasPrefix("shell:") } }
 
     var incarnation: String? {
         guard case .script(let call) = request, call.arguments.count > 1 else { return nil }

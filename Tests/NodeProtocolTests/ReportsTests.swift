@@ -217,7 +217,6 @@ struct OrdersTests {
         var node = Conversation.member()
         node.hear(.claim(Conversation.claim(1)))
         node.answer("claim", .array([.array([])] + Answer.integers(0, 1, -1, 0, 0, 0, 1)))
-        node.answer("SET", .simpleString("OK"))
         let page: [RESPValue] = [
             Answer.text("shell:1:0:0:fine"), Answer.text(""), Answer.text("no task"), Answer.text(""),
         ]

@@ -97,6 +97,24 @@ struct MembershipTests {
         #expect(node.supervisor.load.taskCount == 2)
     }
 
+    @Test("while the queue is about to take another node for dead, twelve heartbeats come in a lease")
+    func beatsSoon() {
+        var node = Node.running(claimed("1:0:0:a"))
+        func beats(in seconds: Double) -> Int {
+            (0..<Int(seconds * 10)).reduce(0) { count, _ in
+                count + node.pass(seconds: 0.1).filter { $0 == .heartbeat }.count
+            }
+        }
+        node.pass(seconds: 10)
+        node.hear(.leaseRenewed(sentAt: node.now), .beatSoon(sentAt: node.now))
+        #expect(beats(in: 2.4) == 0)
+        #expect(beats(in: 0.2) == 1)
+        #expect(beats(in: 9.8) == 0, "and not more than it was asked for")
+        #expect(beats(in: 0.2) == 1)
+        node.hear(.disconnected, .beatSoon(sentAt: node.now))
+        #expect(beats(in: 20) == 0)
+    }
+
     @Test("an answer to what was sent within the last lease ends the doubt, an older one does not")
     func leaseRenewedLate() {
         var node = Node.running(claimed("1:0:0:a"))

@@ -24,11 +24,22 @@ extension QueueModel {
         if identity == nil, !candidate.isEmpty { identity = candidate }
     }
 
+    /// Another process of the server may have lost the last tokens.
+    private mutating func passLostTokens(_ run: String, _ chance: String) {
+        if run.isEmpty || run == serverRun { return }
+        serverRun = run
+        let last = max(token, Int(serverMicroseconds))
+        if last < Int(serverMicroseconds) + 1_000_000_000_000_000 {
+            token = last + (1 << 32) + (Int(chance.suffix(8), radix: 16) ?? 0)
+        }
+    }
+
     // MARK: - The lease
 
     mutating func register(_ arguments: Arguments) -> RESPValue {
         let (me, lease) = (arguments.text(2), arguments.int(3))
-        let own = arguments.count > 10 ? Set((11...arguments.count).map(arguments.text)) : []
+        let own = arguments.count > 12 ? Set((13...arguments.count).map(arguments.text)) : []
+        let runsSomething = arguments.text(12) == "1"
         let now = observe(lease: lease)
         let (name, machine) = (Self.nodeName(me), Self.machine(me))
         var over: [String] = []
@@ -40,12 +51,13 @@ extension QueueModel {
                 if left > 0 { return .error(RedisError(text: "NAMETAKEN \(name) \(address) \(left)")) }
             } else if left > 0, !own.contains(other) {
                 return .error(RedisError(text: "TWIN \(address) \(left)"))
-            } else {
+            } else if !(runsSomething && own.contains(other)) {
                 over.append(other)
             }
         }
         for other in over { reap(other, unmarked: false, why: .registered) }
         identify(arguments.text(5))
+        passLostTokens(arguments.text(11), arguments.text(5))
         describe(me, arguments, from: 6)
         leases[me] = now + lease
         status[name] = arguments.text(4)
@@ -67,6 +79,7 @@ extension QueueModel {
         _ = renew(me, now, lease)
         status[Self.nodeName(me)] = arguments.text(4)
         identify(arguments.text(8))
+        passLostTokens(arguments.text(14), arguments.text(8))
         describe(me, arguments, from: 9)
         promoteDelayed(now)
         var reaped = 0
@@ -76,10 +89,11 @@ extension QueueModel {
             }
         }
         let hasOrders = cancelled[me]?.isEmpty == false || revoked[me]?.isEmpty == false
+        let beatsSoon = leases.values.contains { $0 * 5 <= now * 5 + lease * 3 }
         return .array([
             .integer(isClosing ? 1 : 0), .integer(Int64(reaped)), .integer(0), .integer(isPaused ? 1 : 0),
             .integer(hasOrders ? 1 : 0), .integer(drained.contains(Self.nodeName(me)) ? 1 : 0),
-            .integer(Int64(clock?.silence ?? 0)), Self.text(identity ?? ""),
+            .integer(Int64(clock?.silence ?? 0)), Self.text(identity ?? ""), .integer(beatsSoon ? 1 : 0),
         ])
     }
 
@@ -222,10 +236,12 @@ extension QueueModel {
 
     private mutating func needsSweep(isShort: Bool) -> Bool {
         let count = todo.count - (isClosing ? 1 : 0)
-        guard count > delayed.count, serverMilliseconds >= sweeperUntil else { return false }
-        if count > waiting.count + delayed.count { return true }
-        guard isShort, serverMilliseconds >= sweptUntil else { return false }
-        sweptUntil = serverMilliseconds + max(600_000, count)
+        guard count > delayed.count, now >= sweeperUntil else { return false }
+        if count <= waiting.count + delayed.count {
+            guard isShort, now >= sweptUntil else { return false }
+            sweptUntil = now + max(600_000, count)
+        }
+        sweeperUntil = now + 5000
         return true
     }
 
@@ -257,27 +273,36 @@ extension QueueModel {
     mutating func restore(_ arguments: Arguments) -> RESPValue {
         let me = arguments.text(2)
         guard expiry(of: me) != nil else { return fenced }
+        let (isLast, earlierCount) = (arguments.text(3) == "1", arguments.int(4))
+        let earlier = earlierCount > 0 ? Set((5...4 + earlierCount).map(arguments.text)) : []
         var answers: [RESPValue] = []
-        for position in stride(from: 3, through: arguments.count, by: 6) {
+        for position in stride(from: 5 + earlierCount, through: arguments.count, by: 6) {
             let line = arguments.text(position)
             let entry = Held(
                 token: arguments.int(position + 1), memory: arguments.unsigned(position + 2),
                 millicores: arguments.int(position + 3),
                 score: Self.band(ofPriority: arguments.int(position + 4)) * Self.arrivalsOfBand,
                 attempt: arguments.int(position + 5))
-            answers.append(Self.text(restore(line, entry, for: me)))
+            answers.append(Self.text(restore(line, entry, for: me, earlier)))
+        }
+        if isLast {
+            for other in byExpiry() where other != me && earlier.contains(other) {
+                reap(other, unmarked: false, why: .registered)
+            }
         }
         return .array(answers)
     }
 
-    private mutating func restore(_ line: String, _ entry: Held, for me: String) -> String {
+    private mutating func restore(
+        _ line: String, _ entry: Held, for me: String, _ earlier: Set<String>
+    ) -> String {
         if let mine = held[me]?[line] { return mine.token == entry.token ? "held" : "taken" }
         let ended = outcomes[line]?.split(separator: " ").first.flatMap { Int($0) } ?? 0
         if ended == entry.token { return "held" }
         let name = Self.nodeName(me)
         var over: [String] = []
-        if isTaken(line, me, name, &over) || ended > entry.token { return "taken" }
-        token = max(token, entry.token)
+        if isTaken(line, me, name, earlier, &over) || ended > entry.token { return "taken" }
+        if token < entry.token { token = entry.token + (1 << 32) + token % (1 << 32) }
         // Its place among those that wait is that of its arrival, should it go back.
         let known = waiting[line]?.score
         let score = known ?? self.score(band: entry.score / Self.arrivalsOfBand)
@@ -285,12 +310,12 @@ extension QueueModel {
             token: entry.token, memory: entry.memory, millicores: entry.millicores, score: score, attempt: entry.attempt
         )
         doing[line] = name
-        if todo.contains(line) {
+        let wasPutBack = todo.remove(line) != nil
+        if wasPutBack {
             delayed[line] = nil
             waiting[line] = nil
-            todo.remove(line)
-            undoMark(line, attempt: entry.attempt)
         }
+        if wasPutBack || entry.attempt == 1 { undoMark(line, attempt: entry.attempt) }
         for other in over {
             held[other]?[line] = nil
             if held[other]?.isEmpty == true { held[other] = nil }
@@ -302,19 +327,24 @@ extension QueueModel {
 
     /// Whoever put the line back has marked it as lost with its node, which lives.
     private mutating func undoMark(_ line: String, attempt: Int) {
+        if attempt == 1 { (lost[line], attempts[line]) = (nil, nil) }
         guard attempts[line] == attempt else { return }
         if let count = lost[line] { lost[line] = count > 1 ? count - 1 : nil }
-        attempts[line] = attempt > 1 ? attempt - 1 : nil
+        attempts[line] = attempt - 1
     }
 
     /// Whether somebody else has the line, or it has ended; lives that are over and hold it go to `over`.
-    private func isTaken(_ line: String, _ me: String, _ name: String, _ over: inout [String]) -> Bool {
+    private func isTaken(
+        _ line: String, _ me: String, _ name: String, _ earlier: Set<String>, _ over: inout [String]
+    ) -> Bool {
         if done[line] != nil || hasFailedForGood(line) { return true }
         if revoked[me]?[line] != nil { return true }
         if let owner = doing[line], owner != name { return true }
         let now = now
         for other in byExpiry() where other != me && Self.nodeName(other) == name && held[other]?[line] != nil {
-            if let expiry = expiry(of: other), expiry >= now || now < clock?.quiet ?? 0 { return true }
+            if !earlier.contains(other), let expiry = expiry(of: other), expiry >= now || now < clock?.quiet ?? 0 {
+                return true
+            }
             over.append(other)
         }
         return false

@@ -191,7 +191,7 @@ extension QueueModel {
                 score: waiting[line]?.score ?? fresh)
             added += 1
         }
-        if serverMilliseconds < sweeperUntil { sweeperUntil = serverMilliseconds + max(5000, todo.count / 100) }
+        if now < sweeperUntil { sweeperUntil = now + max(5000, todo.count / 100) }
         if added > 0 { wake() }
         return .integer(Int64(added))
     }

@@ -9,9 +9,13 @@ import TaskQueue
 @testable import NodeProtocol
 
 struct Judge {
+    /// Every token that was given.
+    var tokens: Set<Int> = []
     /// What runs now, by the token of its attempt.
     var runs: [Int: (node: SimulatedNode, number: TaskNumber)] = [:]
     var runsOfLine: [String: Set<Int>] = [:]
+    /// Attempts that people took from their nodes, begun or not: another may run the line while its node has not heard of it.
+    var requeued: Set<Int> = []
     /// Attempts whose line was given to another while they ran.
     var wasGivenAgain: Set<Int> = []
     /// Every line that must come to an end in the queue that is there.
@@ -98,7 +102,10 @@ extension World {
             case .finished(let line, _, _, let wasFinished):
                 count("finished")
                 if wasFinished { fail("\(line) is accepted as finished twice") }
-            case .failedForGood: count("failed for good")
+                judge.lostWhileRunning[line] = nil
+            case .failedForGood(let line, _):
+                count("failed for good")
+                judge.lostWhileRunning[line] = nil
             case .delayed(let line, let milliseconds):
                 count("delayed")
                 judge.delays[line] = (now, milliseconds, queue.clock?.silence ?? 0)
@@ -112,6 +119,7 @@ extension World {
 
     private func given(_ line: String, _ token: Int, to receiver: String, sentAt: Int64) {
         count("given")
+        if !judge.tokens.insert(token).inserted { fail("\(line) is given with a token that was given before") }
         let lease = judge.leaseNanoseconds
         // Restarts break connections; only a freeze keeps what was sent.
         if judge.freezes.contains(where: {
@@ -123,7 +131,7 @@ extension World {
             guard let (node, number) = judge.runs[other], let task = node.tasks[number], task.isWorking else {
                 continue
             }
-            if task.isExcused || task.isExcusedUntilRestored {
+            if judge.requeued.contains(other) || task.isExcusedUntilRestored {
                 judge.wasGivenAgain.insert(other)
                 continue
             }
@@ -133,9 +141,9 @@ extension World {
 
     private func putBack(_ line: String, _ token: Int, _ why: QueueModel.Happening.Why) {
         count("put back: \(why)")
+        if why == .requeued { judge.requeued.insert(token) }
         guard let (node, number) = judge.runs[token], let task = node.tasks[number], task.isWorking else { return }
         switch why {
-        case .requeued: node.tasks[number]?.isExcused = true
         case .reaped:
             if isCutOff(node) {
                 node.tasks[number]?.isExcusedUntilRestored = true
@@ -143,7 +151,7 @@ extension World {
             } else {
                 count("taken over though alive")
             }
-        case .registered, .left, .returned, .failed: break
+        case .requeued, .registered, .left, .returned, .failed: break
         }
     }
 
@@ -151,12 +159,6 @@ extension World {
     func isCutOff(_ node: SimulatedNode) -> Bool {
         let own = node.troubledNanoseconds(from: node.renewedAt - judge.leaseNanoseconds / 3, to: now)
         if own * 2 >= judge.leaseNanoseconds { return true }
-        // Known: outages that are no silence each, being shorter than half a lease, and fill one together.
-        let outages = judge.freezes.filter { $0.to > node.renewedAt && $0.from < now }
-        if outages.count > 1, judge.frozenNanoseconds(from: node.renewedAt, to: now) * 2 >= judge.leaseNanoseconds {
-            count("taken over after two outages")
-            return true
-        }
         // A little of its own, and the queue away as well.
         guard own * 12 >= judge.leaseNanoseconds else { return false }
         count("taken over, partly cut off")
@@ -227,9 +229,9 @@ extension World {
             if otherNode === node { fail("\(node.name) launches \(task.line) beside an earlier attempt") }
             guard run.isWorking else { continue }
             count("ran twice")
-            let wasHeld = run.isExcused || run.isExcusedUntilRestored
+            let wasTaken = judge.requeued.contains(other) || judge.requeued.contains(task.token)
             // One that slept begins what it was given before; it learns of its loss a moment later.
-            if !wasHeld, !isCutOff(node) {
+            if !wasTaken, !run.isExcusedUntilRestored, !isCutOff(node) {
                 fail("\(task.line) is launched by \(node.name) while \(otherNode.name) runs it")
             }
         }
@@ -238,11 +240,9 @@ extension World {
     /// A node kills what it runs because others have it. Somebody must.
     func judgeKill(_ number: TaskNumber, _ line: String, _ node: SimulatedNode) {
         defer { judge.release(line, node, queue) }
-        guard let task = node.tasks[number], task.isWorking, !task.isExcused else { return }
+        guard let task = node.tasks[number], task.isWorking, !judge.requeued.contains(task.token) else { return }
         if queue.done[line] != nil || queue.hasFailedForGood(line) { return }
-        // Not by its token: a queue that was rolled back and whose clock is behind gives the same one again.
-        let own = node.dialogue.incarnation.text
-        if queue.held.contains(where: { $0.key != own && $0.value[line] != nil }) { return }
+        if queue.held.contains(where: { $0.value[line].map { $0.token != task.token } ?? false }) { return }
         // It may have been given to another and come back meanwhile.
         if task.isExcusedUntilRestored, judge.wasGivenAgain.contains(task.token) { return }
         fail("\(node.name) kills \(line), which nobody has taken from it")

@@ -189,4 +189,99 @@ struct ScenarioTests {
         scenario.taskSeconds = 20.0
         _ = run(scenario)
     }
+
+    @Test(
+        "two outages within one lease, neither of them a silence, cost no living node what it runs",
+        arguments: [
+            (UInt64(5), 6.0, 7.645, 2.528, 10.341, Trouble.freeze(seconds: 2.461)),
+            (45, 6, 4.8, 2.619, 7.626, .freeze(seconds: 2.69)),
+            (12, 10, 8, 4.305, 12.505, .restart(downSeconds: 4.088, keeping: .all)),
+            (39, 10, 11.961, 4.551, 16.712, .restart(downSeconds: 4.346, keeping: .all)),
+        ])
+    func twoOutages(figures: (UInt64, Double, Double, Double, Double, Trouble)) {
+        let (seed, lease, first, downSeconds, second, trouble) = figures
+        let world = run(
+            longTasks(
+                Scenario(
+                    seed: seed, nodes: 4, lines: 8, lease: lease, seconds: lease * 4,
+                    [
+                        Happening(first, .restart(downSeconds: downSeconds, keeping: .all)),
+                        Happening(second, trouble),
+                    ]), slots: 3, seconds: lease * 3))
+        #expect(world.tally["launch"] == 8)
+    }
+
+    @Test("nor do many short ones", arguments: 1...10)
+    func manyOutages(seed: Int) {
+        var happenings: [Happening] = []
+        for number in 0..<40 {
+            let trouble =
+                number % 2 == 0 ? Trouble.freeze(seconds: 1.3) : .restart(downSeconds: 0.2, keeping: .all)
+            happenings.append(Happening(6 + Double(number) * 1.7, trouble))
+        }
+        let world = run(
+            longTasks(
+                Scenario(seed: UInt64(seed), nodes: 5, lines: 10, lease: 6, seconds: 90, happenings), slots: 3,
+                seconds: 80))
+        #expect(world.tally["launch"] == 10)
+    }
+
+    @Test(
+        "a rollback that brings a killed life of a node back gives nobody what its next life runs", arguments: 1...40)
+    func lifeBeforeIsBack(seed: Int) {
+        let world = run(
+            longTasks(
+                Scenario(
+                    seed: UInt64(seed), nodes: 2, lines: 5, lease: 10, seconds: 60,
+                    [
+                        // Only this node is given its tasks again.
+                        Happening(9.9, .drain(node: 1)),
+                        Happening(10, .kill(node: 0, downSeconds: 0.1)),
+                        Happening(12, .resume(node: 1)),
+                        Happening(13, .restart(downSeconds: 0.5, keeping: .allBut(lastSeconds: 4))),
+                    ]), slots: 4, seconds: 40))
+        #expect(world.tally["ran twice"] == nil)
+    }
+
+    @Test("no token is given twice after Redis's clock went back and its last second was lost", arguments: 1...5)
+    func tokensAfterLoss(seed: Int) {
+        var scenario = Scenario(
+            seed: UInt64(seed), nodes: 3, lines: 400, lease: 3, seconds: 40,
+            [
+                Happening(5, .clockStep(seconds: -3600)),
+                Happening(10, .restart(downSeconds: 0.3, keeping: .allBut(lastSeconds: 1))),
+                Happening(15, .restart(downSeconds: 0.3, keeping: .allBut(lastSeconds: 1))),
+            ])
+        (scenario.taskCountMax, scenario.taskSeconds) = (4, 0.5)
+        _ = run(scenario)
+    }
+
+    @Test("lines that an old manager adds are found though Redis's clock was set back just before")
+    func addedAfterClockStep() {
+        var scenario = Scenario(
+            seed: 696_578_232, nodes: 1, lines: 5, lease: 6.0, seconds: 83.976,
+            [
+                Happening(67.358, .restart(downSeconds: 2.951, keeping: .all, clockStep: -3600.0)),
+                Happening(82.976, .addByHand(count: 1)),
+            ])
+        scenario.taskSeconds = 12.0
+        _ = run(scenario)
+    }
+
+    @Test("a long list of long tasks is waited for where one node runs them one by one")
+    func oneByOne() {
+        let world = run(
+            longTasks(
+                Scenario(seed: 882_810_492, nodes: 1, lines: 12, lease: 6.0, seconds: 1, []), slots: 1, seconds: 120))
+        #expect(world.tally["finished"] == 12)
+    }
+
+    @Test("a line requeued between its giving and its launch runs twice only until its first node has heard of it")
+    func requeuedBeforeLaunch() {
+        let world = run(
+            Scenario(
+                seed: 882_810_500, nodes: 2, lines: 27, lease: 30.0, seconds: 1.045,
+                [Happening(0.045, .requeue(line: 16))]))
+        #expect(world.tally["ran twice"] == 1)
+    }
 }

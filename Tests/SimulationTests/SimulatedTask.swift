@@ -69,9 +69,7 @@ struct SimulatedTask {
 
     // For the judge of double runs.
 
-    /// Somebody requeued it by hand; or its node was cut off; or the queue lost it: another may run the line.
-    var isExcused = false
-    /// The same, until the queue knows of it again.
+    /// Its node was cut off, or the queue lost it: another may run the line until the queue knows of it again.
     var isExcusedUntilRestored = false
 
     /// Whether it does the work of its line, as far as anybody can help it.
@@ -95,6 +93,9 @@ struct SimulatedTask {
 }
 
 extension SimulatedTask.Plan {
+    /// Of a task whose scenario does not say how long it takes.
+    static let longestSeconds = 120.0
+
     /// What chance has for this attempt.
     init(_ numbers: inout Numbers, of scenario: Scenario) {
         durationNanoseconds = numbers.nanoseconds(0.0005, 5)
@@ -107,14 +108,15 @@ extension SimulatedTask.Plan {
         // Some run for longer than a lease, so that there is something to take over.
         if numbers.oneIn(4) { durationNanoseconds = Int64(scenario.leaseSeconds * numbers.seconds(0.5, 3) * 1e9) }
         outputBytes = numbers.oneIn(40) ? 1 << 20 : numbers.oneIn(10) ? 40_000 : 0
+        let longest = Int64(Self.longestSeconds * 1e9)
         switch numbers.below(24) {
         case 0: status = .code(Int32(1 + numbers.below(3)))
         case 1: status = .signal(numbers.oneIn(2) ? 9 : 11)
         case 2: (status, oomKills) = (.signal(9), 1)
         case 3: oomKills = 1
         case 4: (status, oomKills) = (.signal(9), nil)
-        case 5: durationNanoseconds = 120_000_000_000
-        case 6: (ignoresTerm, durationNanoseconds) = (true, 120_000_000_000)
+        case 5: durationNanoseconds = longest
+        case 6: (ignoresTerm, durationNanoseconds) = (true, longest)
         case 7: leavesChildren = true
         case 8: (leavesChildren, childrenIgnoreTerm) = (true, true)
         case 9: start = .failsAtSpawn

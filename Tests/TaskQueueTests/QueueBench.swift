@@ -116,7 +116,7 @@ final class QueueBench {
     func node(
         _ name: String, machine: String = "m", life: Int64 = 1, earlier: [Incarnation]? = nil,
         leaseMilliseconds: Int = 60_000, gigabytes: UInt64 = 64, cores: Int = 64, address: String = "",
-        trouble: String = "", isQuietOver: Bool = true
+        trouble: String = "", runsSomething: Bool = false, isQuietOver: Bool = true
     ) throws -> BenchNode {
         let lives = (1..<max(1, life)).map { Incarnation(name: name, machine: machine + name, life: $0) }
         let description = NodeDescription(
@@ -128,7 +128,7 @@ final class QueueBench {
         node.known.silence = try perform(
             RegisterNode(
                 keys: keys, incarnation: node.incarnation, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1",
-                node: description, earlier: earlier ?? lives)
+                node: description, runsSomething: runsSomething, earlier: earlier ?? lives)
         ).silence
         if isQuietOver { try setClock { $0.quiet = 0 } }
         return node
@@ -230,24 +230,24 @@ struct BenchNode {
     @discardableResult
     func beat(
         silence: Int? = nil, elapsedMilliseconds: Int = 3_600_000, graceMilliseconds: Int = 60_000,
-        description: NodeDescription? = nil
+        description: NodeDescription? = nil, serverRun: String = ""
     ) throws -> Heartbeat.Reply {
         let reply = try bench.perform(
             heartbeat(
                 silence: silence, elapsedMilliseconds: elapsedMilliseconds, graceMilliseconds: graceMilliseconds,
-                description: description))
+                description: description, serverRun: serverRun))
         known.silence = reply.silence
         return reply
     }
 
     func heartbeat(
         silence: Int? = nil, elapsedMilliseconds: Int = 3_600_000, graceMilliseconds: Int = 60_000,
-        description: NodeDescription? = nil
+        description: NodeDescription? = nil, serverRun: String = ""
     ) -> Heartbeat {
         Heartbeat(
             keys: bench.keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1",
             silence: silence ?? known.silence, elapsedMilliseconds: elapsedMilliseconds,
-            graceMilliseconds: graceMilliseconds, node: description ?? self.description)
+            graceMilliseconds: graceMilliseconds, node: description ?? self.description, serverRun: serverRun)
     }
 
     var held: [String] {

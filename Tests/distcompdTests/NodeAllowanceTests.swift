@@ -61,7 +61,7 @@ struct NodeAllowanceTests {
             StrikingLimit.allTasks.words(allTasks: allowance.textForTasks(636 << 20))
                 == "the limit of all tasks of this node together "
                 + "(636 MB, for the memory.max of /system.slice/distcompd.service is 700 MB)")
-        #expect(StrikingLimit.machine.words(allTasks: "")== "the machine, which had no more")
+        #expect(StrikingLimit.machine.words(allTasks: "") == "the machine, which had no more")
         #expect(StrikingLimit.own.words(allTasks: "") == nil)
     }
 }

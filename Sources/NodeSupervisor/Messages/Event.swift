@@ -19,6 +19,8 @@ extension NodeSupervisor {
         case registered(sentAt: Instant)
         /// A heartbeat was accepted. `sentAt`: the `now` of the event that led to ``Action/heartbeat``.
         case leaseRenewed(sentAt: Instant)
+        /// Behind it: the queue is about to take another node for dead, and wants to be looked at more often until that is settled.
+        case beatSoon(sentAt: Instant)
         /// The queue refused a request because it holds this incarnation for dead: its tasks belong to others now.
         case fenced
         /// The queue does not know this incarnation, and perhaps nobody has begun what it holds: a new one takes it up again. Tasks

@@ -36,7 +36,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         let resetting = ["scan", "unlink"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
         let working = [
-            "hincrby", "info", "pexpire", "sscan", "subscribe", "type", "unsubscribe", "zmscore", "zremrangebyrank",
+            "hincrby", "info", "sscan", "subscribe", "type", "unsubscribe", "zmscore", "zremrangebyrank",
             "zrevrange", "zrevrangebyscore",
         ]
         switch self {

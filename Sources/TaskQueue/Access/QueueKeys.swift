@@ -29,7 +29,7 @@ public struct QueueKeys: Hashable, Sendable {
     public var retrying: String { self[.retrying] }
     /// incarnation -> when its lease is over, in milliseconds.
     public var leases: String { self[.leases] }
-    /// Who looks through todo for lines without an index, for as long as the key lives.
+    /// Until when, in the queue's time, somebody looks through todo for lines without an index.
     public var sweeper: String { self[.sweeper] }
     /// Lines that were taken away from an incarnation by hand; gone as soon as it has been told.
     public func revoked(from incarnation: Incarnation) -> String { self[.revoked, incarnation.text] }
@@ -148,8 +148,12 @@ enum QueueNames {
         ("IDENTITY_DIGITS", String(QueueIdentity.digitCount)),
         // Microseconds since 1970 take sixteen digits until the year 2286, and a double holds them exactly.
         ("TOKEN_DIGITS_MAX", "16"),
+        // 2 ^ 32: a server that comes back has lost fewer, or an hour of them.
+        ("TOKENS_LOST_MAX", "4294967296"),
         // A line that was lost with so many nodes has killed them.
         ("NODES_LOST_MAX", "3"),
+        // Milliseconds for which the right to look through todo is kept without a page of it.
+        ("SWEEP_PAUSE", "5000"),
         // An hour, in milliseconds.
         ("RETRY_PAUSE_MAX", "3600000"),
         // So many lines gone at once were not dropped by an old worker.

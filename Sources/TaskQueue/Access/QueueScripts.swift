@@ -54,7 +54,7 @@ public enum QueueScripts {
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "lease": PackageResources.lease_lua,
         "names": PackageResources.names_lua, "reaping": PackageResources.reaping_lua,
-        "retries": PackageResources.retries_lua,
+        "retries": PackageResources.retries_lua, "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }
 

@@ -66,21 +66,11 @@ public struct RejectLine: QueueOperation {
     }
 }
 
-/// One look through todo for lines without an index: the lock, then page after page of `ScanHash`, each page's requests with it.
+/// One look through todo for lines without an index: page after page of `ScanHash`, each page's requests with it.
 ///
-/// Meant for when `ClaimTasks.Reply.needsSweep` says so.
+/// Meant for who is told by `ClaimTasks.Reply.needsSweep`. One node at a time is; its right ends by itself some seconds after the last
+/// page.
 public enum TodoSweep {
-    /// Asks for the right to sweep. One node at a time does; the right ends by itself some seconds after the last page.
-    public static func begin(keys: QueueKeys, incarnation: Incarnation) -> RedisRequest {
-        .command(RedisCommand("SET", keys[.sweeper], incarnation.text, "NX", "PX", "5000"))
-    }
-
-    /// Whether the right was given.
-    public static func parseBegin(_ value: RESPValue) throws(QueueError) -> Bool {
-        if let error = value.error { throw QueueError(error) }
-        return !value.isNull
-    }
-
     /// What is to be done about a page of todo, and which fields of it were no task lines, with the reason.
     public static func requests(
         for page: ScanHash.Page, keys: QueueKeys

@@ -58,7 +58,8 @@ public struct ClaimTasks: QueueOperation {
         public let tasks: [Claimed]
         /// WORKER_COMMAND_CLOSE is set: finish what runs, and stop.
         public let closeRequested: Bool
-        /// Lines are waiting that the index does not know: an old manager added them.
+        /// Lines may be waiting that the index does not know, for an old manager added them, and this node has the right to look for
+        /// them: see `TodoSweep`.
         public let needsSweep: Bool
         /// When to ask again, in milliseconds from now: the next retry is due then, or (0) there was more than one call may
         /// look at. Nil when nothing waits for its time.

@@ -71,16 +71,29 @@ public struct RestoreTasks: QueueOperation {
     private let keys: QueueKeys
     private let incarnation: Incarnation
     private let tasks: ArraySlice<Running>
+    private let earlier: [Incarnation]
+    private let isLast: Bool
 
-    /// - Parameter tasks: only the first ``countMax`` are told.
-    public init(_ tasks: ArraySlice<Running>, keys: QueueKeys, incarnation: Incarnation) {
+    /// - Parameters:
+    ///   - tasks: only the first ``countMax`` are told.
+    ///   - earlier: lives of this node that have ended, whatever the queue knows of them: what they hold of these becomes this one's.
+    ///   - isLast: whether what they hold besides goes back to todo.
+    public init(
+        _ tasks: ArraySlice<Running>, keys: QueueKeys, incarnation: Incarnation, earlier: [Incarnation] = [],
+        isLast: Bool = false
+    ) {
         self.keys = keys
         self.incarnation = incarnation
         self.tasks = tasks.prefix(Self.countMax)
+        self.earlier = earlier.suffix(RegisterNode.earlierMax)
+        self.isLast = isLast
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.restore, keys, incarnation)
+        call.append(isLast ? 1 : 0)
+        call.append(earlier.count)
+        for life in earlier { call.append(life.text) }
         for task in tasks {
             call.append(task.line.text)
             call.append(task.token)

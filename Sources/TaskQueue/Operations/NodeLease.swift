@@ -76,7 +76,7 @@ extension RedisScriptCall {
     }
 }
 
-/// Announces a new life of a node. Tasks of its earlier lives go back to todo at once: it has ended them.
+/// Announces a new life of a node. Tasks of its earlier lives go back to todo at once, unless it still runs some of them.
 public struct RegisterNode: QueueOperation {
     private let keys: QueueKeys
     private let incarnation: Incarnation
@@ -84,16 +84,21 @@ public struct RegisterNode: QueueOperation {
     private let status: String
     private let node: NodeDescription
     private let queueCandidate: QueueIdentity
+    private let serverRun: String
+    private let runsSomething: Bool
     private let earlier: [Incarnation]
 
     /// - Parameters:
     ///   - status: the value of `worker_status`.
     ///   - queueCandidate: what the queue is called from now on, where it has no name.
+    ///   - serverRun: names the process of the server, "" where it is not known.
+    ///   - runsSomething: whether earlier lives keep what they hold until this one has told by ``RestoreTasks`` what of it still runs.
     ///   - earlier: lives of this node that were its own, for all it knows; another one that is alive is a twin. At most
     ///     ``earlierMax``, the latest.
     public init(
         keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, node: NodeDescription,
-        queueCandidate: QueueIdentity = QueueIdentity(), earlier: [Incarnation] = []
+        queueCandidate: QueueIdentity = QueueIdentity(), serverRun: String = "", runsSomething: Bool = false,
+        earlier: [Incarnation] = []
     ) {
         self.keys = keys
         self.incarnation = incarnation
@@ -101,6 +106,8 @@ public struct RegisterNode: QueueOperation {
         self.status = status
         self.node = node
         self.queueCandidate = queueCandidate
+        self.serverRun = serverRun
+        self.runsSomething = runsSomething
         self.earlier = earlier.suffix(Self.earlierMax)
     }
 
@@ -118,6 +125,8 @@ public struct RegisterNode: QueueOperation {
         call.append(status)
         call.append(queueCandidate.text)
         call.append(node)
+        call.append(serverRun)
+        call.append(runsSomething ? 1 : 0)
         for life in earlier { call.append(life.text) }
         return .script(call)
     }
@@ -139,23 +148,26 @@ public struct Heartbeat: QueueOperation {
     private let incarnation: Incarnation
     private let leaseMilliseconds: Int
     private let status: String
-    private let silence: Int
+    private let silence: Int?
     private let elapsedMilliseconds: Int
     private let graceMilliseconds: Int
     private let node: NodeDescription
     private let queueCandidate: QueueIdentity
+    private let serverRun: String
 
     /// - Parameters:
     ///   - status: the value of `worker_status`.
-    ///   - silence: the number this node was last told. With another than the present one nothing is taken over from dead nodes.
+    ///   - silence: the number this node was last told. With another than the present one, or nil, nothing is taken over from dead
+    ///     nodes.
     ///   - elapsedMilliseconds: by the node's own clock, since it sent the last request that renews the lease (register, heartbeat or
     ///     claim) and was answered. Where clearly more time has passed for the queue, its clock is ahead or this was long under way.
     ///   - graceMilliseconds: how long a line that an old worker seems to have dropped is waited for.
     ///   - queueCandidate: what the queue is called from now on, where it has no name.
+    ///   - serverRun: names the process of the server, "" where it is not known.
     public init(
-        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, silence: Int,
+        keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, silence: Int?,
         elapsedMilliseconds: Int, graceMilliseconds: Int = 60_000, node: NodeDescription,
-        queueCandidate: QueueIdentity = QueueIdentity()
+        queueCandidate: QueueIdentity = QueueIdentity(), serverRun: String = ""
     ) {
         self.keys = keys
         self.incarnation = incarnation
@@ -166,6 +178,7 @@ public struct Heartbeat: QueueOperation {
         self.graceMilliseconds = graceMilliseconds
         self.node = node
         self.queueCandidate = queueCandidate
+        self.serverRun = serverRun
     }
 
     public struct Reply: Equatable, Sendable {
@@ -182,29 +195,34 @@ public struct Heartbeat: QueueOperation {
         /// The number of the silence the queue is in.
         public let silence: Int
         public let queue: QueueIdentity
+        /// Another node has not been heard of for a while, or something else is about to be put back. The next heartbeat shall come
+        /// within a twelfth of a lease: only where the clock is looked at so often is it known that all could have been heard.
+        public let beatsSoon: Bool
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.heartbeat, keys, incarnation)
         call.append(leaseMilliseconds)
         call.append(status)
-        call.append(silence)
+        call.append(silence ?? 0)
         call.append(max(0, elapsedMilliseconds))
         call.append(graceMilliseconds)
         call.append(queueCandidate.text)
         call.append(node)
+        call.append(serverRun)
         return .script(call)
     }
 
     /// - Throws: `QueueError.fenced` when others have begun to take over what this incarnation held, or the queue is another.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        guard let parts = try elements(value), parts.count == 8,
+        guard let parts = try elements(value), parts.count == 9,
             let queue = parts[7].string.flatMap({ QueueIdentity(text: $0) })
         else { throw .unexpectedReply("heartbeat") }
         let counts = try integers(.array(Array(parts[..<7])), count: 7)
         return Reply(
             closeRequested: counts[0] == 1, reapedCount: counts[1], recoveredCount: counts[2], isPaused: counts[3] == 1,
-            hasCancellations: counts[4] == 1, isDrained: counts[5] == 1, silence: counts[6], queue: queue)
+            hasCancellations: counts[4] == 1, isDrained: counts[5] == 1, silence: counts[6], queue: queue,
+            beatsSoon: parts[8].int == 1)
     }
 }
 

@@ -83,7 +83,7 @@ struct ControlGroupTreeTests {
         #expect(try #require(usage.oomKills) > 0)
         #expect((24 << 20...32 << 20).contains(try #require(usage.memoryPeakBytes)))
         tree.watchLimits(of: SurroundingGroups([]))
-        #expect(tree.strikingLimit(in: group, usage, memoryBytesMax: 32 << 20, since: 0, atNanoseconds: 1) == .own)
+        #expect(tree.strikingLimit(in: tight, usage, memoryBytesMax: 32 << 20, since: 0, atNanoseconds: 1) == .own)
 
         let roomy = try bed.group(TaskLimits(memoryBytesMax: 128 << 20))
         #expect(try bed.run(hog, in: roomy).ending == .exit(code: 0))

@@ -192,12 +192,7 @@ extension World {
         queue.runID = "\(runCount)"
     }
 
-    /// Known, and not what is looked for here: keys with a time to live (the right to sweep) outlive it by as much as the clock is
-    /// set back, so lines that an old manager adds in those seconds wait.
-    func stepClock(_ seconds: Double) {
-        serverClockOffset += Int64(seconds * 1e9)
-        if seconds < 0 { queue.endTimers() }
-    }
+    func stepClock(_ seconds: Double) { serverClockOffset += Int64(seconds * 1e9) }
 
     func flush() {
         count("flushed")

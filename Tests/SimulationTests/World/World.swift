@@ -133,7 +133,10 @@ final class World {
     private func calmDown() {
         isQuiet = true
         resumeAll()
-        let bound = now + Int64((600 + scenario.leaseSeconds * 20) * 1e9)
+        // What is still to be done takes its time where there is one place for all of it.
+        let attemptSeconds = max(scenario.taskSeconds ?? 0, SimulatedTask.Plan.longestSeconds) + 10
+        let attemptCount = Double(queue.todo.union(queue.doing.keys).count * 3) / Double(scenario.nodeCount)
+        let bound = now + Int64((600 + scenario.leaseSeconds * 20 + attemptCount * attemptSeconds) * 1e9)
         while failure == nil, let open = judge.unfinished(queue) {
             if now > bound { return fail("it never ends: \(open)") }
             _ = step(until: .max)
@@ -144,6 +147,9 @@ final class World {
         guard failure == nil else { return }
         for node in nodes where node.isUp && node.dialogue.unansweredReportCount > 0 {
             return fail("\(node.name) has \(node.dialogue.unansweredReportCount) reports that nobody answers")
+        }
+        for line in queue.done.keys where queue.attempts[line] != nil || queue.lost[line] != nil {
+            return fail("\(line) has finished, and something is held against it still")
         }
         isEnding = true
         for node in nodes where node.isUp { deliver(.supervisor(.stopRequested), to: node) }

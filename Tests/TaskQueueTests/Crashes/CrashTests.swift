@@ -232,7 +232,7 @@ private struct Scene {
             for node in nodes { try work(node) }
             if try bench.counts.finished == lines.count { break }
             _ = try RetryTasks.parse(try bench.call(RetryTasks(tasks, keys: bench.keys).request))
-            _ = try nodes[1].sweep()
+            try nodes[1].sweep()
             #expect(round < 99, comment)
         }
         let state = try bench.state()

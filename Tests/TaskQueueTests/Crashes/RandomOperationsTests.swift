@@ -53,6 +53,8 @@ private struct RandomRun {
     /// Every attempt there was.
     private var attempts: [(incarnation: Incarnation, task: ClaimTasks.Claimed)] = []
     private var life: Int64 = 0
+    /// What the server's process is said to be.
+    private var run = ""
     private var scripts: [String: RedisScript] = [:]
     private var history: [String] = []
     var difference: String?
@@ -116,9 +118,6 @@ private struct RandomRun {
         _ = try command("DEL", keys.prefix + "time")
         let (seconds, micro) = model.serverMicroseconds.quotientAndRemainder(dividingBy: 1_000_000)
         _ = try command("RPUSH", keys.prefix + "time", "\(seconds)", "\(micro)")
-        // What ends by itself ends by the server's own clock.
-        if model.serverMilliseconds >= model.sweptUntil { _ = try command("DEL", keys.prefix + "distcomp:swept") }
-        if model.serverMilliseconds >= model.sweeperUntil { _ = try command("DEL", keys.sweeper) }
     }
 
     /// A reply as text; what has no order is sorted.
@@ -200,18 +199,22 @@ private struct RandomRun {
         }
         if model.token > 0 { state["distcomp:tokens"] = ["": "\(model.token)"] }
         if model.sequence > 0 { state["distcomp:sequence"] = ["": "\(model.sequence)"] }
+        if model.sweptUntil > 0 { state["distcomp:swept"] = ["": "\(model.sweptUntil)"] }
+        if model.sweeperUntil > 0 { state["distcomp:sweeper"] = ["": "\(model.sweeperUntil)"] }
+        if model.fedUntil > 0 { state["distcomp:fed"] = ["": "\(model.fedUntil)"] }
         if model.isPaused { state["distcomp:paused"] = ["": "1"] }
         var queue: [String: String] = [:]
         if let identity = model.identity { queue["id"] = identity }
         if model.restoredCount > 0 { queue["restored"] = "\(model.restoredCount)" }
+        queue["run"] = model.serverRun
         state["distcomp:queue"] = queue
         return state.filter { !$0.value.isEmpty }
     }
 
-    /// Keys that the model does without, or whose time is the server's own.
+    /// Keys that the model does without.
     private static let ignored: Set = [
-        "time", "distcomp:classes", "distcomp:fits", "distcomp:indexed", "distcomp:fed", "distcomp:swept",
-        "distcomp:sweeper", "distcomp:sizes", "distcomp:failed-on", "distcomp:settled", "distcomp:failed_on",
+        "time", "distcomp:classes", "distcomp:fits", "distcomp:indexed", "distcomp:sizes", "distcomp:failed-on",
+        "distcomp:settled", "distcomp:failed_on",
     ]
 
     private func realState() throws -> [String: [String: String]] {
@@ -318,7 +321,7 @@ private struct RandomRun {
         let reply = try ask(
             RegisterNode(
                 keys: keys, incarnation: incarnation, leaseMilliseconds: lease, status: "s", node: description(),
-                queueCandidate: candidate(), earlier: earlier
+                queueCandidate: candidate(), serverRun: run, runsSomething: pick(3) == 0, earlier: earlier
             ).request)
         lives.append((incarnation, lease, reply.elements?[1].int ?? 0))
     }
@@ -331,7 +334,7 @@ private struct RandomRun {
         let reply = try ask(
             Heartbeat(
                 keys: keys, incarnation: incarnation, leaseMilliseconds: lease, status: "s", silence: silence,
-                elapsedMilliseconds: elapsed, node: description(), queueCandidate: candidate()
+                elapsedMilliseconds: elapsed, node: description(), queueCandidate: candidate(), serverRun: run
             ).request)
         if let now = reply.elements?[6].int, pick(8) > 0 { lives[index].silence = now }
     }
@@ -374,8 +377,14 @@ private struct RandomRun {
             guard let line = try? TaskLine(parsing: task.line) else { continue }
             running.append(.init(line: line, token: task.token, attempt: task.attempt))
         }
-        if running.isEmpty { return }
-        let reply = try ask(RestoreTasks(running[...], keys: keys, incarnation: life.incarnation).request)
+        if running.isEmpty, pick(4) > 0 { return }
+        let earlier = lives.map(\.incarnation).filter {
+            $0.nodeName == life.incarnation.nodeName && $0 != life.incarnation && pick(3) > 0
+        }
+        let reply = try ask(
+            RestoreTasks(
+                running[...], keys: keys, incarnation: life.incarnation, earlier: earlier, isLast: pick(2) == 0
+            ).request)
         // From here on the tasks are this life's.
         for (task, answer) in zip(running, (try? RestoreTasks.parse(reply)) ?? []) where answer != .taken {
             attempts.append(
@@ -405,6 +414,7 @@ private struct RandomRun {
 
     /// Redis is emptied, or comes back with an older state.
     private mutating func lose() throws {
+        if pick(2) == 0 { run = ["", "1", "2"][pick(3)] }
         switch pick(8) {
         case 0:
             model.flush()

@@ -83,15 +83,12 @@ extension BenchNode {
     /// Claims; and when told to, looks through todo for what has no index, and claims again.
     func claimSweeping(_ count: Int) throws -> [ClaimTasks.Claimed] {
         let reply = try claimReply(count)
-        guard reply.needsSweep, try sweep() else { return reply.tasks }
+        guard reply.needsSweep else { return reply.tasks }
+        try sweep()
         return try reply.tasks + claim(count - reply.tasks.count)
     }
 
-    /// False when another has the right to.
-    @discardableResult
-    func sweep() throws -> Bool {
-        let right = try bench.call(TodoSweep.begin(keys: bench.keys, incarnation: incarnation))
-        guard try TodoSweep.parseBegin(right) else { return false }
+    func sweep() throws {
         var cursor = "0"
         repeat {
             let page = try ScanHash.parse(try bench.call(ScanHash(bench.keys.todo, cursor: cursor).request))
@@ -101,6 +98,5 @@ extension BenchNode {
             }
         } while cursor != "0"
         try bench.command("DEL", bench.keys.sweeper)  // As the passing of five seconds would.
-        return true
     }
 }

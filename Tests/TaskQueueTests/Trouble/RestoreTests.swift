@@ -94,6 +94,89 @@ struct RestoreTests {
         #expect(try bench.numbers == [0, 0, 1, 0])
     }
 
+    @Test(
+        "a life before that a rolled back state knows for alive keeps its tasks for the life that runs them, and no other gets them"
+    )
+    func lifeBefore() throws {
+        let bench = try QueueBench()
+        let (first, other) = (try bench.node("a"), try bench.node("b"))
+        try bench.submit(line("runs", priority: 2), line("ended"))
+        let tasks = try first.claim(2)
+        let second = try bench.node("a", life: 2, runsSomething: true)
+        #expect(try other.claim(2).isEmpty)
+        #expect(try second.held == [])
+        // In two parts, of which the first is told again.
+        for answer in [RestoreTasks.Answer.restored, .held] {
+            #expect(try second.restore([tasks[0]], earlier: [first.incarnation]) == [answer])
+            #expect(try other.claim(2).isEmpty)
+        }
+        #expect(try second.restore([], earlier: [first.incarnation], isLast: true) == [])
+        #expect(try other.claim(2).map(\.attempt) == [2], "what of it does not run any more goes back")
+        #expect(throws: try bench.fenced) { try first.beat() }
+        #expect(try second.finish(tasks[0]) == .accepted)
+        #expect(try first.finish(tasks[1]) == .stale)
+    }
+
+    @Test("a life that came later keeps what it took up when the restoring of the one before arrives late")
+    func lateRestoring() throws {
+        let bench = try QueueBench()
+        let first = try bench.node("a")
+        try bench.submit(line("x"))
+        let tasks = try first.claim()
+        let second = try bench.node("a", life: 2, runsSomething: true)
+        let third = try bench.node("a", life: 3, runsSomething: true)
+        #expect(try third.restore(tasks, earlier: [first.incarnation, second.incarnation]) == [.restored])
+        #expect(try second.restore(tasks, earlier: [first.incarnation], isLast: true) == [.taken])
+        #expect(try third.finish(tasks[0]) == .accepted)
+    }
+
+    @Test("no token is given twice where a server comes back without its last seconds and by a clock that is behind")
+    func tokens() throws {
+        let bench = try QueueBench()
+        let a = try bench.node("a")
+        try bench.submit((0..<6).map { line("t\($0)") })
+        // Redis's clock has been set back: tokens go on from the last one.
+        try bench.command("SET", "distcomp:tokens", "2000000000000000")
+        try a.beat(serverRun: "1")
+        let before = try bench.snapshot()
+        var tokens = try a.claim(3).map(\.token)
+        for run in ["2", "3"] {
+            try bench.rollBack(to: before)
+            try a.beat(serverRun: run)
+            let pushed = try bench.command("GET", "distcomp:tokens").string
+            try a.beat(serverRun: run)
+            #expect(try bench.command("GET", "distcomp:tokens").string == pushed, "once a process")
+            tokens += try a.claim(3).map(\.token)
+        }
+        #expect(Set(tokens).count == 9)
+        #expect(tokens.allSatisfy { $0.count == 16 })
+        // A server that is another at each look uses the numbers up no further than so.
+        try bench.command("SET", "distcomp:tokens", "8000000000000000")
+        for run in 4..<20 { try a.beat(serverRun: "\(run)") }
+        #expect(try bench.command("GET", "distcomp:tokens").string == "8000000000000000")
+    }
+
+    @Test(
+        "a first try that is restored leaves no mark of what others made of the line meanwhile, in todo or dropped",
+        arguments: [false, true])
+    func marks(isDropped: Bool) throws {
+        let bench = try QueueBench()
+        let (a, b) = (try bench.node("a"), try bench.node("b"))
+        try bench.submit(line("x"))
+        let first = try #require(try a.claim().first)
+        try a.loseLease()
+        try b.beat()
+        _ = try b.claim()
+        try b.loseLease()
+        try bench.node("c").beat()
+        #expect(try bench.command("HGET", "distcomp:lost", first.line).string == "2")
+        if isDropped { try bench.command("HDEL", bench.keys.todo, first.line) }
+        let again = try bench.node("a", life: 2)
+        #expect(try again.restore([first]) == [.restored])
+        #expect(try again.finish(first) == .accepted)
+        #expect(try bench.command("EXISTS", "distcomp:lost", "distcomp:attempts").int == 0)
+    }
+
     @Test("what another life of the node holds is taken while that life has a lease, and no longer")
     func otherLife() throws {
         let bench = try QueueBench()
@@ -186,15 +269,20 @@ struct RestoreTests {
 }
 
 extension BenchNode {
-    func restore(_ tasks: [ClaimTasks.Claimed]) throws -> [RestoreTasks.Answer] {
-        try bench.perform(restoreOperation(tasks))
+    func restore(
+        _ tasks: [ClaimTasks.Claimed], earlier: [Incarnation] = [], isLast: Bool = false
+    ) throws -> [RestoreTasks.Answer] {
+        try bench.perform(restoreOperation(tasks, earlier: earlier, isLast: isLast))
     }
 
-    func restoreOperation(_ tasks: [ClaimTasks.Claimed]) throws -> RestoreTasks {
+    func restoreOperation(
+        _ tasks: [ClaimTasks.Claimed], earlier: [Incarnation] = [], isLast: Bool = false
+    ) throws -> RestoreTasks {
         let running = try tasks.map {
             RestoreTasks.Running(line: try TaskLine(parsing: $0.line), token: $0.token, attempt: $0.attempt)
         }
-        return RestoreTasks(running[...], keys: bench.keys, incarnation: incarnation)
+        return RestoreTasks(
+            running[...], keys: bench.keys, incarnation: incarnation, earlier: earlier, isLast: isLast)
     }
 }
 

@@ -240,12 +240,15 @@ if short then call('DEL', FED) end
 -- up for them in number, so whoever finds nothing has a look all the same, now and then.
 local sweep, delayed = 0, next_retry and call('ZCARD', DELAYED) or 0
 local waiting = call('HLEN', TODO) - closing
-if waiting > delayed and call('EXISTS', SWEEPER) == 0 then
+if waiting > delayed and is_over(SWEEPER, now) then
   if waiting > tonumber(call('GET', INDEXED) or 0) + delayed then
     sweep = 1
-  elseif short and call('SET', SWEPT, 1, 'NX', 'PX', math.max(600000, waiting)) then
+  elseif short and is_over(SWEPT, now) then
+    keep_until(SWEPT, now + math.max(600000, waiting))
     sweep = 1
   end
+  -- The right is this node's for so long, and for as much again after each page.
+  if sweep == 1 then keep_until(SWEEPER, now + SWEEP_PAUSE) end
 end
 
 local due = next_retry and math.max(0, next_retry - now) or -1

@@ -46,16 +46,30 @@ end
 renew(me, now, lease)
 call('HSET', STATUS, node_name(me), ARGV[4])
 local identity = named_queue(ARGV[8])
+pass_lost_tokens(ARGV[14], ARGV[8])
 describe(me, 9)
 promote_delayed(now)
 settle_some()
+-- Something is to be put back, or will be unless its node is heard of: whether all could be heard until then is only known if
+-- somebody looks at the clock all the while.
+local function is_any_before(key, time)
+  return #call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', time), 'LIMIT', 0, 1) > 0
+end
 local reaped, recovered = 0, 0
+local doubtful_until, missing_until = now + math.floor(lease * 3 / 5), now - tonumber(ARGV[7])
+local is_any_doubtful, is_any_missing = is_any_before(LEASES, doubtful_until), is_any_before(MISSING, missing_until)
 if asked_in == silence and now >= quiet then
-  for _, dead in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. string.format('%.0f', now), 'LIMIT', 0, 10)) do
-    reaped = reaped + reap(dead, 200)
+  if is_any_doubtful then
+    for _, dead in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. string.format('%.0f', now), 'LIMIT', 0, 10)) do
+      reaped = reaped + reap(dead, 200)
+    end
+    is_any_doubtful = is_any_before(LEASES, doubtful_until)
   end
-  recovered = recover_missing(now - tonumber(ARGV[7]))
+  if is_any_missing then
+    recovered = recover_missing(missing_until)
+    is_any_missing = is_any_before(MISSING, missing_until)
+  end
 end
 return {call('HEXISTS', TODO, CLOSE), reaped, recovered, call('EXISTS', PAUSED),
   call('EXISTS', cancel_key(me), revoked_key(me)) > 0 and 1 or 0,
-  call('SISMEMBER', DRAINED, node_name(me)), silence, identity}
+  call('SISMEMBER', DRAINED, node_name(me)), silence, identity, (is_any_doubtful or is_any_missing) and 1 or 0}

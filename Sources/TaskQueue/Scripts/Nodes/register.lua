@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Idempotent: registering again renews the lease. Stopped half-way: earlier lives of the node are reaped further by the
--- next try or by any heartbeat.
+-- next try or by any heartbeat. Where the node says that it still runs something, its earlier lives keep what they hold until it has
+-- said what, see restore: others would be given it meanwhile.
 
 -- uses names clock index lease reaping
 
@@ -16,7 +17,8 @@ local now = observe(duration)
 -- The lives that this node knows to have been its own. A registration that was long on its way does not know of those that came
 -- after it, so it ends none of them.
 local own = {}
-for i = 11, #ARGV do own[ARGV[i]] = true end
+for i = 13, #ARGV do own[ARGV[i]] = true end
+local runs_something = ARGV[12] == '1'
 
 local function address_of(incarnation)
   return string.match(call('HGET', NODES, incarnation) or '', '^%d+ %d+ %S* (%S+)$') or '-'
@@ -40,7 +42,7 @@ for _, other in ipairs(call('ZRANGE', LEASES, 0, -1)) do
       end
     elseif left > 0 and not own[other] then
       return redis.error_reply('TWIN ' .. address_of(other) .. ' ' .. left)
-    else
+    elseif not (runs_something and own[other]) then
       over[#over + 1] = other
     end
   end
@@ -48,6 +50,7 @@ end
 
 for _, other in ipairs(over) do reap(other, LINES_MAX) end
 local identity = named_queue(ARGV[5])
+pass_lost_tokens(ARGV[11], ARGV[5])
 describe(me, 6)
 call('ZADD', LEASES, now + duration, me)
 call('HSET', STATUS, name, ARGV[4])

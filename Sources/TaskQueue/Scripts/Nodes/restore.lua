@@ -1,19 +1,23 @@
 #!lua flags=allow-oom
 -- What a node runs, told to a queue that may not know of it: it was emptied, or is that of an hour ago. Idempotent: what was restored
--- is held when it is told again. Stopped half-way: noted as held and still in todo, as after a claim.
+-- is held when it is told again. Stopped half-way: noted as held and still in todo, as after a claim. With the last of it, what earlier
+-- lives of the node hold besides goes back.
 
--- uses names clock index lease retries
+-- uses names clock index lease retries reaping
 
-local me = ARGV[2]
+local me, is_last, earlier_count = ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 if not expiry_of(me) then return fenced() end
 local now, name, held = read_now(), node_name(me), held_key(me)
 
--- Other lives of this node that the queue still knows, and whether their leases hold.
-local others = {}
+-- Other lives of this node that the queue still knows, and whether their leases hold. Its own earlier ones have ended, whatever the
+-- queue thinks: what they hold is this one's.
+local others, own = {}, {}
+for i = 5, 4 + earlier_count do own[ARGV[i]] = true end
 for _, other in ipairs(call('ZRANGE', LEASES, 0, -1)) do
   if other ~= me and node_name(other) == name then others[#others + 1] = other end
 end
 local function is_live(incarnation)
+  if own[incarnation] then return false end
   local expiry = expiry_of(incarnation)
   return expiry and (expiry >= now or now < (quiet or 0))
 end
@@ -35,11 +39,16 @@ local function is_taken(line, token, over)
 end
 
 -- Whoever put the line back has marked it as lost with its node, which lives: as if it had not been put back. A line that is back in
--- todo since Redis lost a moment has no such mark.
+-- todo since Redis lost a moment has no such mark. A first try has none in any case, whatever others made of the line meanwhile: its
+-- report counts on that.
 local function undo_mark(line, attempt)
-  if call('HGET', ATTEMPTS, line) ~= attempt then return end
-  if call('HINCRBY', LOST, line, -1) <= 0 then call('HDEL', LOST, line) end
-  if tonumber(attempt) > 1 then call('HSET', ATTEMPTS, line, attempt - 1) else call('HDEL', ATTEMPTS, line) end
+  if attempt == '1' then
+    call('HDEL', LOST, line)
+    call('HDEL', ATTEMPTS, line)
+  elseif call('HGET', ATTEMPTS, line) == attempt then
+    if call('HINCRBY', LOST, line, -1) <= 0 then call('HDEL', LOST, line) end
+    call('HSET', ATTEMPTS, line, attempt - 1)
+  end
 end
 
 local function restore(line, token, memory, millicores, band, attempt)
@@ -51,25 +60,33 @@ local function restore(line, token, memory, millicores, band, attempt)
   local over = {}
   -- Tokens grow: with that of a later try this one is over too.
   if is_taken(line, token, over) or ended and tonumber(ended) > tonumber(token) then return 'taken' end
-  if tonumber(call('GET', TOKENS) or 0) < tonumber(token) then call('SET', TOKENS, token) end
+  -- What was given behind it and lost is passed over as in pass_lost_tokens; the last digits are as good as chance since then.
+  local last = tonumber(call('GET', TOKENS) or 0)
+  if last < tonumber(token) then
+    call('SET', TOKENS, string.format('%.0f', tonumber(token) + TOKENS_LOST_MAX + last % TOKENS_LOST_MAX))
+  end
   local class = class_name(memory, millicores, call('HGET', FAILED, line) or '')
   local s = call('ZSCORE', class_key(class), line) or score(band, call('INCR', SEQUENCE))
   call('HSET', held, line, token .. ' ' .. memory .. ' ' .. millicores .. ' ' .. string.format('%.0f', s) .. ' ' .. attempt)
   call('HSET', DOING, line, name)
-  if call('HEXISTS', TODO, line) == 1 then
+  local was_put_back = call('HEXISTS', TODO, line) == 1
+  if was_put_back then
     call('ZREM', DELAYED, delayed_entry(line, memory, millicores, band))
     unindex(line, memory, millicores)
     call('HDEL', TODO, line)
-    undo_mark(line, attempt)
   end
+  if was_put_back or attempt == '1' then undo_mark(line, attempt) end
   for _, other in ipairs(over) do call('HDEL', held_key(other), line) end
   call('HINCRBY', QUEUE, 'restored', 1)
   return 'restored'
 end
 
 local answers = {}
-for i = 3, #ARGV, 6 do
+for i = 5 + earlier_count, #ARGV, 6 do
   answers[#answers + 1] =
     restore(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], band_of(tonumber(ARGV[i + 4])), ARGV[i + 5])
+end
+for _, other in ipairs(is_last and others or {}) do
+  if own[other] then reap(other, LINES_MAX) end
 end
 return answers

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Idempotent: an entry that is there stays as it is. Stopped half-way: some lines are indexed, and the others still not.
 
--- uses index retries
+-- uses clock index retries
 
 local added = 0
 for i = 2, #ARGV, 5 do
@@ -23,6 +23,7 @@ for i = 2, #ARGV, 5 do
   end
 end
 -- The sweep goes on; and when it is over, the next may wait as long as this one may have taken.
-call('PEXPIRE', SWEEPER, math.max(5000, math.floor(call('HLEN', TODO) / 100)))
+local now = read_now()
+if not is_over(SWEEPER, now) then keep_until(SWEEPER, now + math.max(SWEEP_PAUSE, math.floor(call('HLEN', TODO) / 100))) end
 if added > 0 then wake() end
 return added

@@ -3,7 +3,7 @@
 -- The index is a hint, never the truth: a line waits when it is a field of `todo_tasks`, whatever the index says. So an entry
 -- without its line is dropped when it is met, and a missing one is added when somebody notices.
 
--- uses names
+-- uses names waking
 
 -- Higher priorities get lower scores.
 local function band_of(priority) return math.max(0, math.min(BAND_MAX, BAND_ZERO - priority)) end

@@ -13,6 +13,20 @@ local function named_queue(candidate)
   return identity or candidate
 end
 
+-- A server that is another process than the last one we heard of may have lost the last seconds, and its clock may be behind: the next
+-- tokens are beyond all that were given in them, and by how far is chance, should this be lost as well. Where nodes never agree on
+-- which process it is, it ends in time: a double holds tokens exactly up to nine times as much.
+local function pass_lost_tokens(server_run, chance)
+  if server_run == '' or call('HGET', QUEUE, 'run') == server_run then return end
+  local t = call('TIME')
+  local time = t[1] * 1000000 + t[2]
+  local last = math.max(tonumber(call('GET', TOKENS) or 0), time)
+  if last < time + 1e15 then
+    call('SET', TOKENS, string.format('%.0f', last + TOKENS_LOST_MAX + tonumber(string.sub(chance, -8), 16)))
+  end
+  call('HSET', QUEUE, 'run', server_run)
+end
+
 local function fenced() return redis.error_reply('FENCED ' .. (queue_identity() or '-') .. ' the lease is over') end
 
 -- A lease that is merely over can still be renewed: Redis was away, perhaps for everybody, and what runs need not be

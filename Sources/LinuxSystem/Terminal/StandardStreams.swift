@@ -28,6 +28,12 @@ public struct StandardStream: Sendable {
 
     public var isTerminal: Bool { isatty(descriptor) == 1 }
 
+    /// Whether it is a terminal that can move its cursor and show colours: one that TERM names, see environ(7), and not as "dumb".
+    public var takesEscapeCodes: Bool {
+        let name = Host.environment("TERM") ?? ""
+        return isTerminal && !name.isEmpty && name != "dumb"
+    }
+
     /// The width in columns of the terminal, or nil when this is none.
     public var terminalColumns: Int? {
         var size = winsize()

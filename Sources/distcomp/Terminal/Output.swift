@@ -27,13 +27,12 @@ struct Style {
     let isOn: Bool
 
     /// For what goes to standard output.
-    static let standardOutput = Style(isOn: LinuxSystem.standardOutput.isTerminal && isWanted)
+    static let standardOutput = Style(isOn: LinuxSystem.standardOutput.takesEscapeCodes && isWanted)
 
     /// For a program that has the terminal to itself.
     static let screen = Style(isOn: isWanted)
 
-    private static let isWanted =
-        (Host.environment("NO_COLOR") ?? "").isEmpty && Host.environment("TERM") != "dumb"
+    private static let isWanted = (Host.environment("NO_COLOR") ?? "").isEmpty
 
     func bold(_ text: String) -> String { wrapped(text, "1") }
     func inverse(_ text: String) -> String { wrapped(text, "7") }

@@ -2,13 +2,13 @@
 
 import LinuxSystem
 
-/// The line of standard error that shows how far something is. On anything but a terminal it does nothing.
+/// The line of standard error that shows how far something is. On anything but a terminal that can redraw a line it does nothing.
 final class TransientLine {
     let isShown: Bool
     private var last = ""
 
     /// - Parameter isQuiet: the person wants to see nothing of it.
-    init(isQuiet: Bool) { isShown = !isQuiet && standardError.isTerminal }
+    init(isQuiet: Bool) { isShown = !isQuiet && standardError.takesEscapeCodes }
 
     /// How wide the line may be: a full line would wrap.
     var columns: Int { max(1, (standardError.terminalColumns ?? 80) - 1) }

@@ -174,6 +174,28 @@ struct TaskLookupTests {
         }
     }
 
+    @Test("following waits for a Redis that is restarted")
+    func followThroughRestart() async throws {
+        try await withFleet(redis: ["appendonly yes", "appendfsync always"]) { fleet in
+            let go = fleet.scratch.path + "/go"
+            try await fleet.submit(["shell:1:0:0:echo first; while [ ! -e \(go) ]; do sleep 0.05; done; echo last"])
+            let node = try await fleet.startedNode("a", ["node_name": "\"a\""])
+            let log = try RunningProgram(
+                Products.distcomp,
+                ["logs", "-f", "*first*", "--redis", fleet.url(.watcher), "--config", node.configurationPath],
+                in: fleet.scratch)
+            try await eventually("its first line") { log.output == "first\n" }
+            fleet.redis.kill9()
+            try await eventually("word of it", log.errors) { log.errors.contains("trying again") }
+            try fleet.redis.start()
+            try fleet.scratch.write("go", "")
+            let result = try await log.result()
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(result.output == "first\nlast\n")
+            try await node.stop()
+        }
+    }
+
     @Test("what runs on another node cannot be followed here, and says so")
     func followElsewhere() async throws {
         try await withFleet { fleet in

@@ -160,7 +160,8 @@ struct TerminalTests {
         try await withFleet { fleet in
             let result = try await fleet.distcomp("top")
             #expect(result.status == 2 && result.output.isEmpty)
-            #expect(result.errors == "distcomp: top needs a terminal; status, workers and tasks print the same once\n")
+            let said = "top needs a terminal, and TERM to name its kind; status, workers and tasks print the same once"
+            #expect(result.errors == "distcomp: \(said)\n")
         }
     }
 
@@ -226,6 +227,24 @@ struct TerminalTests {
             try await terminal.until("the result") { $0.contains("failed") && $0.contains("status 0") }
             #expect(try await !terminal.tmux("capture-pane", "-p", "-e").contains("\u{1b}[31m"))
             #expect(try await !fleet.distcomp("results").output.contains("\u{1b}"))
+        }
+    }
+
+    @Test("a terminal that is dumb, or of no known kind, gets no escape code", arguments: ["TERM=dumb", "-u TERM"])
+    func dumb(term: String) async throws {
+        try await withTerminal { fleet, terminal in
+            _ = try fleet.call("HSET", "failed_tasks", "shell:1:0:0:x", "a,")
+            let log = fleet.scratch.path + "/typescript"
+            // What goes to the terminal, byte for byte.
+            func record(_ words: String) -> String {
+                "env \(term) script -q -e -c '\(command(words, fleet))' \(log); echo status $?"
+            }
+            for words in ["results", "watch", "top"] {
+                try await terminal.enter("clear; " + record(words))
+                try await terminal.until("the end of \(words)") { $0.contains(/status [0-9]/) }
+                #expect(!text(of: log).contains("\u{1b}"), "\(words)")
+            }
+            #expect(text(of: log).contains("top needs a terminal"))
         }
     }
 }

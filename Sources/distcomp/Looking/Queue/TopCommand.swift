@@ -24,8 +24,9 @@ struct TopCommand: ParsableCommand {
     }
 
     func run() throws {
-        guard standardOutput.isTerminal else {
-            throw CommandError.usage("top needs a terminal; status, workers and tasks print the same once")
+        guard standardOutput.takesEscapeCodes else {
+            throw CommandError.usage(
+                "top needs a terminal, and TERM to name its kind; status, workers and tasks print the same once")
         }
         try connection.withQueue { queue in
             // Blocked before the terminal is changed, so that no signal ends us without restoring it.

@@ -51,15 +51,12 @@ struct WatchCommand: ParsableCommand {
 
 /// Looks at a queue again and again, and says what a person should know meanwhile.
 private final class QueueWatcher {
-    /// A Redis that is away for longer is not waited for.
-    private static let absenceSecondsMax = 60.0
-
     let display: ProgressDisplay
     private let queue: QueueClient
     private let isQuiet: Bool
     private let showsProgress: Bool
     private var watched: WatchedQueue
-    private var awaySinceSeconds: Double?
+    private var absence = Absence()
     private var lastRemark = ""
 
     init(_ queue: QueueClient, isQuiet: Bool, showsProgress: Bool) throws(CommandError) {
@@ -76,24 +73,15 @@ private final class QueueWatcher {
     /// Whether all is done.
     func look() throws(CommandError) -> Bool {
         do throws(CommandError) {
-            if awaySinceSeconds != nil {
-                try queue.reconnect()
-                watched.reconnected(nowSeconds: bootSeconds())
-            }
+            if try absence.isOver(queue) { watched.reconnected(nowSeconds: bootSeconds()) }
             let counts = try queue.perform(ReadCounts(keys: queue.keys))
-            awaySinceSeconds = nil
             if let news = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds()), !isQuiet { say(news) }
             let progress = Progress(counts)
             if progress.isOver { return watched.isSettled }
             if progress.running == 0, showsProgress { try remark() }
             display.show(progress, nowSeconds: bootSeconds())
         } catch .unreachable(let message) {
-            let since = awaySinceSeconds ?? bootSeconds()
-            if awaySinceSeconds == nil, !isQuiet {
-                say("\(message); trying again for \(duration(Self.absenceSecondsMax))")
-            }
-            awaySinceSeconds = since
-            guard bootSeconds() - since < Self.absenceSecondsMax else { throw .unreachable(message) }
+            if let news = try absence.begins(message), !isQuiet { say(news) }
         }
         return false
     }

@@ -31,9 +31,26 @@ struct TaskLog {
     func follow(_ line: String) throws(CommandError) {
         var file: LogFile?
         var isTold = false
+        var absence = Absence()
+        var backSinceSeconds: Double?
         while true {
             // The state is read before the file: if the task has ended, all of its output is read after that.
-            let details = try queue.details(of: line)
+            let details: TaskDetails
+            do throws(CommandError) {
+                if try absence.isOver(queue) { backSinceSeconds = bootSeconds() }
+                details = try queue.details(of: line)
+            } catch .unreachable(let message) {
+                if let news = try absence.begins(message) { standardError.write("distcomp: \(news)\n") }
+                pause(milliseconds: 200)
+                continue
+            }
+            // A Redis that lost its last moment hears from the task's node of what runs there.
+            if details.state == nil, let back = backSinceSeconds,
+                bootSeconds() - back < WatchedQueue.missingSecondsMax
+            {
+                pause(milliseconds: 200)
+                continue
+            }
             if details.state == .inProgress, let path = localPath(details) {
                 if file.map({ !$0.isCurrent }) ?? true { file = LogFile(path) ?? file }
                 if let file { try copy(file) }

@@ -397,7 +397,8 @@ static _Noreturn void execute(char **arguments) {
             strcpy(path + length + (length > 0), name);
             int code = try_execute(path, arguments);
             if (code != ENOENT && code != ENOTDIR && code != EACCES) fail(step_execute, code);
-            if (code == EACCES) reason = EACCES;
+            // A file that may not be executed, rather than a directory that may not be looked into.
+            if (code == EACCES && access(path, F_OK) == 0) reason = EACCES;
         }
         if (directories[length] == '\0') break;
         directories += length + 1;

@@ -50,8 +50,36 @@ public final class OutputDirectory {
     }
 
     /// Creates the folder `name` and empty files for the two streams; what an earlier attempt wrote is replaced. Where that cannot be,
-    /// nothing is left behind.
+    /// nothing is left behind. Whatever else an attempt put in the way is set aside, as `name.earlier-1`: it is the task's own.
     public func createOutput(named name: String) throws(SystemError) -> TaskOutput {
+        do throws(SystemError) {
+            return try createOutput(inFolder: name)
+        } catch  where Self.codesOfWhatIsThere.contains(error.code) {
+            guard setAside(name) else { throw error }
+            return try createOutput(inFolder: name)
+        }
+    }
+
+    /// What a call is answered that meets something else than it wants, as opposed to a disk or a system that is short of something.
+    private static let codesOfWhatIsThere: Set<Int32> = [
+        EISDIR, ENOTDIR, ENOTEMPTY, EEXIST, ELOOP, ENXIO, EACCES, EPERM, EBUSY, ENODEV,
+    ]
+    private static let setAsideMax = 100
+
+    /// Gives what is in the place of a task's folder another name; false when there is nothing, or it cannot be.
+    private func setAside(_ name: String) -> Bool {
+        guard FileSystem.isPlainName(name), let directory else { return false }
+        var status = stat()
+        guard fstatat(directory.raw, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return false }
+        for number in 1...Self.setAsideMax {
+            let other = "\(name).earlier-\(number)"
+            if fstatat(directory.raw, other, &status, AT_SYMLINK_NOFOLLOW) == 0 { continue }
+            return renameat(directory.raw, name, directory.raw, other) == 0
+        }
+        return false
+    }
+
+    private func createOutput(inFolder name: String) throws(SystemError) -> TaskOutput {
         guard FileSystem.isPlainName(name) else {
             throw SystemError(call: "mkdir", subject: "\(path)/\(name)", code: EINVAL)
         }

@@ -15,6 +15,9 @@ public struct EndedChild: Equatable, Sendable {
     public let ending: ProcessEnding
     /// The most memory that it, or a process it waited for, ever had resident: a floor for what all of them needed.
     public let residentBytesMax: UInt64
+    /// What it, and those it waited for, used of the processors.
+    public let userMicroseconds: UInt64
+    public let systemMicroseconds: UInt64
 }
 
 public enum ChildProcesses {
@@ -25,7 +28,12 @@ public enum ChildProcesses {
         let process = retryingInterrupted { wait4(-1, &status, WNOHANG, &usage) }
         guard process > 0 else { return nil }
         return EndedChild(
-            process: process, ending: ending(status), residentBytesMax: UInt64(max(0, usage.ru_maxrss)) &* 1024)
+            process: process, ending: ending(status), residentBytesMax: UInt64(max(0, usage.ru_maxrss)) &* 1024,
+            userMicroseconds: microseconds(usage.ru_utime), systemMicroseconds: microseconds(usage.ru_stime))
+    }
+
+    private static func microseconds(_ time: timeval) -> UInt64 {
+        UInt64(max(0, time.tv_sec)) &* 1_000_000 &+ UInt64(max(0, time.tv_usec))
     }
 
     /// Waits for one child to end; for programs with nothing else to do.

@@ -94,7 +94,9 @@ struct RunCommand: ParsableCommand {
         if case .stuck(let misfits) = ending {
             let example = TerminalText.escaped(misfits.example)
             throw CommandError.failed(
-                "\(grouped(misfits.count)) tasks ask for more than this machine has, such as \(example)")
+                misfits.count == 1
+                    ? "1 task asks for more than this machine has: \(example)"
+                    : "\(grouped(misfits.count)) tasks ask for more than this machine has, such as \(example)")
         }
         if submission.hasErrors { throw CommandError.reported }
         if summary.counts.failed > 0 { throw CommandError.tasksFailed }

@@ -32,6 +32,11 @@ extension TaskRunner {
             }
             running[number]?.hasEndedBadly = child.ending != .exit(code: 0)
             running[number]?.residentBytesMax = child.residentBytesMax
+            if watch != nil {
+                var used = TaskGroupUsage()
+                (used.userMicroseconds, used.systemMicroseconds) = (child.userMicroseconds, child.systemMicroseconds)
+                running[number]?.processUsage = used
+            }
             switch child.ending {
             case .exit(let code): return .exited(number, .code(code))
             case .signal(let signal): return .exited(number, .signal(signal))
@@ -101,8 +106,14 @@ extension TaskRunner {
         let now = Double(SystemClock.wallNanoseconds()) / 1e9
         let endedAt = running[number]?.endedAtUnixSeconds ?? now
         running[number]?.endedAtUnixSeconds = endedAt
-        if let watch {
+        if let watch, let task = running[number] {
             removed = watch.isGone(number)
+            // What was seen of all of it, and what its largest process is known to have had.
+            var usage = task.processUsage ?? TaskGroupUsage()
+            let largest = task.residentBytesMax > Host.residentBytesMax ? task.residentBytesMax : 0
+            let peakBytes = max(watch.peak(number), largest)
+            if peakBytes > 0 { usage.memoryPeakBytes = peakBytes }
+            told = Usage(usage, task)
             if let peakBytes = watch.peakOfKilled(number) {
                 (told.oomKills, told.memoryPeakBytes) = (1, peakBytes)
                 notes.append("killed by this node's watch, which looks several times a second: it cannot cap")

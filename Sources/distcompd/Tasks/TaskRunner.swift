@@ -46,6 +46,8 @@ final class TaskRunner {
         var endedAtUnixSeconds: Double?
         /// What its memory was known to be at least, without what could have been dropped.
         var neededBytesSeen: UInt64 = 0
+        /// What its main process, and those it waited for, used of the processors.
+        var processUsage: TaskGroupUsage?
         /// Of its largest process, or of this program, of which every process is a copy for a moment.
         var residentBytesMax: UInt64 = 0
     }
@@ -277,17 +279,19 @@ final class TaskRunner {
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)
         running[task.number] = RunningTask(
             group: TaskGroup(name: task.group), process: task.process, begunAt: state.begunAt.nanoseconds,
-            hasMixedUsage: hasMixedUsage, memoryBytesMax: memoryBytesMax, processors: share(of: task.process))
+            hasMixedUsage: hasMixedUsage, memoryBytesMax: memoryBytesMax,
+            processors: share(of: task.process, state.task.line))
         numbers[task.process] = task.number
         watch?.add(
             task.number, process: task.process, identifier: state.task.line.identifier, memoryBytesMax: memoryBytesMax)
     }
 
-    /// What a task that is running already was pinned to.
-    private func share(of process: Int32) -> ProcessorMap.Share? {
+    /// What a task that is running already was pinned to. Which of several it has but a part of is not known any more.
+    private func share(of process: Int32, _ line: TaskLine) -> ProcessorMap.Share? {
         let own = Processors.allowed(to: process)
         guard settings.processorLimit == .pin, own.count < Processors.allowed().count else { return nil }
-        let share = ProcessorMap.Share(processors: own, millicores: own.count * 1000)
+        let share = ProcessorMap.Share(
+            processors: own, millicores: own.count == 1 ? line.millicores : own.count * 1000)
         processors.take(share)
         return share
     }

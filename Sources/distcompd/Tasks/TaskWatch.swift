@@ -10,6 +10,8 @@ final class TaskWatch {
         let memoryBytesMax: UInt64?
         /// What it held when it was found above its cap.
         var killedAtBytes: UInt64?
+        /// The most it was seen to hold.
+        var peakBytes: UInt64 = 0
     }
 
     /// Stands in the environment of tasks that are watched, with the name of the node.
@@ -51,6 +53,9 @@ final class TaskWatch {
     /// What the task held when it was killed for that; nil when it was not.
     func peakOfKilled(_ number: TaskNumber) -> UInt64? { watched[number]?.killedAtBytes }
 
+    /// The most that a task with a cap was seen to hold.
+    func peak(_ number: TaskNumber) -> UInt64 { watched[number]?.peakBytes ?? 0 }
+
     // MARK: Memory
 
     /// Measures all tasks that have a cap, when it is time to.
@@ -64,6 +69,7 @@ final class TaskWatch {
                 continue
             }
             let heldBytes = ResidentMemory.total(of: entries.map(\.process), exactlyAbove: cap)
+            watched[number]?.peakBytes = max(task.peakBytes, heldBytes)
             guard heldBytes > cap else {
                 leftBytes = min(leftBytes, cap - heldBytes)
                 continue

@@ -51,6 +51,18 @@ struct WatchedTaskTests {
         }
     }
 
+    @Test("what a watched task needed is told as far as it was seen")
+    func usage() async throws {
+        try await withScratch { scratch in
+            let (_, results) = try await run(
+                ["shell:1:200M:0:60:" + python("x = bytearray(100 << 20); sum(range(10 ** 6))")], in: scratch)
+            let told = try #require(results.first)
+            #expect(told.string("state") == "finished")
+            #expect(told.integer("memory_peak_bytes") ?? 0 > 100 << 20)
+            #expect(told["cpu_seconds"] as? Double ?? 0 > 0)
+        }
+    }
+
     @Test("what a task reserves and does not use does not count: 12 GB under a cap of 1 GB")
     func reserves() async throws {
         try await withScratch { scratch in

@@ -248,6 +248,17 @@ struct LaunchFailureTests {
         }
     }
 
+    @Test(
+        "a command that is nowhere is not found, also where a directory of PATH may not be looked into",
+        .enabled(if: canLaunchAsNobody, "needs root, and a working directory others may enter"))
+    func closedPath() throws {
+        let closed = bench.folder.path + "/closed"
+        try FileSystem.createDirectories(closed, mode: 0o700)
+        let result = try LaunchBench(account: nobody).run(
+            ["no-such-command"], environment: ["PATH=\(closed):/usr/bin"])
+        #expect(result.failure?.code == ENOENT)
+    }
+
     @Test("a name is looked up in the task's own PATH, past files that may not be executed and what is no directory")
     func pathLookup() throws {
         let folder = bench.folder.path

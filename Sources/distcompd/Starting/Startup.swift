@@ -54,7 +54,9 @@ func adoptGroups(_ node: NodeIdentity) throws(StartFailure) -> ControlGroupTree?
         return tree
     } catch {
         guard node.configuration.memoryCaps == .bestEffort else {
-            throw .usage("memory caps cannot be enforced: \(error)")
+            throw .usage(
+                "memory caps cannot be enforced: \(error). With \"memory_caps\": \"best-effort\" in the settings tasks are watched "
+                    + "instead")
         }
         node.log.info("this node has \(node.allowance.text)")
         tellCaller(
@@ -179,6 +181,7 @@ func proveLaunchWorks(_ runner: TaskRunner, isReExecuted: Bool = false) throws(S
         }
         runner.noteTrouble(failure)  // Tasks run here, which would be lost with this process.
     }
+    guard runner.groups != nil else { return "tasks are in no control group" }
     return runner.spawnsInGroup ? "tasks are born in their control group" : "tasks join their control group"
 }
 

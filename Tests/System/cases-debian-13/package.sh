@@ -3,7 +3,8 @@ source "$(dirname "$0")/../lib-systemd.sh"
 expect_match "this is a Debian 13" '^13\.' "$(cat /etc/debian_version)"
 start_redis
 expect "the package installs, with all it needs there" install "$package"
-set_up '"max_task_per_worker": 1'
+# Pinned tasks are launched when they come: no launch that was made ready, in a group of its own, begins them.
+set_up '"max_task_per_worker": 1, "cpu_limit": "pin"'
 expect "the unit starts" systemctl restart distcompd
 expect "a node that stands says so" wait_until 60 says '0 running'
 expect_match "it nests below the unit's own group" 'distcompd.service/distcomp\.[^/]*/supervisor' \

@@ -32,7 +32,11 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
     try refuseOpenRedis(node)
     for problem in node.readableSecrets { node.log.warning("\(problem)") }
     let groups = try adoptGroups(node)
-    defer { groups?.leave() }
+    defer {
+        if let error = groups?.leave() {
+            node.log.warning("\(error): processes that were moved to neighbours/, out of the way of tasks, stay there")
+        }
+    }
     try clearLeftovers(node, groups, reExecRecord)
     if arguments.clearsOnly { return }
     let runner = try makeRunner(node, groups, reExecRecord)

@@ -39,6 +39,17 @@ struct TaskTreesTests {
         #expect(members(table) == [first: [100, 101, 102, 103], second: [200]])
     }
 
+    @Test("a process number that is used again is the later task's, while the earlier one is still being ended")
+    mutating func numberUsedAgain() {
+        _ = members([entry(100, 10, session: 100), entry(101, 100, session: 101), entry(200, 10, session: 200)])
+        let third = NodeSupervisor.TaskNumber(3)
+        trees.add(third, process: 100, identifier: "three")
+        let table = [
+            entry(100, 10, session: 100, at: 90), entry(101, 10, session: 101), entry(200, 10, session: 200),
+        ]
+        #expect(members(table) == [first: [101], second: [200], third: [100]])
+    }
+
     @Test("an orphan stays with its task when it was seen before, wherever it has gone")
     mutating func seenBefore() {
         _ = members([entry(100, 10, session: 100), entry(101, 100, session: 101), entry(200, 10, session: 200)])

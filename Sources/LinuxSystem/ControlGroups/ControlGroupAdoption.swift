@@ -51,7 +51,7 @@ struct ControlGroupAdoption {
             return try body()
         } catch {
             for root in missing where FileSystem.exists(root + "/neighbours") {
-                returnNeighbours(of: root, to: start)
+                _ = try? returnNeighbours(of: root, to: start)  // The first refusal is the one to tell.
             }
             removeControlGroups(missing, returningTo: start)
             throw error
@@ -79,7 +79,7 @@ struct ControlGroupAdoption {
     /// Where our groups can be. A group that holds processes can hand no memory controller down, save the real root.
     private func place(from start: String, mount: String) throws(ContainmentError) -> ControlGroupPlace {
         let hasMemory = try controllers(of: start, file: "cgroup.controllers").contains("memory")
-        let others = processes(in: start)
+        let others = try processes(in: start)
         if hasMemory {
             if isRealRoot(start) { return .below }
             if others.isEmpty {
@@ -95,10 +95,9 @@ struct ControlGroupAdoption {
         if Host.isRoot, !isSystemds {
             let above = ControlGroupMounts.upwards(from: start, to: mount).dropFirst()
                 .filter { !$0.split(separator: "/").contains { $0.hasPrefix("distcomp.") } }
-            if let group = above.first(where: { handsDownMemory($0) }) { return .beside(group) }
+            for group in above where try handsDownMemory(group) { return .beside(group) }
             if hasMemory, above.isEmpty { return .belowSharedGroup }
-            if let top = above.last, (try? controllers(of: top, file: "cgroup.controllers"))?.contains("memory") == true
-            {
+            if let top = above.last, try controllers(of: top, file: "cgroup.controllers").contains("memory") {
                 return .beside(top)
             }
         }
@@ -113,17 +112,17 @@ struct ControlGroupAdoption {
 
     private var isSystemds: Bool { FileSystem.exists("/run/systemd/system") }
 
-    private func handsDownMemory(_ group: String) -> Bool {
-        let file = isRealRoot(group) ? "cgroup.controllers" : "cgroup.subtree_control"
-        return (try? controllers(of: group, file: file))?.contains("memory") == true
+    private func handsDownMemory(_ group: String) throws(ContainmentError) -> Bool {
+        try controllers(of: group, file: isRealRoot(group) ? "cgroup.controllers" : "cgroup.subtree_control")
+            .contains("memory")
     }
 
     /// The root of the whole hierarchy, not of a namespace: it alone may have processes and hand controllers down.
     private func isRealRoot(_ group: String) -> Bool { !FileSystem.exists(group + "/cgroup.type") }
 
-    private func processes(in group: String) -> [Int32] {
-        let text = (try? FileSystem.text(of: group + "/cgroup.procs", bytesMax: 4 << 20)) ?? ""
-        return text.split(separator: "\n").compactMap { Int32($0) }.filter { $0 != Host.processIdentifier }
+    private func processes(in group: String) throws(ContainmentError) -> [Int32] {
+        let listed = try attempt(remedy: Self.delegate) { () throws(SystemError) in try listedProcesses(in: group) }
+        return listed.filter { $0 != Host.processIdentifier }
     }
 
     private func adoptUnified(
@@ -136,13 +135,8 @@ struct ControlGroupAdoption {
             try writeControlFile(root + "/supervisor/cgroup.procs", "0")
         }
         // In the leaf they are limited as before, and what they start is there as well.
-        if !isRealRoot(site), !processes(in: site).isEmpty, place != .below {
-            try attempt(remedy: Self.delegate) { () throws(SystemError) in
-                try makeDirectory(root + "/neighbours")
-                for _ in 0..<40 where !processes(in: site).isEmpty {
-                    for process in processes(in: site) { try move(process, to: root + "/neighbours") }
-                }
-            }
+        if !isRealRoot(site), place != .below, try !processes(in: site).isEmpty {
+            try moveNeighbours(from: site, to: root + "/neighbours")
         }
         let wanted = ["memory", "pids", "cpu", "io"].filter { available.contains(Substring($0)) }
         for group in [site, root, root + "/tasks"] { try handDown(wanted, in: group) }
@@ -155,6 +149,18 @@ struct ControlGroupAdoption {
             unified: try open(root + "/tasks"), taskPaths: [root + "/tasks"], startGroup: start, place: place,
             memory: .unified, controlsProcessorTime: available.contains("cpu"),
             controlsProcessCount: available.contains("pids"))
+    }
+
+    /// Moves all that is in `site`. They may fork meanwhile; whoever stays has the controllers refused.
+    private func moveNeighbours(from site: String, to leaf: String) throws(ContainmentError) {
+        try attempt(remedy: Self.delegate) { () throws(SystemError) in try makeDirectory(leaf) }
+        for _ in 0..<40 {
+            let left = try processes(in: site)
+            if left.isEmpty { return }
+            try attempt(remedy: Self.delegate) { () throws(SystemError) in
+                for process in left { try move(process, to: leaf) }
+            }
+        }
     }
 
     /// Enables controllers for the children of `group`, all in one write: a partial set would leave it half delegated.
@@ -267,17 +273,20 @@ struct ControlGroupAdoption {
 
 /// Has the processes that were moved out of our way, and us, back in `group`, as far as nothing else has come to depend on what it
 /// hands down.
-func returnNeighbours(of root: String, to group: String) {
-    guard (try? FileSystem.entries(of: group).filter { FileSystem.exists("\(group)/\($0)/cgroup.procs") })?.count == 1
-    else { return }
+func returnNeighbours(of root: String, to group: String) throws(SystemError) {
+    let inside = try FileSystem.entries(of: group).filter { FileSystem.exists("\(group)/\($0)/cgroup.procs") }
+    guard inside.count == 1 else { return }
     for parent in [root + "/tasks", root, group] {
-        let given = (try? FileSystem.text(of: parent + "/cgroup.subtree_control"))?.split(separator: " ") ?? []
-        if !given.isEmpty {
-            _ = try? writeControlFile(parent + "/cgroup.subtree_control", given.map { "-" + $0 }.joined(separator: " "))
-        }
+        let given = try FileSystem.text(of: parent + "/cgroup.subtree_control").split(separator: " ")
+        if given.isEmpty { continue }
+        try writeControlFile(parent + "/cgroup.subtree_control", given.map { "-" + $0 }.joined(separator: " "))
     }
-    let processes = (try? FileSystem.text(of: root + "/neighbours/cgroup.procs", bytesMax: 4 << 20)) ?? ""
-    for process in processes.split(separator: "\n").compactMap({ Int32($0) }) { _ = try? move(process, to: group) }
+    for process in try listedProcesses(in: root + "/neighbours") { try move(process, to: group) }
+}
+
+/// The processes in a group, not those below it.
+private func listedProcesses(in group: String) throws(SystemError) -> [Int32] {
+    try FileSystem.text(of: group + "/cgroup.procs", bytesMax: 4 << 20).split(separator: "\n").compactMap { Int32($0) }
 }
 
 /// Moves a process into a group; one that has ended meanwhile, or is the kernel's own, stays out of it.

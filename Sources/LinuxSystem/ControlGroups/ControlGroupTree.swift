@@ -170,12 +170,23 @@ public final class ControlGroupTree {
 
     /// Leaves the hierarchies as they were found, as far as that is possible: a delegated group that handed controllers
     /// down cannot take its process back, and systemd then removes the whole when the unit ends.
-    public func leave() {
+    ///
+    /// - Returns: why processes that were moved out of our way could not be moved back; nil when they are.
+    @discardableResult
+    public func leave() -> SystemError? {
         removeSpares()
         leftMemory.letGo()
         removeEmptyGroups()
-        if place == .belowSharedGroup, let root = roots.first { returnNeighbours(of: root, to: startGroup) }
+        var failure: SystemError?
+        if place == .belowSharedGroup, let root = roots.first {
+            do throws(SystemError) {
+                try returnNeighbours(of: root, to: startGroup)
+            } catch {
+                failure = error
+            }
+        }
         removeControlGroups(roots, returningTo: startGroup)
+        return failure
     }
 
     /// `distcomp.<name>` in every hierarchy it is in.

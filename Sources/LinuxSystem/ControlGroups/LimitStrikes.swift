@@ -55,7 +55,8 @@ final class LimitStrikes {
         guard let struck else { return .machine }
         if struck == 0 { return .allTasks }
         let group = counts[struck].group
-        let limits = SurroundingGroups.memoryLimits(of: group).filter { $0.file != "memory.high" }
+        // It is named even if how much it is cannot be read now.
+        let limits = ((try? SurroundingGroups.memoryLimits(of: group)) ?? []).filter { $0.file != "memory.high" }
         return .above(limits.first ?? MemoryLimit(bytes: 0, group: group.name, file: "memory.max"))
     }
 

@@ -90,29 +90,32 @@ public final class SurroundingGroups {
     }
 
     /// What they allow now. A file that is not there sets no limit: the real root has none, nor has a group without the controller.
-    public func limits() -> SurroundingLimits {
+    ///
+    /// - Throws: when one that is there cannot be read now, as without a descriptor to spare: a limit is not over for that.
+    public func limits() throws(SystemError) -> SurroundingLimits {
         var limits = SurroundingLimits()
         // Those of groups that can be seen first: v1's limit of unseen ones may be no other than theirs.
         for group in memoryGroups.reversed() {
-            for limit in Self.memoryLimits(of: group) {
-                limits.add(limit, availableBytes: limit.bytes - min(limit.bytes, heldBytes(countedBy: group)))
+            for limit in try Self.memoryLimits(of: group) {
+                limits.add(limit, availableBytes: limit.bytes - min(limit.bytes, try heldBytes(countedBy: group)))
             }
         }
         for group in processorGroups {
-            if let limit = Self.processorLimit(of: group) { limits.add(limit) }
+            if let limit = try Self.processorLimit(of: group) { limits.add(limit) }
         }
         return limits
     }
 
-    static func memoryLimits(of group: Group) -> [MemoryLimit] {
-        func limit(_ file: String) -> MemoryLimit? {
-            text(group, file).flatMap { limitBytes($0) }.map { MemoryLimit(bytes: $0, group: group.name, file: file) }
+    static func memoryLimits(of group: Group) throws(SystemError) -> [MemoryLimit] {
+        func limit(_ file: String) throws(SystemError) -> MemoryLimit? {
+            guard let bytes = try text(group, file).flatMap({ limitBytes($0) }) else { return nil }
+            return MemoryLimit(bytes: bytes, group: group.name, file: file)
         }
         switch group.version {
-        case .unified: return [limit("memory.max"), limit("memory.high")].compactMap { $0 }
+        case .unified: return [try limit("memory.max"), try limit("memory.high")].compactMap { $0 }
         case .legacy:
-            let own = limit("memory.limit_in_bytes")
-            guard group.isLowest, let statistics = text(group, "memory.stat"),
+            let own = try limit("memory.limit_in_bytes")
+            guard group.isLowest, let statistics = try text(group, "memory.stat"),
                 let bytes = value(of: "hierarchical_memory_limit", in: statistics[...]), bytes < limitless,
                 bytes < own?.bytes ?? .max
             else { return [own].compactMap { $0 } }
@@ -120,43 +123,48 @@ public final class SurroundingGroups {
         }
     }
 
-    private static func processorLimit(of group: Group) -> ProcessorLimit? {
+    private static func processorLimit(of group: Group) throws(SystemError) -> ProcessorLimit? {
         let file: String
         let words: [Substring]
         switch group.version {
         case .unified:
             file = "cpu.max"
-            words = text(group, file)?.split(separator: " ") ?? []
+            words = try text(group, file)?.split(separator: " ") ?? []
         case .legacy:
             file = "cpu.cfs_quota_us"
-            words = [text(group, file), text(group, "cpu.cfs_period_us")].compactMap { $0.map { $0[...] } }
+            words = [try text(group, file), try text(group, "cpu.cfs_period_us")].compactMap { $0.map { $0[...] } }
         }
         guard words.count == 2, let millicores = millicores(quota: words[0], period: words[1]) else { return nil }
         return ProcessorLimit(millicores: millicores, group: group.name, file: file)
     }
 
-    private func heldBytes(countedBy group: Group) -> UInt64 {
-        let own = Self.heldBytes(by: group)
+    private func heldBytes(countedBy group: Group) throws(SystemError) -> UInt64 {
+        let own = try Self.heldBytes(by: group)
         guard let tasks, tasks.version == group.version, !tasks.directory.hasPrefix(group.directory + "/") else {
             return own
         }
-        return own &+ Self.heldBytes(by: tasks)
+        return own &+ (try Self.heldBytes(by: tasks))
     }
 
     /// Memory in a group that cannot be had back by reclaiming: files in the page cache and in the kernel's caches can.
-    private static func heldBytes(by group: Group) -> UInt64 {
+    private static func heldBytes(by group: Group) throws(SystemError) -> UInt64 {
         let isUnified = group.version == .unified
-        guard let used = text(group, isUnified ? "memory.current" : "memory.usage_in_bytes").flatMap({ UInt64($0) })
+        guard let used = try text(group, isUnified ? "memory.current" : "memory.usage_in_bytes").flatMap({ UInt64($0) })
         else { return 0 }
-        let statistics = text(group, "memory.stat") ?? ""
+        let statistics = try text(group, "memory.stat") ?? ""
         let reclaimable =
             isUnified
             ? ["active_file", "inactive_file", "slab_reclaimable"] : ["total_active_file", "total_inactive_file"]
         return reclaimable.reduce(used) { left, name in left - min(left, value(of: name, in: statistics[...]) ?? 0) }
     }
 
-    private static func text(_ group: Group, _ file: String) -> String? {
-        try? FileSystem.text(of: group.directory + "/" + file)
+    /// Nil for a file that is not there, or where we may not look.
+    static func text(_ group: Group, _ file: String) throws(SystemError) -> String? {
+        do throws(SystemError) {
+            return try FileSystem.text(of: group.directory + "/" + file)
+        } catch  where [ENOENT, ENODEV, ENOTDIR, EACCES, EPERM].contains(error.code) {
+            return nil
+        }
     }
 
     /// v1 writes the largest number of whole pages for no limit.

@@ -65,7 +65,7 @@ public enum ChildProcesses {
         var current = process
         for _ in 0..<64 where current > 1 {
             if current == ancestor { return true }
-            guard let entry = ProcessEntry.read(current) else { return false }
+            guard let entry = try? ProcessEntry.read(current) else { return false }  // Unseen is not taken for ours.
             current = entry.parent
         }
         return false

@@ -41,14 +41,24 @@ public struct ProcessEntry: Equatable, Sendable {
     }
 
     /// As it is now; nil once it is gone.
-    public static func read(_ process: Int32) -> ProcessEntry? {
-        (try? FileSystem.contents(of: "/proc/\(process)/stat")).flatMap { ProcessEntry(parsing: $0) }
+    public static func read(_ process: Int32) throws(SystemError) -> ProcessEntry? {
+        do throws(SystemError) {
+            return ProcessEntry(parsing: try FileSystem.contents(of: "/proc/\(process)/stat"))
+        } catch  where [ENOENT, ESRCH, EACCES, EPERM].contains(error.code) {
+            return nil  // The last two where /proc hides the processes of others (hidepid), which are none of ours.
+        }
     }
 
     /// All there are, zombies left out. One that begins or ends meanwhile may be missing.
-    public static func all() -> [ProcessEntry] {
-        ((try? FileSystem.entries(of: "/proc")) ?? []).compactMap { Int32($0) }.compactMap { read($0) }
-            .filter { !$0.isZombie }
+    ///
+    /// - Throws: when they cannot be listed now, as without a descriptor to spare. Who is not seen is not gone.
+    public static func all() throws(SystemError) -> [ProcessEntry] {
+        var entries: [ProcessEntry] = []
+        for name in try FileSystem.entries(of: "/proc") {
+            guard let process = Int32(name), let entry = try read(process), !entry.isZombie else { continue }
+            entries.append(entry)
+        }
+        return entries
     }
 
     /// The value of a variable in the environment it was started with; nil where there is none, or it may not be read.
@@ -69,7 +79,9 @@ public struct ProcessEntry: Equatable, Sendable {
         let raw = clinux_pidfd_open(process)
         guard raw >= 0 else { return false }
         let handle = OwnedDescriptor(adopting: raw)
-        guard let now = ProcessEntry.read(process), now.startTicks == startTicks, !now.isZombie else { return false }
+        guard let now = try? ProcessEntry.read(process), now.startTicks == startTicks, !now.isZombie else {
+            return false
+        }
         _ = clinux_pidfd_send_signal(handle.raw, signal)  // ESRCH: it has ended; another's process is not ours to end.
         return true
     }

@@ -22,7 +22,7 @@ struct NodeAllowance: Equatable {
 
     static func current(_ surroundings: SurroundingGroups) throws(SystemError) -> NodeAllowance {
         NodeAllowance(
-            machine: try MemoryReading.current(), coreCount: Host.coreCount, limits: surroundings.limits())
+            machine: try MemoryReading.current(), coreCount: Host.coreCount, limits: try surroundings.limits())
     }
 
     /// How many tasks of one core fit.
@@ -55,7 +55,7 @@ extension MemoryReading {
     /// The machine's memory as far as the groups above us leave it.
     static func current(in surroundings: SurroundingGroups) throws(SystemError) -> MemoryReading {
         let machine = try current()
-        let limits = surroundings.limits()
+        let limits = try surroundings.limits()
         return MemoryReading(
             totalBytes: min(machine.totalBytes, limits.memory?.bytes ?? .max),
             availableBytes: min(machine.availableBytes, limits.memoryAvailableBytes ?? .max))

@@ -54,9 +54,12 @@ struct NodeIdentity {
         servesParent = arguments.servesParent
         configurationPath =
             arguments.configurationPath ?? (FileSystem.exists(Configuration.usualPath) ? Configuration.usualPath : nil)
-        let groups = surroundingGroups(servesParent: servesParent || arguments.checksOnly)
+        let checksOnly = arguments.checksOnly
+        let (groups, allowance) = try required { () throws(SystemError) in
+            let groups = try surroundingGroups(servesParent: arguments.servesParent || checksOnly)
+            return (groups, try NodeAllowance.current(groups))
+        }
         surroundings = groups
-        let allowance = try required { () throws(SystemError) in try NodeAllowance.current(groups) }
         self.allowance = allowance
         let loaded = try loadConfiguration(
             configurationPath, servesParent: servesParent, memoryBytes: allowance.memoryBytes)
@@ -95,10 +98,16 @@ struct NodeIdentity {
 
 /// The groups above this process, and above a `distcomp run` that it serves: a scope of our own may be elsewhere, and is no way round
 /// the limits of whoever asked for it.
-private func surroundingGroups(servesParent: Bool) -> SurroundingGroups {
-    let processes = [nil] + (servesParent ? [Host.parentIdentifier] : [])
-    // What cannot be read sets no limit; containment says what is wrong with it.
-    return SurroundingGroups(processes.compactMap { try? ControlGroupMounts.current(of: $0) })
+private func surroundingGroups(servesParent: Bool) throws(SystemError) -> SurroundingGroups {
+    var mounts: [ControlGroupMounts] = []
+    for process in [nil] + (servesParent ? [Host.parentIdentifier] : []) {
+        do throws(SystemError) {
+            mounts.append(try ControlGroupMounts.current(of: process))
+        } catch  where error.code == ErrorCode.notFound {
+            continue  // A kernel without control groups limits nothing by them; a parent that has gone ends us anyway.
+        }
+    }
+    return SurroundingGroups(mounts)
 }
 
 /// The settings in `path` and the environment, fit for a node with so much memory.

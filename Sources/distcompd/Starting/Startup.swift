@@ -193,7 +193,7 @@ func clearLeftovers(
 ) throws(StartFailure) {
     guard let groups else {
         if reExecRecord != nil { return }  // Those that go on cannot be told from others.
-        let count = TaskWatch.endLeftovers(ofNode: node.groupName)
+        let count = try required { () throws(SystemError) in try TaskWatch.endLeftovers(ofNode: node.groupName) }
         if count > 0 { node.log.warning("ended \(count) processes that an earlier life of this daemon left") }
         return
     }

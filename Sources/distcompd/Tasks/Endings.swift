@@ -65,7 +65,7 @@ extension TaskRunner {
     func terminate(_ number: TaskNumber) throws(SystemError) {
         guard let task = running[number] else { return }
         guard let groups else {
-            watch?.terminate(number)
+            try watch?.terminate(number)
             return
         }
         do throws(SystemError) {
@@ -86,7 +86,7 @@ extension TaskRunner {
         if let groups {
             try groups.kill(task.group)
         } else {
-            watch?.kill(number)
+            try watch?.kill(number)
         }
         // The group does not hold one that has not joined it yet.
         if let process { ChildProcesses.kill(process: process) }
@@ -107,7 +107,7 @@ extension TaskRunner {
         let endedAt = running[number]?.endedAtUnixSeconds ?? now
         running[number]?.endedAtUnixSeconds = endedAt
         if let watch, let task = running[number] {
-            removed = watch.isGone(number)
+            removed = try watch.isGone(number)
             // What was seen of all of it, and what its largest process is known to have had.
             var usage = task.processUsage ?? TaskGroupUsage()
             let largest = task.residentBytesMax > Host.residentBytesMax ? task.residentBytesMax : 0

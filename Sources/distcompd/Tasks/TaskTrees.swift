@@ -42,7 +42,8 @@ struct TaskTrees {
     ) -> (members: [TaskNumber: [ProcessEntry]], strays: [ProcessEntry]) {
         var children: [Int32: [ProcessEntry]] = [:]
         for entry in table { children[entry.parent, default: []].append(entry) }
-        let mains = Dictionary(uniqueKeysWithValues: trees.map { ($0.value.process, $0.key) })
+        // A process number may be used again while what an earlier task left is still being ended: it is the later one's then.
+        let mains = Dictionary(trees.map { ($0.value.process, $0.key) }, uniquingKeysWith: max)
 
         var members: [TaskNumber: [ProcessEntry]] = [:]
         var strays: [ProcessEntry] = []

@@ -63,7 +63,8 @@ final class TaskWatch {
         let begun = SystemClock.bootNanoseconds()
         guard let due = nextLookNanoseconds, due <= begun else { return }
         var leftBytes = UInt64.max
-        let members = members()
+        // Who cannot be looked at now is looked at next time.
+        let members = (try? members()) ?? [:]
         for (number, task) in watched {
             guard let cap = task.memoryBytesMax, task.killedAtBytes == nil, let entries = members[number] else {
                 continue
@@ -75,7 +76,7 @@ final class TaskWatch {
                 continue
             }
             watched[number]?.killedAtBytes = heldBytes
-            kill(number, entries)
+            try? kill(number, entries)  // These are killed; what they begot meanwhile is, when the task is collected.
         }
         let now = SystemClock.bootNanoseconds()
         let range = Self.pauseNanoseconds
@@ -87,12 +88,14 @@ final class TaskWatch {
     // MARK: All of a task
 
     /// TERM to every process of the task.
-    func terminate(_ number: TaskNumber) { for entry in members()[number] ?? [] { entry.terminate() } }
+    func terminate(_ number: TaskNumber) throws(SystemError) {
+        for entry in try members()[number] ?? [] { entry.terminate() }
+    }
 
     /// The end of every process of the task, those born meanwhile included.
-    func kill(_ number: TaskNumber) { kill(number, members()[number] ?? []) }
+    func kill(_ number: TaskNumber) throws(SystemError) { try kill(number, members()[number] ?? []) }
 
-    private func kill(_ number: TaskNumber, _ first: [ProcessEntry]) {
+    private func kill(_ number: TaskNumber, _ first: [ProcessEntry]) throws(SystemError) {
         var entries = first
         var killed: Set<TaskTrees.Identity> = []
         // What is left of one that forks faster than this is killed when it is collected.
@@ -100,20 +103,20 @@ final class TaskWatch {
             let fresh = entries.filter { killed.insert(TaskTrees.Identity($0)).inserted }
             if fresh.isEmpty { return }
             for entry in fresh { entry.kill() }
-            entries = members()[number] ?? []
+            entries = try members()[number] ?? []
         }
     }
 
     /// Whether no process of a task, whose main process has been reaped, is left.
-    func isGone(_ number: TaskNumber) -> Bool {
+    func isGone(_ number: TaskNumber) throws(SystemError) -> Bool {
         // What a task left has become our child when its main process ended: mostly there is nothing, which is quick to see.
         if let children = ChildProcesses.ofThisProcess(), knownChildren().isSuperset(of: children) { return true }
-        return members()[number] == nil
+        return try members()[number] == nil
     }
 
-    private func members() -> [TaskNumber: [ProcessEntry]] {
+    private func members() throws(SystemError) -> [TaskNumber: [ProcessEntry]] {
         let (members, strays) = trees.sort(
-            ProcessEntry.all(), daemon: Host.processIdentifier, known: knownChildren(),
+            try ProcessEntry.all(), daemon: Host.processIdentifier, known: knownChildren(),
             identifierInEnvironment: { $0.environment("DISTCOMP_TASK") })
         // All that may have begun them have ended.
         for stray in strays where !trees.mayHaveOwner(stray) { stray.kill() }
@@ -123,11 +126,11 @@ final class TaskWatch {
     // MARK: At the start
 
     /// Ends what tasks of an earlier life of this node left running; how many processes that were.
-    static func endLeftovers(ofNode name: String) -> Int {
+    static func endLeftovers(ofNode name: String) throws(SystemError) -> Int {
         var count = 0
         // Twice: one may have been born while others were ended.
         for _ in 0..<2 {
-            for entry in ProcessEntry.all() where entry.process != Host.processIdentifier {
+            for entry in try ProcessEntry.all() where entry.process != Host.processIdentifier {
                 guard entry.environment(variable) == name else { continue }
                 entry.kill()
                 count += 1

@@ -23,7 +23,7 @@ struct ProcessTableTests {
 
     @Test("this process is in the table, with its parent, session and environment")
     func ourselves() throws {
-        let entry = try #require(ProcessEntry.all().first { $0.process == getpid() })
+        let entry = try #require(try ProcessEntry.all().first { $0.process == getpid() })
         #expect(entry.parent == getppid())
         #expect(entry.session == getsid(0))
         #expect(entry.environment("PATH") == Host.environment("PATH"))
@@ -34,14 +34,14 @@ struct ProcessTableTests {
     func recycled() throws {
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let process = try ChildProcesses.start("/bin/sleep", ["1000"], descriptors: [null.raw, null.raw, null.raw])
-        let entry = try #require(ProcessEntry.read(process))
+        let entry = try #require(try ProcessEntry.read(process))
         let earlier = ProcessEntry(
             process: process, parent: entry.parent, session: entry.session, startTicks: entry.startTicks - 1)
         #expect(!earlier.send(SIGKILL))
         #expect(try ChildProcesses.endingIfEnded(process) == nil)
         entry.kill()
         #expect(try endOf(process) == .signal(SIGKILL))
-        #expect(ProcessEntry.read(process) == nil)
+        #expect(try ProcessEntry.read(process) == nil)
     }
 
     @Test("a child is below its parent and itself, and not below its child")
@@ -81,7 +81,7 @@ struct ProcessTableTests {
             while read(ends.reading.raw, &byte, 1) == 1 { count += 1 }
             return count == 2
         }
-        let both = ProcessEntry.all().filter { $0.session == process }.map(\.process)
+        let both = try ProcessEntry.all().filter { $0.session == process }.map(\.process)
         #expect(both.count == 2)
         let megabyte: UInt64 = 1 << 20
         #expect(ResidentMemory.total(of: both, exactlyAbove: 1000 * megabyte) > 150 * megabyte, "no less than it is")

@@ -138,7 +138,7 @@ struct SurroundingGroupsTests {
         }
         let groups = SurroundingGroups(mounts)
         #expect(try groups.limits().memory?.bytes == 800)
-        #expect(try groups.memoryGroups.count == 3)
+        #expect(groups.memoryGroups.count == 3)
     }
 
     @Test(

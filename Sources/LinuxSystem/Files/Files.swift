@@ -197,7 +197,8 @@ extension OwnedDescriptor {
     /// Everything from the current position to the end, at most `bytesMax`.
     public func readToEnd(subject: String, bytesMax: Int) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 16_384)
+        // Most of what is read so is a control file of a few lines, many times a second.
+        var buffer = [UInt8](repeating: 0, count: 2_048)
         while true {
             let count = retryingInterrupted { Glibc.read(raw, &buffer, buffer.count) }
             if count < 0 { throw .last("read", subject) }
@@ -206,6 +207,7 @@ extension OwnedDescriptor {
                 throw SystemError(call: "read", subject: subject, code: EFBIG)
             }
             bytes.append(contentsOf: buffer[..<count])
+            if count == buffer.count, count < 65_536 { buffer = [UInt8](repeating: 0, count: count * 4) }
         }
     }
 

@@ -90,7 +90,7 @@ public final class ProcessLauncher {
     public static let reservedDescriptors: Int32 = 16
 
     private let path: String
-    private let fixedArguments: [String]
+    private let fixedArguments: [[UInt8]]
     private let statusReading: OwnedDescriptor
     private let statusWriting: OwnedDescriptor
     private let nothing: OwnedDescriptor
@@ -101,7 +101,7 @@ public final class ProcessLauncher {
     ///   - statusPipe: that of the program before this one, when it handed over running tasks; nil to make one.
     public init(path: String, settings: LaunchSettings, statusPipe: consuming PipeEnds? = nil) throws(SystemError) {
         self.path = path
-        fixedArguments = try ProcessLauncher.arguments(for: settings)
+        fixedArguments = try ProcessLauncher.arguments(for: settings).map { Array($0.utf8) }
         let pipe: PipeEnds
         if let statusPipe { pipe = statusPipe } else { pipe = try OwnedDescriptor.pipe() }
         statusReading = pipe.reading
@@ -138,7 +138,7 @@ public final class ProcessLauncher {
     ) throws(SystemError) -> Int32 {
         let streams = [nothing.raw, standardOutput ?? nothing.raw, standardError ?? nothing.raw]
         return try spawn(
-            path, (fixedArguments + options).map { Array($0.utf8) } + arguments, environment: environment,
+            path, fixedArguments + options.map { Array($0.utf8) } + arguments, environment: environment,
             handing: streams + [statusWriting.raw] + descriptors, bornIn: cgroupDescriptor, known: knownFileActions)
     }
 

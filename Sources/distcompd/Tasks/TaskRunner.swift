@@ -29,7 +29,8 @@ typealias Event = NodeSupervisor.Event
 typealias Action = NodeSupervisor.Action
 
 final class TaskRunner {
-    struct RunningTask {
+    /// A class: in a dictionary of structs each look at one would copy, count and free all that is in it.
+    final class RunningTask {
         let group: TaskGroup
         var process: Int32?
         /// When it began, in nanoseconds since the boot.
@@ -50,6 +51,20 @@ final class TaskRunner {
         var processUsage: TaskGroupUsage?
         /// Of its largest process, or of this program, of which every process is a copy for a moment.
         var residentBytesMax: UInt64 = 0
+
+        init(
+            group: TaskGroup, process: Int32? = nil, begunAt: Int64, hasMixedUsage: Bool = false,
+            memoryBytesMax: UInt64?,
+            processors: ProcessorMap.Share? = nil, usedBefore: TaskGroupUsage? = nil
+        ) {
+            self.group = group
+            self.process = process
+            self.begunAt = begunAt
+            self.hasMixedUsage = hasMixedUsage
+            self.memoryBytesMax = memoryBytesMax
+            self.processors = processors
+            self.usedBefore = usedBefore
+        }
     }
 
     let log: Logger

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import LinuxSystem
+import Notation
 import TaskModel
 
 struct Distcomp: ParsableCommand {
@@ -37,12 +38,23 @@ extension Distcomp {
         let nearest = NearestName.find(word, among: names).map { "did you mean `distcomp \($0)`?" }
         return "there is no `distcomp \(shown)`; \(nearest ?? "distcomp --help lists what there is")"
     }
+
+    /// What to say of an argument that is not UTF-8.
+    static func objection(toBytes bytes: [UInt8]) -> String {
+        let shown = bytes.prefix(200).map { byte in
+            (0x20..<0x7F).contains(byte) ? String(UnicodeScalar(byte)) : "\\x" + Hexadecimal.text(byte)
+        }
+        let argument = TerminalText.shortened(shown.joined(), to: 60)
+        return "the argument `\(argument)` is not UTF-8, as all text of a task is; nothing was done. "
+            + "Rename the file (convmv), or have the task's own shell find it by a pattern"
+    }
 }
 
 Host.ignoreBrokenPipes()
 let words = Array(CommandLine.arguments.dropFirst())
 Host.hidePasswordsInArguments(after: "--redis_pass")
 do {
+    if let bytes = Host.argumentThatIsNotText() { throw CommandError.usage(Distcomp.objection(toBytes: bytes)) }
     if let objection = Distcomp.objection(to: words) { throw CommandError.usage(objection) }
     var command = try Distcomp.parseAsRoot(TaskArguments.wordsAsOptions(words))
     try command.run()

@@ -264,10 +264,14 @@ func controlText(
 func value(of name: String, in text: Substring) -> UInt64? {
     // Byte by byte, for this is read at every ending: in characters it was a quarter of all that the daemon does.
     text.utf8.withContiguousStorageIfAvailable { bytes -> UInt64? in
-        for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: name.utf8) {
-            let rest = line.dropFirst(name.utf8.count)
-            guard rest.first == UInt8(ascii: " ") else { continue }
-            return UInt64(String(decoding: rest.dropFirst(), as: UTF8.self))
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+            rest = rest[line.endIndex...].dropFirst()
+            guard line.starts(with: name.utf8) else { continue }
+            let value = line.dropFirst(name.utf8.count)
+            guard value.first == UInt8(ascii: " ") else { continue }
+            return UInt64(String(decoding: value.dropFirst(), as: UTF8.self))
         }
         return nil
     } ?? nil

@@ -55,6 +55,19 @@ public enum SecretFile {
 // taken back, but it need not stay.
 
 extension Host {
+    /// The first argument of this process that is not UTF-8, by its bytes; nil where all are. `CommandLine.arguments` has it with
+    /// its bytes replaced, so that it means something else: the name of another file, say.
+    public static func argumentThatIsNotText() -> [UInt8]? {
+        var index: Int32 = 0
+        while let argument = clinux_argument(index) {
+            if String(validatingCString: argument) == nil {
+                return UnsafeBufferPointer(start: argument, count: strlen(argument)).map { UInt8(bitPattern: $0) }
+            }
+            index += 1
+        }
+        return nil
+    }
+
     /// Overwrites user and password of every URL among the arguments of this process, and what follows `option`, the name of an
     /// option that takes a password. To be called once they have been read.
     public static func hidePasswordsInArguments(after option: String? = nil) {

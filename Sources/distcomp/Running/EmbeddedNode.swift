@@ -106,6 +106,7 @@ final class EmbeddedNode {
               "memory_caps": "best-effort",
               "result_dir": \(JSONText.quoted(state.path + "/result")),\(slots)
               "max_retry_per_task": \(options.attemptsMax),
+              "default_task_timeout_seconds": 0,
               "stop_grace_seconds": 0
             }
 

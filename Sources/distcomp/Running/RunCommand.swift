@@ -34,7 +34,7 @@ struct RunCommand: ParsableCommand {
     @Option(help: "Settings for the node (default: made for a run).")
     var config: String?
 
-    @Option(help: "How many tasks run at once (default: one per core).")
+    @Option(name: [.long, .customShort("j")], help: "How many tasks run at once (default: one per core).")
     var slots: Int?
 
     @Option(help: "How often a task that fails is tried in all.")

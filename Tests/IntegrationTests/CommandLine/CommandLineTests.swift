@@ -262,6 +262,29 @@ struct CommandLineTests {
         }
     }
 
+    @Test("a run has no timeout but the one that was given")
+    func timeouts() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, ["shell:1:0:0:true unlimited", "shell:1:0:0:90:true limited"])
+            _ = try await run.finished("-j", "1")
+            #expect(try await run.result(of: "true unlimited")["timeout_seconds"] as? Int == nil)
+            #expect(try await run.result(of: "true limited").integer("timeout_seconds") == 90)
+        }
+    }
+
+    @Test("an argument that is not UTF-8 is refused, and not altered", arguments: ["run --", "submit --dry-run --"])
+    func foreignEncoding(words: String) async throws {
+        try await withScratch { scratch in
+            let command = "exec '\(Products.distcomp)' \(words) wc -c \"$(printf 'caf\\351.txt')\""
+            let result = try await RunningProgram("/bin/sh", ["-c", command], in: scratch).result()
+            #expect(result.status == 2)
+            #expect(result.output.isEmpty)
+            #expect(
+                result.errorLines.first?.hasPrefix("distcomp: the argument `caf\\xe9.txt` is not UTF-8") == true,
+                "\(result.errors)")
+        }
+    }
+
     @Test("what a sweep means is shown before it is submitted, and said when it is")
     func sweep() async throws {
         try await withFleet { fleet in

@@ -227,17 +227,27 @@ final class TaskRunner {
     }
 
     private func environment(for task: NodeSupervisor.ClaimedTask, output: TaskOutput) -> [[UInt8]] {
-        let own = [
-            "DISTCOMP_TASK=\(task.line.identifier)",
-            "DISTCOMP_ATTEMPT=\(task.attempt)",
-            "DISTCOMP_MEMORY_BYTES=\(task.line.memoryBytes)",
-            "DISTCOMP_CORES=\(coresText(task.line.millicores))",
-            "DISTCOMP_OUTPUT_DIR=\(output.folderPath)",
+        var own = [
+            variable("DISTCOMP_TASK", task.line.identifier),
+            variable("DISTCOMP_ATTEMPT", String(task.attempt)),
+            variable("DISTCOMP_MEMORY_BYTES", String(task.line.memoryBytes)),
+            variable("DISTCOMP_CORES", coresText(task.line.millicores)),
+            variable("DISTCOMP_OUTPUT_DIR", output.folderPath),
         ]
-        let watchedBy = watch == nil ? [] : [TaskWatch.variable + "=" + settings.nodeName]
+        if watch != nil { own.append(variable(TaskWatch.variable, settings.nodeName)) }
         let (cores, part) = task.line.millicores.quotientAndRemainder(dividingBy: 1000)
-        let threads = cores > 0 && part == 0 ? settings.threadVariables.map { "\($0)=\(cores)" } : []
-        return settings.environment + (own + watchedBy + threads).map { Array($0.utf8) }
+        if cores > 0 && part == 0 { own += settings.threadVariables.map { variable($0, String(cores)) } }
+        return settings.environment + own
+    }
+
+    /// `NAME=value`, in one piece of memory: this is made for every task.
+    private func variable(_ name: String, _ value: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(name.utf8.count + 1 + value.utf8.count)
+        bytes.append(contentsOf: name.utf8)
+        bytes.append(UInt8(ascii: "="))
+        bytes.append(contentsOf: value.utf8)
+        return bytes
     }
 
     private func coresText(_ millicores: Int) -> String {

@@ -29,14 +29,30 @@ struct Distcomp: ParsableCommand {
 }
 
 extension Distcomp {
-    /// What to say of a first word that is not a subcommand; nil when it is one.
+    /// What to say of a first word that is not a subcommand, or of an option that is another system's; nil when all is well.
     static func objection(to words: [String]) -> String? {
         guard let word = words.first, !word.hasPrefix("-") else { return nil }
         let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
-        if names.contains(word) { return nil }
+        if names.contains(word) { return foreignOption(in: words) }
         let shown = TerminalText.shortened(TerminalText.escaped(word), to: 60)
         let nearest = NearestName.find(word, among: names).map { "did you mean `distcomp \($0)`?" }
         return "there is no `distcomp \(shown)`; \(nearest ?? "distcomp --help lists what there is")"
+    }
+
+    /// What GNU parallel, Slurm and HyperQueue call the options of `run` and `submit`; too far from our names to be found as misspelt.
+    private static let foreignOptions = [
+        "--jobs": "--slots", "--max-procs": "--slots", "--mem": "--memory", "--time": "--timeout",
+        "--time-limit": "--timeout", "--cpus": "--cores", "--cpus-per-task": "--cores",
+    ]
+
+    private static func foreignOption(in words: [String]) -> String? {
+        guard ["run", "submit"].contains(words[0]) else { return nil }
+        for word in words.prefix(while: { $0 != "--" }) {
+            let name = word.prefix { $0 != "=" }
+            guard let own = foreignOptions[String(name)], own != "--slots" || words[0] == "run" else { continue }
+            return "there is no \(name); did you mean \(own)?"
+        }
+        return nil
     }
 
     /// What to say of an argument that is not UTF-8.

@@ -272,6 +272,23 @@ struct CommandLineTests {
         }
     }
 
+    @Test(
+        "an option by the name another system has for it is answered with ours",
+        arguments: [
+            ("run --jobs 4 tasks", "--slots"), ("run --mem=4G -- true", "--memory"),
+            ("submit --time 2h -- true", "--timeout"), ("submit --cpus-per-task 2 -- true", "--cores"),
+        ])
+    func foreignOptions(words: String, own: String) async throws {
+        try await withScratch { scratch in
+            let result = try await RunningProgram(
+                Products.distcomp, words.split(separator: " ").map { String($0) }, in: scratch
+            ).result()
+            #expect(result.status == 2)
+            #expect(result.errorLines.first?.hasSuffix("did you mean \(own)?") == true, "\(result.errors)")
+            #expect(result.errorLines.first?.hasPrefix("distcomp: there is no --") == true, "\(result.errors)")
+        }
+    }
+
     @Test("an argument that is not UTF-8 is refused, and not altered", arguments: ["run --", "submit --dry-run --"])
     func foreignEncoding(words: String) async throws {
         try await withScratch { scratch in

@@ -55,22 +55,26 @@ func reap(_ child: pid_t) -> Int32 {
     return status
 }
 
-/// A port nobody listens on at this moment.
+/// A port nobody listens on at this moment. Below those that the kernel gives to connections by itself (from 32768): one of these
+/// may be taken before the server that is to listen there has started.
 func freePort() throws -> UInt16 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    guard descriptor >= 0 else { throw SystemError.last("socket", "127.0.0.1") }
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let result = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-            bind(descriptor, generic, length) == 0 && getsockname(descriptor, generic, &length) == 0
+    for _ in 0..<100 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SystemError.last("socket", "127.0.0.1") }
+        defer { close(descriptor) }
+        let port = UInt16.random(in: 15_000..<32_000)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+        let isFree = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
         }
+        if isFree { return port }
     }
-    guard result else { throw SystemError.last("bind", "127.0.0.1") }
-    return UInt16(bigEndian: address.sin_port)
+    throw SystemError(call: "bind", subject: "127.0.0.1", code: EADDRINUSE)
 }
 
 /// Removes a directory with all in it; links are removed, not followed.

@@ -260,15 +260,25 @@ func controlText(
     }
 }
 
+/// The lines of a text, one after the other: a list of them all costs an allocation at every launch and ending.
+struct Lines<Bytes: Collection<UInt8>>: Sequence, IteratorProtocol {
+    private var rest: Bytes.SubSequence
+
+    init(of bytes: Bytes) { rest = bytes[...] }
+
+    mutating func next() -> Bytes.SubSequence? {
+        guard !rest.isEmpty else { return nil }
+        let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+        rest = rest[line.endIndex...].dropFirst()
+        return line
+    }
+}
+
 /// The number after `name` in a flat keyed file: lines of `name value`.
 func value(of name: String, in text: Substring) -> UInt64? {
     // Byte by byte, for this is read at every ending: in characters it was a quarter of all that the daemon does.
     text.utf8.withContiguousStorageIfAvailable { bytes -> UInt64? in
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let line = rest.prefix { $0 != UInt8(ascii: "\n") }
-            rest = rest[line.endIndex...].dropFirst()
-            guard line.starts(with: name.utf8) else { continue }
+        for line in Lines(of: bytes) where line.starts(with: name.utf8) {
             let value = line.dropFirst(name.utf8.count)
             guard value.first == UInt8(ascii: " ") else { continue }
             return UInt64(String(decoding: value.dropFirst(), as: UTF8.self))

@@ -26,13 +26,9 @@ public struct MemoryReading: Equatable, Sendable {
     public init?(parsing bytes: [UInt8]) {
         var total: UInt64?
         var available: UInt64?
-        // Line by line, for only the first few are wanted, and this is read for every launch.
-        var rest = bytes[...]
-        while !rest.isEmpty, total == nil || available == nil {
-            let line = rest.prefix { $0 != 10 }
+        for line in Lines(of: bytes) where total == nil || available == nil {
             if let kilobytes = MemoryReading.kilobytes(in: line, after: "MemTotal:") { total = kilobytes }
             if let kilobytes = MemoryReading.kilobytes(in: line, after: "MemAvailable:") { available = kilobytes }
-            rest = rest[line.endIndex...].dropFirst()
         }
         guard let total, let available else { return nil }
         self.init(totalBytes: total &* 1024, availableBytes: available &* 1024)

@@ -54,8 +54,7 @@ final class TaskRunner {
 
         init(
             group: TaskGroup, process: Int32? = nil, begunAt: Int64, hasMixedUsage: Bool = false,
-            memoryBytesMax: UInt64?,
-            processors: ProcessorMap.Share? = nil, usedBefore: TaskGroupUsage? = nil
+            memoryBytesMax: UInt64?, processors: ProcessorMap.Share? = nil, usedBefore: TaskGroupUsage? = nil
         ) {
             self.group = group
             self.process = process

@@ -201,18 +201,13 @@ struct StartTests {
             let isLocked = file.tryLock()
             #expect(isLocked)
             let lock = SharedDescriptor(file)
-            let program = try node.launch()
+            let events = try OpenEvents(of: directory + "/lock")
             // In a thread of its own: the node waits two seconds, which a test among many may have to wait for its next turn.
-            let descriptors = "/proc/\(program.process)/fd"
             Thread.detachNewThread {
-                func hasMetLock() throws -> Bool {
-                    try FileSystem.entries(of: descriptors).contains { number in
-                        (try? FileSystem.destination(ofLink: "\(descriptors)/\(number)"))?.hasSuffix("/a/lock") == true
-                    }
-                }
-                while (try? hasMetLock()) == false { usleep(1_000) }
+                events.waitForOne()
                 flock(lock.raw, LOCK_UN)
             }
+            let program = try node.launch()
             try await eventually("it serves", program.errors) { try fleet.hash("worker_status")["a"] != nil }
             #expect(try await node.stop().status == 0)
         }
@@ -326,5 +321,25 @@ struct StartTests {
             program.send(15)
             #expect(try await program.result().status == 0)
         }
+    }
+}
+
+/// Tells when a file is opened (inotify(7)).
+private final class OpenEvents: Sendable {
+    private let descriptor: Int32
+
+    init(of path: String) throws {
+        descriptor = inotify_init1(Int32(IN_CLOEXEC))
+        guard descriptor >= 0, inotify_add_watch(descriptor, path, UInt32(IN_OPEN)) >= 0 else {
+            throw SystemError.last("inotify", path)
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Returns once the file has been opened, or is gone.
+    func waitForOne() {
+        var events = [UInt8](repeating: 0, count: 4_096)
+        while read(descriptor, &events, events.count) < 0 && errno == EINTR {}
     }
 }

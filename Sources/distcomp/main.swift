@@ -17,9 +17,10 @@ struct Distcomp: ParsableCommand {
 
             Exit status: 0 all well, 1 some task failed, 2 bad usage or configuration, 3 Redis not reachable, or the queue is gone.
             """,
-        version: "distcomp 1.0.0",
+        version: "distcomp 1.1.0",
         subcommands: [
-            RunCommand.self, SubmitCommand.self, WatchCommand.self, StatusCommand.self, TopCommand.self,
+            RunCommand.self, SubmitCommand.self, JobsCommand.self, SetCommand.self, RenameCommand.self,
+            WatchCommand.self, StatusCommand.self, TopCommand.self,
             TasksCommand.self, ShowCommand.self, WhyCommand.self, LogsCommand.self, ResultsCommand.self,
             WorkersCommand.self, CancelCommand.self, RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
             PauseCommand.self, ResumeCommand.self, DrainCommand.self, CleanupCommand.self, StopWorkersCommand.self,

@@ -38,6 +38,8 @@ public struct TaskLine: Hashable, Sendable {
     public let timeout: TimeoutRequest
     /// Never empty, without NUL; without newlines too unless the line is JSON.
     public let command: String
+    /// Of which job it is; nil for a line of none.
+    public let job: Job?
 
     /// The longest line taken: a longer command could not be passed to a program in one argument (MAX_ARG_STRLEN in
     /// execve(2)), and Redis keeps every line several times over.

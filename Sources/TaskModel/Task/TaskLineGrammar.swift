@@ -34,11 +34,30 @@ extension TaskLine {
             if line[0] == UInt8(ascii: "{") { fields.readJSON(line) } else { fields.readColons(line) }
         }
         guard fields.problems.isEmpty else { throw fields.error(in: bytes, lineStart: lineRange.lowerBound) }
-        self.init(text: text, fields: fields)
+        self.init(text: text, fields: fields, job: nil)
     }
 
-    private init(text: String, fields: TaskFields) {
+    /// A line of a job: `command` or JSON begins at that byte. What the task may use is the job's.
+    init(parsing line: Span<UInt8>, of job: Job, commandAt start: Int) throws(TaskLineError) {
+        var fields = TaskFields()
+        let text = fields.checkedText(of: line)
+        if fields.problems.isEmpty {
+            if start < line.count, line[start] == UInt8(ascii: "{") {
+                fields.readJSON(line.extracting(start..<line.count))
+            } else {
+                fields.readCommand(line, start..<line.count)
+            }
+        }
+        guard fields.problems.isEmpty else { throw fields.error(in: line, lineStart: 0) }
+        fields.type = job.definition.type
+        (fields.priority, fields.timeout) = (job.settings.priority, job.settings.timeout)
+        (fields.memoryBytes, fields.millicores) = (job.settings.memoryBytes, job.settings.millicores)
+        self.init(text: text, fields: fields, job: job)
+    }
+
+    private init(text: String, fields: TaskFields, job: Job?) {
         self.text = text
+        self.job = job
         self.type = fields.type
         self.priority = fields.priority
         self.memoryBytes = fields.memoryBytes
@@ -156,7 +175,7 @@ struct TaskFields {
         if let request { timeout = request } else { reportValue("timeout", line, range, Amount.timeoutExpected) }
     }
 
-    private mutating func readCommand(_ line: Span<UInt8>, _ range: Range<Int>) {
+    mutating func readCommand(_ line: Span<UInt8>, _ range: Range<Int>) {
         guard !line.rangeWithoutBlanks(range).isEmpty else {
             return report("command", at: range.lowerBound, found: "nothing", expected: "the command to run")
         }

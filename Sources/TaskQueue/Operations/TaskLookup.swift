@@ -41,10 +41,11 @@ public struct ReadStanding: Sendable {
     private let line: [UInt8]
     private let task: TaskLine?
 
-    public init(_ line: String, keys: QueueKeys) {
-        self.keys = keys
+    /// - Parameter jobs: of which the line may be.
+    public init(_ line: String, keys: QueueKeys, jobs: [String: Job] = [:]) {
+        self.keys = keys.of(line: line)
         self.line = Array(line.utf8)
-        task = try? TaskLine(parsing: line)
+        task = try? TaskLine(parsing: line, of: jobs)
     }
 
     public var requests: [RedisRequest] {
@@ -66,7 +67,8 @@ public struct ReadStanding: Sendable {
         guard let task else { return line }
         // The band of its priority, as the scripts reckon it.
         let band = QueueOrder.band(ofPriority: task.priority)
-        return Array("\(task.memoryBytes) \(task.millicores) \(band)\n".utf8) + line
+        let size = task.job == nil ? "\(task.memoryBytes) \(task.millicores)" : "0 0"
+        return Array("\(size) \(band)\n".utf8) + line
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
@@ -108,6 +110,8 @@ public struct ReadClasses: QueueOperation {
         public let millicores: Int
         /// The workers its lines failed on, each followed by a comma.
         public let exclusion: String
+        /// The job its lines are of; "" for none.
+        public let job: String
         let name: String
     }
 
@@ -123,9 +127,12 @@ public struct ReadClasses: QueueOperation {
         guard let names = try elements(value) else { throw .unexpectedReply("ZRANGE") }
         return names.compactMap { name in
             guard let name = name.string else { return nil }
-            let fields = name.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            let job = Job.identifier(ofLine: name)
+            let size = job.isEmpty ? name[...] : name.dropFirst(job.count + 2)
+            let fields = size.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3, let memory = UInt64(fields[0]), let millicores = Int(fields[1]) else { return nil }
-            return Class(memoryBytes: memory, millicores: millicores, exclusion: String(fields[2]), name: name)
+            return Class(
+                memoryBytes: memory, millicores: millicores, exclusion: String(fields[2]), job: job, name: name)
         }
     }
 
@@ -139,7 +146,8 @@ public struct ReadClasses: QueueOperation {
 
     /// The place of a waiting line in the order of all; its answer is nil where the index does not know it.
     public func place(of line: TaskLine, failedOn: String) -> RedisRequest {
-        let key = keys[.waiting, "\(line.memoryBytes):\(line.millicores):\(failedOn)"]
+        let job = line.job.map { "@\($0.identifier) " } ?? ""
+        let key = keys[.waiting, "\(job)\(line.memoryBytes):\(line.millicores):\(failedOn)"]
         return .command(RedisCommand("ZSCORE", key, line.text))
     }
 

@@ -73,6 +73,8 @@ struct RunCommand: ParsableCommand {
         let queue = try QueueClient(.server(redis.endpoint))
         queue.keyFile = settings?.taskKeyFile
         let submission = try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
+        try queue.confine(to: submission.job?.identifier ?? "")
+        defer { try? queue.confine(to: nil) }
         if !json && !quiet {
             standardError.write((taskUser.map { $0.notice + "\n" } ?? "") + submission.summary + "\n")
         }

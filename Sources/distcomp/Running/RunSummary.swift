@@ -15,7 +15,7 @@ struct RunSummary {
     var hintOfPermission: String?
 
     init(_ queue: QueueClient, seconds: Double) throws(CommandError) {
-        counts = try queue.perform(ReadCounts(keys: queue.keys))
+        counts = try queue.counts()
         self.seconds = seconds
         var byCause: [String: Int] = [:]
         var shown: [TaskResult] = []
@@ -63,7 +63,7 @@ struct RunSummary {
             if let line = failure.outcome.flatMap({ ErrorText.line(in: $0.stderrTail) }) { why += ": \(line)" }
             table.append([
                 failure.causeWord, TerminalText.shortened(TerminalText.escaped(why), to: 60),
-                failure.line,
+                TaskLine.command(ofLine: failure.line),
             ])
         }
         return table

@@ -11,6 +11,8 @@ struct Submission {
     private static let batchLines = 10_000
 
     private(set) var reply = SubmitReply()
+    /// Of which the tasks are; nil for task lines.
+    private(set) var job: Job?
     private var problems = ProblemList()
 
     var errorCount: Int { problems.count }
@@ -24,7 +26,7 @@ struct Submission {
         if reply.inTodo > 0 { parts.append("\(grouped(reply.inTodo)) already in todo") }
         if reply.inProgress > 0 { parts.append("\(grouped(reply.inProgress)) already running") }
         if errorCount > 0 { parts.append("\(grouped(errorCount)) line\(errorCount == 1 ? "" : "s") not understood") }
-        return parts.joined(separator: ", ")
+        return (job.map { "job \($0.name): " } ?? "") + parts.joined(separator: ", ")
     }
 
     /// Loads the tasks into the queue.
@@ -32,10 +34,11 @@ struct Submission {
         _ tasks: TaskArguments, to queue: QueueClient, isQuiet: Bool = false
     ) throws(CommandError) -> Submission {
         var submission = Submission()
+        if let request = try tasks.jobRequest() { submission.job = try queue.open(request) }
         var lines: [TaskLine] = []
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }
-        try tasks.forEach(progress: display) { entry throws(CommandError) in
+        try tasks.forEach(of: submission.job, progress: display) { entry throws(CommandError) in
             switch entry {
             case .task(let line, _):
                 lines.append(line)

@@ -28,6 +28,9 @@ struct SubmitCommand: ParsableCommand {
     @Option(help: .init("Sign with this key instead of the settings' task_key_file.", valueName: "file"))
     var keyFile: String?
 
+    @Flag(help: "Add a job also while a node that knows nothing of jobs is alive.")
+    var force = false
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -37,11 +40,13 @@ struct SubmitCommand: ParsableCommand {
     func run() throws {
         if tasks.dryRun { return try tasks.printLines() }
         let submission = try connection.withQueue { queue in
+            if tasks.isJob, !force { try queue.refuseOldNodes() }
             queue.keyFile = keyFile
             return try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
         }
         if json {
             var writer = JSONObjectWriter()
+            writer.field("job", submission.job?.name ?? Job.defaultName)
             writer.field("added", submission.reply.added)
             writer.field("in_todo", submission.reply.inTodo)
             writer.field("in_progress", submission.reply.inProgress)

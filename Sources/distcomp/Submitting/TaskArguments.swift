@@ -20,6 +20,12 @@ struct TaskArguments: ParsableArguments {
     @Option(help: .init("Of a command: higher runs first.", valueName: "number"))
     var priority: Int?
 
+    @Option(
+        help: .init(
+            "Of a command: the job's name (default: the program's). The same name again adds to that job.",
+            valueName: "name"))
+    var name: String?
+
     @Flag(help: "Print the lines of the tasks and do nothing else.")
     var dryRun = false
 
@@ -29,12 +35,15 @@ struct TaskArguments: ParsableArguments {
 
     private static let wordOption = "command-word"
 
-    /// ArgumentParser cannot tell files from what follows `--`, so the words of a command are passed to it as hidden options.
+    /// ArgumentParser cannot tell files from what follows `--`, so the words of a command are passed to it as hidden options; nor does
+    /// it know `-j4`, as people are used to write `-j 4`.
     static func wordsAsOptions(_ arguments: [String]) -> [String] {
-        guard let subcommand = arguments.first, ["submit", "run"].contains(subcommand),
-            let terminator = arguments.firstIndex(of: "--")
-        else { return arguments }
-        return arguments[..<terminator] + arguments[(terminator + 1)...].flatMap { ["--" + wordOption, $0] }
+        guard let subcommand = arguments.first, ["submit", "run"].contains(subcommand) else { return arguments }
+        let own = arguments.prefix { $0 != "--" }.flatMap { word in
+            let digits = word.dropFirst(2)
+            return word.hasPrefix("-j") && !digits.isEmpty && Int(digits) != nil ? ["-j", String(digits)] : [word]
+        }
+        return own + arguments.drop { $0 != "--" }.dropFirst().flatMap { ["--" + wordOption, $0] }
     }
 
     /// How the commands that take tasks are used.
@@ -72,6 +81,7 @@ struct TaskArguments: ParsableArguments {
             throw ValidationError(
                 "give either files or a command after --, not both (\(TerminalText.escaped(files[0])))")
         }
+        if let problem = name.flatMap({ Job.problem(withName: $0) }) { throw ValidationError("--name: \(problem)") }
         do {
             let sweep = try Sweep(command)
             _ = try TaskLine(of: parts(command: sweep.command(0)))
@@ -83,7 +93,7 @@ struct TaskArguments: ParsableArguments {
     }
 
     private var optionsOfCommands: KeyValuePairs<String, String?> {
-        ["memory": memory, "cores": cores, "timeout": timeout, "priority": priority.map { "\($0)" }]
+        ["name": name, "memory": memory, "cores": cores, "timeout": timeout, "priority": priority.map { "\($0)" }]
     }
 
     private func described(_ problem: TaskLineError.Problem) -> String {
@@ -104,9 +114,36 @@ struct TaskArguments: ParsableArguments {
 }
 
 extension TaskArguments {
+    /// Whether these are the tasks of a job, and not task lines, which have their own settings.
+    var isJob: Bool { !command.isEmpty }
+
+    /// What is needed to open the job of these tasks; nil for task lines.
+    func jobRequest() throws(CommandError) -> JobRequest? {
+        guard isJob else { return nil }
+        var settings = Job.Settings()
+        let line: TaskLine
+        do {
+            line = try TaskLine(of: parts(command: "true"))
+        } catch {
+            throw .usage(error.message)
+        }
+        (settings.memoryBytes, settings.millicores) = (line.memoryBytes, line.millicores)
+        (settings.timeout, settings.priority) = (line.timeout, line.priority)
+        settings.command = TerminalText.shortened(command.map(ShellWord.quoted).joined(separator: " "), to: 500)
+        // The same words in the same place are the same work, whatever it may use.
+        let words = [FileSystem.workingDirectory] + command
+        settings.fingerprint =
+            TaskLine.identifier(of: words.joined(separator: "\0"))
+            + TaskLine.identifier(of: words.reversed().joined(separator: "\0"))
+        let program = command.first.flatMap { $0.split(separator: " ").first.map(String.init) } ?? ""
+        return JobRequest(name: name ?? Job.name(from: program), isNameChosen: name != nil, settings: settings)
+    }
+
     /// Hands over every task, in order, and a problem for every line that is not a task.
+    ///
+    /// - Parameter job: of which the tasks of a command are; nil: lines that say all themselves.
     func forEach(
-        progress: LoadingDisplay, _ use: (TaskFile.Entry) throws(CommandError) -> Void
+        of job: Job? = nil, progress: LoadingDisplay, _ use: (TaskFile.Entry) throws(CommandError) -> Void
     ) throws(CommandError) {
         if command.isEmpty {
             progress.bytesTotal = totalBytes()
@@ -119,7 +156,7 @@ extension TaskArguments {
                 throw .usage("\(error)")
             }
             progress.linesTotal = sweep.count
-            for index in 0..<sweep.count { try use(.task(line(index, of: sweep), lineNumber: index + 1)) }
+            for index in 0..<sweep.count { try use(.task(line(index, of: sweep, job), lineNumber: index + 1)) }
         }
     }
 
@@ -137,8 +174,9 @@ extension TaskArguments {
         if problems.count > 0 { throw .reported }
     }
 
-    private func line(_ index: Int, of sweep: Sweep) throws(CommandError) -> TaskLine {
+    private func line(_ index: Int, of sweep: Sweep, _ job: Job?) throws(CommandError) -> TaskLine {
         do {
+            if let job { return try TaskLine(command: sweep.command(index), of: job) }
             return try TaskLine(of: parts(command: sweep.command(index)))
         } catch {
             throw .usage("a command of the sweep is not a task: \(error.message)")

@@ -51,6 +51,7 @@ struct ResultsCommand: ParsableCommand {
         if failed { filter.states = [.failed] }
         let format = json ? .jsonl : format
         try server.withQueue(stateDirectory: options.stateDirectory) { queue in
+            try queue.select(options.selection.job)
             if summary {
                 try printSummary(queue, filter, asJSON: format == .jsonl)
             } else {

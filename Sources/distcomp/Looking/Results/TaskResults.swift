@@ -93,7 +93,7 @@ extension QueueClient {
         _ filter: TaskFilter = TaskFilter(), _ use: (TaskResult) throws(CommandError) -> Bool
     ) throws(CommandError) {
         if filter.wants(.finished), filter.causes.isEmpty {
-            let isComplete = try scanWhile(keys.finished, pattern: filter.pattern) { entries throws(CommandError) in
+            let isComplete = try scanEach(\.finished, pattern: filter.pattern) { keys, entries throws(CommandError) in
                 let records = try values(keys.outcomes, of: entries.map(\.field))
                 for (entry, record) in zip(entries, records) {
                     let result = TaskResult(finished: entry.field, value: entry.value, record: record)
@@ -110,7 +110,7 @@ extension QueueClient {
     func forEachFailure(
         _ filter: TaskFilter = TaskFilter(), _ use: (TaskResult) throws(CommandError) -> Bool
     ) throws(CommandError) {
-        _ = try scanWhile(keys.failed, pattern: filter.pattern) { entries throws(CommandError) in
+        _ = try scanEach(\.failed, pattern: filter.pattern) { keys, entries throws(CommandError) in
             let fields = entries.map(\.field)
             let states = try retryStates(of: fields)
             let records = try values(keys.outcomes, of: fields)

@@ -18,6 +18,8 @@ public struct TaskStanding: Sendable {
     public var outcome: [UInt8]?
     /// It failed and has another try to come.
     public var isRetrying = false
+    /// Its job is paused.
+    public var isJobPaused = false
     /// How often it was tried, where it is not done with.
     public var attempts = 0
     /// When its next try is due, by the server's clock in milliseconds, as far as that keeps step with the queue's.
@@ -59,6 +61,7 @@ public struct ReadStanding: Sendable {
                 RedisCommand(bytes: [Array("ZSCORE".utf8), Array(keys[.delayed].utf8), delayed])),
             .command(RedisCommand("TIME")), .command(RedisCommand("GET", keys[.clock])),
             .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.failedOn].utf8), line])),
+            .command(RedisCommand("SISMEMBER", keys[.jobsPaused], keys.job)),
         ]
     }
 
@@ -72,7 +75,7 @@ public struct ReadStanding: Sendable {
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
-        guard values.count == 12, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+        guard values.count == 13, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
             let microseconds = time[1].int
         else { throw .unexpectedReply("a look at one task") }
         for value in values { if let error = value.error { throw QueueError(error) } }
@@ -89,6 +92,7 @@ public struct ReadStanding: Sendable {
             values[6].elements?.first?.int == 1 && standing.failedValue != nil
             && (isWaiting || standing.finishedValue == nil && standing.failedValue == values[11].bytes)
         standing.attempts = values[7].int ?? 0
+        standing.isJobPaused = values[12].int == 1
         standing.serverMilliseconds = seconds &* 1000 &+ microseconds / 1000
         let clock = QueueClock(parsing: values[10].string ?? "")
         standing.dueMilliseconds = milliseconds(values[8]).map { due in

@@ -11,6 +11,11 @@ struct JobArgument: ParsableArguments {
         help: .init(
             "Only this job, by its name (see distcomp jobs); `default`: the tasks that are of none.", valueName: "job"))
     var job: String?
+
+    func validate() throws {
+        guard let job, job != Job.defaultName, let problem = Job.problem(withName: job) else { return }
+        throw ValidationError("\(TerminalText.shortened(TerminalText.escaped(job), to: 60)) is no job: \(problem)")
+    }
 }
 
 extension QueueClient {

@@ -46,7 +46,7 @@ struct SubmitCommand: ParsableCommand {
         }
         if json {
             var writer = JSONObjectWriter()
-            writer.field("job", submission.job?.name ?? Job.defaultName)
+            if let job = submission.job { writer.field("job", job.name) }
             writer.field("added", submission.reply.added)
             writer.field("in_todo", submission.reply.inTodo)
             writer.field("in_progress", submission.reply.inProgress)

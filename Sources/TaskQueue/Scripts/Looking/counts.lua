@@ -29,7 +29,15 @@ end
 if ARGV[2] == '*' then
   add('')
   delayed = delayed + call('ZCARD', JOBS_DELAYED)
-  for _, name in ipairs(call('HKEYS', JOBS)) do add(name) end
+  local seen, cursor = {}, '0'
+  repeat
+    local page = call('HSCAN', JOBS, cursor, 'COUNT', 1000)
+    cursor = page[1]
+    for i = 1, #page[2], 2 do
+      if not seen[page[2][i]] then add(page[2][i]) end
+      seen[page[2][i]] = true
+    end
+  until cursor == '0'
 else
   add(ARGV[2])
 end

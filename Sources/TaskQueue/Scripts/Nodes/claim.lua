@@ -20,9 +20,9 @@ if next_retry and next_retry <= now then
   next_retry = first_delayed()
 end
 
-local closing, paused, held_back, has_orders, jobs_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, {}
+local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
 if call('EXISTS', PAUSED, JOBS_PAUSED, revoked_key(me), cancel_key(me)) > 0 then
-  for _, of in ipairs(call('SMEMBERS', JOBS_PAUSED)) do jobs_paused[of] = true end
+  is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
   paused = call('EXISTS', PAUSED)
   -- What was taken away from this node by hand must not come back to it before it knows.
   held_back = call('EXISTS', revoked_key(me))
@@ -81,7 +81,8 @@ local function another_could(class)
 end
 
 local function is_passed_over(class)
-  return room(class) < 1 or jobs_paused[class.job]
+  return room(class) < 1
+    or is_a_job_paused and call('SISMEMBER', JOBS_PAUSED, class.job) == 1
     or class.exclusion ~= '' and lists(class.exclusion, name) and another_could(class)
 end
 

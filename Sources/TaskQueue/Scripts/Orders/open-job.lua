@@ -24,7 +24,7 @@ while call('HEXISTS', JOB_NAMES, name) == 1 do
 end
 -- Counted from the time of day, in tenths of a second, so that a queue that was emptied does not give a job the name of one whose tasks
 -- still run.
-local function base36(count)
+local function in_base(count)
   local text = ''
   while count > 0 do
     local digit = count % 36
@@ -37,9 +37,9 @@ end
 local function new_identifier()
   local t = call('TIME')
   local count = math.max(tonumber(call('GET', JOB_NUMBER) or 0), t[1] * 10 + math.floor(t[2] / 100000)) + 1
-  while call('HEXISTS', JOBS, base36(count)) == 1 do count = count + 1 end
+  while call('HEXISTS', JOBS, in_base(count)) == 1 do count = count + 1 end
   call('SET', JOB_NUMBER, string.format('%.0f', count))
-  return base36(count)
+  return in_base(count)
 end
 id = new_identifier()
 call('HSET', JOB_SIZES, id, size)

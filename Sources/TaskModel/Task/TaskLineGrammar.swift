@@ -45,6 +45,7 @@ extension TaskLine {
         self.millicores = fields.millicores
         self.timeout = fields.timeout
         self.command = fields.command
+        kept = fields.surroundings.map { KeptSurroundings($0) }
     }
 }
 
@@ -64,7 +65,14 @@ struct TaskFields {
     var millicores = 0
     var timeout = TimeoutRequest.byDefault
     var command = ""
+    /// nil while the line has named none.
+    private(set) var surroundings: TaskSurroundings?
     private(set) var problems: [Problem] = []
+
+    var own: TaskSurroundings {
+        get { surroundings ?? TaskSurroundings() }
+        set { surroundings = newValue }
+    }
 
     static let colonForm = "type:priority:min_dram:min_cpu:command"
     static let typesExpected = TaskType.allCases.map(\.rawValue).joined(separator: ", ")
@@ -198,7 +206,7 @@ extension Span<UInt8> {
 /// Why a line is not a task: every field that cannot be read, each with its place, what was found and what is expected.
 public struct TaskLineError: Error, Hashable, Sendable, CustomStringConvertible {
     public struct Problem: Hashable, Sendable, CustomStringConvertible {
-        /// `type`, `priority`, `memory`, `cores`, `timeout`, `command`, or `line` for the line as a whole.
+        /// A name of a field of JSON, such as `memory`, or `line` for the line as a whole.
         public let field: String
         /// Counted from 1 in characters (Unicode scalars) of the line as it was given, leading white space included.
         public let column: Int

@@ -4,10 +4,13 @@
 //
 // Only `command` is needed. Without the others it is a shell task of priority 0 with no memory cap of its own, no cores
 // asked for and the default timeout. Numbers and strings alike are read as amounts (Amount.swift). A command may hold
-// newlines here, since the line, which is the task's identity, does not.
+// newlines here, since the line, which is the task's identity, does not. What a task has of its own besides (`name`, `cwd`, `env`,
+// `stdin`) is read in TaskSurroundings.swift.
 
 extension TaskFields {
-    static let jsonNames = ["type", "priority", "memory", "cores", "timeout", "command"]
+    static let jsonNames = [
+        "type", "priority", "memory", "cores", "timeout", "name", "cwd", "env", "stdin", "command",
+    ]
 
     mutating func readJSON(_ line: Span<UInt8>) {
         let value: JSONValue
@@ -52,6 +55,7 @@ extension TaskFields {
         case ("timeout", let content):
             let request = amount(content, member, line) { Amount.timeout($0) }
             if let request { timeout = request } else { reportValue(member, line, Amount.timeoutExpected) }
+        case ("name", _), ("cwd", _), ("env", _), ("stdin", _): readSurroundings(member, line)
         case (_, .string(let text)) where !text.utf8.allSatisfy(\.isBlank) && !text.utf8.contains(0): command = text
         default: reportValue(member, line, "the command to run, a string that is not empty and has no NUL in it")
         }
@@ -70,12 +74,12 @@ extension TaskFields {
         }
     }
 
-    private mutating func reportValue(_ member: JSONMember, _ line: Span<UInt8>, _ expected: String) {
+    mutating func reportValue(_ member: JSONMember, _ line: Span<UInt8>, _ expected: String) {
         let range = member.value.range
         report(member.name, at: range.lowerBound, found: line.shown(range), expected: expected)
     }
 
-    private func shownName(_ member: JSONMember) -> String {
+    func shownName(_ member: JSONMember) -> String {
         TerminalText.shortened(TerminalText.escaped(member.name), to: 40)
     }
 }

@@ -12,6 +12,9 @@ struct SubmitCommand: ParsableCommand {
             A line of a file is a task: type:priority:min_dram:min_cpu[:timeout]:command. The line is the task's identity: \
             what is waiting, running or finished already is not added again; what has failed is tried anew.
 
+            Or it is JSON: {"command": "./x", "cwd": "/srv", "env": {"A": "1"}, "stdin": "/srv/in"}, with type, priority, \
+            memory, cores, timeout, name where they are needed; "stdin": {"text": "..."} is what the task reads itself.
+
             \(TaskArguments.commandHelp)
 
             Examples:

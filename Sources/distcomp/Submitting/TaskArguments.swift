@@ -20,6 +20,8 @@ struct TaskArguments: ParsableArguments {
     @Option(help: .init("Of a command: higher runs first.", valueName: "number"))
     var priority: Int?
 
+    @OptionGroup var surroundings: SurroundingOptions
+
     @Flag(help: "Print the lines of the tasks and do nothing else.")
     var dryRun = false
 
@@ -82,8 +84,9 @@ struct TaskArguments: ParsableArguments {
         }
     }
 
-    private var optionsOfCommands: KeyValuePairs<String, String?> {
-        ["memory": memory, "cores": cores, "timeout": timeout, "priority": priority.map { "\($0)" }]
+    private var optionsOfCommands: [(key: String, value: String?)] {
+        [("memory", memory), ("cores", cores), ("timeout", timeout), ("priority", priority.map { "\($0)" })]
+            + surroundings.given
     }
 
     private func described(_ problem: TaskLineError.Problem) -> String {
@@ -99,6 +102,7 @@ struct TaskArguments: ParsableArguments {
         if let memory { parts.memory = memory }
         if let cores { parts.cores = cores }
         parts.timeout = timeout
+        parts.surroundings = surroundings.surroundings
         return parts
     }
 }

@@ -27,7 +27,8 @@ public struct LaunchPlace: Sendable {
 
 extension LaunchPlace.Input {
     /// A file in memory that holds `text` and can never be changed again: to read it waits for nobody, as a pipe would, and no disk
-    /// is needed. It is there as long as the task has it open.
+    /// is needed. It is there as long as the task has it open, and counts as memory of whoever made it: no line is so long that this
+    /// would matter.
     public static func text(_ text: [UInt8]) throws(SystemError) -> LaunchPlace.Input {
         let subject = "standard input of a task"
         let raw = clinux_sealable_memory_file("distcomp-input")

@@ -43,7 +43,8 @@ extension Distcomp {
     /// What GNU parallel, Slurm and HyperQueue call the options of `run` and `submit`; too far from our names to be found as misspelt.
     private static let foreignOptions = [
         "--jobs": "--slots", "--max-procs": "--slots", "--mem": "--memory", "--time": "--timeout",
-        "--time-limit": "--timeout", "--cpus": "--cores", "--cpus-per-task": "--cores",
+        "--time-limit": "--timeout", "--cpus": "--cores", "--cpus-per-task": "--cores", "--chdir": "--cwd",
+        "--workdir": "--cwd", "--wd": "--cwd", "--export": "--env", "--input": "--stdin",
     ]
 
     private static func foreignOption(in words: [String]) -> String? {

@@ -80,8 +80,10 @@ private func readTaskLine(_ bytes: [UInt8]) {
 
     var parts = TaskLine.Parts(command: task.command)
     parts.priority = task.priority
+    parts.surroundings = task.surroundings ?? TaskSurroundings()
     if let written = try? TaskLine(of: parts) {
         precondition(written.command == task.command && written.priority == task.priority)
+        precondition((written.surroundings ?? TaskSurroundings()) == parts.surroundings)
     }
 }
 

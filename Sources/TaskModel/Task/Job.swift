@@ -15,6 +15,7 @@ public final class Job: Sendable {
     public let name: String
     public let settings: Settings
     public let definition: Definition
+    let keptSurroundings: KeptSurroundings?
 
     /// What can be changed, and who asked.
     public struct Settings: Hashable, Sendable {
@@ -41,6 +42,8 @@ public final class Job: Sendable {
     /// What the tasks are, which no order changes: it is signed with each of them.
     public struct Definition: Hashable, Sendable {
         public var type = TaskType.shell
+        /// Where a task has its own, these hold for what it does not say.
+        public var surroundings = TaskSurroundings()
 
         public init() {}
     }
@@ -50,6 +53,7 @@ public final class Job: Sendable {
         self.name = name
         self.settings = settings
         self.definition = definition
+        keptSurroundings = definition.surroundings.isEmpty ? nil : KeptSurroundings(definition.surroundings)
     }
 
     /// The longest name, in bytes.
@@ -186,22 +190,22 @@ extension Job.Definition {
     public var json: String {
         var writer = JSONObjectWriter()
         writer.field("type", type.rawValue)
+        surroundings.write(to: &writer)
         return writer.text
     }
 
     init(json: [UInt8]) throws(JobRecordError) {
-        for member in try members(json) {
-            switch (member.name, member.value.content) {
-            case ("type", .string(let word)):
-                guard let type = TaskType(rawValue: word) else {
-                    throw JobRecordError(description: "the type \(JSONText.quoted(word)) of a job is not known")
-                }
-                self.type = type
-            default:
-                throw JobRecordError(
-                    description: "a job with \(JSONText.quoted(member.name)) is of a later version: update this one")
-            }
+        var fields = TaskFields()
+        fields.readJSON(json.span, needsCommand: false)
+        // What this version does not know may change what is run.
+        if let problem = fields.problems.first {
+            throw JobRecordError(
+                description:
+                    "the definition of a job cannot be read (\(problem.field): found \(problem.found), expected "
+                    + "\(problem.expected)); if it is of a later version, update this one")
         }
+        type = fields.type
+        surroundings = fields.own
     }
 }
 

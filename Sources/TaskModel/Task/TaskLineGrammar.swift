@@ -52,6 +52,7 @@ extension TaskLine {
         fields.type = job.definition.type
         (fields.priority, fields.timeout) = (job.settings.priority, job.settings.timeout)
         (fields.memoryBytes, fields.millicores) = (job.settings.memoryBytes, job.settings.millicores)
+        fields.setSurroundings(below: job.definition.surroundings)
         self.init(text: text, fields: fields, job: job)
     }
 
@@ -64,6 +65,12 @@ extension TaskLine {
         self.millicores = fields.millicores
         self.timeout = fields.timeout
         self.command = fields.command
+        // Those of a job are the same for all its tasks, most of which have none of their own.
+        if let job, fields.surroundings == nil {
+            kept = job.keptSurroundings
+        } else {
+            kept = fields.surroundings.map { KeptSurroundings($0) }
+        }
     }
 }
 
@@ -83,7 +90,25 @@ struct TaskFields {
     var millicores = 0
     var timeout = TimeoutRequest.byDefault
     var command = ""
+    /// nil while the line has named none.
+    private(set) var surroundings: TaskSurroundings?
     private(set) var problems: [Problem] = []
+
+    var own: TaskSurroundings {
+        get { surroundings ?? TaskSurroundings() }
+        set { surroundings = newValue }
+    }
+
+    /// Where the line has some of its own, what it does not say is as in `common`.
+    mutating func setSurroundings(below common: TaskSurroundings) {
+        guard let own = surroundings, !common.isEmpty else { return }
+        var merged = common
+        merged.name = own.name ?? common.name
+        merged.directory = own.directory ?? common.directory
+        merged.environment.merge(own.environment) { $1 }
+        merged.standardInput = own.standardInput ?? common.standardInput
+        surroundings = merged
+    }
 
     static let colonForm = "type:priority:min_dram:min_cpu:command"
     static let typesExpected = TaskType.allCases.map(\.rawValue).joined(separator: ", ")
@@ -217,7 +242,7 @@ extension Span<UInt8> {
 /// Why a line is not a task: every field that cannot be read, each with its place, what was found and what is expected.
 public struct TaskLineError: Error, Hashable, Sendable, CustomStringConvertible {
     public struct Problem: Hashable, Sendable, CustomStringConvertible {
-        /// `type`, `priority`, `memory`, `cores`, `timeout`, `command`, or `line` for the line as a whole.
+        /// A name of a field of JSON, such as `memory`, or `line` for the line as a whole.
         public let field: String
         /// Counted from 1 in characters (Unicode scalars) of the line as it was given, leading white space included.
         public let column: Int

@@ -60,7 +60,7 @@ extension QueueClient {
             return Job(identifier: identifier, name: name, settings: settings, definition: request.definition)
         case .different:
             throw .usage(
-                "there is a job \(request.name) whose tasks are of another kind: give this one another --name, "
+                "there is a job \(request.name) whose tasks have another directory, environment or input: give this one another --name, "
                     + "or forget that one (distcomp forget \(request.name))")
         }
     }

@@ -72,7 +72,7 @@ struct RunCommand: ParsableCommand {
         defer { redis.stop() }
         let queue = try QueueClient(.server(redis.endpoint))
         queue.keyFile = settings?.taskKeyFile
-        let submission = try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
+        let submission = try Submission.submit(tasks, to: queue, isForFleet: false, isQuiet: quiet || json)
         try queue.confine(to: submission.job?.identifier ?? "")
         defer { try? queue.confine(to: nil) }
         if !json && !quiet {

@@ -30,11 +30,13 @@ struct Submission {
     }
 
     /// Loads the tasks into the queue.
+    ///
+    /// - Parameter isForFleet: whether the nodes may be other machines.
     static func submit(
-        _ tasks: TaskArguments, to queue: QueueClient, isQuiet: Bool = false
+        _ tasks: TaskArguments, to queue: QueueClient, isForFleet: Bool, isQuiet: Bool = false
     ) throws(CommandError) -> Submission {
         var submission = Submission()
-        if let request = try tasks.jobRequest() { submission.job = try queue.open(request) }
+        if let request = try tasks.jobRequest(isForFleet: isForFleet) { submission.job = try queue.open(request) }
         var lines: [TaskLine] = []
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }

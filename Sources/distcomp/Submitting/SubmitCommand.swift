@@ -12,6 +12,9 @@ struct SubmitCommand: ParsableCommand {
             A line of a file is a task: type:priority:min_dram:min_cpu[:timeout]:command. The line is the task's identity: \
             what is waiting, running or finished already is not added again; what has failed is tried anew.
 
+            Or it is JSON: {"command": "./x", "cwd": "/srv", "env": {"A": "1"}, "stdin": "/srv/in"}, with type, priority, \
+            memory, cores, timeout, name where they are needed; "stdin": {"text": "..."} is what the task reads itself.
+
             \(TaskArguments.commandHelp)
 
             Examples:
@@ -42,7 +45,7 @@ struct SubmitCommand: ParsableCommand {
         let submission = try connection.withQueue { queue in
             if tasks.isJob, !force { try queue.refuseOldNodes() }
             queue.keyFile = keyFile
-            return try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
+            return try Submission.submit(tasks, to: queue, isForFleet: true, isQuiet: quiet || json)
         }
         if json {
             var writer = JSONObjectWriter()

@@ -26,6 +26,8 @@ struct TaskArguments: ParsableArguments {
             valueName: "name"))
     var name: String?
 
+    @OptionGroup var surroundings: SurroundingOptions
+
     @Flag(help: "Print the lines of the tasks and do nothing else.")
     var dryRun = false
 
@@ -92,8 +94,11 @@ struct TaskArguments: ParsableArguments {
         }
     }
 
-    private var optionsOfCommands: KeyValuePairs<String, String?> {
-        ["name": name, "memory": memory, "cores": cores, "timeout": timeout, "priority": priority.map { "\($0)" }]
+    private var optionsOfCommands: [(key: String, value: String?)] {
+        [
+            ("name", name), ("memory", memory), ("cores", cores), ("timeout", timeout),
+            ("priority", priority.map { "\($0)" }),
+        ] + surroundings.given
     }
 
     private func described(_ problem: TaskLineError.Problem) -> String {
@@ -109,6 +114,7 @@ struct TaskArguments: ParsableArguments {
         if let memory { parts.memory = memory }
         if let cores { parts.cores = cores }
         parts.timeout = timeout
+        parts.surroundings = surroundings.surroundings
         return parts
     }
 }
@@ -118,7 +124,9 @@ extension TaskArguments {
     var isJob: Bool { !command.isEmpty }
 
     /// What is needed to open the job of these tasks; nil for task lines.
-    func jobRequest() throws(CommandError) -> JobRequest? {
+    ///
+    /// - Parameter isForFleet: whether the nodes may be other machines.
+    func jobRequest(isForFleet: Bool) throws(CommandError) -> JobRequest? {
         guard isJob else { return nil }
         var settings = Job.Settings()
         let line: TaskLine
@@ -130,13 +138,21 @@ extension TaskArguments {
         (settings.memoryBytes, settings.millicores) = (line.memoryBytes, line.millicores)
         (settings.timeout, settings.priority) = (line.timeout, line.priority)
         settings.command = TerminalText.shortened(command.map(ShellWord.quoted).joined(separator: " "), to: 500)
+        var definition = Job.Definition()
+        definition.surroundings = surroundings.surroundings
+        // A node is somewhere else; the one of a run is here.
+        if isForFleet, definition.surroundings.directory == nil {
+            definition.surroundings.directory = FileSystem.workingDirectory
+        }
         // The same words in the same place are the same work, whatever it may use.
-        let words = [FileSystem.workingDirectory] + command
+        let words = [FileSystem.workingDirectory, definition.json] + command
         settings.fingerprint =
             TaskLine.identifier(of: words.joined(separator: "\0"))
             + TaskLine.identifier(of: words.reversed().joined(separator: "\0"))
         let program = command.first.flatMap { $0.split(separator: " ").first.map(String.init) } ?? ""
-        return JobRequest(name: name ?? Job.name(from: program), isNameChosen: name != nil, settings: settings)
+        return JobRequest(
+            name: name ?? Job.name(from: program), isNameChosen: name != nil, settings: settings, definition: definition
+        )
     }
 
     /// Hands over every task, in order, and a problem for every line that is not a task.

@@ -277,6 +277,8 @@ struct CommandLineTests {
         arguments: [
             ("run --jobs 4 tasks", "--slots"), ("run --mem=4G -- true", "--memory"),
             ("submit --time 2h -- true", "--timeout"), ("submit --cpus-per-task 2 -- true", "--cores"),
+            ("submit --chdir=/srv -- true", "--cwd"), ("run --workdir /srv -- true", "--cwd"),
+            ("submit --export A=1 -- true", "--env"), ("submit --input in -- cat", "--stdin"),
         ])
     func foreignOptions(words: String, own: String) async throws {
         try await withScratch { scratch in

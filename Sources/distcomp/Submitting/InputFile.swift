@@ -9,6 +9,16 @@ enum InputFile {
     /// What messages call the file of that path; `-` is standard input.
     static func name(_ path: String) -> String { path == "-" ? "standard input" : path }
 
+    /// Throws where one of the files is not there: better told before anything is begun. They are not opened, since a named pipe
+    /// that is opened twice has lost its writer.
+    static func expectAll(_ paths: [String]) throws(CommandError) {
+        do throws(SystemError) {
+            for path in paths where path != "-" { _ = try FileSystem.status(of: path) }
+        } catch {
+            throw .usage("\(error)")
+        }
+    }
+
     /// Hands over the contents of the file, piece by piece.
     static func forEachPiece(
         of path: String, _ use: (UnsafeRawBufferPointer) throws(CommandError) -> Void
@@ -37,10 +47,13 @@ enum InputFile {
 
 extension TaskFile {
     /// Hands over every task of a file, in order, and a problem for every line that is not a task; `-` is standard input.
+    ///
+    /// - Parameter commandParts: see `TaskFile.init`.
     static func read(
-        _ path: String, counting: (Int) -> Void = { _ in }, _ use: (Entry) throws(CommandError) -> Void
+        _ path: String, orCommandsWith commandParts: TaskLine.Parts? = nil, counting: (Int) -> Void = { _ in },
+        _ use: (Entry) throws(CommandError) -> Void
     ) throws(CommandError) {
-        var file = TaskFile(named: InputFile.name(path))
+        var file = TaskFile(named: InputFile.name(path), orCommandsWith: commandParts)
         try InputFile.forEachPiece(of: path) { piece throws(CommandError) in
             counting(piece.count)
             try file.read(piece, use)

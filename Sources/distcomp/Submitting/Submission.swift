@@ -35,8 +35,9 @@ struct Submission {
         var lines: [TaskLine] = []
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }
-        try tasks.forEach(progress: display) { entry throws(CommandError) in
+        try tasks.forEach(progress: display, isQuiet: isQuiet) { entry throws(CommandError) in
             switch entry {
+            case .form: display.clear()
             case .task(let line, _):
                 lines.append(line)
                 if lines.count >= Self.batchLines { try submission.send(&lines, to: queue, display) }

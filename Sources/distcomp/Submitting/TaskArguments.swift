@@ -6,19 +6,19 @@ import LinuxSystem
 import TaskModel
 
 struct TaskArguments: ParsableArguments {
-    @Argument(help: .init("Files of task lines; - is standard input.", valueName: "file"))
+    @Argument(help: .init("Files of tasks or plain commands; - is standard input.", valueName: "file"))
     var files: [String] = []
 
-    @Option(help: .init("Of a command: the memory it may use, such as 2G (default: no cap).", valueName: "amount"))
+    @Option(help: .init("Of each command: the memory it may use, such as 2G (default: no cap).", valueName: "amount"))
     var memory: String?
 
-    @Option(help: .init("Of a command: the cores it asks for, such as 1 or 0.5.", valueName: "count"))
+    @Option(help: .init("Of each command: the cores it asks for, such as 1 or 0.5.", valueName: "count"))
     var cores: String?
 
-    @Option(help: .init("Of a command: how long it may run, such as 90s, 10m, 2h; 0: no limit.", valueName: "time"))
+    @Option(help: .init("Of each command: how long it may run, such as 90s, 10m, 2h; 0: no limit.", valueName: "time"))
     var timeout: String?
 
-    @Option(help: .init("Of a command: higher runs first.", valueName: "number"))
+    @Option(help: .init("Of each command: higher runs first.", valueName: "number"))
     var priority: Int?
 
     @Option(
@@ -69,6 +69,10 @@ struct TaskArguments: ParsableArguments {
 
     /// What the help says of commands.
     static let commandHelp = """
+        The first line of a file that is neither blank nor a comment (#) says what all of them are: task lines, if it begins \
+        with a type and a colon, or is JSON; otherwise plain commands, each run by sh -c with the same --memory, --cores, \
+        --timeout and --priority, as GNU parallel and xargs have them.
+
         Several words after -- are run as they are, a single one is text for sh -c. With values there is a task for each \
         combination of them. They stand after :::, or are the lines of the files after :::: or -a (- is standard input); a \
         source after :::+ or ::::+ goes along with the one before it instead. Where the command has a mark and none of these \
@@ -89,11 +93,9 @@ struct TaskArguments: ParsableArguments {
     func validate() throws {
         if command.isEmpty {
             guard !files.isEmpty else {
-                throw ValidationError("give a file of task lines, - for standard input, or a command after --")
+                throw ValidationError("give a file of tasks or commands, - for standard input, or a command after --")
             }
-            if let option = optionsOfCommands.first(where: { $0.value != nil }) {
-                throw ValidationError("--\(option.key) is for a command after --; the lines of files have their own")
-            }
+            try check(parts(command: "true"))
             if valueOptions.areGiven {
                 throw ValidationError("values (-a, --link, --colsep, --header, -0) are for a command after --")
             }
@@ -103,14 +105,21 @@ struct TaskArguments: ParsableArguments {
             throw ValidationError(
                 "give either files or a command after --, not both (\(TerminalText.escaped(files[0])))")
         }
+        // What can be seen before any value is read is told with how the command is used.
         do {
-            // What can be seen before any value is read is told with how the command is used.
             let input = try SweepInput(command, valueOptions)
-            _ = try TaskLine(of: parts(command: input.template.joined(separator: " ")))
-        } catch let error as TaskLineError {
-            throw ValidationError(error.problems.map(described).joined(separator: "; "))
-        } catch {
+            try check(parts(command: input.template.joined(separator: " ")))
+        } catch let error as SweepError {
             throw ValidationError(TerminalText.escaped("\(error)"))
+        }
+    }
+
+    /// Whether the options are amounts that can be read.
+    private func check(_ parts: TaskLine.Parts) throws {
+        do {
+            _ = try TaskLine(of: parts)
+        } catch {
+            throw ValidationError(error.problems.map(described).joined(separator: "; "))
         }
     }
 
@@ -140,13 +149,18 @@ struct TaskArguments: ParsableArguments {
 
     /// Reads what there is to read of values, and says which tasks are meant.
     func input() throws(CommandError) -> TaskInput {
-        guard !command.isEmpty else { return TaskInput(source: .files(files), parts: parts(command: "")) }
+        let parts = parts(command: "")
+        guard !command.isEmpty else {
+            try InputFile.expectAll(files)
+            let given = optionsOfCommands.compactMap { $0.value == nil ? nil : "--" + $0.key }
+            return TaskInput(source: .files(files), parts: parts, optionsOfCommands: given)
+        }
         let input: SweepInput
         do {
             input = try SweepInput(command, valueOptions)
         } catch {
             throw CommandError(error)
         }
-        return TaskInput(source: .sweep(try input.sweep()), parts: parts(command: ""))
+        return TaskInput(source: .sweep(try input.sweep()), parts: parts)
     }
 }

@@ -5,33 +5,56 @@ import TaskModel
 
 struct TaskInput {
     enum Source {
+        /// Files of task lines.
+        case taskFiles([String])
+        /// Files of task lines or of plain commands.
         case files([String])
         case sweep(Sweep)
     }
 
     let source: Source
     /// What options say of every command.
-    let parts: TaskLine.Parts
-
-    init(source: Source, parts: TaskLine.Parts) {
-        self.source = source
-        self.parts = parts
-    }
-
-    /// Files of task lines.
-    init(files: [String]) { self.init(source: .files(files), parts: .init(command: "")) }
+    var parts = TaskLine.Parts(command: "")
+    /// The options that say it.
+    var optionsOfCommands: [String] = []
 
     /// Hands over every task, in order, and a problem for every line that is not a task.
+    ///
+    /// - Parameter isQuiet: whether to say nothing of files of plain commands.
     func forEach(
-        progress: LoadingDisplay, _ use: (TaskFile.Entry) throws(CommandError) -> Void
+        progress: LoadingDisplay, isQuiet: Bool, _ use: (TaskFile.Entry) throws(CommandError) -> Void
     ) throws(CommandError) {
+        let counting: (Int) -> Void = { progress.bytesRead += $0 }
         switch source {
+        case .taskFiles(let files):
+            progress.bytesTotal = Self.totalBytes(files)
+            for path in files { try TaskFile.read(path, counting: counting, use) }
         case .files(let files):
             progress.bytesTotal = Self.totalBytes(files)
-            for path in files { try TaskFile.read(path, counting: { progress.bytesRead += $0 }, use) }
+            for path in files {
+                try TaskFile.read(path, orCommandsWith: parts, counting: counting) {
+                    entry throws(CommandError) in
+                    if case .form(let form) = entry { try check(form, of: InputFile.name(path), isQuiet) }
+                    try use(entry)
+                }
+            }
         case .sweep(let sweep):
             progress.linesTotal = sweep.count
             for index in 0..<sweep.count { try use(.task(line(index, of: sweep), lineNumber: index + 1)) }
+        }
+    }
+
+    private func check(_ form: TaskFile.Form, of name: String, _ isQuiet: Bool) throws(CommandError) {
+        let name = TerminalText.escaped(name)
+        switch form {
+        case .commands:
+            if !isQuiet { standardError.write("\(name): taken as plain commands, one a line\n") }
+        case .taskLines:
+            guard optionsOfCommands.isEmpty else {
+                throw .usage(
+                    "\(name): \(optionsOfCommands.joined(separator: ", ")): its lines are task lines, which say this themselves (type:priority:min_dram:min_cpu:timeout:command); options are for plain commands"
+                )
+            }
         }
     }
 
@@ -39,8 +62,9 @@ struct TaskInput {
     func printLines() throws(CommandError) {
         var problems = ProblemList()
         let output = BufferedOutput()
-        try forEach(progress: LoadingDisplay(isQuiet: true)) { entry throws(CommandError) in
+        try forEach(progress: LoadingDisplay(isQuiet: true), isQuiet: false) { entry throws(CommandError) in
             switch entry {
+            case .form: break
             case .task(let line, _): try output.show(ResultFormat.shown(line.text) + "\n")
             case .problem(let problem): problems.add(problem)
             }

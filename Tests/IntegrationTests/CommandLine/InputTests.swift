@@ -108,4 +108,44 @@ struct InputTests {
             }
         }
     }
+
+    @Test("a file that GNU parallel runs is run, with memory and time for all of its lines")
+    func commands() async throws {
+        try await withScratch { scratch in
+            let run = Run(
+                scratch,
+                file: try scratch.write("cmds.txt", "#!/usr/bin/parallel\n\necho a > out.1; cat out.1\necho 'b  c'\n"))
+            let result = try await run.launch("--memory", "64M", "--timeout", "1h").result()
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(result.errors.contains("\(run.file): taken as plain commands, one a line\n"), "\(result.errors)")
+            let results = try await run.results()
+            #expect(Set(results.map { $0.string("stdout") }) == ["a\n", "b  c\n"])
+            #expect(results.allSatisfy { $0.string("task")?.hasPrefix("shell:0:64M:0:1h:") == true })
+            #expect(scratch.lines("out.1") == ["a"])
+        }
+    }
+
+    @Test("commands come from a pipe too, and -q says nothing of them")
+    func pipedCommands() async throws {
+        try await withScratch { scratch in
+            #expect(
+                try await shell("printf 'true 1\\ntrue 2\\n' | distcomp submit --dry-run --cores 1 -", in: scratch)
+                    .output
+                    == "shell:0:0:1:true 1\nshell:0:0:1:true 2\n")
+            let result = try await shell("echo true | distcomp run -q --state state -", in: scratch)
+            #expect(result.status == 0 && result.errors.isEmpty, "\(result.errors)")
+        }
+    }
+
+    @Test("a file of task lines says memory and time itself: options for it are an error that says so")
+    func optionsOfTaskLines() async throws {
+        try await withScratch { scratch in
+            try scratch.write("tasks", "shell:1:0:0:true\n")
+            let result = try await shell("distcomp submit --dry-run --memory 1G --timeout 5m tasks", in: scratch)
+            #expect(result.status == 2 && result.output.isEmpty)
+            #expect(result.errors.contains("tasks: --memory, --timeout: its lines are task lines"), "\(result.errors)")
+            let amount = try await shell("distcomp submit --dry-run --memory 1Q tasks", in: scratch)
+            #expect(amount.status == 2 && amount.errors.contains("--memory 1Q: expected GB"), "\(amount.errors)")
+        }
+    }
 }

@@ -74,6 +74,32 @@ extension ValueTable {
     }
 }
 
+extension SlurmScript {
+    static func read(_ path: String) throws(CommandError) -> SlurmScript {
+        var bytes: [UInt8] = []
+        try InputFile.forEachPiece(of: path) { piece throws(CommandError) in bytes += piece }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw .usage("\(TerminalText.escaped(path)): not UTF-8, as all text of a task is")
+        }
+        do {
+            return try SlurmScript(text, named: path)
+        } catch {
+            throw CommandError(error)
+        }
+    }
+}
+
+extension JobLog {
+    static func read(_ path: String) throws(CommandError) -> JobLog {
+        var log = JobLog(named: InputFile.name(path))
+        try InputFile.forEachPiece(of: path) { piece throws(CommandError) in
+            do throws(SweepError) { try log.read(piece) } catch { throw CommandError(error) }
+        }
+        do throws(SweepError) { try log.finish() } catch { throw CommandError(error) }
+        return log
+    }
+}
+
 extension CommandError {
     init(_ error: SweepError) { self = .usage(TerminalText.escaped(error.description)) }
 }

@@ -15,8 +15,16 @@ enum InputFile {
         do throws(SystemError) {
             for path in paths where path != "-" { _ = try FileSystem.status(of: path) }
         } catch {
-            throw .usage("\(error)")
+            throw .usage("\(error)\(Self.hint(paths))")
         }
+    }
+
+    /// For who forgot that a command stands after `--`, as it need not for GNU parallel.
+    private static func hint(_ paths: [String]) -> String {
+        let looksLikeCommand =
+            paths.contains(where: SweepInput.separators.contains) || Template.hasMark(paths)
+            || paths.allSatisfy { path in !path.contains { $0 == "." || $0 == "/" } }
+        return looksLikeCommand ? " (a command stands after --)" : ""
     }
 
     /// Hands over the contents of the file, piece by piece.

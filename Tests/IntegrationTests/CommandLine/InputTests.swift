@@ -99,6 +99,8 @@ struct InputTests {
                 ("-a latin -- echo {}", "latin:2: the byte 0xe9 is not UTF-8"),
                 ("-a nowhere -- echo {}", "open nowhere: No such file or directory"),
                 ("--colsep '|' -- echo ::: a", #"is written `\|`"#), ("-a latin", "a command after --"),
+                ("./echo {}", "a command stands after --"), ("./echo ::: 1 2", "a command stands after --"),
+                ("echo 1", "a command stands after --"),
                 ("--header : -- echo {nme} ::: name a", "did you mean {name}?"),
             ] {
                 let result = try await shell("distcomp run --state state \(words)", in: scratch)

@@ -22,6 +22,8 @@ struct SubmitCommand: ParsableCommand {
               seq 1 100 | sed 's/.*/shell:5:1:1:.\\/simulate &/' | distcomp submit -
               distcomp submit -- ./simulate --seed 7
               distcomp submit \(TaskArguments.sweepExample)
+              distcomp submit cmds.txt --memory 2G --timeout 1h
+              distcomp submit --from-slurm array.sh
               distcomp submit --dry-run -- 'gzip -d < {} | ./count' ::: *.gz
             """)
 
@@ -41,11 +43,12 @@ struct SubmitCommand: ParsableCommand {
     var quiet = false
 
     func run() throws {
-        if tasks.dryRun { return try tasks.printLines() }
+        let input = try tasks.input()
+        if tasks.dryRun { return try input.printLines() }
         let submission = try connection.withQueue { queue in
-            if tasks.isJob, !force { try queue.refuseOldNodes() }
             queue.keyFile = keyFile
-            return try Submission.submit(tasks, to: queue, isForFleet: true, isQuiet: quiet || json)
+            return try Submission.submit(
+                input, to: queue, isForFleet: true, isForced: force, isQuiet: quiet || json)
         }
         if json {
             var writer = JSONObjectWriter()

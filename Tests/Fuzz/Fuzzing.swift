@@ -103,10 +103,11 @@ private func readTaskFile(_ bytes: [UInt8]) {
 }
 
 private func entries(of bytes: [UInt8], inPiecesOf size: Int) -> [String] {
-    var file = TaskFile(named: "tasks")
+    var file = TaskFile(named: "tasks", orCommandsWith: .init(command: ""))
     var found: [String] = []
     func note(_ entry: TaskFile.Entry) {
         switch entry {
+        case .form(let form): found.append("\(form)")
         case .task(let line, let number): found.append("\(number) \(line.text)")
         case .problem(let problem): found.append("\(problem)")
         }

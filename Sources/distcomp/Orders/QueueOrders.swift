@@ -27,6 +27,7 @@ extension LineBatch<String> {
     mutating func add(file path: String, _ problems: inout ProblemList) throws(CommandError) {
         try TaskFile.read(path) { entry throws(CommandError) in
             switch entry {
+            case .form: break  // Such a file has task lines only.
             case .task(let line, _): try add(line.text)
             case .problem(let problem): problems.add(problem)
             }

@@ -29,14 +29,15 @@ struct Submission {
 
     /// Loads the tasks into the queue.
     static func submit(
-        _ tasks: TaskArguments, to queue: QueueClient, isQuiet: Bool = false
+        _ tasks: TaskInput, to queue: QueueClient, isQuiet: Bool = false
     ) throws(CommandError) -> Submission {
         var submission = Submission()
         var lines: [TaskLine] = []
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }
-        try tasks.forEach(progress: display) { entry throws(CommandError) in
+        try tasks.forEach(progress: display, isQuiet: isQuiet) { entry throws(CommandError) in
             switch entry {
+            case .form: display.clear()
             case .task(let line, _):
                 lines.append(line)
                 if lines.count >= Self.batchLines { try submission.send(&lines, to: queue, display) }
@@ -68,35 +69,5 @@ struct ProblemList {
         count += 1
         if count <= Self.shownMax { standardError.write("\(problem)\n") }
         if count == Self.shownMax { standardError.write("(further lines like these are only counted)\n") }
-    }
-}
-
-extension TaskFile {
-    /// Hands over every task of a file, in order, and a problem for every line that is not a task; `-` is standard input.
-    static func read(
-        _ path: String, counting: (Int) -> Void = { _ in }, _ use: (Entry) throws(CommandError) -> Void
-    ) throws(CommandError) {
-        let descriptor: SharedDescriptor
-        do throws(SystemError) {
-            descriptor = SharedDescriptor(
-                path == "-" ? try OwnedDescriptor.duplicate(of: 0) : try OwnedDescriptor.open(path, [.readOnly]))
-        } catch {
-            throw .usage("\(error)")
-        }
-        var file = TaskFile(named: path == "-" ? "standard input" : path)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
-        defer { buffer.deallocate() }
-        while true {
-            let count: Int
-            do throws(SystemError) {
-                count = try descriptor.readNext(into: buffer, subject: path)
-            } catch {
-                throw .usage("\(error)")
-            }
-            if count == 0 { break }
-            counting(count)
-            try file.read(UnsafeRawBufferPointer(rebasing: buffer[..<count]), use)
-        }
-        try file.finish(use)
     }
 }

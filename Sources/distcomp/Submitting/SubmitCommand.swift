@@ -38,10 +38,11 @@ struct SubmitCommand: ParsableCommand {
     var quiet = false
 
     func run() throws {
-        if tasks.dryRun { return try tasks.printLines() }
+        let input = try tasks.input()
+        if tasks.dryRun { return try input.printLines() }
         let submission = try connection.withQueue { queue in
             queue.keyFile = keyFile
-            return try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
+            return try Submission.submit(input, to: queue, isQuiet: quiet || json)
         }
         if json {
             var writer = JSONObjectWriter()

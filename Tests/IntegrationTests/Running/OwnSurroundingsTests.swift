@@ -240,14 +240,20 @@ struct SurroundingOptionTests {
     }
 
     @Test(
-        "with files of lines they are refused: those have their own", arguments: ["--cwd=/", "--env=A=1", "--stdin=/x"])
+        "for files of task lines they are refused, since those have their own; plain commands take them",
+        arguments: ["--cwd=/", "--env=A=1", "--stdin=/x"])
     func files(option: String) async throws {
         try await withScratch { scratch in
-            let result = try await RunningProgram(
-                Products.distcomp, ["submit", "--dry-run", option, "file"], in: scratch
-            ).result()
-            #expect(result.status == 2)
-            #expect(result.errors.contains("is for a command after --; the lines of files have their own"))
+            let lines = try scratch.write("lines", "shell:1:0:0:true\n")
+            let commands = try scratch.write("commands", "true\n")
+            func submit(_ file: String) async throws -> ProgramResult {
+                try await RunningProgram(Products.distcomp, ["submit", "--dry-run", option, file], in: scratch).result()
+            }
+            let refused = try await submit(lines)
+            #expect(refused.status == 2)
+            #expect(refused.errors.contains("options are for plain commands"), "\(refused.errors)")
+            let taken = try await submit(commands)
+            #expect(taken.status == 0 && taken.output.hasPrefix("{"), "\(taken.output)\(taken.errors)")
         }
     }
 }

@@ -1,0 +1,129 @@
+// The tasks that a command takes in, one after the other: a sweep's are made and a file's are read as they are asked for.
+
+import LinuxSystem
+import TaskModel
+
+struct TaskInput {
+    enum Source {
+        /// Files of task lines.
+        case taskFiles([String])
+        /// Files of task lines or of plain commands.
+        case files([String])
+        case sweep(Sweep)
+    }
+
+    let source: Source
+    /// What options say of every command.
+    var parts = TaskLine.Parts(command: "")
+    /// The options that say it.
+    var optionsOfCommands: [String] = []
+
+    /// Hands over every task, in order, and a problem for every line that is not a task.
+    ///
+    /// - Parameter isQuiet: whether to say nothing of files of plain commands.
+    func forEach(
+        progress: LoadingDisplay, isQuiet: Bool, _ use: (TaskFile.Entry) throws(CommandError) -> Void
+    ) throws(CommandError) {
+        let counting: (Int) -> Void = { progress.bytesRead += $0 }
+        switch source {
+        case .taskFiles(let files):
+            progress.bytesTotal = Self.totalBytes(files)
+            for path in files { try TaskFile.read(path, counting: counting, use) }
+        case .files(let files):
+            progress.bytesTotal = Self.totalBytes(files)
+            for path in files {
+                try TaskFile.read(path, orCommandsWith: parts, counting: counting) {
+                    entry throws(CommandError) in
+                    if case .form(let form) = entry { try check(form, of: InputFile.name(path), isQuiet) }
+                    try use(entry)
+                }
+            }
+        case .sweep(let sweep):
+            progress.linesTotal = sweep.count
+            for index in 0..<sweep.count { try use(.task(line(index, of: sweep), lineNumber: index + 1)) }
+        }
+    }
+
+    private func check(_ form: TaskFile.Form, of name: String, _ isQuiet: Bool) throws(CommandError) {
+        let name = TerminalText.escaped(name)
+        switch form {
+        case .commands:
+            if !isQuiet { standardError.write("\(name): taken as plain commands, one a line\n") }
+        case .taskLines:
+            guard optionsOfCommands.isEmpty else {
+                throw .usage(
+                    "\(name): \(optionsOfCommands.joined(separator: ", ")): its lines are task lines, which say this themselves (type:priority:min_dram:min_cpu:timeout:command); options are for plain commands"
+                )
+            }
+        }
+    }
+
+    /// Prints the lines instead of submitting them; lines that are not tasks are reported and make the command fail.
+    func printLines() throws(CommandError) {
+        var problems = ProblemList()
+        let output = BufferedOutput()
+        try forEach(progress: LoadingDisplay(isQuiet: true), isQuiet: false) { entry throws(CommandError) in
+            switch entry {
+            case .form: break
+            case .task(let line, _): try output.show(ResultFormat.shown(line.text) + "\n")
+            case .problem(let problem): problems.add(problem)
+            }
+        }
+        try output.flush()
+        if problems.count > 0 { throw .reported }
+    }
+
+    private func line(_ index: Int, of sweep: Sweep) throws(CommandError) -> TaskLine {
+        var parts = parts
+        parts.command = sweep.command(index)
+        do {
+            return try TaskLine(of: parts)
+        } catch {
+            throw .usage("a command of the sweep is not a task: \(error.message)")
+        }
+    }
+
+    /// The size of all files together; nil where one, such as a pipe, does not tell.
+    private static func totalBytes(_ files: [String]) -> Int? {
+        var total = 0
+        for path in files {
+            guard path != "-", let status = try? FileSystem.status(of: path), status.isRegular else { return nil }
+            total += Int(status.sizeBytes)
+        }
+        return total
+    }
+}
+
+extension SweepInput {
+    /// The sweep, all its values read.
+    func sweep() throws(CommandError) -> Sweep {
+        if readsStandardInputUnasked && standardInputIsTerminal {
+            throw .usage(
+                "no values for the command: pipe them in (seq 3 | distcomp ...), give them after :::, or a file of them with -a FILE"
+            )
+        }
+        var tables: [ValueTable] = []
+        for source in sources { tables.append(try table(of: source.source)) }
+        for table in tables where table.rowCount == 0 {
+            standardError.write("\(TerminalText.escaped(table.name)): no values, so there is nothing to do\n")
+        }
+        do {
+            return try Sweep(self, tables)
+        } catch {
+            throw CommandError(error)
+        }
+    }
+
+    private func table(of source: Source) throws(CommandError) -> ValueTable {
+        switch source {
+        case .values(let values):
+            do {
+                return try table(of: values)
+            } catch {
+                throw CommandError(error)
+            }
+        case .file(let path): return try ValueTable.read(path, form)
+        case .standardInput: return try ValueTable.read("-", form)
+        }
+    }
+}

@@ -23,6 +23,8 @@ struct RunCommand: ParsableCommand {
               distcomp run sweep.txt
               distcomp run sweep.txt --slots 4 --attempts 3
               distcomp run \(TaskArguments.sweepExample)
+              find . -name '*.gz' -print0 | distcomp run -0 -- './count {} > {.}.txt'
+              distcomp run cmds.txt --resume-joblog parallel.log
               distcomp status --state .distcomp          afterwards, from any terminal
             """)
 

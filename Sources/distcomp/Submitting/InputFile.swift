@@ -15,8 +15,16 @@ enum InputFile {
         do throws(SystemError) {
             for path in paths where path != "-" { _ = try FileSystem.status(of: path) }
         } catch {
-            throw .usage("\(error)")
+            throw .usage("\(error)\(Self.hint(paths))")
         }
+    }
+
+    /// For who forgot that a command stands after `--`, as it need not for GNU parallel.
+    private static func hint(_ paths: [String]) -> String {
+        let looksLikeCommand =
+            paths.contains(where: SweepInput.separators.contains) || Template.hasMark(paths)
+            || paths.allSatisfy { path in !path.contains { $0 == "." || $0 == "/" } }
+        return looksLikeCommand ? " (a command stands after --)" : ""
     }
 
     /// Hands over the contents of the file, piece by piece.
@@ -71,6 +79,32 @@ extension ValueTable {
         }
         do throws(SweepError) { try reader.finish() } catch { throw CommandError(error) }
         return reader.table
+    }
+}
+
+extension SlurmScript {
+    static func read(_ path: String) throws(CommandError) -> SlurmScript {
+        var bytes: [UInt8] = []
+        try InputFile.forEachPiece(of: path) { piece throws(CommandError) in bytes += piece }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw .usage("\(TerminalText.escaped(path)): not UTF-8, as all text of a task is")
+        }
+        do {
+            return try SlurmScript(text, named: path)
+        } catch {
+            throw CommandError(error)
+        }
+    }
+}
+
+extension JobLog {
+    static func read(_ path: String) throws(CommandError) -> JobLog {
+        var log = JobLog(named: InputFile.name(path))
+        try InputFile.forEachPiece(of: path) { piece throws(CommandError) in
+            do throws(SweepError) { try log.read(piece) } catch { throw CommandError(error) }
+        }
+        do throws(SweepError) { try log.finish() } catch { throw CommandError(error) }
+        return log
     }
 }
 

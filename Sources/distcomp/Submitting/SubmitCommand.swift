@@ -22,6 +22,8 @@ struct SubmitCommand: ParsableCommand {
               seq 1 100 | sed 's/.*/shell:5:1:1:.\\/simulate &/' | distcomp submit -
               distcomp submit -- ./simulate --seed 7
               distcomp submit \(TaskArguments.sweepExample)
+              distcomp submit cmds.txt --memory 2G --timeout 1h
+              distcomp submit --from-slurm array.sh
               distcomp submit --dry-run -- 'gzip -d < {} | ./count' ::: *.gz
             """)
 

@@ -48,7 +48,7 @@ struct SweepInput {
     /// Whether standard input is read because the command has a mark, and nothing says where its values are.
     let readsStandardInputUnasked: Bool
 
-    private static let separators = [":::", ":::+", "::::", "::::+"]
+    static let separators = [":::", ":::+", "::::", "::::+"]
 
     /// - Parameter words: the words after `--`.
     init(_ words: [String], _ options: Options = Options()) throws(SweepError) {

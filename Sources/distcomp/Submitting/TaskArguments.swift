@@ -43,6 +43,18 @@ struct TaskArguments: ParsableArguments {
     @Flag(name: [.customShort("0"), .long], help: "Of a command: NUL characters are between values, not newlines.")
     var null = false
 
+    @Option(
+        help: .init(
+            "A Slurm batch script: a task for each index of its array; words after -- are its arguments.",
+            valueName: "script"))
+    var fromSlurm: String?
+
+    @Option(
+        name: .customLong("resume-joblog"),
+        help: .init("Leave out the commands that ended with exit 0 in this job log of GNU parallel.", valueName: "file")
+    )
+    var resumeJobLog: String?
+
     @Flag(help: "Print the lines of the tasks and do nothing else.")
     var dryRun = false
 
@@ -66,6 +78,7 @@ struct TaskArguments: ParsableArguments {
         distcomp \(subcommand) [<options>] <file> ...
         distcomp \(subcommand) [<options>] -- <command> ... [::: <value> ... | :::: <file> ...] ...
         ... | distcomp \(subcommand) [<options>] -- <command with {}> ...
+        distcomp \(subcommand) [<options>] --from-slurm <script> [-- <argument> ...]
         """
     }
 
@@ -93,6 +106,15 @@ struct TaskArguments: ParsableArguments {
         """
 
     func validate() throws {
+        if let fromSlurm {
+            guard fromSlurm != "-" else {
+                throw ValidationError("--from-slurm -: the tasks run the script, so it must be a file")
+            }
+            guard files.isEmpty && !valueOptions.areGiven else {
+                throw ValidationError("give either --from-slurm, with the script's arguments after --, or other tasks")
+            }
+            return try check(parts(command: "true"))
+        }
         if command.isEmpty {
             guard !files.isEmpty else {
                 throw ValidationError("give a file of tasks or commands, - for standard input, or a command after --")
@@ -153,6 +175,13 @@ struct TaskArguments: ParsableArguments {
 
     /// Reads what there is to read of values, and says which tasks are meant.
     func input() throws(CommandError) -> TaskInput {
+        var input = try inputOfAll()
+        if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
+        return input
+    }
+
+    private func inputOfAll() throws(CommandError) -> TaskInput {
+        if let fromSlurm { return try inputOfSlurm(fromSlurm) }
         let parts = parts(command: "")
         guard !command.isEmpty else {
             try InputFile.expectAll(files)
@@ -166,5 +195,24 @@ struct TaskArguments: ParsableArguments {
             throw CommandError(error)
         }
         return TaskInput(source: .sweep(try input.sweep()), parts: parts)
+    }
+
+    /// The tasks of a batch script; what it asks for and is not done is said.
+    private func inputOfSlurm(_ path: String) throws(CommandError) -> TaskInput {
+        let script = try SlurmScript.read(path)
+        let notDone = script.ignored + script.variablesMissing.map { "\($0) is not set" }
+        if !notDone.isEmpty {
+            standardError.write(
+                TerminalText.escaped("\(path): not done here: \(notDone.joined(separator: ", "))") + "\n")
+        }
+        let directory = FileSystem.workingDirectory
+        let commands = script.commands(
+            path: path.hasPrefix("/") ? path : directory + "/" + path, arguments: command, directory: directory)
+        var parts = parts(command: "")
+        // What was typed counts, as for sbatch.
+        if memory == nil, let memory = script.memory { parts.memory = memory }
+        if cores == nil { parts.cores = script.cores ?? "1" }
+        if timeout == nil { parts.timeout = script.timeout }
+        return TaskInput(source: .commands(count: script.taskCount, commands), parts: parts)
     }
 }

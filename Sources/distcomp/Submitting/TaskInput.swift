@@ -10,6 +10,8 @@ struct TaskInput {
         /// Files of task lines or of plain commands.
         case files([String])
         case sweep(Sweep)
+        /// As many commands, each by its number.
+        case commands(count: Int, (Int) -> String)
     }
 
     let source: Source
@@ -17,12 +19,31 @@ struct TaskInput {
     var parts = TaskLine.Parts(command: "")
     /// The options that say it.
     var optionsOfCommands: [String] = []
+    /// What need not be run again.
+    var jobLog: JobLog?
 
     /// Hands over every task, in order, and a problem for every line that is not a task.
     ///
     /// - Parameter isQuiet: whether to say nothing of files of plain commands.
     func forEach(
         progress: LoadingDisplay, isQuiet: Bool, _ use: (TaskFile.Entry) throws(CommandError) -> Void
+    ) throws(CommandError) {
+        guard let jobLog else { return try forEachOfAll(progress, isQuiet, use) }
+        var finishedCount = 0
+        try forEachOfAll(progress, isQuiet) { entry throws(CommandError) in
+            if case .task(let line, _) = entry, line.type == .shell, jobLog.hasFinished(line.command) {
+                finishedCount += 1
+            } else {
+                try use(entry)
+            }
+        }
+        if isQuiet { return }
+        let tasks = "\(grouped(finishedCount)) task\(finishedCount == 1 ? "" : "s")"
+        standardError.write("\(TerminalText.escaped(jobLog.name)): \(tasks) ended with exit 0 there, left out\n")
+    }
+
+    private func forEachOfAll(
+        _ progress: LoadingDisplay, _ isQuiet: Bool, _ use: (TaskFile.Entry) throws(CommandError) -> Void
     ) throws(CommandError) {
         let counting: (Int) -> Void = { progress.bytesRead += $0 }
         switch source {
@@ -39,8 +60,9 @@ struct TaskInput {
                 }
             }
         case .sweep(let sweep):
-            progress.linesTotal = sweep.count
-            for index in 0..<sweep.count { try use(.task(line(index, of: sweep), lineNumber: index + 1)) }
+            try forEachCommand(sweep.count, sweep.command, progress, use)
+        case .commands(let count, let command):
+            try forEachCommand(count, command, progress, use)
         }
     }
 
@@ -73,13 +95,21 @@ struct TaskInput {
         if problems.count > 0 { throw .reported }
     }
 
-    private func line(_ index: Int, of sweep: Sweep) throws(CommandError) -> TaskLine {
+    private func forEachCommand(
+        _ count: Int, _ command: (Int) -> String, _ progress: LoadingDisplay,
+        _ use: (TaskFile.Entry) throws(CommandError) -> Void
+    ) throws(CommandError) {
+        progress.linesTotal = count
         var parts = parts
-        parts.command = sweep.command(index)
-        do {
-            return try TaskLine(of: parts)
-        } catch {
-            throw .usage("a command of the sweep is not a task: \(error.message)")
+        for index in 0..<count {
+            parts.command = command(index)
+            let line: TaskLine
+            do {
+                line = try TaskLine(of: parts)
+            } catch {
+                throw .usage("a command of the sweep is not a task: \(error.message)")
+            }
+            try use(.task(line, lineNumber: index + 1))
         }
     }
 

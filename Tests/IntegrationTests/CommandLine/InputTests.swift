@@ -99,6 +99,8 @@ struct InputTests {
                 ("-a latin -- echo {}", "latin:2: the byte 0xe9 is not UTF-8"),
                 ("-a nowhere -- echo {}", "open nowhere: No such file or directory"),
                 ("--colsep '|' -- echo ::: a", #"is written `\|`"#), ("-a latin", "a command after --"),
+                ("./echo {}", "a command stands after --"), ("./echo ::: 1 2", "a command stands after --"),
+                ("echo 1", "a command stands after --"),
                 ("--header : -- echo {nme} ::: name a", "did you mean {name}?"),
             ] {
                 let result = try await shell("distcomp run --state state \(words)", in: scratch)
@@ -146,6 +148,53 @@ struct InputTests {
             #expect(result.errors.contains("tasks: --memory, --timeout: its lines are task lines"), "\(result.errors)")
             let amount = try await shell("distcomp submit --dry-run --memory 1Q tasks", in: scratch)
             #expect(amount.status == 2 && amount.errors.contains("--memory 1Q: expected GB"), "\(amount.errors)")
+        }
+    }
+
+    @Test("a Slurm array script is run: a task an index, with its directives; what is not done is named")
+    func slurm() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, [])
+            try scratch.write(
+                "array.sh",
+                """
+                #!/bin/bash
+                #SBATCH --array=1-5:2
+                #SBATCH --mem=64M --time=10
+                #SBATCH --partition=long
+                echo "$SLURM_ARRAY_TASK_ID of $SLURM_ARRAY_TASK_COUNT: $1 ${SLURM_JOB_ID:-none}"
+                """)
+            let result = try await shell(
+                "distcomp run --state \(run.state) --from-slurm array.sh -- 'an argument'", in: scratch)
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(
+                result.errors.contains("array.sh: not done here: --partition (line 4), SLURM_JOB_ID is not set\n"),
+                "\(result.errors)")
+            let results = try await run.results()
+            #expect(
+                Set(results.map { $0.string("stdout") }) == [
+                    "1 of 3: an argument none\n", "3 of 3: an argument none\n", "5 of 3: an argument none\n",
+                ])
+            #expect(results.allSatisfy { $0.string("task")?.hasPrefix("shell:0:64M:1:600s:") == true })
+            let dry = try await shell("distcomp submit --dry-run --memory 1G --from-slurm array.sh", in: scratch)
+            #expect(dry.outputLines.count == 3 && dry.output.hasPrefix("shell:0:1G:1:600s:"), "\(dry.output)")
+        }
+    }
+
+    @Test("what a job log says has ended with exit 0 is left out; our own job log is one")
+    func jobLog() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, [])
+            let sweep = "-- 'echo {}; test {} != c' ::: 'a b' c d"
+            let first = try await shell(
+                "distcomp run --state \(run.state) -- 'echo {}; test {} != c' ::: 'a b' c", in: scratch)
+            #expect(first.status == 1)
+            try scratch.write("our.log", try await run.distcomp("results", "--format", "joblog").output)
+            let result = try await shell("distcomp submit --dry-run --resume-joblog our.log \(sweep)", in: scratch)
+            #expect(result.output == "shell:0:0:0:echo c; test c != c\nshell:0:0:0:echo d; test d != c\n")
+            #expect(result.errors == "our.log: 1 task ended with exit 0 there, left out\n")
+            let none = try await shell("distcomp submit --dry-run --resume-joblog array.sh \(sweep)", in: scratch)
+            #expect(none.status == 2 && none.errors.contains("array.sh: No such file"), "\(none.errors)")
         }
     }
 }

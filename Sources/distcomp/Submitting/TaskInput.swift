@@ -17,6 +17,8 @@ struct TaskInput {
     let source: Source
     /// What options say of every command.
     var parts = TaskLine.Parts(command: "")
+    /// What else they say, with marks for the values of a sweep in it.
+    var surroundings: SurroundingOptions?
     /// The options that say it.
     var optionsOfCommands: [String] = []
     /// What need not be run again.
@@ -60,9 +62,12 @@ struct TaskInput {
                 }
             }
         case .sweep(let sweep):
-            try forEachCommand(sweep.count, sweep.command, progress, use)
+            try forEachCommand(sweep.count, progress, use) { index, parts in
+                parts.command = sweep.command(index)
+                if let surroundings { parts.surroundings = surroundings.surroundings(sweep.texts(index)) }
+            }
         case .commands(let count, let command):
-            try forEachCommand(count, command, progress, use)
+            try forEachCommand(count, progress, use) { $1.command = command($0) }
         }
     }
 
@@ -96,13 +101,13 @@ struct TaskInput {
     }
 
     private func forEachCommand(
-        _ count: Int, _ command: (Int) -> String, _ progress: LoadingDisplay,
-        _ use: (TaskFile.Entry) throws(CommandError) -> Void
+        _ count: Int, _ progress: LoadingDisplay, _ use: (TaskFile.Entry) throws(CommandError) -> Void,
+        _ fill: (Int, inout TaskLine.Parts) -> Void
     ) throws(CommandError) {
         progress.linesTotal = count
         var parts = parts
         for index in 0..<count {
-            parts.command = command(index)
+            fill(index, &parts)
             let line: TaskLine
             do {
                 line = try TaskLine(of: parts)

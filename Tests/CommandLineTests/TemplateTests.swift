@@ -16,6 +16,21 @@ struct TemplateTests {
         #expect(throws: SweepError.self, "\(template)") { try commands(template, sources, options) }?.description
     }
 
+    @Test(
+        "marks in the texts of options are values, as they are; they too keep values from being appended, and are asked for"
+    )
+    func texts() throws {
+        let options = SweepInput.Options(texts: ["/d/{2}", "{#}: {}", "plain", "{1/}"])
+        let sweep = try madeSweep(["make", ":::", "a b/c", ":::", "x", "it's"], options)
+        #expect(sweep.command(1) == "make")
+        #expect(sweep.texts(1) == ["/d/it's", "2: a b/c it's", "plain", "c"])
+        #expect(try madeSweep(["make", ":::", "a"], .init(texts: ["plain"])).command(0) == "make a")
+        #expect(try SweepInput(["make"], .init(texts: ["{}"])).readsStandardInputUnasked)
+        #expect(mistake("make", "::: a", .init(texts: ["{3}"])) != nil)
+        // Without values braces are text.
+        #expect(try madeSweep(["make"], .init(texts: ["{3} ${HOME}"])).texts(0) == ["{3} ${HOME}"])
+    }
+
     // What GNU parallel 20221122 gives for them.
     @Test(
         "parts of a path are those of GNU parallel",

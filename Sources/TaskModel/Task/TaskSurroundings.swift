@@ -22,6 +22,16 @@ public struct TaskSurroundings: Hashable, Sendable {
     public init() {}
 
     public var isEmpty: Bool { self == TaskSurroundings() }
+
+    /// What is not the same in `common`.
+    func without(_ common: TaskSurroundings) -> TaskSurroundings {
+        var own = self
+        if own.name == common.name { own.name = nil }
+        if own.directory == common.directory { own.directory = nil }
+        own.environment = environment.filter { common.environment[$0.key] != $0.value }
+        if own.standardInput == common.standardInput { own.standardInput = nil }
+        return own
+    }
 }
 
 // MARK: - What each may be

@@ -131,31 +131,3 @@ public struct ClaimTasks: QueueOperation {
         return records
     }
 }
-
-/// The jobs a node knows, as they were after so many changes of jobs.
-public struct KnownJobs: Sendable {
-    /// A node rarely has tasks of more at a time; what is not known is told once more.
-    private static let countMax = 64
-
-    private(set) var revision = ""
-    public private(set) var jobs: [String: Job] = [:]
-
-    public init() {}
-
-    /// Takes what was told with some tasks. A job whose record cannot be read stays unknown, and its lines are refused.
-    public mutating func take(_ reply: ClaimTasks.Reply) {
-        guard !reply.jobRevision.isEmpty else { return }
-        if revision != reply.jobRevision { jobs = [:] }
-        if jobs.count + reply.jobRecords.count > Self.countMax {
-            let given = Set(reply.tasks.map { Job.identifier(ofLine: $0.line) })
-            jobs = jobs.filter { given.contains($0.key) }
-        }
-        revision = reply.jobRevision
-        for (identifier, record) in reply.jobRecords {
-            jobs[identifier] = try? Job(identifier: identifier, record: record)
-        }
-    }
-
-    /// The identifiers between spaces.
-    fileprivate var text: String { jobs.isEmpty ? "" : " " + jobs.keys.joined(separator: " ") + " " }
-}

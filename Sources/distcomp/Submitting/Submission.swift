@@ -64,7 +64,7 @@ struct Submission {
                 job = form == .commands ? try openJob() : nil
                 submission.hasLines = submission.hasLines || form == .taskLines
             case .task(let line, _):
-                lines.append(try job.map { job throws(CommandError) in try Self.task(line.command, of: job) } ?? line)
+                lines.append(try job.map { job throws(CommandError) in try Self.task(line, of: job) } ?? line)
                 if lines.count >= Self.batchLines { try submission.send(&lines, to: queue, display) }
             case .problem(let problem):
                 display.clear()
@@ -75,9 +75,9 @@ struct Submission {
         return submission
     }
 
-    private static func task(_ command: String, of job: Job) throws(CommandError) -> TaskLine {
+    private static func task(_ line: TaskLine, of job: Job) throws(CommandError) -> TaskLine {
         do {
-            return try TaskLine(command: command, of: job)
+            return try TaskLine(command: line.command, surroundings: line.surroundings ?? TaskSurroundings(), of: job)
         } catch {
             throw .usage("a command is not a task: \(error.message)")
         }

@@ -1,4 +1,4 @@
-// What a command after `--` has of its own: the directory it begins in, variables, a file it reads. As they are typed they mean
+// What each command has of its own: the directory it begins in, variables, a file it reads. As they are typed they mean
 // this machine's directory and environment, so they are made whole here, where they were typed.
 
 import ArgumentParser
@@ -6,17 +6,18 @@ import LinuxSystem
 import TaskModel
 
 struct SurroundingOptions: ParsableArguments {
-    @Option(help: .init("Of a command: the directory in which it begins.", valueName: "directory"))
+    @Option(help: .init("Of each command: the directory in which it begins.", valueName: "directory"))
     var cwd: String?
 
     @Option(
         name: .customLong("env"),
         help: .init(
-            "Of a command: a variable of its environment; without a value, the one it has here. May be repeated.",
+            "Of each command: a variable of its environment; without a value, the one it has here. May be repeated.",
             valueName: "name[=value]"))
     var variables: [String] = []
 
-    @Option(help: .init("Of a command: the file it reads from standard input (default: nothing).", valueName: "file"))
+    @Option(
+        help: .init("Of each command: the file it reads from standard input (default: nothing).", valueName: "file"))
     var stdin: String?
 
     /// By the names of the options, as they were given.
@@ -49,13 +50,21 @@ struct SurroundingOptions: ParsableArguments {
         }
     }
 
-    var surroundings: TaskSurroundings {
+    /// What was typed, and may have marks for values in it. The value of a variable that is taken from here was not.
+    var typed: [String] {
+        [cwd, stdin].compactMap(\.self) + variables.filter { $0.contains("=") }.compactMap(Self.value)
+    }
+
+    /// - Parameter texts: `typed`, with values where marks were.
+    func surroundings(_ texts: [String]) -> TaskSurroundings {
+        var texts = texts[...]
         var own = TaskSurroundings()
-        own.directory = cwd.map(Self.absolutePath)
-        for variable in variables {
-            own.environment[String(variable.prefix { $0 != "=" })] = Self.value(variable)  // The last of a name holds.
+        if cwd != nil { own.directory = texts.popFirst().map(Self.absolutePath) }
+        if stdin != nil { own.standardInput = texts.popFirst().map { .file(Self.absolutePath($0)) } }
+        for variable in variables {  // The last of a name holds.
+            let name = String(variable.prefix { $0 != "=" })
+            own.environment[name] = name == variable ? Self.value(variable) : texts.popFirst()
         }
-        own.standardInput = stdin.map { .file(Self.absolutePath($0)) }
         return own
     }
 

@@ -26,7 +26,8 @@ struct Sweep {
         let sizes = tables.compactMap(\.columnCount)
         template =
             tables.isEmpty || sizes.count < tables.count
-            ? Template(text: input.template) : try Template(input.template, try Self.columns(tables, sizes))
+            ? Template(text: input.template, texts: input.texts)
+            : try Template(input.template, texts: input.texts, try Self.columns(tables, sizes))
         var count = 1
         for group in groups {
             let (product, overflow) = count.multipliedReportingOverflow(by: group.rowCount)
@@ -37,14 +38,19 @@ struct Sweep {
     }
 
     /// The command of one combination; the last source changes fastest.
-    func command(_ index: Int) -> String {
+    func command(_ index: Int) -> String { template.command(values(index), number: index + 1) }
+
+    /// What options say of that command, in the order of `SweepInput.texts`.
+    func texts(_ index: Int) -> [String] { template.texts(values(index), number: index + 1) }
+
+    private func values(_ index: Int) -> [String] {
         var rest = index
         var rows: [Int] = []
         for group in groups.reversed() {
             rows.append(rest % group.rowCount)
             rest /= group.rowCount
         }
-        return template.command(zip(groups, rows.reversed()).flatMap { $0.values($1) }, number: index + 1)
+        return zip(groups, rows.reversed()).flatMap { $0.values($1) }
     }
 
     private static func groups(_ input: SweepInput, _ tables: [ValueTable]) -> [Group] {

@@ -34,6 +34,8 @@ struct SweepInput {
         var columnSeparator: String?
         var header: String?
         var separatesByNull = false
+        /// What options say of each command with marks in it, as the command itself.
+        var texts: [String] = []
 
         /// Whether any of them asks for values.
         var areGiven: Bool {
@@ -42,6 +44,8 @@ struct SweepInput {
     }
 
     let template: [String]
+    /// See `Options`.
+    let texts: [String]
     let sources: [PlacedSource]
     let form: ValueTable.Form
     let linksAll: Bool
@@ -56,11 +60,12 @@ struct SweepInput {
         guard template.contains(where: { !$0.allSatisfy(\.isWhitespace) }) else {
             throw SweepError("no command before \(words.first.map { "`\($0)`" } ?? "the end")")
         }
+        texts = options.texts
         form = try Self.form(options)
         linksAll = options.linksAll
         var sources = options.files.map { PlacedSource(source: Source(path: $0)) }
         try Self.read(words.dropFirst(template.count), into: &sources)
-        readsStandardInputUnasked = sources.isEmpty && (options.areGiven || Template.hasMark(template))
+        readsStandardInputUnasked = sources.isEmpty && (options.areGiven || Template.hasMark(template + texts))
         if readsStandardInputUnasked { sources = [PlacedSource(source: .standardInput)] }
         guard sources.filter({ $0.source == .standardInput }).count < 2 else {
             throw SweepError("standard input (-) can be read only once")

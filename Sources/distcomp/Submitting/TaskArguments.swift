@@ -104,7 +104,8 @@ struct TaskArguments: ParsableArguments {
 
         Marks: {1} is a value of the first source, {2} of the second, {} all of them, {name} one of that name (--header), {#} \
         the number of the task. {.} is without extension, {/} the last part of a path, {//} the directory, {/.} the last \
-        part without extension; so {1.} {name/}. Without any mark the values are appended. After \\ and $ a brace is text, and \
+        part without extension; so {1.} {name/}. Marks in --cwd, --env and --stdin are values too. Without any mark the values are \
+        appended. After \\ and $ a brace is text, and \
         so are {a,b}, {1..3} and {print $1}; what looks like a mark and is none is an error.
         """
 
@@ -158,7 +159,9 @@ struct TaskArguments: ParsableArguments {
     }
 
     private var valueOptions: SweepInput.Options {
-        .init(files: argFile, linksAll: link, columnSeparator: colsep, header: header, separatesByNull: null)
+        .init(
+            files: argFile, linksAll: link, columnSeparator: colsep, header: header, separatesByNull: null,
+            texts: surroundings.typed)
     }
 
     private var optionsOfCommands: [(key: String, value: String?)] {
@@ -181,7 +184,7 @@ struct TaskArguments: ParsableArguments {
         if let memory { parts.memory = memory }
         if let cores { parts.cores = cores }
         parts.timeout = timeout
-        parts.surroundings = surroundings.surroundings
+        parts.surroundings = surroundings.surroundings(surroundings.typed)
         return parts
     }
 
@@ -207,7 +210,9 @@ struct TaskArguments: ParsableArguments {
         } catch {
             throw CommandError(error)
         }
-        return TaskInput(source: .sweep(try input.sweep()), parts: parts, typed: command)
+        return TaskInput(
+            source: .sweep(try input.sweep()), parts: parts,
+            surroundings: surroundings.typed.isEmpty ? nil : surroundings, typed: command)
     }
 
     /// The tasks of a batch script; what it asks for and is not done is said.

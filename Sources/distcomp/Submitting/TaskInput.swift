@@ -17,6 +17,8 @@ struct TaskInput {
     let source: Source
     /// What options say of every command.
     var parts = TaskLine.Parts(command: "")
+    /// What else they say, with marks for the values of a sweep in it.
+    var surroundings: SurroundingOptions?
     /// The options that say it.
     var optionsOfCommands: [String] = []
     /// The words or files as they were typed.
@@ -64,9 +66,12 @@ struct TaskInput {
                 }
             }
         case .sweep(let sweep):
-            try forEachCommand(sweep.count, sweep.command, progress, use)
+            try forEachCommand(sweep.count, progress, use) { index, parts in
+                parts.command = sweep.command(index)
+                if let surroundings { parts.surroundings = surroundings.surroundings(sweep.texts(index)) }
+            }
         case .commands(let count, let command):
-            try forEachCommand(count, command, progress, use)
+            try forEachCommand(count, progress, use) { $1.command = command($0) }
         }
     }
 
@@ -100,13 +105,13 @@ struct TaskInput {
     }
 
     private func forEachCommand(
-        _ count: Int, _ command: (Int) -> String, _ progress: LoadingDisplay,
-        _ use: (TaskFile.Entry) throws(CommandError) -> Void
+        _ count: Int, _ progress: LoadingDisplay, _ use: (TaskFile.Entry) throws(CommandError) -> Void,
+        _ fill: (Int, inout TaskLine.Parts) -> Void
     ) throws(CommandError) {
         progress.linesTotal = count
         var parts = parts
         for index in 0..<count {
-            parts.command = command(index)
+            fill(index, &parts)
             let line: TaskLine
             do {
                 line = try TaskLine(of: parts)
@@ -156,7 +161,7 @@ extension TaskInput {
         (settings.timeout, settings.priority) = (line.timeout, line.priority)
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
         var definition = Job.Definition()
-        definition.surroundings = parts.surroundings
+        definition.surroundings = commonSurroundings
         // A node is somewhere else; the one of a run is here.
         if isForFleet, definition.surroundings.directory == nil {
             definition.surroundings.directory = FileSystem.workingDirectory
@@ -171,6 +176,18 @@ extension TaskInput {
         return JobRequest(
             name: jobName ?? Job.name(from: plainName), isNameChosen: jobName != nil, settings: settings,
             definition: definition)
+    }
+
+    /// Of what options say, that in which no value of a sweep is: the same for all its commands.
+    private var commonSurroundings: TaskSurroundings {
+        guard let surroundings, case .sweep(let sweep) = source, sweep.count > 0 else { return parts.surroundings }
+        let typed = surroundings.surroundings(surroundings.typed)
+        let first = surroundings.surroundings(sweep.texts(0))
+        var common = TaskSurroundings()
+        if typed.directory == first.directory { common.directory = first.directory }
+        if typed.standardInput == first.standardInput { common.standardInput = first.standardInput }
+        common.environment = first.environment.filter { typed.environment[$0.key] == $0.value }
+        return common
     }
 
     /// What tells these commands from others that were typed the same; nil where nothing does.

@@ -28,12 +28,19 @@ struct Template {
     }
 
     private let words: [[Piece]]
+    private let texts: [[Piece]]
 
-    /// - Parameter words: the command as it was typed. Without a mark in them, the values are appended.
-    init(_ words: [String], _ columns: Columns) throws(SweepError) {
+    /// Without a mark anywhere the values are appended.
+    ///
+    /// - Parameters:
+    ///   - words: the command as it was typed.
+    ///   - texts: what options say beside it, such as its directory.
+    init(_ words: [String], texts: [String] = [], _ columns: Columns) throws(SweepError) {
         var pieces: [[Piece]] = []
-        for word in words { pieces.append(try Self.pieces(of: word, columns)) }
+        for word in words + texts { pieces.append(try Self.pieces(of: word, columns)) }
         let hasMark = pieces.joined().contains { if case .mark = $0 { true } else { false } }
+        self.texts = Array(pieces.suffix(texts.count))
+        pieces.removeLast(texts.count)
         if !hasMark && !columns.names.isEmpty {
             let all = Piece.mark(Mark(subject: .all, part: .whole))
             if pieces.count == 1 { pieces[0] += [.text(" "), all] } else { pieces.append([all]) }
@@ -42,7 +49,10 @@ struct Template {
     }
 
     /// A command that has no values, whatever its braces hold.
-    init(text words: [String]) { self.words = words.map { [.text($0)] } }
+    init(text words: [String], texts: [String] = []) {
+        self.words = words.map { [.text($0)] }
+        self.texts = texts.map { [.text($0)] }
+    }
 
     /// Whether the words have a mark of what one list of values would give, or of `columns`.
     static func hasMark(_ words: [String], _ columns: Columns = Columns(names: [nil])) -> Bool {
@@ -65,6 +75,11 @@ struct Template {
             }.joined()
         }
         return words.flatMap { Self.expanded($0, values, number) }.map(ShellWord.quoted).joined(separator: " ")
+    }
+
+    /// What options say beside the command of these values: as it is, for no shell reads it.
+    func texts(_ values: [String], number: Int) -> [String] {
+        texts.map { Self.expanded($0, values, number).joined(separator: " ") }
     }
 
     /// A word of the template with its values in it: itself, but a mark of all values alone is a word for each.

@@ -179,14 +179,17 @@ struct OwnSurroundingsTests {
 
 @Suite("options for what a command has of its own", .aFewAtATime)
 struct SurroundingOptionTests {
-    @Test("--cwd, --env and --stdin are made whole where they are typed, and hold for each command of a sweep")
+    @Test("--cwd, --env and --stdin are made whole where they are typed, with the values of each command of a sweep")
     func options() async throws {
         try await withScratch { scratch in
-            try FileSystem.createDirectories(scratch.path + "/work", mode: 0o777)
-            try scratch.write("input", "read\n")
+            for value in ["1", "2"] {
+                try FileSystem.createDirectories("\(scratch.path)/work/\(value)", mode: 0o777)
+                try scratch.write("input\(value)", "read \(value)\n")
+            }
+            // What a variable has here is no template.
             let typed =
-                "cd \(scratch.path) && GIVEN='a b' exec \(Products.distcomp) run --state state --json --cwd work/. --env GIVEN "
-                + "--env OWN=x=y --stdin ./input -- 'pwd -P; echo $GIVEN $OWN {}; cat' ::: 1 2"
+                "cd \(scratch.path) && GIVEN='a {} b' exec \(Products.distcomp) run --state state --json --cwd work/./{} "
+                + "--env GIVEN --env OWN={#}={1} --stdin ./input{} -- 'pwd -P; echo $GIVEN $OWN; cat' ::: 1 2"
             scratch.expectGroups(ofNode: Host.shortName, stateDirectory: scratch.path + "/state/node")
             let result = try await RunningProgram("/bin/sh", ["-c", typed], in: scratch).result()
             #expect(result.status == 0, "\(result.errors)")
@@ -195,13 +198,14 @@ struct SurroundingOptionTests {
             ).result().outputLines.map { try jsonObject(String($0)) }
             #expect(
                 Set(results.compactMap { $0.string("stdout") })
-                    == ["1", "2"].reduce(into: []) { $0.insert("\(scratch.path)/work\na b x=y \($1)\nread\n") })
-            let task = try #require(results.first?.string("task"))
+                    == Set(["1", "2"].map { "\(scratch.path)/work/\($0)\na {} b \($0)=\($0)\nread \($0)\n" }))
+            let path = scratch.path
+            let tasks = Set(results.compactMap { $0.string("task") })
             #expect(
-                task.hasPrefix(
-                    #"{"cwd":"\#(scratch.path)/work","env":{"GIVEN":"a b","OWN":"x=y"},"stdin":"\#(scratch.path)/input","#
-                ),
-                "\(task)")
+                tasks.contains {
+                    $0.hasPrefix(
+                        #"{"cwd":"\#(path)/work/1","env":{"GIVEN":"a {} b","OWN":"1=1"},"stdin":"\#(path)/input1","#)
+                }, "\(tasks)")
         }
     }
 
@@ -240,14 +244,20 @@ struct SurroundingOptionTests {
     }
 
     @Test(
-        "with files of lines they are refused: those have their own", arguments: ["--cwd=/", "--env=A=1", "--stdin=/x"])
+        "for files of task lines they are refused, since those have their own; plain commands take them",
+        arguments: ["--cwd=/", "--env=A=1", "--stdin=/x"])
     func files(option: String) async throws {
         try await withScratch { scratch in
-            let result = try await RunningProgram(
-                Products.distcomp, ["submit", "--dry-run", option, "file"], in: scratch
-            ).result()
-            #expect(result.status == 2)
-            #expect(result.errors.contains("is for a command after --; the lines of files have their own"))
+            let lines = try scratch.write("lines", "shell:1:0:0:true\n")
+            let commands = try scratch.write("commands", "true\n")
+            func submit(_ file: String) async throws -> ProgramResult {
+                try await RunningProgram(Products.distcomp, ["submit", "--dry-run", option, file], in: scratch).result()
+            }
+            let refused = try await submit(lines)
+            #expect(refused.status == 2)
+            #expect(refused.errors.contains("options are for plain commands"), "\(refused.errors)")
+            let taken = try await submit(commands)
+            #expect(taken.status == 0 && taken.output.hasPrefix("{"), "\(taken.output)\(taken.errors)")
         }
     }
 }

@@ -236,13 +236,19 @@ extension TaskLine {
     /// The task of a job that is this command.
     ///
     /// Throws when the line would be too long, or the command is empty or holds a NUL.
-    public init(command: String, of job: Job) throws(TaskLineError) {
+    ///
+    /// - Parameter surroundings: what holds for this task; what the job says as well is not written.
+    public init(
+        command: String, surroundings: TaskSurroundings = TaskSurroundings(), of job: Job
+    ) throws(TaskLineError) {
+        let own = surroundings.without(job.definition.surroundings)
         let isPlain =
-            command.utf8.first != UInt8(ascii: "{") && !command.utf8.contains(UInt8(ascii: "\n"))
+            own.isEmpty && command.utf8.first != UInt8(ascii: "{") && !command.utf8.contains(UInt8(ascii: "\n"))
             && command.utf8.first.map { !$0.isBlank } ?? true && command.utf8.last.map { !$0.isBlank } ?? true
         var text = command
         if !isPlain {
             var writer = JSONObjectWriter()
+            own.write(to: &writer)
             writer.field("command", command)
             text = writer.text
         }

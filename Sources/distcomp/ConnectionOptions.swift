@@ -9,11 +9,19 @@ import TaskQueue
 struct ConnectionOptions: ParsableArguments {
     @OptionGroup var server: ServerOptions
 
-    @Option(help: .init("Look at the `distcomp run` that keeps its state there.", valueName: "directory"))
+    @Option(
+        help: .init(
+            "Look at the `distcomp run` that keeps its state there (default: .distcomp, where there is one and no conf.json).",
+            valueName: "directory"))
     var state: String?
 
     /// Opens the queue for `body`; the Redis of a run that is over is started for as long.
     func withQueue<Result>(_ body: (QueueClient) throws -> Result) throws -> Result {
+        try server.withQueue(stateDirectory: state ?? server.runBeside(), body)
+    }
+
+    /// The same for what is meant for nodes, and not for a run that is over.
+    func withFleetQueue<Result>(_ body: (QueueClient) throws -> Result) throws -> Result {
         try server.withQueue(stateDirectory: state, body)
     }
 }
@@ -25,6 +33,21 @@ struct ServerOptions: ParsableArguments {
 
     @Option(help: .init("redis://[user[:password]@]host[:port][/db] or unix:///path.", valueName: "url"))
     var redis: String?
+
+    /// The state directory of a run that was begun here, where nobody said which queue is meant; that it is taken is said.
+    func runBeside() -> String? {
+        let usual = ".distcomp"
+        guard config == nil, redis == nil, FileSystem.exists(usual + "/lock"), !FileSystem.exists("conf.json") else {
+            return nil
+        }
+        let isTold = Host.environment.contains { variable in
+            let name = String(decoding: variable.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+            return name.hasPrefix(TaskVariables.ownPrefix) && !TaskVariables.own.contains(name)
+        }
+        if isTold { return nil }
+        standardError.write("distcomp: this is of the run in \(usual); --config or --redis names another queue\n")
+        return usual
+    }
 
     /// Opens the queue for `body`: that of the run in `stateDirectory`, where one is given.
     ///

@@ -33,7 +33,7 @@ struct DrainCommand: ParsableCommand {
     private static let pauseMilliseconds: UInt32 = 500
 
     func run() throws {
-        try connection.withQueue { queue in
+        try connection.withFleetQueue { queue in
             let answers = try queue.drain(nodes, isDraining: true)
             try DrainReport(nodes, answers, isDraining: true).show(asJSON: json)
             guard wait else { return }

@@ -22,7 +22,7 @@ struct WorkersCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let fleet = try connection.withQueue { try $0.fleet() }
+        let fleet = try connection.withFleetQueue { try $0.fleet() }
         if json {
             for node in fleet.nodes { try show(object(node, fleet) + "\n") }
             return

@@ -21,7 +21,7 @@ struct CleanupCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let cleanup = try connection.withQueue { queue in
+        let cleanup = try connection.withFleetQueue { queue in
             try queue.cleanUp(silenceSecondsMax: queue.settings.healthReportIntervalSeconds * 20)
         }
         if json {

@@ -102,7 +102,7 @@ struct StopWorkersCommand: ParsableCommand {
     var quiet = false
 
     func run() throws {
-        let hasChanged = try connection.withQueue { try $0.setClosing(!undo) }
+        let hasChanged = try connection.withFleetQueue { try $0.setClosing(!undo) }
         if quiet { return }
         switch (undo, hasChanged) {
         case (false, _): try show("WORKER_COMMAND_CLOSE is set: nodes finish what they run and stop\n")

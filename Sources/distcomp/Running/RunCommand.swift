@@ -15,7 +15,7 @@ struct RunCommand: ParsableCommand {
         discussion: """
             Needs no Redis and no daemon: a private one of each serves this run and ends with it. Their state is kept in \
             --state, so a run that was interrupted is resumed by giving the same command again: tasks that finished are not \
-            run again, those that failed are.
+            run again, those that failed are. Without a file or a command, all that waits there is run, and nothing that failed.
 
             \(TaskArguments.commandHelp)
 
@@ -25,6 +25,7 @@ struct RunCommand: ParsableCommand {
               distcomp run \(TaskArguments.sweepExample)
               find . -name '*.gz' -print0 | distcomp run -0 -- './count {} > {.}.txt'
               distcomp run cmds.txt --resume-joblog parallel.log
+              distcomp run                               goes on with what waits
               distcomp status --state .distcomp          afterwards, from any terminal
             """)
 
@@ -60,8 +61,15 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
-        let input = try tasks.input()
-        if tasks.dryRun { return try input.printLines() }
+        let input = tasks.isEmpty ? nil : try tasks.input()
+        if tasks.dryRun {
+            guard let input else { throw CommandError.usage(TaskArguments.nothingGiven) }
+            return try input.printLines()
+        }
+        if input == nil, !FileSystem.exists(state + "/lock") {
+            throw CommandError.usage(
+                "\(TaskArguments.nothingGiven): there is no run in \(TerminalText.escaped(state)) to go on with")
+        }
         Host.forbidTracing()  // Tasks of the same user are not to read the password of the queue here.
         // The run's node reads the same file, and no environment variables.
         let settings = try config.map { try loadSettings($0, environment: []).configuration }
@@ -75,11 +83,14 @@ struct RunCommand: ParsableCommand {
         defer { redis.stop() }
         let queue = try QueueClient(.server(redis.endpoint))
         queue.keyFile = settings?.taskKeyFile
-        let submission = try Submission.submit(input, to: queue, isForFleet: false, isQuiet: quiet || json)
-        try queue.confine(to: submission.onlyJob)
+        let submission = try input.map {
+            try Submission.submit($0, to: queue, isForFleet: false, isQuiet: quiet || json)
+        }
+        let jobs = try submission.map { ($0.onlyJob, $0.summary) } ?? queue.waitingJobs()
+        try queue.confine(to: jobs.0)
         defer { try? queue.confine(to: nil) }
         if !json && !quiet {
-            standardError.write((taskUser.map { $0.notice + "\n" } ?? "") + submission.summary + "\n")
+            standardError.write((taskUser.map { $0.notice + "\n" } ?? "") + jobs.1 + "\n")
         }
 
         let start = bootSeconds()
@@ -103,7 +114,19 @@ struct RunCommand: ParsableCommand {
                     ? "1 task asks for more than this machine has: \(example)"
                     : "\(grouped(misfits.count)) tasks ask for more than this machine has, such as \(example)")
         }
-        if submission.hasErrors { throw CommandError.reported }
+        if submission?.hasErrors == true { throw CommandError.reported }
         if summary.counts.failed > 0 { throw CommandError.tasksFailed }
+    }
+}
+
+extension QueueClient {
+    /// The identifier of the job, "" for none, of which alone something waits, or nil for several; and what to say of it.
+    fileprivate func waitingJobs() throws(CommandError) -> (String?, String) {
+        let waiting = try listedJobs().filter { $0.todo + $0.inProgress > 0 }
+        let count = waiting.reduce(0) { $0 + $1.todo + $1.inProgress }
+        let tasks = "\(grouped(count)) task\(count == 1 ? "" : "s")"
+        let names = waiting.map(\.name).prefix(5).joined(separator: ", ") + (waiting.count > 5 ? ", ..." : "")
+        if waiting.isEmpty { return (nil, "nothing waits") }
+        return (waiting.count == 1 ? waiting[0].identifier : nil, "going on with \(names): \(tasks) to do")
     }
 }

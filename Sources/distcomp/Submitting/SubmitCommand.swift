@@ -42,10 +42,12 @@ struct SubmitCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Say nothing when all goes well.")
     var quiet = false
 
+    func validate() throws { if tasks.isEmpty { throw ValidationError(TaskArguments.nothingGiven) } }
+
     func run() throws {
         let input = try tasks.input()
         if tasks.dryRun { return try input.printLines() }
-        let submission = try connection.withQueue { queue in
+        let submission = try connection.withFleetQueue { queue in
             queue.keyFile = keyFile
             return try Submission.submit(
                 input, to: queue, isForFleet: true, isForced: force, isQuiet: quiet || json)

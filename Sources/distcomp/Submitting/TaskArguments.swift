@@ -127,9 +127,6 @@ struct TaskArguments: ParsableArguments {
             return try check(parts(command: "true"))
         }
         if command.isEmpty {
-            guard !files.isEmpty else {
-                throw ValidationError("give a file of tasks or commands, - for standard input, or a command after --")
-            }
             try check(parts(command: "true"))
             if valueOptions.areGiven {
                 throw ValidationError("values (-a, --link, --colsep, --header, -0) are for a command after --")
@@ -148,6 +145,12 @@ struct TaskArguments: ParsableArguments {
             throw ValidationError(TerminalText.escaped("\(error)"))
         }
     }
+
+    /// Whether no tasks are named at all.
+    var isEmpty: Bool { files.isEmpty && command.isEmpty && fromSlurm == nil }
+
+    /// What to say of that.
+    static let nothingGiven = "give a file of tasks or commands, - for standard input, or a command after --"
 
     /// Whether the options are amounts that can be read.
     private func check(_ parts: TaskLine.Parts) throws {

@@ -50,7 +50,7 @@ struct ResultsCommand: ParsableCommand {
         var filter = options.filter
         if failed { filter.states = [.failed] }
         let format = json ? .jsonl : format
-        try server.withQueue(stateDirectory: options.stateDirectory) { queue in
+        try server.withQueue(stateDirectory: options.stateDirectory ?? server.runBeside()) { queue in
             try queue.select(options.selection.job)
             if summary {
                 try printSummary(queue, filter, asJSON: format == .jsonl)

@@ -26,7 +26,7 @@ struct TasksCommand: ParsableCommand {
     func run() throws {
         let filter = options.filter
         let printer = TaskPrinter(asJSON: json, columns: standardOutput.terminalColumns)
-        try server.withQueue(stateDirectory: options.stateDirectory) { queue in
+        try server.withQueue(stateDirectory: options.stateDirectory ?? server.runBeside()) { queue in
             try queue.select(options.selection.job)
             queue.beforeWaiting = printer.output.flush
             var count = 0

@@ -30,11 +30,23 @@ struct ResultsCommand: ParsableCommand {
     @Flag(help: "Percentiles of time and memory by command instead of a row a task.")
     var summary = false
 
+    @Flag(help: "In the order in which the tasks began; with --order, in that.")
+    var keepOrder = false
+
+    @Option(
+        help: .init(
+            "In the order of the lines of a file that holds the tasks' lines or commands; their numbers are Seq of the job log.",
+            valueName: "file"))
+    var order: String?
+
     @Flag(help: "The same as --state failed.")
     var failed = false
 
     @Flag(help: "The same as --format jsonl.")
     var json = false
+
+    private static let numberingNotice =
+        "distcomp: Seq goes by when the tasks began. parallel --resume goes by the place in its input: give that as --order FILE\n"
 
     func validate() throws {
         if summary, format == .csv || format == .joblog {
@@ -54,7 +66,12 @@ struct ResultsCommand: ParsableCommand {
             if summary {
                 try printSummary(queue, filter, asJSON: format == .jsonl)
             } else {
-                try printRows(queue, filter, ResultPrinter(format))
+                let places = try order.map { path throws(CommandError) in try PlacesInFile(reading: path) }
+                let printer = try ResultPrinter(
+                    format, OutputFiles(queue, stateDirectory: options.stateDirectory), places: places,
+                    keepsOrder: keepOrder, limit: filter.limit)
+                if format == .joblog, places == nil { standardError.write(Self.numberingNotice) }
+                try printRows(queue, filter, printer)
             }
         }
     }
@@ -62,13 +79,8 @@ struct ResultsCommand: ParsableCommand {
     private func printRows(_ queue: QueueClient, _ filter: TaskFilter, _ printer: ResultPrinter) throws(CommandError) {
         queue.beforeWaiting = printer.output.flush
         try printer.begin()
-        var count = 0
-        try queue.forEachResult(filter) { result throws(CommandError) in
-            count += 1
-            try printer.print(result, number: count)
-            return count < filter.limit ?? .max
-        }
-        try printer.output.flush()
+        try queue.forEachResult(filter) { result throws(CommandError) in try printer.print(result) }
+        try printer.end()
     }
 
     private func printSummary(_ queue: QueueClient, _ filter: TaskFilter, asJSON: Bool) throws(CommandError) {
@@ -85,45 +97,5 @@ struct ResultsCommand: ParsableCommand {
         } else {
             try show(groups.isEmpty ? "no task has ended\n" : groups.map(\.paragraph).joined(separator: "\n"))
         }
-    }
-}
-
-/// Prints results one by one as they are read.
-private struct ResultPrinter {
-    let output = BufferedOutput()
-    private let format: ResultFormat
-    private let columns: Int?
-
-    init(_ format: ResultFormat) {
-        self.format = format
-        columns = standardOutput.terminalColumns
-    }
-
-    func begin() throws(CommandError) {
-        switch format {
-        case .table, .jsonl: return
-        case .csv: try output.show(ResultCSV.heading)
-        case .joblog: try output.show(ResultJobLog.heading)
-        }
-    }
-
-    func print(_ result: TaskResult, number: Int) throws(CommandError) {
-        switch format {
-        case .table: try output.show(row(result) + "\n")
-        case .jsonl: try output.show(ResultFormat.shown(result.json) + "\n")
-        case .csv: try output.show(ResultCSV.row(result))
-        case .joblog: try output.show(ResultJobLog.row(result, number: number))
-        }
-    }
-
-    private func row(_ result: TaskResult) -> String {
-        let state = result.succeeded ? "finished" : "failed  "
-        let seconds = result.outcome.map { AmountText.seconds($0.usage.wallSeconds) } ?? "-"
-        let peak = result.outcome?.usage.memoryPeakBytes.map { AmountText.memory($0) } ?? "-"
-        let line =
-            "\(state)  \(padded(seconds, 9))  \(padded(peak, 9))  \(TerminalText.escaped(result.line))"
-            + (result.succeeded ? "" : "  (\(TerminalText.escaped(result.reason)))")
-        let row = columns.map { TerminalText.shortened(line, to: $0) } ?? line
-        return result.succeeded ? row : Style.standardOutput.red(row)
     }
 }

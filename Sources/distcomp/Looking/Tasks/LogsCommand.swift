@@ -36,11 +36,9 @@ struct LogsCommand: ParsableCommand {
 
     func run() throws {
         try connection.withQueue { queue in
-            let ownName = queue.settings.nodeName ?? Host.shortName
             let log = TaskLog(
-                queue: queue,
-                resultDirectory: connection.state.map { $0 + "/result" } ?? queue.settings.resultDirectory,
-                ownName: connection.state == nil ? ownName : nil, stream: stderr ? "stderr" : "stdout",
+                queue: queue, files: OutputFiles(queue, stateDirectory: connection.state),
+                stream: stderr ? .stderr : .stdout,
                 printer: LogPrinter(isRaw: raw || !standardOutput.isTerminal))
             if follow { return try log.follow(try queue.line(named: selection.tasks[0])) }
             var lines: [String] = []

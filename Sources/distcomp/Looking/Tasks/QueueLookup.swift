@@ -208,7 +208,7 @@ struct TaskDetails {
     let task: TaskLine?
     let standing: TaskStanding
     /// How it ended, or how its last attempt did; nil before the first.
-    let result: TaskResult?
+    var result: TaskResult?
 
     /// nil when no state holds it: it is gone.
     var state: TaskState? {

@@ -24,10 +24,12 @@ struct ShowCommand: ParsableCommand {
 
     func run() throws {
         try connection.withQueue { queue in
+            let files = OutputFiles(queue, stateDirectory: connection.state)
             var isFirst = true
             for task in selection.tasks {
                 try queue.forEachLine(named: task) { line throws(CommandError) in
-                    let details = try queue.details(of: line)
+                    var details = try queue.details(of: line)
+                    details.result = details.result.map { files.completed($0) }
                     if !json && !isFirst { try show("\n") }
                     isFirst = false
                     try show(json ? details.json + "\n" : details.text(columns: standardOutput.terminalColumns))
@@ -56,7 +58,7 @@ extension TaskDetails {
             return (columns.map { TerminalText.shortened(row, to: $0) } ?? row) + "\n"
         }.joined()
         if let output = result?.standardOutputJSON.flatMap({ JSONText.unquoted($0) }) {
-            text += block("stdout, as reported", output)
+            text += block(result?.isOutputTruncated == true ? "the first MiB of stdout" : "stdout", output)
         }
         text += block("the end of stderr", result?.outcome?.stderrTail ?? "")
         return text

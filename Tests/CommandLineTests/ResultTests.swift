@@ -153,6 +153,21 @@ struct ResultFormatTests {
     }
 }
 
+@Suite("folders of results")
+struct ResultFoldersTests {
+    @Test(
+        "a command becomes a name as GNU parallel makes it; one that is too long, or no name, has the task's id",
+        arguments: [
+            ("echo a/b", "echo a\\_b"), ("a\tb\\c", "a\\tb\\\\c"), ("a\nb", "a\nb"), (".", ".~id"), ("..", "..~id"),
+            (String(repeating: "x", count: 300), String(repeating: "x", count: 252) + "~id"),
+            (String(repeating: "ä", count: 300), String(repeating: "ä", count: 126) + "~id"),
+            ("a" + String(repeating: "ä", count: 300), "a" + String(repeating: "ä", count: 125) + "~id"),
+        ])
+    func names(command: String, name: String) {
+        #expect(ResultFolders.folderName(command, identifier: "id") == name)
+    }
+}
+
 @Suite("the order of results")
 struct ResultOrderTests {
     @Test("a task's place is the number of its line, or of its command's, blank lines and comments counted")
@@ -178,7 +193,7 @@ struct ResultOrderTests {
         try add("first", 1, 8)
         try add("early", nil, 3)
         var rows: [String] = []
-        try spool.forEach { _, row in
+        try spool.read { _, row in
             rows.append(row)
             return true
         }
@@ -253,8 +268,8 @@ struct ResultSummaryTests {
                 result("shell:1:64M:0:a 2", .oom, peakBytes: 64 << 20),
             ]).groups.first)
         #expect(group.memoryToAskFor == "128M")
-        #expect(group.paragraph.contains("tasks   2, 1 failed (1 oom)"))
-        #expect(group.paragraph.contains("max 64 MB, cap 64 MB, ask for 128M"))
+        #expect(group.paragraph(.ascii).contains("tasks   2, 1 failed (1 oom)"))
+        #expect(group.paragraph(.ascii).contains("max 64 MB, cap 64 MB, ask for 128M"))
     }
 
     @Test("files that could have been dropped from memory are no reason to ask for more")
@@ -262,8 +277,25 @@ struct ResultSummaryTests {
         let reader = result("shell:1:1G:0:md5sum a", peakBytes: 400 << 20, neededBytes: 3 << 20)
         let group = try #require(summary([reader, result("shell:1:1G:0:md5sum b", peakBytes: 1 << 20)]).groups.first)
         #expect(group.memoryToAskFor == "8M")
-        #expect(group.paragraph.contains("max 400 MB (3 MB without files it read or wrote), cap 1 GB, ask for 8M"))
+        #expect(
+            group.paragraph(.ascii).contains("max 400 MB (3 MB without files it read or wrote), cap 1 GB, ask for 8M"))
         #expect(group.json.contains(#""memory_peak_bytes_max":419430400,"memory_needed_bytes_max":3145728"#))
+    }
+
+    @Test(
+        "how times and memory are spread is drawn in a line, in blocks or plain characters, from the least to the most")
+    func drawing() throws {
+        let times = [1.0, 1, 1, 1, 1, 1, 1, 1, 9]
+        let results = times.map { result("shell:1:0:0:a \($0)", wallSeconds: $0) }
+        let group = try #require(summary(results).groups.first)
+        let gap = String(repeating: " ", count: Blocks.columns - 2)
+        #expect(group.paragraph(.unicode).contains("\n          1 s █\(gap)▁ 9 s\n"), "\(group.paragraph(.unicode))")
+        #expect(group.paragraph(.ascii).contains("\n          1 s @\(gap). 9 s\n"))
+        let equal = try #require(summary([results[0], results[1]]).groups.first)
+        #expect(!equal.paragraph(.unicode).contains("█"), "there is nothing to see")
+        #expect(Blocks.unicode.line([0, 1, 1_000_000, 500_000]) == " ▁█▄")
+        #expect(Blocks.isUTF8 { $0 == "LANG" ? "de_DE.UTF-8" : "" })
+        #expect(!Blocks.isUTF8 { ["LANG": "de_DE.UTF-8", "LC_ALL": "C"][$0] } && !Blocks.isUTF8 { _ in nil })
     }
 
     @Test("what never ran does not make the others look small")
@@ -274,7 +306,7 @@ struct ResultSummaryTests {
                 .groups.first)
         #expect(group.taskCount == 2 && group.failureCount == 1)
         #expect(group.wallSeconds.count == 1)
-        #expect(group.memoryToAskFor == nil && !group.paragraph.contains("memory"))
+        #expect(group.memoryToAskFor == nil && !group.paragraph(.ascii).contains("memory"))
     }
 
     @Test("more shapes than anybody reads are counted together")

@@ -61,6 +61,33 @@ struct ResultFileTests {
         }
     }
 
+    @Test(
+        "--into lays out what tasks wrote as GNU parallel does, to the byte, and --keep-order prints in the order of the file",
+        .enabled(if: parallel != nil, "needs GNU parallel"))
+    func folders() async throws {
+        try await withScratch { scratch in
+            // The second begins last, since it is tried again.
+            let commands = ["echo a/b", "echo b >&2; exit 3", #"printf 'c\\td'"#, "echo e; echo f"]
+            let input = try scratch.write("commands", commands.joined(separator: "\n") + "\n")
+            let run = try Run(scratch, commands.map { "shell:1:0:0:" + $0 })
+            #expect(try await run.finished("--attempts", "2").result.status == 1)
+            func shell(_ command: String) async throws -> String {
+                try await RunningProgram("/bin/sh", ["-c", "cd \(scratch.path); " + command], in: scratch).result()
+                    .output
+            }
+            _ = try await shell("\(Self.parallel ?? "") --will-cite --results theirs < commands")
+            let said = try await run.distcomp("results", "--into", scratch.path + "/ours", "--order", input)
+            #expect(said.output == "4 folders written\n" && said.errors == "", "\(said)")
+            #expect(try await shell("diff -r ours theirs && find ours -type f | wc -l") == "12\n")
+            let ordered = try await run.distcomp("results", "--format", "jsonl", "--keep-order", "--order", input)
+            let found = try ordered.outputLines.map { try jsonObject(String($0)).string("command") ?? "" }
+            #expect(found == commands)
+            let table = try await run.distcomp("results", "--order", input, "--limit", "2")
+            #expect(table.outputLines.count == 3 && table.outputLines[1].hasSuffix("echo a/b"), "\(table.output)")
+            #expect(table.outputLines[2].contains("(exit 3: b)"))
+        }
+    }
+
     @Test("a state directory that was moved, or copied, has its output where it is now")
     func moved() async throws {
         try await withScratch { scratch in

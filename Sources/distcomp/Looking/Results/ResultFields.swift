@@ -48,7 +48,7 @@ extension TaskResult {
     /// All that is known, by the names that scripts go by. Times are seconds since 1970: under names such as `finished_at` pandas would
     /// make dates of them.
     var fields: [(name: String, value: ResultValue)] {
-        let task = try? TaskLine(parsing: line)
+        let task = task
         let usage = outcome?.usage
         var launch: (step: String, errno: Int, message: String)?
         if case .launch(let step, let errno, let message) = outcome?.cause { launch = (step, Int(errno), message) }

@@ -3,7 +3,7 @@
 import LinuxSystem
 import TaskModel
 
-/// Writes results as one of the formats of `distcomp results`.
+/// One of the formats of `distcomp results`.
 enum ResultFormat: String, CaseIterable {
     case table, jsonl, csv, joblog
 
@@ -44,10 +44,13 @@ enum ResultJobLog {
     /// A row but for its first column, the number.
     static func row(_ result: TaskResult, outputByteCount: Int) -> String {
         let (exitValue, signal) = ending(result)
+        // NUL stands for the end of a line, as parallel writes and reads it; no command holds a NUL. By bytes: CR LF is one Character.
+        let command = shellCommand(result).utf8.map { $0 == UInt8(ascii: "\n") ? 0 : $0 }
         let fields = [
             host(result.node), fixed(max(0, result.startUnixSeconds ?? 0), places: 3),
             padded(fixed(result.outcome?.usage.wallSeconds ?? 0, places: 3), 10), "0", String(outputByteCount),
-            String(exitValue), String(signal), ResultFormat.shown(command(result)),
+            String(exitValue), String(signal),
+            ResultFormat.shown(String(decoding: command, as: UTF8.self)),
         ]
         return fields.joined(separator: "\t") + "\n"
     }
@@ -58,18 +61,14 @@ enum ResultJobLog {
         return ResultFormat.shown(String(node.map { $0.isWhitespace ? "_" : $0 }))
     }
 
-    /// As a shell would run it: `parallel --retry-failed` does. NUL stands for the end of a line, as parallel writes and reads it; no
-    /// command holds a NUL.
-    private static func command(_ result: TaskResult) -> String {
-        guard let task = try? TaskLine(parsing: result.line) else { return result.line }
-        let command =
-            switch task.type {
-            case .shell: task.command
-            case .python: "python3 " + task.command
-            case .demo: "echo demo " + task.command
-            }
-        // By bytes: CR LF is one Character, and no line feed.
-        return String(decoding: command.utf8.map { $0 == UInt8(ascii: "\n") ? 0 : $0 }, as: UTF8.self)
+    /// The command as a shell would run it: `parallel --retry-failed` does.
+    static func shellCommand(_ result: TaskResult) -> String {
+        guard let task = result.task else { return result.line }
+        switch task.type {
+        case .shell: return task.command
+        case .python: return "python3 " + task.command
+        case .demo: return "echo demo " + task.command
+        }
     }
 
     /// Exit value and signal: -1 and SIGTERM is what GNU parallel writes for a job it stopped at its timeout.

@@ -33,7 +33,7 @@ struct PlacesInFile {
     /// The number of the line, from 1; nil for a task that is not in the file.
     func place(of result: TaskResult) -> Int? {
         if let number = numbersByHash[Self.hash(Array(result.line.utf8)[...])] { return Int(number) }
-        guard let command = (try? TaskLine(parsing: result.line))?.command else { return nil }
+        guard let command = result.task?.command else { return nil }
         return numbersByHash[Self.hash(Array(command.utf8)[...])].map { Int($0) }
     }
 
@@ -44,6 +44,19 @@ struct PlacesInFile {
         var hasher = Hasher()
         hasher.combine(Array(rest.drop(while: isBlank)))
         return hasher.finalize()
+    }
+}
+
+/// Numbers tasks in their order: by their places, and what has none behind all that have.
+struct ResultNumbering {
+    private let lineCount: Int
+    private var last = 0
+
+    init(_ places: PlacesInFile?) { lineCount = places?.lineCount ?? 0 }
+
+    mutating func next(_ place: RowSpool.Place) -> Int {
+        last = place.number ?? max(last, lineCount) + 1
+        return last
     }
 }
 
@@ -97,7 +110,7 @@ final class RowSpool {
     }
 
     /// Every row in order, until `use` wants no more.
-    func forEach(_ use: (Place, String) throws(CommandError) -> Bool) throws(CommandError) {
+    func read(_ use: (Place, String) throws(CommandError) -> Bool) throws(CommandError) {
         try writePiece()
         rows.sort { left, right in
             if left.place < right.place { return true }

@@ -4,17 +4,16 @@ import LinuxSystem
 import TaskModel
 
 final class ResultPrinter {
-    let output = BufferedOutput()
+    private let output = BufferedOutput()
     private let format: ResultFormat
     private let files: OutputFiles
-    private let columns: Int?
+    private let listing: TaskListing
     private let limit: Int
     /// The order that is wanted, where it is another than that of Redis.
     private let places: PlacesInFile?
     private let spool: RowSpool?
     private var printedCount = 0
-    /// The number of the last row of a job log, and of the last place that is known.
-    private var number = 0
+    private var numbering: ResultNumbering
 
     /// - Parameters:
     ///   - places: in whose order, if any.
@@ -25,8 +24,13 @@ final class ResultPrinter {
         self.format = format
         self.files = files
         self.places = places
+        numbering = ResultNumbering(places)
         self.limit = limit ?? .max
-        columns = standardOutput.terminalColumns
+        let layout: [TaskListing.Column] = [
+            .init(heading: "ID", width: 8), .init(heading: "STATE", width: 8),
+            .init(heading: "WALL", width: 9, isNumber: true), .init(heading: "PEAK", width: 9, isNumber: true),
+        ]
+        listing = TaskListing(layout, columns: standardOutput.terminalColumns, output)
         // Its rows are numbered, so there the order always matters.
         spool = keepsOrder || places != nil || format == .joblog ? try RowSpool() : nil
     }
@@ -41,51 +45,62 @@ final class ResultPrinter {
 
     /// Whether more is wanted.
     func print(_ result: TaskResult) throws(CommandError) -> Bool {
-        let text = row(result)
-        guard let spool else {
-            try output.show(text)
-            printedCount += 1
-            return printedCount < limit
-        }
+        guard let spool else { return try show(row(result)) }
         let start = result.startUnixSeconds ?? .infinity
-        try spool.add(text, at: RowSpool.Place(number: places?.place(of: result), startUnixSeconds: start))
+        try spool.add(row(result), at: RowSpool.Place(number: places?.place(of: result), startUnixSeconds: start))
         return true
     }
 
-    func end() throws(CommandError) {
-        try spool?.forEach { place, row throws(CommandError) in
-            if format == .joblog { try output.show("\(nextNumber(place))\t") }
-            try output.show(row)
-            printedCount += 1
-            return printedCount < limit
-        }
+    /// Prints what is ready; called whenever the next row may take long.
+    func flush() throws(CommandError) {
+        if format == .table { try listing.flush() }
         try output.flush()
     }
 
-    /// What is not in the file comes behind all of it.
-    private func nextNumber(_ place: RowSpool.Place) -> Int {
-        number = place.number ?? max(number, places?.lineCount ?? 0) + 1
-        return number
+    func end() throws(CommandError) {
+        try spool?.read { place, row throws(CommandError) in
+            if format == .joblog { try output.show("\(numbering.next(place))\t") }
+            return try show(row)
+        }
+        try flush()
+    }
+
+    /// Whether more is wanted.
+    private func show(_ row: String) throws(CommandError) -> Bool {
+        if format == .table { try listing.add(tableRow(row)) } else { try output.show(row) }
+        printedCount += 1
+        return printedCount < limit
     }
 
     private func row(_ result: TaskResult) -> String {
         switch format {
-        case .table: tableRow(result) + "\n"
+        case .table: tableText(result)
         case .jsonl: ResultFormat.shown(files.completed(result).json) + "\n"
         case .csv: ResultCSV.row(files.completed(result))
         case .joblog: ResultJobLog.row(result, outputByteCount: files.outputByteCount(result))
         }
     }
 
-    private func tableRow(_ result: TaskResult) -> String {
-        let state = result.succeeded ? "finished" : "failed  "
-        let seconds = result.outcome.map { AmountText.seconds($0.usage.wallSeconds) } ?? "-"
+    // MARK: The table
+
+    /// A row as it can wait in a file: escaped text holds no control.
+    private static let separator: Character = "\u{1f}"
+
+    private func tableText(_ result: TaskResult) -> String {
+        let wall = result.outcome.map { wallText($0.usage.wallSeconds) } ?? "-"
         let peak = result.outcome?.usage.memoryPeakBytes.map { AmountText.memory($0) } ?? "-"
-        let line =
-            "\(state)  \(padded(seconds, 9))  \(padded(peak, 9))  \(TerminalText.escaped(result.line))"
-            + (result.succeeded ? "" : "  (\(TerminalText.escaped(result.reason)))")
-        let row = columns.map { TerminalText.shortened(line, to: $0) } ?? line
-        return result.succeeded ? row : Style.standardOutput.red(row)
+        let cells = [
+            String(TaskLine.identifier(of: result.line).prefix(8)), result.state.label, wall, peak,
+            TaskLine.shownCommand(of: result.line), result.succeeded ? "" : result.explanation,
+        ]
+        return cells.map { TerminalText.escaped($0) }.joined(separator: String(Self.separator))
+    }
+
+    private func tableRow(_ text: String) -> TaskListing.Row {
+        let cells = text.split(separator: Self.separator, omittingEmptySubsequences: false).map { String($0) }
+        var row = TaskListing.Row(cells: Array(cells[..<4]), command: cells[4], remark: cells[5])
+        if cells[1] == TaskState.failed.label { row.color = Style.standardOutput.red }
+        return row
     }
 }
 

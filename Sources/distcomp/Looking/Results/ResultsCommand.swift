@@ -39,6 +39,12 @@ struct ResultsCommand: ParsableCommand {
             valueName: "file"))
     var order: String?
 
+    @Option(
+        help: .init(
+            "Write what the tasks wrote into a directory as GNU parallel's --results does: 1/COMMAND/stdout, stderr and seq.",
+            valueName: "directory"))
+    var into: String?
+
     @Flag(help: "The same as --state failed.")
     var failed = false
 
@@ -52,6 +58,9 @@ struct ResultsCommand: ParsableCommand {
         if summary, format == .csv || format == .joblog {
             throw ValidationError("--summary is printed as a table or, with --json, as an object a command")
         }
+        if into != nil, summary || format != .table {
+            throw ValidationError("--into writes files: --summary and --format are of what is printed")
+        }
         if options.state.contains(where: { TaskState(parsing: $0) == .todo || TaskState(parsing: $0) == .inProgress }) {
             throw ValidationError(
                 "results are of tasks that have ended: --state finished or failed; see distcomp tasks")
@@ -63,13 +72,15 @@ struct ResultsCommand: ParsableCommand {
         if failed { filter.states = [.failed] }
         let format = json ? .jsonl : format
         try server.withQueue(stateDirectory: options.stateDirectory) { queue in
+            let places = try order.map { path throws(CommandError) in try PlacesInFile(reading: path) }
+            let files = OutputFiles(queue, stateDirectory: options.stateDirectory)
             if summary {
                 try printSummary(queue, filter, asJSON: format == .jsonl)
+            } else if let into {
+                try writeFolders(queue, filter, ResultFolders(into, files, places: places))
             } else {
-                let places = try order.map { path throws(CommandError) in try PlacesInFile(reading: path) }
                 let printer = try ResultPrinter(
-                    format, OutputFiles(queue, stateDirectory: options.stateDirectory), places: places,
-                    keepsOrder: keepOrder, limit: filter.limit)
+                    format, files, places: places, keepsOrder: keepOrder, limit: filter.limit)
                 if format == .joblog, places == nil { standardError.write(Self.numberingNotice) }
                 try printRows(queue, filter, printer)
             }
@@ -77,10 +88,30 @@ struct ResultsCommand: ParsableCommand {
     }
 
     private func printRows(_ queue: QueueClient, _ filter: TaskFilter, _ printer: ResultPrinter) throws(CommandError) {
-        queue.beforeWaiting = printer.output.flush
+        queue.beforeWaiting = printer.flush
         try printer.begin()
         try queue.forEachResult(filter) { result throws(CommandError) in try printer.print(result) }
         try printer.end()
+    }
+
+    private func writeFolders(
+        _ queue: QueueClient, _ filter: TaskFilter, _ folders: ResultFolders
+    ) throws(CommandError) {
+        try queue.forEachResult(filter) { result throws(CommandError) in
+            try folders.add(result)
+            return folders.folderCount < filter.limit ?? .max
+        }
+        try folders.end()
+        if json {
+            var writer = JSONObjectWriter()
+            writer.field("folders", folders.folderCount)
+            writer.field("without_stdout", folders.lackingCount)
+            return try show(writer.text + "\n")
+        }
+        let lacking =
+            folders.lackingCount == 0
+            ? "" : ", \(grouped(folders.lackingCount)) of them without standard output, which is on other machines"
+        try show("\(grouped(folders.folderCount)) folder\(folders.folderCount == 1 ? "" : "s") written\(lacking)\n")
     }
 
     private func printSummary(_ queue: QueueClient, _ filter: TaskFilter, asJSON: Bool) throws(CommandError) {
@@ -93,9 +124,11 @@ struct ResultsCommand: ParsableCommand {
         }
         let groups = summary.groups
         if asJSON {
-            for group in groups { try show(group.json + "\n") }
+            for group in groups { try show(ResultFormat.shown(group.json) + "\n") }
         } else {
-            try show(groups.isEmpty ? "no task has ended\n" : groups.map(\.paragraph).joined(separator: "\n"))
+            try show(
+                groups.isEmpty ? "no task has ended\n" : groups.map { $0.paragraph(.forLocale) }.joined(separator: "\n")
+            )
         }
     }
 }

@@ -17,6 +17,9 @@ struct TaskResult {
     /// Whether it wrote more than that; nil where that is not known.
     var isOutputTruncated: Bool?
 
+    /// nil for a line that is no task.
+    var task: TaskLine? { try? TaskLine(parsing: line) }
+
     var state: TaskState { succeeded ? .finished : .failed }
 
     /// `unknown` where no record says.
@@ -28,9 +31,15 @@ struct TaskResult {
     }
 
     /// The line of standard error that says what went wrong; nil where it went well, or nothing was said.
-    var errorLine: String? {
-        succeeded ? nil : outcome.flatMap { ErrorText.line(in: $0.stderrTail) }.map { String($0) }
-    }
+    var errorLine: String? { succeeded ? nil : outcome?.errorLine }
+
+    /// How it ended, with what it said itself: `exit 3: no such file`.
+    var explanation: String { reason + (errorLine.map { ": \($0)" } ?? "") }
+}
+
+extension TaskOutcome {
+    /// The line of standard error that says what went wrong; nil where nothing was said.
+    var errorLine: String? { ErrorText.line(in: stderrTail).map { String($0) } }
 }
 
 extension TaskResult {

@@ -49,7 +49,10 @@ struct LogsCommand: ParsableCommand {
                 }
             }
             for line in lines {
-                if lines.count > 1 { try show("==> \(TerminalText.escaped(line)) <==\n") }
+                if lines.count > 1 {
+                    let name = TaskLine.identifier(of: line).prefix(8)
+                    try show("==> \(name) \(TerminalText.escaped(TaskLine.shownCommand(of: line))) <==\n")
+                }
                 try log.print(line)
             }
         }

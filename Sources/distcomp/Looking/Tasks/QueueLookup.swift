@@ -16,6 +16,12 @@ struct ListedTask {
     let reason: String
 
     var identifier: String { TaskLine.identifier(of: line) }
+
+    /// What its last attempt said went wrong.
+    var errorLine: String? { state == .finished ? nil : outcome?.errorLine }
+
+    /// Why it failed, with what it said itself.
+    var explanation: String { reason + (errorLine.map { ": \($0)" } ?? "") }
 }
 
 extension QueueClient {

@@ -32,7 +32,10 @@ struct ShowCommand: ParsableCommand {
                     details.result = details.result.map { files.completed($0) }
                     if !json && !isFirst { try show("\n") }
                     isFirst = false
-                    try show(json ? details.json + "\n" : details.text(columns: standardOutput.terminalColumns))
+                    try show(
+                        json
+                            ? ResultFormat.shown(details.json) + "\n"
+                            : details.text(columns: standardOutput.terminalColumns))
                     return true
                 }
             }
@@ -70,7 +73,7 @@ extension TaskDetails {
         case .todo:
             "todo" + (standing.aheadCount.map { ", \(grouped($0)) before it" } ?? "")
         case .finished: "finished"
-        case .failed: "failed: \(result?.reason ?? "unknown")"
+        case .failed: "failed: \(result?.explanation ?? "unknown")"
         case nil: "not in the queue any more"
         }
     }
@@ -95,7 +98,7 @@ extension TaskDetails {
             rows.append(("next try", LocalTime(unixSeconds: Int64(due / 1000)).text))
         }
         guard let result else { return rows }
-        if state == .todo || state == .inProgress { rows.append(("last try", result.reason)) }
+        if state == .todo || state == .inProgress { rows.append(("last try", result.explanation)) }
         if let outcome = result.outcome {
             rows.append(("attempt", "\(outcome.attempt)"))
             if let ended = outcome.finishedAtUnixSeconds {

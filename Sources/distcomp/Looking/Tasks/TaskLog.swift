@@ -18,9 +18,11 @@ struct TaskLog {
         let details = try queue.details(of: line)
         if let file = localFile(details) {
             try copy(file)
-            return try printer.finish()
+            try printer.finish()
+        } else {
+            try printReported(details)
         }
-        try printReported(details)
+        tellFailure(details)
     }
 
     /// Prints what there is and what comes, until the task has ended.
@@ -58,14 +60,23 @@ struct TaskLog {
                 if !isTold { standardError.write("distcomp: it waits; see distcomp why\n") }
                 isTold = true
             } else {
-                guard let last = file ?? localFile(details) else {
-                    return try printReported(details)
+                if let last = file ?? localFile(details) {
+                    try copy(last)
+                    try printer.finish()
+                } else {
+                    try printReported(details)
                 }
-                try copy(last)
-                return try printer.finish()
+                return tellFailure(details)
             }
             pause(milliseconds: 200)
         }
+    }
+
+    /// Says behind the output how it failed: the reason is seldom in what it wrote.
+    private func tellFailure(_ details: TaskDetails) {
+        guard details.state != .inProgress, let result = details.result, !result.succeeded else { return }
+        let name = TaskLine.identifier(of: details.line).prefix(8)
+        standardError.write("distcomp: \(name) failed: \(TerminalText.escaped(result.explanation))\n")
     }
 
     private func copy(_ file: LogFile) throws(CommandError) {
@@ -108,6 +119,7 @@ struct TaskLog {
         } else if result.isOutputTruncated == true {
             throw .failed("it wrote more than a node reports: its standard output stays there\(file)")
         } else {
+            tellFailure(details)
             throw .failed("the standard output of a task that failed stays on its node\(file)")
         }
         try printer.finish()

@@ -60,13 +60,13 @@ struct RunSummary {
     private func failureLines(columns: Int) -> [String] {
         let reasons = failures.map { TerminalText.escaped($0.explanation) }
         let widest = reasons.map { TerminalText.columnCount($0) }.max() ?? 0
-        let commands = failures.map { TerminalText.columnCount(TaskLine.shownCommand(of: $0.line)) }.max() ?? 0
+        let commands = failures.map { TerminalText.columnCount(TaskLine.command(ofLine: $0.line)) }.max() ?? 0
         let room = columns - 12  // Behind the id, with the blanks between.
         let width = min(max(widest, 3), max(room / 2, room - commands))
         let rows = zip(failures, reasons).map { failure, reason in
             TaskListing.Row(
                 cells: [String(TaskLine.identifier(of: failure.line).prefix(8)), reason],
-                command: TaskLine.shownCommand(of: failure.line))
+                command: TaskLine.command(ofLine: failure.line))
         }
         let layout: [TaskListing.Column] = [.init(heading: "ID", width: 8), .init(heading: "WHY", width: width)]
         return TaskListing.lines(rows, layout, columns: columns, hasHeading: true)

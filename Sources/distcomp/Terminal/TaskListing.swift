@@ -92,5 +92,5 @@ final class TaskListing {
 
 extension TaskLine {
     /// What a person knows a task by: its command, without what stands before it in its line; a line that is no task as it is.
-    static func shownCommand(of line: String) -> String { (try? TaskLine(parsing: line))?.command ?? line }
+    static func command(ofLine line: String) -> String { (try? TaskLine(parsing: line))?.command ?? line }
 }

@@ -134,7 +134,7 @@ struct TopView {
                 usage.map { wallText($0.wallSeconds) } ?? "?",
                 usage?.memoryPeakBytes.map { AmountText.memory($0) } ?? "?")
         }
-        let rows = joined(heads, results.map { TaskLine.shownCommand(of: $0.line) })
+        let rows = joined(heads, results.map { TaskLine.command(ofLine: $0.line) })
         return zip(results, rows).map { $0.succeeded ? $1 : style.red($1) }
     }
 

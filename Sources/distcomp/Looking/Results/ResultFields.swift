@@ -53,7 +53,8 @@ extension TaskResult {
         var launch: (step: String, errno: Int, message: String)?
         if case .launch(let step, let errno, let message) = outcome?.cause { launch = (step, Int(errno), message) }
         return [
-            ("task", .text(line)), ("id", .text(TaskLine.identifier(of: line))), ("command", .text(task?.command)),
+            ("task", .text(line)), ("id", .text(TaskLine.identifier(of: line))),
+            ("command", .text(TaskLine.command(ofLine: line))),
             ("type", .text(task?.type.rawValue)), ("state", .text(state.rawValue)),
             ("cause", .text(outcome?.cause.word)), ("exit_code", .integer(exitCode)), ("signal", .integer(signal)),
             ("reason", .text(reason)), ("error", .text(errorLine)), ("worker", .text(node)),

@@ -63,11 +63,11 @@ enum ResultJobLog {
 
     /// The command as a shell would run it: `parallel --retry-failed` does.
     static func shellCommand(_ result: TaskResult) -> String {
-        guard let task = result.task else { return result.line }
-        switch task.type {
-        case .shell: return task.command
-        case .python: return "python3 " + task.command
-        case .demo: return "echo demo " + task.command
+        let command = TaskLine.command(ofLine: result.line)
+        switch result.task?.type {
+        case .shell, nil: return command
+        case .python: return "python3 " + command
+        case .demo: return "echo demo " + command
         }
     }
 

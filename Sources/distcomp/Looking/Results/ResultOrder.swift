@@ -33,7 +33,7 @@ struct PlacesInFile {
     /// The number of the line, from 1; nil for a task that is not in the file.
     func place(of result: TaskResult) -> Int? {
         if let number = numbersByHash[Self.hash(Array(result.line.utf8)[...])] { return Int(number) }
-        guard let command = result.task?.command else { return nil }
+        let command = TaskLine.command(ofLine: result.line)
         return numbersByHash[Self.hash(Array(command.utf8)[...])].map { Int($0) }
     }
 

@@ -91,7 +91,7 @@ final class ResultPrinter {
         let peak = result.outcome?.usage.memoryPeakBytes.map { AmountText.memory($0) } ?? "-"
         let cells = [
             String(TaskLine.identifier(of: result.line).prefix(8)), result.state.label, wall, peak,
-            TaskLine.shownCommand(of: result.line), result.succeeded ? "" : result.explanation,
+            TaskLine.command(ofLine: result.line), result.succeeded ? "" : result.explanation,
         ]
         return cells.map { TerminalText.escaped($0) }.joined(separator: String(Self.separator))
     }

@@ -10,8 +10,9 @@ struct ResultsCommand: ParsableCommand {
         commandName: "results",
         abstract: "Print what became of each task that has ended, or a summary.",
         discussion: """
-            jsonl and csv have a record a task with cause, exit code, times, peak memory, and output; joblog has the columns \
-            of GNU parallel's --joblog. --summary tells by command how long the tasks took and what memory they used, and \
+            jsonl and csv have a record a task with cause, exit code, times, peak memory, and output, in fields of one type \
+            each; times are seconds since 1970. joblog has the columns of GNU parallel's --joblog; with --order, parallel \
+            --resume goes on from it. --summary tells by command how long the tasks took and what memory they used, and \
             the memory to ask for the next time; words that differ between commands are shown as *.
 
             Examples:

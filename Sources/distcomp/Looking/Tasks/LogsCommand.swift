@@ -51,7 +51,7 @@ struct LogsCommand: ParsableCommand {
             for line in lines {
                 if lines.count > 1 {
                     let name = TaskLine.identifier(of: line).prefix(8)
-                    try show("==> \(name) \(TerminalText.escaped(TaskLine.shownCommand(of: line))) <==\n")
+                    try show("==> \(name) \(TerminalText.escaped(TaskLine.command(ofLine: line))) <==\n")
                 }
                 try log.print(line)
             }

@@ -65,7 +65,7 @@ private struct TaskPrinter {
     private func row(_ task: ListedTask) -> TaskListing.Row {
         var row = TaskListing.Row(
             cells: [String(task.identifier.prefix(8)), task.state.label, task.node.isEmpty ? "-" : task.node],
-            command: TaskLine.shownCommand(of: task.line))
+            command: TaskLine.command(ofLine: task.line))
         switch task.state {
         case .failed:
             row.remark = task.explanation
@@ -81,7 +81,7 @@ private struct TaskPrinter {
         var writer = JSONObjectWriter()
         writer.field("task", task.line)
         writer.field("id", task.identifier)
-        writer.field("command", (try? TaskLine(parsing: task.line))?.command)
+        writer.field("command", TaskLine.command(ofLine: task.line))
         writer.field("state", task.state.rawValue)
         writer.field("worker", task.node.isEmpty ? nil : task.node)
         writer.field("cause", task.outcome?.cause.word)

@@ -281,6 +281,16 @@ struct RedisSessionTests {
         #expect(RedisError(code: "ERR", message: "user_script:1: \(message)").remedy == .none)
     }
 
+    @Test("a server is told by its version, and Valkey by its name too")
+    func title() {
+        for (server, title) in [("$5\r\nredis", "8.0.1"), ("$6\r\nvalkey", "Valkey 8.0.1")] {
+            var conversation = Conversation(RedisSessionOptions())
+            _ = conversation.hears(
+                "%2\r\n$6\r\nserver\r\n\(server)\r\n$7\r\nversion\r\n$5\r\n8.0.1\r\n" + refusedOptions)
+            #expect(conversation.session.server?.title == title)
+        }
+    }
+
     @Test("a reply to no request ends the session")
     func unaskedReply() {
         var conversation = Conversation.ready()

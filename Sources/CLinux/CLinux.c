@@ -24,6 +24,17 @@ int clinux_set_close_on_exec(int descriptor, bool closes) { return fcntl(descrip
 
 int clinux_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 0); }
 
+int clinux_sealable_memory_file(const char *name) {
+    // MFD_NOEXEC_SEAL (Linux 6.3): a machine may refuse files in memory that could be executed.
+    int descriptor = (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | 8U);
+    if (descriptor >= 0 || errno != EINVAL) return descriptor;
+    return (int)syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+int clinux_seal(int memory_file) {
+    return fcntl(memory_file, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+}
+
 int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
 
 int clinux_message_sockets(int ends[2]) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends); }

@@ -39,6 +39,7 @@ extension NodeProtocol {
         guard connection.phase == .none else { return }  // Told twice.
         connection.phase = .inspecting
         connection.since = now
+        knownJobs = KnownJobs()  // It may be another queue.
         connection.localAddress = localAddress.isEmpty || localAddress.contains(" ") ? "-" : localAddress
         let request = RedisRequest.command(RedisCommand("INFO", "server", "memory"))
         send(request, for: .inspection, into: &actions)

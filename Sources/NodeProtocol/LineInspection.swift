@@ -12,13 +12,17 @@ struct LineInspection {
     }
 
     private let facts: NodeProtocol.Facts
+    private let jobs: [String: Job]
 
-    init(_ facts: NodeProtocol.Facts) { self.facts = facts }
+    init(_ facts: NodeProtocol.Facts, _ jobs: [String: Job]) {
+        self.facts = facts
+        self.jobs = jobs
+    }
 
     func result(of claimed: ClaimTasks.Claimed) -> Result {
         let line: TaskLine
         do {
-            line = try TaskLine(parsing: claimed.line)
+            line = try TaskLine(parsing: claimed.line, of: jobs)
         } catch {
             // It got into the index by no hand of ours.
             return refusal(of: claimed, step: "read the line", "\(error)", attemptsMax: 0)

@@ -34,6 +34,8 @@ public struct NodeProtocol: Sendable {
     var orders = Orders()
     var departure = Departure.none
     var refusals = RefusalLog()
+    /// Those of the tasks it was given of late.
+    var knownJobs = KnownJobs()
 
     /// What each unanswered request was for.
     var outstanding: [RequestNumber: Purpose] = [:]

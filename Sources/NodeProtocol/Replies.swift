@@ -108,7 +108,7 @@ extension NodeProtocol {
         ClaimTasks(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, count: claim.count,
             freeMemoryBytes: claim.freeMemoryBytes, freeMillicores: claim.freeMillicores,
-            withSignatures: facts.taskKey != nil, silence: registering.silence
+            withSignatures: facts.taskKey != nil, silence: registering.silence, known: knownJobs
         ).request
     }
 
@@ -126,7 +126,8 @@ extension NodeProtocol {
             }
         }
         if reply.isHeldBack { askForCancellations(thenClaim: true, into: &actions) }
-        let tasks = given(reply.tasks)
+        knownJobs.take(reply)
+        let tasks = given(reply.tasks, of: knownJobs.jobs)
         actions.append(
             .tell(
                 .claimed(
@@ -149,14 +150,22 @@ extension NodeProtocol {
         let ended = knownTokens.union(reports.endedTokens)
         // What was accepted a moment ago and is still held here: the server has lost that moment, and is told again.
         let unknown = rows.filter { !ended.contains($0.token) && !reports.isToldAgain($0.token) }
-        actions.append(.tell(.held(number, given(unknown).map(\.task))))
+        var jobs: [String: Job] = [:]
+        for task in unknown {
+            let identifier = Job.identifier(ofLine: task.line)
+            if let record = task.jobRecord, jobs[identifier] == nil {
+                jobs[identifier] = try? Job(identifier: identifier, record: record)
+            }
+        }
+        actions.append(.tell(.held(number, given(unknown, of: jobs).map(\.task))))
     }
 
     /// The tasks of these that may be run here. The others fail, with the reason, and the supervisor never hears of them.
-    private mutating func given(_ claimed: [ClaimTasks.Claimed]) -> [(token: String, task: NodeSupervisor.ClaimedTask)]
-    {
+    private mutating func given(
+        _ claimed: [ClaimTasks.Claimed], of jobs: [String: Job]
+    ) -> [(token: String, task: NodeSupervisor.ClaimedTask)] {
         claimed.compactMap { claimed in
-            switch LineInspection(facts).result(of: claimed) {
+            switch LineInspection(facts, jobs).result(of: claimed) {
             case .task(let task):
                 reports.given(task)
                 return (claimed.token, task)

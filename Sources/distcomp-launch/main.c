@@ -8,6 +8,9 @@
 // how many). Every step is checked. One that fails is written to the status pipe as a `struct failure`, and the task does not
 // run: never with a privilege too many. Nothing is written when all went well; exec closes the pipe.
 //
+// The task's own words (the directory of -C, the file of -i, variables of its environment) mean nothing before this is the task's
+// user: root follows no path and heeds no variable that a task's line names.
+//
 // With -w it stands by: it joins the group, and waits there to be told what to run, on the socket after the cgroup.procs files.
 // Joining a group is what takes longest on a machine that has been quiet: 10 ms, a grace period of the kernel's RCU.
 //
@@ -46,7 +49,8 @@ enum { first_reserved_signal = 32, signals_max = 64 };
 // More processors than any Linux is built for; musl's cpu_set_t has room for 128.
 enum { processors_max = 8192, bits_per_word = 8 * sizeof(unsigned long) };
 
-// The order is the order of the steps below, and of LaunchStep in LinuxSystem/ProcessLauncher.swift.
+// The order is that of LaunchStep in LinuxSystem/ProcessLauncher.swift. What came later is at the end: an upgrade puts a new program
+// here while the old daemon still runs.
 enum step {
     step_arguments = 1,
     step_join_cgroup,
@@ -65,6 +69,8 @@ enum step {
     step_directory,
     step_descriptors,
     step_execute,
+    step_own_directory,
+    step_standard_input,
 };
 
 // Written in one piece (far below PIPE_BUF), so that launches sharing the pipe do not mix.
@@ -86,6 +92,8 @@ struct request {
     size_t group_count;
     mode_t umask;
     int nice;
+    const char *directory;
+    const char *input;
     bool has_processors;
     unsigned long processors[processors_max / bits_per_word];
     bool reset_oom_score;
@@ -155,7 +163,7 @@ static void read_groups(const char *list) {
 
 static void read_options(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+wc:u:g:G:a:b:m:n:of:d:F:E:")) != -1) {
+    while ((option = getopt(argc, argv, "+wc:u:g:G:a:b:m:n:of:d:C:i:F:E:")) != -1) {
         switch (option) {
         case 'w': request.stands_by = true; break;
         case 'c': request.group_descriptors = (int)number(optarg, 10, 16); break;
@@ -169,6 +177,8 @@ static void read_options(int argc, char **argv) {
         case 'o': request.reset_oom_score = true; break;
         case 'f': request.file_size_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
         case 'd': request.descriptors_max = (rlim_t)number(optarg, 10, UINT64_MAX); break;
+        case 'C': request.directory = optarg; break;
+        case 'i': request.input = optarg; break;
         case 'F': request.injected_step = (int)number(optarg, 10, INT32_MAX); break;
         case 'E': request.injected_code = (int)number(optarg, 10, INT32_MAX); break;
         default: fail(step_arguments, EINVAL);
@@ -187,23 +197,33 @@ static void join_control_groups(void) {
 }
 
 // What a task is, as StandbyLaunch in LinuxSystem sends it in one message: the number of its arguments, the arguments and then its
-// environment, each ended by a NUL byte; with it come its standard output and standard error.
-enum { order_bytes_max = 65536 };
+// environment, each ended by a NUL byte; with it come its standard output and standard error. Where the number says so, the
+// directory it begins in and the file it reads come before the arguments (empty for none), and its standard input as a third descriptor.
+enum { order_bytes_max = 65536, streams_max = 3 };
+
+static const uint32_t order_has_place = 1U << 31, order_has_input = 1U << 30;
 
 static char order[order_bytes_max];
 
-// Its standard output and error become ours.
-static void take_streams(struct msghdr *message) {
+// Its streams become ours.
+static void take_streams(struct msghdr *message, int count) {
+    static const int places[streams_max] = {STDOUT_FILENO, STDERR_FILENO, STDIN_FILENO};
     struct cmsghdr *control = CMSG_FIRSTHDR(message);
-    int streams[2];
-    if (control == NULL || control->cmsg_type != SCM_RIGHTS || control->cmsg_len != CMSG_LEN(sizeof streams)) {
-        fail(step_arguments, EBADMSG);
-    }
-    memcpy(streams, CMSG_DATA(control), sizeof streams);
-    for (int index = 0; index < 2; index++) {
-        check(step_descriptors, dup2(streams[index], STDOUT_FILENO + index) >= 0);
+    int streams[streams_max];
+    size_t size = (size_t)count * sizeof *streams;
+    if (control == NULL || control->cmsg_type != SCM_RIGHTS || control->cmsg_len != CMSG_LEN(size)) fail(step_arguments, EBADMSG);
+    memcpy(streams, CMSG_DATA(control), size);
+    for (int index = 0; index < count; index++) {
+        check(step_descriptors, dup2(streams[index], places[index]) >= 0);
         close(streams[index]);
     }
+}
+
+// The string at `*next`, which moves on to the one after it; NULL for an empty one.
+static const char *taken(char **next) {
+    const char *string = *next;
+    *next += strlen(string) + 1;
+    return *string == '\0' ? NULL : string;
 }
 
 // Waits for an order and takes it: returns the arguments, and sets the environment. When the daemon ends, or wants no task
@@ -211,7 +231,7 @@ static void take_streams(struct msghdr *message) {
 static char **stand_by(int socket) {
     union {
         struct cmsghdr alignment;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(streams_max * sizeof(int))];
     } control;
     struct iovec place = {.iov_base = order, .iov_len = sizeof order};
     struct msghdr message = {
@@ -225,17 +245,25 @@ static char **stand_by(int socket) {
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || (size_t)size <= sizeof argument_count || order[size - 1] != '\0') {
         fail(step_arguments, EBADMSG);
     }
-    take_streams(&message);
+    memcpy(&argument_count, order, sizeof argument_count);
+    bool has_place = (argument_count & order_has_place) != 0;
+    take_streams(&message, (argument_count & order_has_input) != 0 ? 3 : 2);
     close(socket);
 
-    memcpy(&argument_count, order, sizeof argument_count);
+    argument_count &= ~(order_has_place | order_has_input);
     size_t string_count = 0;
     for (ssize_t at = sizeof argument_count; at < size; at++) string_count += order[at] == '\0';
+    if (has_place && string_count < 2) fail(step_arguments, EBADMSG);
+    char *next = order + sizeof argument_count;
+    if (has_place) {
+        request.directory = taken(&next);
+        request.input = taken(&next);
+        string_count -= 2;
+    }
     if (argument_count == 0 || argument_count > string_count) fail(step_arguments, EBADMSG);
     // The arguments, NULL, the environment, NULL.
     char **strings = calloc(string_count + 2, sizeof *strings);
     if (strings == NULL) fail(step_arguments, ENOMEM);
-    char *next = order + sizeof argument_count;
     for (size_t index = 0; index < string_count; index++) {
         strings[index + (index >= argument_count)] = next;
         next += strlen(next) + 1;
@@ -323,12 +351,32 @@ static void drop_capabilities(void) {
     check(step_no_new_privileges, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 }
 
-// The working directory was inherited from the daemon; whether it is still there, and whether the task's user may be in it,
-// shows only now.
-static void check_directory(void) {
+// The task's own, else that which was inherited from the daemon: whether it is still there, and whether the task's user may be in
+// it, shows only now.
+static void enter_directory(void) {
+    check(step_own_directory, request.directory == NULL || chdir(request.directory) == 0);
+    if (request.directory != NULL) return;
     char path[4096];
     bool exists = syscall(SYS_getcwd, path, sizeof path) > 0 || errno == ENAMETOOLONG || errno == ERANGE;
     check(step_directory, exists && access(".", X_OK) == 0);
+}
+
+// A pipe that nobody writes to holds up this process, which its daemon can kill, and no other. A directory would only be found when
+// the task reads it.
+static void take_input(void) {
+    int file = request.input == NULL ? STDIN_FILENO : open(request.input, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    check(step_standard_input, file >= 0);
+    if (request.input == NULL) return;
+    struct stat status;
+    check(step_standard_input, fstat(file, &status) == 0);
+    if (S_ISDIR(status.st_mode)) fail(step_standard_input, EISDIR);
+    check(step_standard_input, dup2(file, STDIN_FILENO) >= 0);
+    close(file);
+}
+
+// Variables of the task's own come with a mark before their name.
+static void unmark_environment(void) {
+    for (char **variable = environ; *variable != NULL; variable++) *variable += **variable == '=';
 }
 
 // close_range(2) for kernels before 5.11, and for containers whose filter refuses a call it does not know.
@@ -419,7 +467,9 @@ int main(int argc, char **argv) {
     set_limits();
     change_user();
     drop_capabilities();
-    check_directory();
+    enter_directory();
+    take_input();
     close_descriptors();
+    unmark_environment();
     execute(arguments);
 }

@@ -6,6 +6,9 @@ import TaskQueue
 
 final class QueueClient {
     let keys: QueueKeys
+    /// What this command is about.
+    var selection = JobSelection.all
+    let directory = JobDirectory()
     /// What conf.json says, where the queue is a fleet's.
     var settings = Configuration()
     /// Whose key tasks are signed with, instead of the settings'. It is read when something is submitted: nobody needs it to look.
@@ -44,10 +47,12 @@ final class QueueClient {
     func submit(_ lines: [TaskLine]) throws(CommandError) -> SubmitReply {
         let taskKey = try loadTaskKey(keyFile ?? settings.taskKeyFile, prefix: keys.prefix)
         var requests: [RedisRequest] = []
-        var rest = lines[...]
-        while !rest.isEmpty {
-            requests.append(SubmitTasks(rest, keys: keys, taskKey: taskKey).request)
-            rest = rest.dropFirst(SubmitTasks.linesMax)
+        for lines in Self.byJob(lines) {
+            var rest = lines[...]
+            while !rest.isEmpty {
+                requests.append(SubmitTasks(rest, keys: keys, taskKey: taskKey).request)
+                rest = rest.dropFirst(SubmitTasks.linesMax)
+            }
         }
         var total = SubmitReply()
         for value in try pipeline(requests) {
@@ -56,9 +61,23 @@ final class QueueClient {
         return total
     }
 
-    func progress() throws(CommandError) -> Progress {
-        Progress(try perform(ReadCounts(keys: keys)))
+    /// The lines of each job, in their order: one request is about one job.
+    static func byJob(_ lines: [TaskLine]) -> [[TaskLine]] {
+        var lists: [[TaskLine]] = []
+        var places: [String: Int] = [:]
+        for line in lines {
+            let identifier = line.job?.identifier ?? ""
+            if let place = places[identifier] {
+                lists[place].append(line)
+            } else {
+                places[identifier] = lists.count
+                lists.append([line])
+            }
+        }
+        return lists
     }
+
+    func progress() throws(CommandError) -> Progress { Progress(try counts()) }
 
     /// Every entry of a hash, a page at a time; one that changes meanwhile may come twice or not at all.
     func scan(
@@ -142,16 +161,17 @@ extension QueueClient {
         guard memoryBytesMax > 0 else { return nil }  // No node has come yet.
         var misfits = Misfits()
         var fitting = 0
-        try scan(keys.todo) { entries in
+        _ = try scanEach(\.todo) { _, entries throws(CommandError) in
             for (field, _) in entries {
-                guard let line = try? TaskLine(parsing: field) else { continue }
+                guard let line = try parse(text(field)) else { continue }
                 if line.memoryBytes <= memoryBytesMax && line.millicores <= millicoresMax {
                     fitting += 1
                 } else {
                     misfits.count += 1
-                    misfits.example = line.text
+                    misfits.example = line.command
                 }
             }
+            return true
         }
         return fitting == 0 && misfits.count > 0 ? misfits : nil
     }

@@ -17,9 +17,10 @@ struct Distcomp: ParsableCommand {
 
             Exit status: 0 all well, 1 some task failed, 2 bad usage or configuration, 3 Redis not reachable, or the queue is gone.
             """,
-        version: "distcomp 1.0.0",
+        version: "distcomp 1.1.0",
         subcommands: [
-            RunCommand.self, SubmitCommand.self, WatchCommand.self, StatusCommand.self, TopCommand.self,
+            RunCommand.self, SubmitCommand.self, JobsCommand.self, SetCommand.self, RenameCommand.self,
+            WatchCommand.self, StatusCommand.self, TopCommand.self,
             TasksCommand.self, ShowCommand.self, WhyCommand.self, LogsCommand.self, ResultsCommand.self,
             WorkersCommand.self, CancelCommand.self, RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
             PauseCommand.self, ResumeCommand.self, DrainCommand.self, CleanupCommand.self, StopWorkersCommand.self,
@@ -42,7 +43,8 @@ extension Distcomp {
     /// What GNU parallel, Slurm and HyperQueue call the options of `run` and `submit`; too far from our names to be found as misspelt.
     private static let foreignOptions = [
         "--jobs": "--slots", "--max-procs": "--slots", "--mem": "--memory", "--time": "--timeout",
-        "--time-limit": "--timeout", "--cpus": "--cores", "--cpus-per-task": "--cores",
+        "--time-limit": "--timeout", "--cpus": "--cores", "--cpus-per-task": "--cores", "--chdir": "--cwd",
+        "--workdir": "--cwd", "--wd": "--cwd", "--export": "--env", "--input": "--stdin",
     ]
 
     private static func foreignOption(in words: [String]) -> String? {

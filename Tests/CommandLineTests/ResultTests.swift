@@ -54,7 +54,7 @@ struct ResultFormatTests {
     @Test("comma-separated values are quoted where they must be, and a record ends with CR LF")
     func csv() throws {
         let plain = ResultCSV.row(result("shell:1:0:0:true", output: "ok"))
-        #expect(plain.hasPrefix("shell:1:0:0:true,31c7db6c78bda9e2,true,shell,finished,exit,0,,"), "\(plain)")
+        #expect(plain.hasPrefix("shell:1:0:0:true,31c7db6c78bda9e2,true,default,shell,finished,exit,0,,"), "\(plain)")
         #expect(plain.hasSuffix(",false,ok\r\n"), "\(plain)")
         let odd = ResultCSV.row(result("shell:1:0:0:echo \"a, b\"", .signal(11), output: "1\r\n2"))
         #expect(odd.hasPrefix("\"shell:1:0:0:echo \"\"a, b\"\"\","), "\(odd)")
@@ -83,6 +83,20 @@ struct ResultFormatTests {
             #expect(try cell(name, oldResult) == "")
         }
         #expect(try cell("reason", oldResult) == "it broke" && cell("worker", oldResult) == "w")
+    }
+
+    @Test("a task of a job has its command, type and job, also in a job log and a summary")
+    func ofJob() throws {
+        let job = Job(identifier: "t6k2x1", name: "sweep", settings: Job.Settings(), definition: Job.Definition())
+        var told = result("@t6k2x1 ./sim lru: 1")
+        told.taskOfJob = try TaskLine(parsing: told.line, of: [job.identifier: job])
+        #expect(told.json.contains(#""command":"./sim lru: 1","job":"sweep","type":"shell""#), "\(told.json)")
+        #expect(try cell("job", told) == "sweep" && cell("job", result("shell:1:0:0:x")) == "default")
+        #expect(ResultJobLog.row(told, outputByteCount: 0).hasSuffix("\t./sim lru: 1\n"))
+        #expect(PlacesInFile(Array("\n./sim lru: 1\n".utf8)).place(of: told) == 2)
+        var summary = ResultSummary()
+        summary.add(told)
+        #expect(summary.groups.map(\.text) == ["./sim lru: 1"])
     }
 
     @Test("csv and jsonl agree, field for field")

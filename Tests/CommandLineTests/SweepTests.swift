@@ -2,6 +2,21 @@ import Testing
 
 @testable import distcomp
 
+/// The sweep of these words and options, with files that hold what `files` says.
+func madeSweep(
+    _ words: [String], _ options: SweepInput.Options = .init(), files: [String: String] = [:]
+) throws -> Sweep {
+    let input = try SweepInput(words, options)
+    let tables = try input.sources.map { source in
+        if case .values(let values) = source.source { return try input.table(of: values) }
+        var reader = ValueReader(named: source.source.name, input.form)
+        try Array(try #require(files[source.source.name]).utf8).withUnsafeBytes { try reader.read($0) }
+        try reader.finish()
+        return reader.table
+    }
+    return try Sweep(input, tables)
+}
+
 @Suite("sweeps")
 struct SweepTests {
     /// The commands of what a person types after `--`, split at spaces.
@@ -10,14 +25,18 @@ struct SweepTests {
     }
 
     private func commands(_ words: [String]) throws -> [String] {
-        let sweep = try Sweep(words)
+        let sweep = try sweep(words)
         return (0..<sweep.count).map(sweep.command)
+    }
+
+    private func sweep(_ words: [String], _ options: SweepInput.Options = .init()) throws -> Sweep {
+        try madeSweep(words, options)
     }
 
     @Test("each value of one list meets each of the others, the last list changing fastest")
     func product() throws {
         #expect(try commands("s {1} {2} ::: a b ::: 1 2") == ["s a 1", "s a 2", "s b 1", "s b 2"])
-        #expect(try Sweep(["s", ":::"] + Array(repeating: "x", count: 1000) + [":::"] + ["y", "z"]).count == 2000)
+        #expect(try sweep(["s", ":::"] + Array(repeating: "x", count: 1000) + [":::"] + ["y", "z"]).count == 2000)
     }
 
     @Test("a linked list goes along with the one before it, and the shorter of the two ends both")
@@ -41,20 +60,13 @@ struct SweepTests {
         #expect(try commands(["X=1 a; b"]) == ["X=1 a; b"])
     }
 
-    @Test("braces that are no place stay; without lists all do")
-    func braces() throws {
-        #expect(try commands(["awk '{print $1}' {1}", ":::", "f"]) == ["awk '{print $1}' f"])
-        #expect(try commands(["echo {} {1}"]) == ["echo {} {1}"])
-        #expect(try commands(["a{", "{x}", ":::", "1"]) == ["'a{' '{x}' 1"])
-    }
-
     @Test(
         "what is no sweep says why",
         arguments: [
             ("::: a", "no command"), ("s :::", "no values after `:::`"), ("s ::: a ::: ::: b", "no values after `:::`"),
             ("s :::+ a", "links to the values before it"), ("s {2} ::: a", "`{2}`"), ("s {0} ::: a", "`{0}`"),
-            ("s {99999999999999999999} ::: a", "only 1 source"), ("s :::: f", "`::::` is not known"),
-            ("s ::: a :::: f", "`::::` is not known"),
+            ("s {99999999999999999999} ::: a", "only 1 source"), ("s :::: ::: a", "no files after `::::`"),
+            ("s ::::+ f", "links to the values before it"), ("s :::: - -", "only once"),
         ])
     func mistakes(words: String, message: String) {
         let error = #expect(throws: SweepError.self) { try commands(words) }
@@ -64,6 +76,6 @@ struct SweepTests {
     @Test("more combinations than can be counted are refused")
     func overflow() {
         let lists = (0..<64).flatMap { _ in [":::", "0", "1"] }
-        #expect(throws: SweepError.self) { try Sweep(["s"] + lists) }
+        #expect(throws: SweepError.self) { try sweep(["s"] + lists) }
     }
 }

@@ -80,8 +80,10 @@ private func readTaskLine(_ bytes: [UInt8]) {
 
     var parts = TaskLine.Parts(command: task.command)
     parts.priority = task.priority
+    parts.surroundings = task.surroundings ?? TaskSurroundings()
     if let written = try? TaskLine(of: parts) {
         precondition(written.command == task.command && written.priority == task.priority)
+        precondition((written.surroundings ?? TaskSurroundings()) == parts.surroundings)
     }
 }
 
@@ -101,10 +103,11 @@ private func readTaskFile(_ bytes: [UInt8]) {
 }
 
 private func entries(of bytes: [UInt8], inPiecesOf size: Int) -> [String] {
-    var file = TaskFile(named: "tasks")
+    var file = TaskFile(named: "tasks", orCommandsWith: .init(command: ""))
     var found: [String] = []
     func note(_ entry: TaskFile.Entry) {
         switch entry {
+        case .form(let form): found.append("\(form)")
         case .task(let line, let number): found.append("\(number) \(line.text)")
         case .problem(let problem): found.append("\(problem)")
         }

@@ -148,18 +148,21 @@ final class LaunchBench {
 
     /// Starts `words`; the caller reaps it.
     func start(
-        _ words: [String], environment: [String] = standardEnvironment, joining groups: [SharedDescriptor] = []
+        _ words: [String], environment: [String] = standardEnvironment, joining groups: [SharedDescriptor] = [],
+        place: LaunchPlace? = nil
     ) throws -> Int32 {
         try launcher.launch(
             words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) }, standardOutput: output.raw,
-            standardError: errorOutput.raw, joining: groups)
+            standardError: errorOutput.raw, joining: groups, place: place)
     }
 
     /// Has a launch that waits run `words`; the caller reaps it.
     func begin(
-        _ words: [String], environment: [String] = standardEnvironment, on standby: StandbyLaunch
+        _ words: [String], environment: [String] = standardEnvironment, place: LaunchPlace? = nil,
+        on standby: StandbyLaunch
     ) throws {
-        let order = LaunchOrder(words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) })
+        let order = LaunchOrder(
+            words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) }, place: place)
         try standby.begin(
             try #require(order), standardOutput: output.raw, standardError: errorOutput.raw)
     }

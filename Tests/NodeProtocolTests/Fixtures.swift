@@ -64,11 +64,11 @@ enum Answer {
 
     static func claimed(_ tasks: [NodeSupervisor.ClaimedTask], silence: Int = 1, sweep: Bool = false) -> RESPValue {
         let rows = tasks.flatMap { [text($0.line.text), text($0.token), .integer(Int64($0.attempt)), .null] }
-        return .array([.array(rows)] + integers(0, sweep ? 1 : 0, -1, 0, 0, 0, silence))
+        return .array([.array(rows)] + integers(0, sweep ? 1 : 0, -1, 0, 0, 0, silence) + [.array([])])
     }
 
     static func held(_ tasks: [NodeSupervisor.ClaimedTask]) -> RESPValue {
-        .array(tasks.flatMap { [text($0.line.text), text("\($0.token) 0 0 1 \($0.attempt)"), .null] })
+        .array(tasks.flatMap { [text($0.line.text), text("\($0.token) 0 0 1 \($0.attempt)"), .null, .null] })
     }
 
     static func error(_ code: String, _ message: String = "") -> RESPValue {

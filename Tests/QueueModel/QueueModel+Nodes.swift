@@ -196,7 +196,7 @@ extension QueueModel {
         return .array([
             .array(rows), .integer(isClosing ? 1 : 0), .integer(needsSweep(isShort: isShort) ? 1 : 0),
             .integer(Int64(due)), .integer(isPaused ? 1 : 0), .integer(hasOrders ? 1 : 0),
-            .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)),
+            .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)), .array([]),
         ])
     }
 
@@ -235,9 +235,11 @@ extension QueueModel {
     }
 
     private mutating func needsSweep(isShort: Bool) -> Bool {
-        let count = todo.count - (isClosing ? 1 : 0)
-        guard count > delayed.count, now >= sweeperUntil else { return false }
-        if count <= waiting.count + delayed.count {
+        // Old managers add nothing to jobs.
+        func own(_ lines: some Sequence<String>) -> Int { lines.count { !$0.hasPrefix("@") } }
+        let (count, delayedCount) = (own(todo) - (isClosing ? 1 : 0), own(delayed.keys))
+        guard count > delayedCount, now >= sweeperUntil else { return false }
+        if count <= own(waiting.keys) + delayedCount {
             guard isShort, now >= sweptUntil else { return false }
             sweptUntil = now + max(600_000, count)
         }
@@ -252,7 +254,7 @@ extension QueueModel {
             rows.flatMap { line, entry in
                 let fields = "\(entry.token) \(entry.memory) \(entry.millicores) \(entry.score) \(entry.attempt)"
                 let signature = arguments.text(3) == "1" ? signatures[line] : nil
-                return [Self.text(line), Self.text(fields), signature.map { .bulkString($0) } ?? .null]
+                return [Self.text(line), Self.text(fields), signature.map { .bulkString($0) } ?? .null, .null]
             })
     }
 
@@ -276,7 +278,7 @@ extension QueueModel {
         let (isLast, earlierCount) = (arguments.text(3) == "1", arguments.int(4))
         let earlier = earlierCount > 0 ? Set((5...4 + earlierCount).map(arguments.text)) : []
         var answers: [RESPValue] = []
-        for position in stride(from: 5 + earlierCount, through: arguments.count, by: 6) {
+        for position in stride(from: 5 + earlierCount, through: arguments.count, by: 7) {
             let line = arguments.text(position)
             let entry = Held(
                 token: arguments.int(position + 1), memory: arguments.unsigned(position + 2),

@@ -49,6 +49,12 @@ int clinux_set_close_on_exec(int descriptor, bool closes);
 /// memfd_create(2): a file in memory that an executed program finds under the same descriptor; -1 and errno on failure.
 int clinux_memory_file(const char *name);
 
+/// The same, close-on-exec, of which what is in it can be made final by `clinux_seal`.
+int clinux_sealable_memory_file(const char *name);
+
+/// fcntl(2) F_ADD_SEALS: nobody can change what is in this file in memory any more; -1 and errno on failure.
+int clinux_seal(int memory_file);
+
 /// pipe2(2), close-on-exec and non-blocking; -1 and errno on failure.
 int clinux_pipe(int ends[2]);
 

@@ -1,22 +1,27 @@
-// Whose fault a failed launch is goes by the step. What only the command itself can be at fault for, it is: that there is no such
-// program, that it cannot be executed, that its words are too many. Everything else would have met the next command as well, and is
-// the machine's: a disk, a group, a limit, a user, the launcher itself.
+// Whose fault a failed launch is goes by the step. What only the task itself can be at fault for, it is: that there is no such
+// program, that it cannot be executed, that its words are too many; that this machine lacks the directory it begins in or the file it
+// reads. That another machine may have them does not make it this one's fault: a task with a mistyped directory would stop one node
+// after the other. It fails here, and is tried elsewhere like any other that failed. Everything else would have met the next task as
+// well, and is the machine's: a disk, a group, a limit, a user, the launcher itself.
 
 import Glibc
 
 extension LauncherFailure {
-    /// Whether the command is at fault, rather than the machine.
+    /// Whether the task is at fault, rather than the machine.
     ///
     /// - Parameter memoryBytesMax: what the launch was capped at, nil for nothing.
-    public func isOfTheCommand(memoryBytesMax: UInt64?) -> Bool {
+    public func isOfTheTask(memoryBytesMax: UInt64?) -> Bool {
         if isForWantOfMemory(code, cappedAt: memoryBytesMax) { return true }
+        // Whatever is wrong with these, even a file server that fails: other tasks are elsewhere.
+        if step == .ownDirectory || step == .standardInput { return !shortages.contains(code) }
         return step == .execute && programErrors.contains(code)
     }
 }
 
 extension SystemError {
     /// The same for a launch that did not get as far as to distcomp-launch.
-    public func isOfTheCommand(memoryBytesMax: UInt64?) -> Bool {
+    public func isOfTheTask(memoryBytesMax: UInt64?) -> Bool {
+        if call == "memfd_create" { return !shortages.contains(code) }  // Only who has a text to read needs one.
         guard call == "posix_spawn" else { return false }
         return code == E2BIG || isForWantOfMemory(code, cappedAt: memoryBytesMax)
     }
@@ -26,6 +31,9 @@ extension SystemError {
 private let programErrors: Set<Int32> = [
     ENOENT, EACCES, ENOEXEC, ENOTDIR, ELOOP, E2BIG, ENAMETOOLONG, EISDIR, EPERM, EINVAL, ELIBBAD, ETXTBSY,
 ]
+
+/// What any task would have met.
+private let shortages: Set<Int32> = [ENOMEM, ENFILE, EMFILE]
 
 /// To start any program takes the kernel some memory, which it charges to the task's group. Who asks for less than that has no use
 /// for another node: there it would be the same.

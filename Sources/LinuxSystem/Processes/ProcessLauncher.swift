@@ -4,7 +4,8 @@
 import CLinux
 import Glibc
 
-/// The steps of a launch that can fail, numbered as `enum step` in distcomp-launch.
+/// The steps of a launch that can fail, numbered as `enum step` in distcomp-launch. A number once given stays: an upgrade puts a new
+/// distcomp-launch beside a daemon that runs.
 public enum LaunchStep: Int32, CaseIterable, Sendable {
     case arguments = 1
     case joinControlGroup
@@ -23,6 +24,8 @@ public enum LaunchStep: Int32, CaseIterable, Sendable {
     case workingDirectory
     case descriptors
     case execute
+    case ownDirectory
+    case standardInput
 
     /// The step as an operator knows it: the call it makes.
     public var callName: String {
@@ -44,6 +47,8 @@ public enum LaunchStep: Int32, CaseIterable, Sendable {
         case .workingDirectory: "access working directory"
         case .descriptors: "close_range"
         case .execute: "execve"
+        case .ownDirectory: "chdir"
+        case .standardInput: "open standard input"
         }
     }
 }
@@ -117,26 +122,30 @@ public final class ProcessLauncher {
     /// Returns once distcomp-launch runs; a failure of its own steps shows in `failures()` after the process has ended.
     /// - Parameters:
     ///   - cgroupDescriptor: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
+    ///   - place: the directory and standard input of the task's own, where it has any.
     ///   - processors: the only ones it may run on, see sched_setaffinity(2); empty for all that the daemon may.
     /// - Returns: the process id, to be reaped by the caller.
     public func launch(
         _ arguments: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32,
         joining groups: [SharedDescriptor], bornIn cgroupDescriptor: SharedDescriptor? = nil,
-        processors: [Int] = []
+        place: LaunchPlace? = nil, processors: [Int] = []
     ) throws(SystemError) -> Int32 {
-        let affinity = processors.isEmpty ? [] : ["-a", processors.map { String($0) }.joined(separator: ",")]
+        var options = processors.isEmpty ? [] : ["-a", processors.map { String($0) }.joined(separator: ",")]
+        if let directory = place?.directory { options += ["-C", directory] }
+        if let path = place?.inputPath { options += ["-i", path] }
         return try start(
-            affinity + ["-c", String(groups.count), "--"], arguments, environment: environment,
-            standardOutput: standardOutput, standardError: standardError, also: groups.map(\.raw),
-            bornIn: cgroupDescriptor)
+            options + ["-c", String(groups.count), "--"], arguments, environment: environment,
+            standardInput: place?.inputDescriptor, standardOutput: standardOutput, standardError: standardError,
+            also: groups.map(\.raw), bornIn: cgroupDescriptor)
     }
 
     /// distcomp-launch with these options beside those that all tasks have in common, and descriptors from 4 on.
     func start(
-        _ options: [String], _ arguments: [[UInt8]] = [], environment: [[UInt8]] = [], standardOutput: Int32?,
-        standardError: Int32?, also descriptors: [Int32], bornIn cgroupDescriptor: SharedDescriptor?
+        _ options: [String], _ arguments: [[UInt8]] = [], environment: [[UInt8]] = [],
+        standardInput: Int32? = nil, standardOutput: Int32?, standardError: Int32?, also descriptors: [Int32],
+        bornIn cgroupDescriptor: SharedDescriptor?
     ) throws(SystemError) -> Int32 {
-        let streams = [nothing.raw, standardOutput ?? nothing.raw, standardError ?? nothing.raw]
+        let streams = [standardInput ?? nothing.raw, standardOutput ?? nothing.raw, standardError ?? nothing.raw]
         return try spawn(
             path, fixedArguments + options.map { Array($0.utf8) } + arguments, environment: environment,
             handing: streams + [statusWriting.raw] + descriptors, bornIn: cgroupDescriptor, known: knownFileActions)

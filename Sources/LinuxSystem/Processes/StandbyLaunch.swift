@@ -10,13 +10,21 @@ public struct LaunchOrder {
     /// What one message holds: `order_bytes_max` of distcomp-launch.
     static let bytesMax = 65_536
 
+    /// In the first number, beside that of the arguments: the directory and the input follow, and a third descriptor is there.
+    /// `order_has_place` and `order_has_input` of distcomp-launch.
+    private static let (hasPlace, hasInput) = (UInt32(1) << 31, UInt32(1) << 30)
+
     fileprivate let message: [UInt8]
+    fileprivate let input: LaunchPlace.Input?
 
     /// nil when it is too long for one message, or holds a NUL byte: then it is to be launched anew, or refused as others are.
-    public init?(_ arguments: [[UInt8]], environment: [[UInt8]]) {
-        guard !arguments.isEmpty else { return nil }
-        var message = withUnsafeBytes(of: UInt32(truncatingIfNeeded: arguments.count)) { Array($0) }
-        for string in arguments + environment {
+    public init?(_ arguments: [[UInt8]], environment: [[UInt8]], place: LaunchPlace? = nil) {
+        guard !arguments.isEmpty, arguments.count < Self.bytesMax else { return nil }
+        input = place?.input
+        let flags = (place == nil ? 0 : Self.hasPlace) | (place?.inputDescriptor == nil ? 0 : Self.hasInput)
+        var message = withUnsafeBytes(of: UInt32(arguments.count) | flags) { Array($0) }
+        let own = place.map { [Array(($0.directory ?? "").utf8), Array(($0.inputPath ?? "").utf8)] } ?? []
+        for string in [own, arguments, environment].joined() {
             guard message.count + string.count < Self.bytesMax, !string.contains(0) else { return nil }
             message += string
             message.append(0)
@@ -40,7 +48,9 @@ public final class StandbyLaunch {
     ///
     /// - Throws: EPIPE or ECONNRESET when the process has ended; nothing was begun.
     public func begin(_ order: LaunchOrder, standardOutput: Int32, standardError: Int32) throws(SystemError) {
-        let (message, streams) = (order.message, [standardOutput, standardError])
+        var streams = [standardOutput, standardError]
+        if case .open(let descriptor) = order.input { streams.append(descriptor.raw) }
+        let message = order.message
         let sent = clinux_send_with_descriptors(socket.raw, message, message.count, streams, Int32(streams.count))
         guard sent == message.count else { throw .last("sendmsg", "distcomp-launch \(process)") }
     }

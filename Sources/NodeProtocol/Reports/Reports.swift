@@ -103,7 +103,9 @@ extension NodeProtocol {
         /// Takes a report that an earlier life could not deliver and that the queue did not want under its name. It is told again, under
         /// this life, should the queue say that it had forgotten the task. False: it is no report of a task.
         mutating func adopt(_ earlier: EarlierReport) -> Bool {
-            guard let line = try? TaskLine(parsing: earlier.report.line), records[earlier.report.token] == nil else {
+            let jobs = earlier.report.job.map { [$0.identifier: $0] } ?? [:]
+            guard let line = try? TaskLine(parsing: earlier.report.line, of: jobs), records[earlier.report.token] == nil
+            else {
                 return false
             }
             let task = NodeSupervisor.ClaimedTask(line: line, token: earlier.report.token, attempt: 1)

@@ -38,6 +38,12 @@ public struct TaskLine: Hashable, Sendable {
     public let timeout: TimeoutRequest
     /// Never empty, without NUL; without newlines too unless the line is JSON.
     public let command: String
+    /// Of which job it is; nil for a line of none.
+    public let job: Job?
+    let kept: KeptSurroundings?
+
+    /// What it has of its own beside its command; nil for nothing.
+    public var surroundings: TaskSurroundings? { kept?.value }
 
     /// The longest line taken: a longer command could not be passed to a program in one argument (MAX_ARG_STRLEN in
     /// execve(2)), and Redis keeps every line several times over.
@@ -78,10 +84,18 @@ public struct TaskLine: Hashable, Sendable {
     public func hash(into hasher: inout Hasher) { hasher.combine(text) }
 }
 
+/// Few lines have surroundings of their own, and a line is copied a dozen times on its way: one reference, most often to nothing.
+final class KeptSurroundings: Sendable {
+    let value: TaskSurroundings
+
+    init(_ value: TaskSurroundings) { self.value = value }
+}
+
 // MARK: - Writing
 //
 // Writes the line of a task that somebody described by its parts, as `distcomp submit -- COMMAND` does. The form with colons
-// where it says the same, since that is what people read; JSON where the command would be taken for something else.
+// where it says the same, since that is what people read; JSON where the command would be taken for something else, or where the
+// task has a directory or the like of its own.
 
 extension TaskLine {
     /// What a line is made of, as a person gives it: amounts are text such as `2G`, `0.5`, `10m`.
@@ -91,6 +105,7 @@ extension TaskLine {
         public var cores = "0"
         /// nil: the default timeout applies.
         public var timeout: String?
+        public var surroundings = TaskSurroundings()
         public var command: String
 
         public init(command: String) { self.command = command }
@@ -109,6 +124,7 @@ extension TaskLine {
 
     /// The form with colons; nil where it would be read as something else.
     private static func colonLine(of parts: Parts) -> TaskLine? {
+        guard parts.surroundings.isEmpty else { return nil }
         let fields = ["shell", String(parts.priority), parts.memory, parts.cores] + [parts.timeout].compactMap(\.self)
         guard let line = try? TaskLine(parsing: (fields + [parts.command]).joined(separator: ":")),
             // The command is what is left when all fields are taken: where it is the same, so are they.
@@ -123,6 +139,7 @@ extension TaskLine {
         if parts.memory != "0" { writer.field("memory", parts.memory) }
         if parts.cores != "0" { writer.field("cores", parts.cores) }
         if let timeout = parts.timeout { writer.field("timeout", timeout) }
+        parts.surroundings.write(to: &writer)
         writer.field("command", parts.command)
         return writer.text
     }

@@ -34,17 +34,43 @@ extension TaskLine {
             if line[0] == UInt8(ascii: "{") { fields.readJSON(line) } else { fields.readColons(line) }
         }
         guard fields.problems.isEmpty else { throw fields.error(in: bytes, lineStart: lineRange.lowerBound) }
-        self.init(text: text, fields: fields)
+        self.init(text: text, fields: fields, job: nil)
     }
 
-    private init(text: String, fields: TaskFields) {
+    /// A line of a job: `command` or JSON begins at that byte. What the task may use is the job's.
+    init(parsing line: Span<UInt8>, of job: Job, commandAt start: Int) throws(TaskLineError) {
+        var fields = TaskFields()
+        let text = fields.checkedText(of: line)
+        if fields.problems.isEmpty {
+            if start < line.count, line[start] == UInt8(ascii: "{") {
+                fields.readJSON(line.extracting(start..<line.count))
+            } else {
+                fields.readCommand(line, start..<line.count)
+            }
+        }
+        guard fields.problems.isEmpty else { throw fields.error(in: line, lineStart: 0) }
+        fields.type = job.definition.type
+        (fields.priority, fields.timeout) = (job.settings.priority, job.settings.timeout)
+        (fields.memoryBytes, fields.millicores) = (job.settings.memoryBytes, job.settings.millicores)
+        fields.setSurroundings(below: job.definition.surroundings)
+        self.init(text: text, fields: fields, job: job)
+    }
+
+    private init(text: String, fields: TaskFields, job: Job?) {
         self.text = text
+        self.job = job
         self.type = fields.type
         self.priority = fields.priority
         self.memoryBytes = fields.memoryBytes
         self.millicores = fields.millicores
         self.timeout = fields.timeout
         self.command = fields.command
+        // Those of a job are the same for all its tasks, most of which have none of their own.
+        if let job, fields.surroundings == nil {
+            kept = job.keptSurroundings
+        } else {
+            kept = fields.surroundings.map { KeptSurroundings($0) }
+        }
     }
 }
 
@@ -64,7 +90,25 @@ struct TaskFields {
     var millicores = 0
     var timeout = TimeoutRequest.byDefault
     var command = ""
+    /// nil while the line has named none.
+    private(set) var surroundings: TaskSurroundings?
     private(set) var problems: [Problem] = []
+
+    var own: TaskSurroundings {
+        get { surroundings ?? TaskSurroundings() }
+        set { surroundings = newValue }
+    }
+
+    /// Where the line has some of its own, what it does not say is as in `common`.
+    mutating func setSurroundings(below common: TaskSurroundings) {
+        guard let own = surroundings, !common.isEmpty else { return }
+        var merged = common
+        merged.name = own.name ?? common.name
+        merged.directory = own.directory ?? common.directory
+        merged.environment.merge(own.environment) { $1 }
+        merged.standardInput = own.standardInput ?? common.standardInput
+        surroundings = merged
+    }
 
     static let colonForm = "type:priority:min_dram:min_cpu:command"
     static let typesExpected = TaskType.allCases.map(\.rawValue).joined(separator: ", ")
@@ -156,7 +200,7 @@ struct TaskFields {
         if let request { timeout = request } else { reportValue("timeout", line, range, Amount.timeoutExpected) }
     }
 
-    private mutating func readCommand(_ line: Span<UInt8>, _ range: Range<Int>) {
+    mutating func readCommand(_ line: Span<UInt8>, _ range: Range<Int>) {
         guard !line.rangeWithoutBlanks(range).isEmpty else {
             return report("command", at: range.lowerBound, found: "nothing", expected: "the command to run")
         }
@@ -198,7 +242,7 @@ extension Span<UInt8> {
 /// Why a line is not a task: every field that cannot be read, each with its place, what was found and what is expected.
 public struct TaskLineError: Error, Hashable, Sendable, CustomStringConvertible {
     public struct Problem: Hashable, Sendable, CustomStringConvertible {
-        /// `type`, `priority`, `memory`, `cores`, `timeout`, `command`, or `line` for the line as a whole.
+        /// A name of a field of JSON, such as `memory`, or `line` for the line as a whole.
         public let field: String
         /// Counted from 1 in characters (Unicode scalars) of the line as it was given, leading white space included.
         public let column: Int

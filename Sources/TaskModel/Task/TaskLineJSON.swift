@@ -4,12 +4,16 @@
 //
 // Only `command` is needed. Without the others it is a shell task of priority 0 with no memory cap of its own, no cores
 // asked for and the default timeout. Numbers and strings alike are read as amounts (Amount.swift). A command may hold
-// newlines here, since the line, which is the task's identity, does not.
+// newlines here, since the line, which is the task's identity, does not. What a task has of its own besides (`name`, `cwd`, `env`,
+// `stdin`) is read in TaskSurroundings.swift.
 
 extension TaskFields {
-    static let jsonNames = ["type", "priority", "memory", "cores", "timeout", "command"]
+    static let jsonNames = [
+        "type", "priority", "memory", "cores", "timeout", "name", "cwd", "env", "stdin", "command",
+    ]
 
-    mutating func readJSON(_ line: Span<UInt8>) {
+    /// - Parameter needsCommand: false for what the tasks of a job have in common.
+    mutating func readJSON(_ line: Span<UInt8>, needsCommand: Bool = true) {
         let value: JSONValue
         do throws(JSONError) {
             value = try JSONReader.read(line.withUnsafeBufferPointer { Array($0) })
@@ -25,7 +29,7 @@ extension TaskFields {
                 report(shownName(member), at: member.nameOffset, found: "it a second time", expected: "each field once")
             }
         }
-        if !seen.contains("command") {
+        if needsCommand, !seen.contains("command") {
             report("command", at: line.count - 1, found: "no such field", expected: "the command to run")
         }
     }
@@ -52,6 +56,7 @@ extension TaskFields {
         case ("timeout", let content):
             let request = amount(content, member, line) { Amount.timeout($0) }
             if let request { timeout = request } else { reportValue(member, line, Amount.timeoutExpected) }
+        case ("name", _), ("cwd", _), ("env", _), ("stdin", _): readSurroundings(member, line)
         case (_, .string(let text)) where !text.utf8.allSatisfy(\.isBlank) && !text.utf8.contains(0): command = text
         default: reportValue(member, line, "the command to run, a string that is not empty and has no NUL in it")
         }
@@ -70,12 +75,12 @@ extension TaskFields {
         }
     }
 
-    private mutating func reportValue(_ member: JSONMember, _ line: Span<UInt8>, _ expected: String) {
+    mutating func reportValue(_ member: JSONMember, _ line: Span<UInt8>, _ expected: String) {
         let range = member.value.range
         report(member.name, at: range.lowerBound, found: line.shown(range), expected: expected)
     }
 
-    private func shownName(_ member: JSONMember) -> String {
+    func shownName(_ member: JSONMember) -> String {
         TerminalText.shortened(TerminalText.escaped(member.name), to: 40)
     }
 }

@@ -1,6 +1,9 @@
 // What a task finds in its environment about itself.
 
 public enum TaskVariables {
+    /// What the names begin with by which DistComp tells a task something itself.
+    public static let ownPrefix = "DISTCOMP_"
+
     /// What DistComp tells it by names of its own: `distcomp`, started by a task, must not take them for settings.
     public static let own: Set<String> = [
         "DISTCOMP_TASK", "DISTCOMP_ATTEMPT", "DISTCOMP_MEMORY_BYTES", "DISTCOMP_CORES", "DISTCOMP_OUTPUT_DIR",

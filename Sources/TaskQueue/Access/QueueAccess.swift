@@ -32,6 +32,8 @@ public enum QueueAccess: String, CaseIterable, Sendable {
             "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "sadd", "set",
             "srem", "zadd", "zrangebyscore", "zrem",
         ]
+        // For a job that is given another size.
+        let resizing = ["zunionstore"]
         // For `distcomp reset`. SCAN tells the names of all keys there are, whosever they are; not what they hold.
         let resetting = ["scan", "unlink"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
@@ -44,7 +46,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
             return (handshake + looking + changing + working).filter {
                 !["scard", "smembers", "smismember", "zcount"].contains($0)
             }
-        case .submitter: return handshake + looking + changing + resetting
+        case .submitter: return handshake + looking + changing + resizing + resetting
         case .watcher: return handshake + looking
         }
     }

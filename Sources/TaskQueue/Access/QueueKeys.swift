@@ -10,8 +10,19 @@ import TaskModel
 public struct QueueKeys: Hashable, Sendable {
     /// What stands before every key, `key_prefix` of the settings.
     public let prefix: String
+    /// Whose lines the hashes hold: the identifier of a job; "" for the lines that are of none, in the hashes of the old system.
+    public let job: String
 
-    public init(prefix: String = "") { self.prefix = prefix }
+    public init(prefix: String = "", job: String = "") {
+        self.prefix = prefix
+        self.job = job
+    }
+
+    /// The keys of one job of this queue.
+    public func of(job: String) -> QueueKeys { QueueKeys(prefix: prefix, job: job) }
+
+    /// The keys of the job that a line is of.
+    public func of(line: some StringProtocol) -> QueueKeys { of(job: Job.identifier(ofLine: line)) }
 
     // The six hashes of the old system. They are the truth; all else can be made again from them.
     public var todo: String { self[.todo] }
@@ -39,7 +50,11 @@ public struct QueueKeys: Hashable, Sendable {
     /// What SCAN matches the keys with that the old system does not have.
     public var ownPattern: String { RedisPattern.escaped(prefix + QueueKey.ownPrefix) + "*" }
 
-    subscript(_ key: QueueKey) -> String { prefix + key.rawValue }
+    subscript(_ key: QueueKey) -> String {
+        guard !job.isEmpty else { return prefix + key.rawValue }
+        if key == .delayed { return self[.jobsDelayed] }
+        return key.isOfJob ? prefix + QueueKeyFamily.job.rawValue + job + ":" + key.ownName : prefix + key.rawValue
+    }
     subscript(_ family: QueueKeyFamily, _ member: String) -> String { prefix + family.rawValue + member }
 }
 
@@ -75,6 +90,24 @@ enum QueueKey: String, CaseIterable {
     case signatures = "distcomp:signatures"
     case tokens = "distcomp:tokens"
 
+    // Jobs.
+    /// identifier -> name, settings and definition, a line each.
+    case jobs = "distcomp:jobs"
+    /// name -> identifier.
+    case jobNames = "distcomp:job-names"
+    /// What tells that the same is asked for again -> identifier.
+    case jobFingerprints = "distcomp:job-fingerprints"
+    /// identifier -> `memory:millicores` of its tasks.
+    case jobSizes = "distcomp:job-sizes"
+    /// The last identifier given, as a number.
+    case jobNumber = "distcomp:job-number"
+    /// Counts the changes of jobs.
+    case jobRevision = "distcomp:job-revision"
+    /// Identifiers.
+    case jobsPaused = "distcomp:jobs-paused"
+    /// As `delayed`, for the lines of all jobs.
+    case jobsDelayed = "distcomp:jobs-delayed"
+
     // Nodes.
     case leases = "distcomp:leases"
     case nodes = "distcomp:nodes"
@@ -88,6 +121,21 @@ enum QueueKey: String, CaseIterable {
     case paused = "distcomp:paused"
     /// A channel.
     case wake = "distcomp:wake"
+
+    /// Whether each job has one of its own: it is of lines.
+    var isOfJob: Bool {
+        switch self {
+        case .todo, .inProgress, .finished, .failed, .failReason, .retrying, .failedOn, .outcomes, .attempts, .lost,
+            .signatures:
+            true
+        default: false
+        }
+    }
+
+    /// Its name among the keys of a job.
+    var ownName: String {
+        rawValue.hasPrefix(Self.ownPrefix) ? String(rawValue.dropFirst(Self.ownPrefix.count)) : rawValue
+    }
 
     /// What the scripts call it.
     var luaName: String {
@@ -107,6 +155,8 @@ enum QueueKey: String, CaseIterable {
 enum QueueKeyFamily: String, CaseIterable {
     /// Lines that wait, of one size and the workers they failed on.
     case waiting = "distcomp:class:"
+    /// What is known of the lines of one job.
+    case job = "distcomp:job:"
     // Of one incarnation.
     case held = "distcomp:held:"
     case cancelled = "distcomp:cancel:"
@@ -116,6 +166,7 @@ enum QueueKeyFamily: String, CaseIterable {
     var luaName: String {
         switch self {
         case .waiting: "class_key"
+        case .job: "job_key"
         case .held: "held_key"
         case .cancelled: "cancel_key"
         case .revoked: "revoked_key"
@@ -184,6 +235,35 @@ enum QueueNames {
             lines.append("local function \(family.luaName)(of) return p .. '\(family.rawValue)' .. of end")
         }
         for (name, value) in numbers where words.contains(name) { lines.append("local \(name) = \(value)") }
+        if words.contains("use_job") || words.contains("use_job_of") {
+            lines += jobSwitch(words)
+        } else if words.contains("job") {
+            lines.append("local job = ''")
+        }
         return lines.joined(separator: "\n")
+    }
+
+    /// `use_job(name)`, with which the names of what is known of lines become those of a job, `use_job_of(line)`, the same by one of its
+    /// lines, and `job`, which it is. In the beginning it is none: ''.
+    private static func jobSwitch(_ words: Set<String>) -> [String] {
+        let own = QueueKey.allCases.filter { $0.isOfJob && words.contains($0.luaName) }
+        var lines = [
+            "local job = ''", "local function use_job(name)", "  if name == job then return end", "  job = name",
+            "  local at = p .. '\(QueueKeyFamily.job.rawValue)' .. name .. ':'",
+        ]
+        for key in own {
+            lines.append("  \(key.luaName) = name == '' and p .. '\(key.rawValue)' or at .. '\(key.ownName)'")
+        }
+        if words.contains(QueueKey.delayed.luaName) {
+            let (own, ofJobs) = (QueueKey.delayed, QueueKey.jobsDelayed)
+            lines.append("  \(own.luaName) = name == '' and p .. '\(own.rawValue)' or p .. '\(ofJobs.rawValue)'")
+        }
+        lines += [
+            "end",
+            "local function use_job_of(line)",
+            "  use_job(string.byte(line) == 64 and string.match(line, '^@(%w+) ') or '')",
+            "end",
+        ]
+        return lines
     }
 }

@@ -34,6 +34,12 @@ public enum QueueScripts {
     static let adopt = script("adopt", PackageResources.adopt_lua)
     static let reject = script("reject", PackageResources.reject_lua)
 
+    static let openJob = script("open-job", PackageResources.open_job_lua)
+    static let changeJob = script("change-job", PackageResources.change_job_lua)
+    static let pauseJob = script("pause-job", PackageResources.pause_job_lua)
+    static let forgetJob = script("forget-job", PackageResources.forget_job_lua)
+
+    static let jobs = script("jobs-list", PackageResources.jobs_list_lua)
     static let counts = script("counts", PackageResources.counts_lua)
     static let nodes = script("nodes", PackageResources.nodes_lua)
     static let retryStates = script("retry-states", PackageResources.retry_states_lua)
@@ -44,7 +50,8 @@ public enum QueueScripts {
     ]
     /// The same for the command line.
     public static let forCommandLine: [RedisScript] = [
-        submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain,
+        submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain, openJob, changeJob, pauseJob,
+        forgetJob, jobs,
     ]
     public static let all = forNodes + forCommandLine
 
@@ -52,7 +59,7 @@ public enum QueueScripts {
     private static let shared: [String: [LuaPart]] = [
         "adding": PackageResources.adding_lua, "clock": PackageResources.clock_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
-        "index": PackageResources.index_lua, "lease": PackageResources.lease_lua,
+        "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "lease": PackageResources.lease_lua,
         "names": PackageResources.names_lua, "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua, "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }
@@ -145,11 +152,11 @@ private struct LuaPart {
 // from which the script makes the other names.
 extension RedisScriptCall {
     init(_ script: RedisScript, _ keys: QueueKeys) {
-        self.init(script, keys: [keys.todo], arguments: [keys.prefix])
+        self.init(script, keys: [keys.of(job: "").todo], arguments: [keys.prefix])
     }
 
     init(_ script: RedisScript, _ keys: QueueKeys, _ incarnation: Incarnation) {
-        self.init(script, keys: [keys.todo], arguments: [keys.prefix, incarnation.text])
+        self.init(script, keys: [keys.of(job: "").todo], arguments: [keys.prefix, incarnation.text])
     }
 
     /// The line, and what the index needs to know of it.

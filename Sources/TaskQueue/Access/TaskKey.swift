@@ -1,5 +1,6 @@
 // Signed tasks. Whoever can write to Redis can put a line into the queue; with a key that only submitters and nodes have, nodes
-// tell the lines of the one from those of the other.
+// tell the lines of the one from those of the other. Of a line of a job the job's definition is signed too: with it the line decides
+// what is run. What it may use is the queue's to say.
 //
 // A signature is HMAC-SHA256 of the queue's prefix, a newline, and the line, in hexadecimal digits. The line alone decides what is
 // run, with how much memory and for how long, so nothing else needs to be covered; the prefix keeps a line signed for one queue
@@ -57,7 +58,7 @@ public struct TaskKey: Sendable {
 
     /// The signature of `line`; nil when there is no memory left to make one.
     public func signature(of line: TaskLine) -> [UInt8]? {
-        key.code(for: prefix + Array(line.text.utf8)).map { Hexadecimal.digits($0) }
+        key.code(for: signed(line)).map { Hexadecimal.digits($0) }
     }
 
     /// Why `line` must not be run; nil when `signature` is its signature.
@@ -66,6 +67,11 @@ public struct TaskKey: Sendable {
     public func problem(with line: TaskLine, signature: [UInt8]?) -> SignatureProblem? {
         guard let signature, !signature.isEmpty else { return .missing }
         guard let code = Hexadecimal.bytes(signature) else { return .wrong }
-        return key.accepts(code, for: prefix + Array(line.text.utf8)) ? nil : .wrong
+        return key.accepts(code, for: signed(line)) ? nil : .wrong
+    }
+
+    private func signed(_ line: TaskLine) -> [UInt8] {
+        let definition = line.job.map { "\n" + $0.definition.json } ?? ""
+        return prefix + Array(line.text.utf8) + Array(definition.utf8)
     }
 }

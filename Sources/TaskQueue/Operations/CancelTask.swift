@@ -16,15 +16,18 @@ public struct CancelTask: QueueOperation {
 
     private let keys: QueueKeys
     private let line: String
+    private let jobs: [String: Job]
 
-    public init(_ line: String, keys: QueueKeys) {
+    /// - Parameter jobs: of which the line may be.
+    public init(_ line: String, keys: QueueKeys, jobs: [String: Job] = [:]) {
         self.keys = keys
         self.line = line
+        self.jobs = jobs
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.cancel, keys)
-        if let task = try? TaskLine(parsing: line), task.text == line {
+        if let task = try? TaskLine(parsing: line, of: jobs), task.text == line {
             call.append(task)
         } else {
             call.append(line)  // What is no task line has no place in the index.

@@ -19,14 +19,17 @@ public struct ClaimTasks: QueueOperation {
     private let freeMillicores: Int
     private let withSignatures: Bool
     private let silence: Int
+    private let known: KnownJobs
 
     /// - Parameters:
     ///   - withSignatures: whether the signatures of the lines are wanted.
     ///   - silence: the number this node was last told. With another than the present one it gets nothing.
+    ///   - known: the jobs whose records need not be told again.
     public init(
         keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, count: Int, freeMemoryBytes: UInt64,
-        freeMillicores: Int, withSignatures: Bool = false, silence: Int
+        freeMillicores: Int, withSignatures: Bool = false, silence: Int, known: KnownJobs = KnownJobs()
     ) {
+        self.known = known
         self.keys = keys
         self.incarnation = incarnation
         self.leaseMilliseconds = leaseMilliseconds
@@ -45,8 +48,13 @@ public struct ClaimTasks: QueueOperation {
         public let attempt: Int
         /// As it stands in Redis; nil when there is none, or none was asked for.
         public let signature: [UInt8]?
+        /// The record of its job, where it is told with each line.
+        public let jobRecord: [UInt8]?
 
-        public init(line: String, token: String, attempt: Int, signature: [UInt8]? = nil) {
+        public init(
+            line: String, token: String, attempt: Int, signature: [UInt8]? = nil, jobRecord: [UInt8]? = nil
+        ) {
+            self.jobRecord = jobRecord
             self.line = line
             self.token = token
             self.attempt = attempt
@@ -73,6 +81,10 @@ public struct ClaimTasks: QueueOperation {
         /// The number of the silence the queue is in. When it is not the one that was asked with, nothing was given, and the node asks
         /// again with this.
         public let silence: Int
+        /// The number of changes of jobs there have been; "" where no line of a job was given.
+        public let jobRevision: String
+        /// The records of jobs that were not known as they are now.
+        public let jobRecords: [String: [UInt8]]
     }
 
     public var request: RedisRequest {
@@ -83,13 +95,15 @@ public struct ClaimTasks: QueueOperation {
         call.append(freeMillicores)
         call.append(withSignatures ? 1 : 0)
         call.append(silence)
+        call.append(known.revision)
+        call.append(known.text)
         return .script(call)
     }
 
     /// - Throws: `QueueError.fenced` when the lease is over: what this incarnation held belongs to others now.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        guard let parts = try elements(value), parts.count == 8, let rows = parts[0].elements, let due = parts[3].int,
-            let silence = parts[7].int
+        guard let parts = try elements(value), parts.count == 9, let rows = parts[0].elements, let due = parts[3].int,
+            let silence = parts[7].int, let jobs = parts[8].elements
         else {
             throw .unexpectedReply("claim")
         }
@@ -104,6 +118,44 @@ public struct ClaimTasks: QueueOperation {
         return Reply(
             tasks: tasks, closeRequested: parts[1].int == 1, needsSweep: parts[2].int == 1,
             dueMilliseconds: due < 0 ? nil : due, isPaused: parts[4].int == 1, hasCancellations: parts[5].int == 1,
-            isHeldBack: parts[6].int == 1, silence: silence)
+            isHeldBack: parts[6].int == 1, silence: silence, jobRevision: jobs.first?.string ?? "",
+            jobRecords: records(jobs.dropFirst()))
     }
+
+    private static func records(_ parts: ArraySlice<RESPValue>) -> [String: [UInt8]] {
+        var records: [String: [UInt8]] = [:]
+        var rest = parts
+        while let identifier = rest.popFirst()?.string, let record = rest.popFirst()?.bytes {
+            records[identifier] = record
+        }
+        return records
+    }
+}
+
+/// The jobs a node knows, as they were after so many changes of jobs.
+public struct KnownJobs: Sendable {
+    /// A node rarely has tasks of more at a time; what is not known is told once more.
+    private static let countMax = 64
+
+    private(set) var revision = ""
+    public private(set) var jobs: [String: Job] = [:]
+
+    public init() {}
+
+    /// Takes what was told with some tasks. A job whose record cannot be read stays unknown, and its lines are refused.
+    public mutating func take(_ reply: ClaimTasks.Reply) {
+        guard !reply.jobRevision.isEmpty else { return }
+        if revision != reply.jobRevision { jobs = [:] }
+        if jobs.count + reply.jobRecords.count > Self.countMax {
+            let given = Set(reply.tasks.map { Job.identifier(ofLine: $0.line) })
+            jobs = jobs.filter { given.contains($0.key) }
+        }
+        revision = reply.jobRevision
+        for (identifier, record) in reply.jobRecords {
+            jobs[identifier] = try? Job(identifier: identifier, record: record)
+        }
+    }
+
+    /// The identifiers between spaces.
+    fileprivate var text: String { jobs.isEmpty ? "" : " " + jobs.keys.joined(separator: " ") + " " }
 }

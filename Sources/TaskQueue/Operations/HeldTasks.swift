@@ -26,14 +26,15 @@ public struct HeldTasks: QueueOperation {
     public static func parse(_ value: RESPValue) throws(QueueError) -> [ClaimTasks.Claimed] {
         guard let rows = try elements(value) else { throw .unexpectedReply("held") }
         var tasks: [ClaimTasks.Claimed] = []
-        for index in stride(from: 0, to: rows.count - 2, by: 3) {
+        for index in stride(from: 0, to: rows.count - 3, by: 4) {
             guard let line = rows[index].string, let fields = rows[index + 1].string?.split(separator: " "),
                 fields.count == 5,
                 let attempt = Int(fields[4])
             else { throw .unexpectedReply("held") }
             tasks.append(
                 ClaimTasks.Claimed(
-                    line: line, token: String(fields[0]), attempt: attempt, signature: rows[index + 2].bytes))
+                    line: line, token: String(fields[0]), attempt: attempt, signature: rows[index + 2].bytes,
+                    jobRecord: rows[index + 3].bytes))
         }
         return tasks
     }
@@ -101,6 +102,7 @@ public struct RestoreTasks: QueueOperation {
             call.append(task.line.millicores)
             call.append(task.line.priority)
             call.append(task.attempt)
+            call.append(task.line.job?.record ?? "")
         }
         return .script(call)
     }

@@ -8,15 +8,17 @@ import TaskModel
 public struct RetryTasks: QueueOperation {
     public struct Reply: Equatable, Sendable {
         /// How many had failed for good, and are in todo now.
-        public let queued: Int
+        public var queued = 0
         /// How many waited for their time, and wait no longer.
-        public let hastened: Int
+        public var hastened = 0
+
+        public init() {}
     }
 
     private let keys: QueueKeys
     private let lines: ArraySlice<TaskLine>
 
-    /// - Parameter lines: only the first `SubmitTasks.linesMax` are looked at.
+    /// - Parameter lines: all of one job; only the first `SubmitTasks.linesMax` are looked at.
     public init(_ lines: ArraySlice<TaskLine>, keys: QueueKeys) {
         self.keys = keys
         self.lines = lines.prefix(SubmitTasks.linesMax)
@@ -30,7 +32,9 @@ public struct RetryTasks: QueueOperation {
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
         let counts = try integers(value, count: 2)
-        return Reply(queued: counts[0], hastened: counts[1])
+        var reply = Reply()
+        (reply.queued, reply.hastened) = (counts[0], counts[1])
+        return reply
     }
 }
 
@@ -71,10 +75,14 @@ public struct ForgetTasks: QueueOperation {
     private let keys: QueueKeys
     private let state: State
     private let lines: ArraySlice<[UInt8]>
+    private let jobs: [String: Job]
 
-    /// - Parameter lines: as they are in the hash; only the first `SubmitTasks.linesMax` are looked at.
-    public init(_ state: State, _ lines: ArraySlice<[UInt8]>, keys: QueueKeys) {
+    /// - Parameters:
+    ///   - lines: as they are in the hash, all of one job; only the first `SubmitTasks.linesMax` are looked at.
+    ///   - jobs: of which they may be.
+    public init(_ state: State, _ lines: ArraySlice<[UInt8]>, keys: QueueKeys, jobs: [String: Job] = [:]) {
         self.keys = keys
+        self.jobs = jobs
         self.state = state
         self.lines = lines.prefix(SubmitTasks.linesMax)
     }
@@ -84,7 +92,7 @@ public struct ForgetTasks: QueueOperation {
         call.append(state.rawValue)
         for line in lines {
             call.append(bytes: line)
-            let task = try? TaskLine(parsing: line)
+            let task = try? TaskLine(parsing: line, of: jobs)
             call.append(task.map { String($0.memoryBytes) } ?? "")
             call.append(task.map { String($0.millicores) } ?? "")
         }

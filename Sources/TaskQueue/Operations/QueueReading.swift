@@ -24,14 +24,21 @@ public struct QueueCounts: Equatable, Sendable {
     public init() {}
 }
 
-/// Reads the counts, in constant time.
+/// Reads the counts: of one job in constant time, of all in a time that grows with how many jobs there are.
 public struct ReadCounts: QueueOperation {
     private let keys: QueueKeys
+    private let ofAll: Bool
 
-    public init(keys: QueueKeys) { self.keys = keys }
+    /// - Parameter ofAll: of all jobs together, and what is of none; else of the job whose keys these are.
+    public init(keys: QueueKeys, ofAll: Bool = false) {
+        self.keys = keys
+        self.ofAll = ofAll
+    }
 
     public var request: RedisRequest {
-        .script(RedisScriptCall(QueueScripts.counts, keys))
+        var call = RedisScriptCall(QueueScripts.counts, keys)
+        call.append(ofAll ? "*" : keys.job)
+        return .script(call)
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> QueueCounts {

@@ -28,10 +28,15 @@ public struct ReportTask: QueueOperation, Equatable {
     let keys: QueueKeys
     let incarnation: Incarnation
     public let line: String
+    /// Of the line, for a report that is stored; nil for a line of none.
+    public let job: Job?
     public let token: String
     public let result: Result
 
-    public init(keys: QueueKeys, incarnation: Incarnation, line: String, token: String, result: Result) {
+    public init(
+        keys: QueueKeys, incarnation: Incarnation, line: String, job: Job? = nil, token: String, result: Result
+    ) {
+        self.job = job
         self.keys = keys
         self.incarnation = incarnation
         self.line = line

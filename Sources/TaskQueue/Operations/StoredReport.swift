@@ -28,6 +28,7 @@ extension ReportTask {
         writer.field("key_prefix", keys.prefix)
         writer.field("incarnation", incarnation.text)
         writer.field("line", line)
+        if let job { writer.field("job", job.record) }
         writer.field("token", token)
         switch result {
         case .finished(let value, let record):
@@ -61,7 +62,7 @@ extension ReportTask {
         }
         self.init(
             keys: QueueKeys(prefix: try fields.text("key_prefix")), incarnation: incarnation,
-            line: try fields.text("line"), token: try fields.text("token"),
+            line: try fields.text("line"), job: fields.job, token: try fields.text("token"),
             result: try fields.result(
                 valueInFile: version == Self.oldVersion ? nil : newline.map { Array(bytes[($0 + 1)...]) }))
     }
@@ -85,6 +86,12 @@ private struct StoredFields {
     func text(_ name: String) throws(StoredReportError) -> String {
         guard case .string(let text) = fields[name] else { throw StoredReportError(description: "no text \(name)") }
         return text
+    }
+
+    /// Of the line; nil for a line of none, and where the record makes no sense: the report can be told all the same.
+    var job: Job? {
+        guard let line = try? text("line"), let record = try? text("job") else { return nil }
+        return try? Job(identifier: Job.identifier(ofLine: line), record: Array(record.utf8))
     }
 
     func integer(_ name: String) throws(StoredReportError) -> Int64 {

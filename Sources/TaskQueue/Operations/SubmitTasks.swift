@@ -33,7 +33,7 @@ public struct SubmitTasks: QueueOperation {
     private let queueCandidate: QueueIdentity
 
     /// - Parameters:
-    ///   - lines: only the first `linesMax` are submitted.
+    ///   - lines: all of one job, or of none; only the first `linesMax` are submitted.
     ///   - taskKey: what they are signed with; nil: nothing.
     ///   - queueCandidate: what the queue is called from now on, where it has no name.
     public init(

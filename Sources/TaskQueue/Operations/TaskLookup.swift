@@ -18,6 +18,8 @@ public struct TaskStanding: Sendable {
     public var outcome: [UInt8]?
     /// It failed and has another try to come.
     public var isRetrying = false
+    /// Its job is paused.
+    public var isJobPaused = false
     /// How often it was tried, where it is not done with.
     public var attempts = 0
     /// When its next try is due, by the server's clock in milliseconds, as far as that keeps step with the queue's.
@@ -41,10 +43,11 @@ public struct ReadStanding: Sendable {
     private let line: [UInt8]
     private let task: TaskLine?
 
-    public init(_ line: String, keys: QueueKeys) {
-        self.keys = keys
+    /// - Parameter jobs: of which the line may be.
+    public init(_ line: String, keys: QueueKeys, jobs: [String: Job] = [:]) {
+        self.keys = keys.of(line: line)
         self.line = Array(line.utf8)
-        task = try? TaskLine(parsing: line)
+        task = try? TaskLine(parsing: line, of: jobs)
     }
 
     public var requests: [RedisRequest] {
@@ -58,6 +61,7 @@ public struct ReadStanding: Sendable {
                 RedisCommand(bytes: [Array("ZSCORE".utf8), Array(keys[.delayed].utf8), delayed])),
             .command(RedisCommand("TIME")), .command(RedisCommand("GET", keys[.clock])),
             .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.failedOn].utf8), line])),
+            .command(RedisCommand("SISMEMBER", keys[.jobsPaused], keys.job)),
         ]
     }
 
@@ -66,11 +70,12 @@ public struct ReadStanding: Sendable {
         guard let task else { return line }
         // The band of its priority, as the scripts reckon it.
         let band = QueueOrder.band(ofPriority: task.priority)
-        return Array("\(task.memoryBytes) \(task.millicores) \(band)\n".utf8) + line
+        let size = task.job == nil ? "\(task.memoryBytes) \(task.millicores)" : "0 0"
+        return Array("\(size) \(band)\n".utf8) + line
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
-        guard values.count == 12, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+        guard values.count == 13, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
             let microseconds = time[1].int
         else { throw .unexpectedReply("a look at one task") }
         for value in values { if let error = value.error { throw QueueError(error) } }
@@ -87,6 +92,7 @@ public struct ReadStanding: Sendable {
             values[6].elements?.first?.int == 1 && standing.failedValue != nil
             && (isWaiting || standing.finishedValue == nil && standing.failedValue == values[11].bytes)
         standing.attempts = values[7].int ?? 0
+        standing.isJobPaused = values[12].int == 1
         standing.serverMilliseconds = seconds &* 1000 &+ microseconds / 1000
         let clock = QueueClock(parsing: values[10].string ?? "")
         standing.dueMilliseconds = milliseconds(values[8]).map { due in
@@ -108,6 +114,8 @@ public struct ReadClasses: QueueOperation {
         public let millicores: Int
         /// The workers its lines failed on, each followed by a comma.
         public let exclusion: String
+        /// The job its lines are of; "" for none.
+        public let job: String
         let name: String
     }
 
@@ -123,9 +131,12 @@ public struct ReadClasses: QueueOperation {
         guard let names = try elements(value) else { throw .unexpectedReply("ZRANGE") }
         return names.compactMap { name in
             guard let name = name.string else { return nil }
-            let fields = name.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            let job = Job.identifier(ofLine: name)
+            let size = job.isEmpty ? name[...] : name.dropFirst(job.count + 2)
+            let fields = size.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard fields.count == 3, let memory = UInt64(fields[0]), let millicores = Int(fields[1]) else { return nil }
-            return Class(memoryBytes: memory, millicores: millicores, exclusion: String(fields[2]), name: name)
+            return Class(
+                memoryBytes: memory, millicores: millicores, exclusion: String(fields[2]), job: job, name: name)
         }
     }
 
@@ -139,7 +150,8 @@ public struct ReadClasses: QueueOperation {
 
     /// The place of a waiting line in the order of all; its answer is nil where the index does not know it.
     public func place(of line: TaskLine, failedOn: String) -> RedisRequest {
-        let key = keys[.waiting, "\(line.memoryBytes):\(line.millicores):\(failedOn)"]
+        let job = line.job.map { "@\($0.identifier) " } ?? ""
+        let key = keys[.waiting, "\(job)\(line.memoryBytes):\(line.millicores):\(failedOn)"]
         return .command(RedisCommand("ZSCORE", key, line.text))
     }
 

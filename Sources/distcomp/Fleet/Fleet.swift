@@ -74,15 +74,16 @@ struct Fleet {
 }
 
 extension QueueClient {
-    /// Every node in the order of names. What they run is read from in_progress_tasks, all of it.
+    /// Every node in the order of names. What they run is read from in_progress_tasks of all that this command is about.
     ///
     /// - Parameters:
     ///   - countingTasks: false where it is not needed.
     ///   - use: gets each running task, with its node.
     func fleet(
-        countingTasks: Bool = true, eachTask use: (_ line: String, _ node: String) -> Void = { _, _ in }
+        countingTasks: Bool = true,
+        eachTask use: (_ line: String, _ task: TaskLine?, _ node: String) -> Void = { _, _, _ in }
     ) throws(CommandError) -> Fleet {
-        let counts = try perform(ReadCounts(keys: keys))
+        let counts = try counts()
         var nodes: [String: FleetNode] = [:]
         for lease in try leases() {
             let left = Double(lease.leaseMilliseconds) / 1000
@@ -120,18 +121,19 @@ extension QueueClient {
     }
 
     private func countTasks(
-        of nodes: inout [String: FleetNode], _ use: (_ line: String, _ node: String) -> Void
+        of nodes: inout [String: FleetNode], _ use: (_ line: String, _ task: TaskLine?, _ node: String) -> Void
     ) throws(CommandError) {
         var counted = nodes
-        try scan(keys.inProgress) { entries in
+        _ = try scanEach(\.inProgress) { _, entries throws(CommandError) in
             for (field, value) in entries {
-                let line = try? TaskLine(parsing: field)
+                let line = try parse(text(field))
                 let name = text(value)
                 counted[name, default: FleetNode(name: name)].runningCount += 1
                 counted[name]?.memoryBytesAsked += line?.memoryBytes ?? 0
                 counted[name]?.millicoresAsked += line?.millicores ?? 0
-                use(text(field), name)
+                use(text(field), line, name)
             }
+            return true
         }
         nodes = counted
     }

@@ -107,7 +107,8 @@ struct ManagerCommand: ParsableCommand {
             let count = try queue.reset()
             say("redis initialized: \(count) keys of this queue deleted, all others left alone")
         case .loadTask:
-            let submission = try Submission.submit(try TaskArguments.parse([taskfile]), to: queue)
+            let submission = try Submission.submit(
+                TaskInput(source: .taskFiles([taskfile])), to: queue, isForFleet: true)
             let reply = submission.reply
             say("load \(reply.added + reply.inTodo + reply.inProgress + reply.finished) tasks, add \(reply.added) task")
             if submission.hasErrors { throw CommandError.reported }

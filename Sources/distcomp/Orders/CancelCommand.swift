@@ -13,11 +13,17 @@ struct CancelCommand: ParsableCommand {
               distcomp cancel 4f2a
               distcomp cancel 'shell:5:8:2:300:./cachesim trace.bin lru'
               distcomp cancel '*cachesim * lru*'
+              distcomp cancel cachesim                    a job, by its name
             """)
 
     @OptionGroup var connection: ConnectionOptions
 
-    @OptionGroup var selection: TaskSelection
+    @Argument(
+        help: .init(
+            "A job's name, or a task's line, the first digits of its id (four or more), or a glob such as '*lru*'.",
+            valueName: "task")
+    )
+    var tasks: [String]
 
     @Flag(name: .shortAndLong, help: "Say nothing of what was cancelled.")
     var quiet = false
@@ -25,7 +31,7 @@ struct CancelCommand: ParsableCommand {
     func run() throws {
         var missed = false
         try connection.withQueue { queue in
-            for task in selection.tasks {
+            for task in tasks {
                 var count = 0
                 do {
                     try queue.forEachLine(named: task, in: [.todo, .inProgress]) { line throws(CommandError) in
@@ -47,7 +53,7 @@ struct CancelCommand: ParsableCommand {
     /// Whether it was still waiting or running.
     private func cancel(_ line: String, _ queue: QueueClient) throws(CommandError) -> Bool {
         let shown = TerminalText.escaped(line)
-        switch try queue.perform(CancelTask(line, keys: queue.keys)) {
+        switch try queue.perform(CancelTask(line, keys: queue.keys, jobs: try queue.jobs())) {
         case .cancelled: if !quiet { try show("cancelled: \(shown)\n") }
         case .stopping: if !quiet { try show("stopping: \(shown)\n") }
         case .notFound: return false

@@ -58,8 +58,9 @@ extension QueueClient {
         var cleanup = Cleanup()
         // Tasks first: a node that is gone from worker_status is not looked for any more.
         var batch = LineBatch { lines throws(CommandError) in cleanup.requeuedCount += try self.requeue(lines) }
-        try scan(keys.inProgress) { entries throws(CommandError) in
+        _ = try scanEach(\.inProgress) { _, entries throws(CommandError) in
             for (line, node) in entries where !alive.contains(text(node)) { try batch.add(text(line)) }
+            return true
         }
         try batch.flush()
         for node in fleet.nodes where !alive.contains(node.name) {

@@ -7,14 +7,18 @@ import TaskQueue
 struct ForgetCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "forget",
-        abstract: "Forget how tasks ended, as if they had never been submitted; files on the nodes stay.",
+        abstract: "Forget a job, or how tasks ended, as if they had never been submitted; files on the nodes stay.",
         discussion: """
             Examples:
+              distcomp forget cachesim
               distcomp forget --finished
               distcomp forget --failed --match '*cachesim*'
             """)
 
     @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: .init("This job: all of it, or with --finished and --failed only that.", valueName: "job"))
+    var job: String?
 
     @Flag(help: "What has finished.")
     var finished = false
@@ -29,14 +33,22 @@ struct ForgetCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        if !finished && !failed { throw ValidationError("say --finished, --failed, or both") }
+        if !finished && !failed && job == nil {
+            throw ValidationError("name a job, or say --finished, --failed, or both")
+        }
+        if !finished && !failed && match != nil { throw ValidationError("--match goes with --finished or --failed") }
     }
 
     func run() throws {
         var count = 0
         try connection.withQueue { queue in
-            if finished { count += try forget(.finished, queue.keys.finished, queue) }
-            if failed { count += try forget(.failed, queue.keys.failed, queue) }
+            try queue.select(job)
+            if let job, !finished, !failed {
+                count += try forgetAll(of: job, queue)
+                return
+            }
+            if finished { count += try forget(.finished, \.finished, queue) }
+            if failed { count += try forget(.failed, \.failed, queue) }
         }
         if json {
             var writer = JSONObjectWriter()
@@ -46,16 +58,32 @@ struct ForgetCommand: ParsableCommand {
         try show("\(grouped(count)) forgotten\n")
     }
 
-    private func forget(_ state: ForgetTasks.State, _ key: String, _ queue: QueueClient) throws(CommandError) -> Int {
-        var count = 0
-        var batch = LineBatch { lines throws(CommandError) in
-            count += try queue.perform(ForgetTasks(state, lines[...], keys: queue.keys))
+    /// A job with all that is known of its tasks; how many these were.
+    private func forgetAll(of name: String, _ queue: QueueClient) throws(CommandError) -> Int {
+        let counts = try queue.counts()
+        let job = try queue.orderedJob(name)
+        switch try queue.perform(ForgetJob(job, keys: queue.keys)) {
+        case .changed, .unknown, .taken: return counts.finished + counts.failed
+        case .busy:
+            throw .failed(
+                "of \(job.name) \(grouped(counts.todo)) wait and \(grouped(counts.inProgress)) run: nothing was forgotten; "
+                    + "`distcomp cancel \(job.name)` takes them back")
         }
-        _ = try queue.scanWhile(key, pattern: match) { entries throws(CommandError) in
-            for (field, _) in entries { try batch.add(field) }
+    }
+
+    private func forget(
+        _ state: ForgetTasks.State, _ hash: KeyPath<QueueKeys, String>, _ queue: QueueClient
+    ) throws(CommandError) -> Int {
+        var count = 0
+        let jobs = try queue.jobs()
+        _ = try queue.scanEach(hash, pattern: match) { keys, entries throws(CommandError) in
+            var rest = entries.map(\.field)[...]
+            while !rest.isEmpty {
+                count += try queue.perform(ForgetTasks(state, rest, keys: keys, jobs: jobs))
+                rest = rest.dropFirst(SubmitTasks.linesMax)
+            }
             return true
         }
-        try batch.flush()
         return count
     }
 }

@@ -10,8 +10,11 @@ import TaskQueue
 struct PauseCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pause",
-        abstract: "Give out no more tasks until `distcomp resume`; what runs goes on.",
+        abstract: "Give out no more tasks, or none of a job, until `distcomp resume`; what runs goes on.",
         discussion: "Workers of the old system do not know of it and go on taking tasks.")
+
+    @Argument(help: .init("Only this job.", valueName: "job"))
+    var job: String?
 
     @OptionGroup var connection: ConnectionOptions
 
@@ -19,6 +22,11 @@ struct PauseCommand: ParsableCommand {
     var json = false
 
     func run() throws {
+        if let job {
+            try connection.withQueue { queue in try queue.setPaused(true, try queue.orderedJob(job)) }
+            return try showPaused(
+                true, asJSON: json, "paused: nothing more of \(job) is given out until `distcomp resume \(job)`")
+        }
         try connection.withQueue { try $0.perform(PauseQueue(true, keys: $0.keys)) }
         try showPaused(true, asJSON: json, "paused: nodes take nothing new until `distcomp resume`")
     }
@@ -28,14 +36,15 @@ struct PauseCommand: ParsableCommand {
 struct ResumeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resume",
-        abstract: "Give out tasks again after `distcomp pause`, or to nodes after `distcomp drain`.",
+        abstract: "Give out tasks again after `distcomp pause`, also of a job, or to nodes after `distcomp drain`.",
         discussion: """
             Examples:
               distcomp resume            the queue, after distcomp pause
+              distcomp resume cachesim   a job, after distcomp pause cachesim
               distcomp resume node7      a node, after distcomp drain node7
             """)
 
-    @Argument(help: "Nodes to be given tasks again; none: the queue goes on.")
+    @Argument(help: "Jobs to be given out again, or nodes to be given tasks; none: the queue goes on.")
     var nodes: [String] = []
 
     @OptionGroup var connection: ConnectionOptions
@@ -49,6 +58,15 @@ struct ResumeCommand: ParsableCommand {
             return try showPaused(false, asJSON: json, "tasks are given out again")
         }
         try connection.withQueue { queue in
+            // A node of that name is meant where there is one.
+            let drained = Set(try queue.leases().map(\.incarnation.nodeName))
+            let jobs = try nodes.filter { !drained.contains($0) }.compactMap { name in try queue.job(named: name) }
+            for job in jobs {
+                try queue.setPaused(false, job)
+                try showPaused(false, asJSON: json, "tasks of \(job.name) are given out again")
+            }
+            let nodes = nodes.filter { name in !jobs.contains { $0.name == name || $0.identifier == name } }
+            if nodes.isEmpty { return }
             try DrainReport(nodes, try queue.drain(nodes, isDraining: false), isDraining: false).show(asJSON: json)
         }
     }
@@ -95,6 +113,12 @@ struct StopWorkersCommand: ParsableCommand {
 }
 
 extension QueueClient {
+    fileprivate func setPaused(_ isPaused: Bool, _ job: Job) throws(CommandError) {
+        guard try perform(PauseJob(job.identifier, isPaused: isPaused, keys: keys)) == .changed else {
+            throw .noSuchTask("the job \(job.name) has been forgotten meanwhile")
+        }
+    }
+
     /// Tells all nodes, ours and old workers, to finish what they run and stop; or takes that back. Whether that changed anything.
     func setClosing(_ isClosing: Bool) throws(CommandError) -> Bool {
         let command =

@@ -27,6 +27,7 @@ extension LineBatch<String> {
     mutating func add(file path: String, _ problems: inout ProblemList) throws(CommandError) {
         try TaskFile.read(path) { entry throws(CommandError) in
             switch entry {
+            case .form: break  // Such a file has task lines only.
             case .task(let line, _): try add(line.text)
             case .problem(let problem): problems.add(problem)
             }
@@ -37,14 +38,24 @@ extension LineBatch<String> {
 extension QueueClient {
     /// Queues lines again that failed for good, and lets those that wait for their retry run at once; how many of each.
     func retry(_ lines: [String]) throws(CommandError) -> RetryTasks.Reply {
-        try perform(RetryTasks(taskLines(lines)[...], keys: keys))
+        var total = RetryTasks.Reply()
+        for lines in Self.byJob(try taskLines(lines)) {
+            let reply = try perform(RetryTasks(lines[...], keys: keys))
+            total.queued += reply.queued
+            total.hastened += reply.hastened
+        }
+        return total
     }
 
     /// Puts lines that are in progress back into todo; how many were.
     func requeue(_ lines: [String]) throws(CommandError) -> Int {
-        try perform(RequeueTasks(taskLines(lines)[...], keys: keys))
+        try perform(RequeueTasks(try taskLines(lines)[...], keys: keys))
     }
 
     /// Text that is not a task line was put there by hand, and does not belong in todo.
-    private func taskLines(_ lines: [String]) -> [TaskLine] { lines.compactMap { try? TaskLine(parsing: $0) } }
+    private func taskLines(_ lines: [String]) throws(CommandError) -> [TaskLine] {
+        var tasks: [TaskLine] = []
+        for line in lines { if let task = try parse(line) { tasks.append(task) } }
+        return tasks
+    }
 }

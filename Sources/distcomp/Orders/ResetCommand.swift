@@ -24,7 +24,7 @@ struct ResetCommand: ParsableCommand {
 
     func run() throws {
         try connection.withQueue { queue in
-            let counts = try queue.perform(ReadCounts(keys: queue.keys))
+            let counts = try queue.counts()
             if !yes {
                 let content =
                     "\(grouped(counts.todo)) waiting, \(grouped(counts.inProgress)) running, "
@@ -70,11 +70,12 @@ extension QueueClient {
 
     /// Takes from the nodes what they run, gives them nothing new, and waits until all that are alive have heard of it.
     private func stopWhatRuns() throws(CommandError) {
-        guard try perform(ReadCounts(keys: keys)).inProgress > 0 else { return }
+        guard try counts().inProgress > 0 else { return }
         try perform(PauseQueue(true, keys: keys))
         var batch = LineBatch { lines throws(CommandError) in _ = try self.requeue(lines) }
-        try scan(keys.inProgress) { entries throws(CommandError) in
+        _ = try scanEach(\.inProgress) { _, entries throws(CommandError) in
             for (line, _) in entries { try batch.add(text(line)) }
+            return true
         }
         try batch.flush()
         let deadline = bootSeconds() + Self.stoppingSecondsMax

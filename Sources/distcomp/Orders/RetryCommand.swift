@@ -12,13 +12,14 @@ struct RetryCommand: ParsableCommand {
             Examples:
               distcomp retry --all-failed
               distcomp retry --cause oom --cause timeout
+              distcomp retry --job cachesim --cause oom
               distcomp retry --file sweep.txt
               distcomp retry 4f2a '*cachesim * lru*'
             """)
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: .init("The task's line, the first digits of its id, or a glob.", valueName: "task"))
+    @Argument(help: .init("A job's name, or a task's line, the first digits of its id, or a glob.", valueName: "task"))
     var tasks: [String] = []
 
     @Option(help: .init("The tasks of a file of task lines; - is standard input.", valueName: "file"))
@@ -26,6 +27,9 @@ struct RetryCommand: ParsableCommand {
 
     @Flag(help: "Every task that has failed.")
     var allFailed = false
+
+    @Option(help: .init("Only tasks of this job; alone: all of it that has failed.", valueName: "job"))
+    var job: String?
 
     @Option(help: .init("Every task that failed so: \(Cause.words.joined(separator: ", ")).", valueName: "cause"))
     var cause: [String] = []
@@ -37,8 +41,8 @@ struct RetryCommand: ParsableCommand {
         if let unknown = cause.first(where: { !Cause.words.contains($0) }) {
             throw ValidationError("there is no cause \"\(unknown)\": \(Cause.words.joined(separator: ", "))")
         }
-        if tasks.isEmpty && file.isEmpty && !allFailed && cause.isEmpty {
-            throw ValidationError("name tasks, or say --file FILE, --cause CAUSE or --all-failed")
+        if tasks.isEmpty && file.isEmpty && !allFailed && cause.isEmpty && job == nil {
+            throw ValidationError("name tasks, or say --file FILE, --job JOB, --cause CAUSE or --all-failed")
         }
     }
 
@@ -46,6 +50,7 @@ struct RetryCommand: ParsableCommand {
         var (queued, hastened) = (0, 0)
         var problems = ProblemList()
         try connection.withQueue { queue in
+            try queue.select(job)
             var batch = LineBatch { lines throws(CommandError) in
                 let reply = try queue.retry(lines)
                 queued += reply.queued
@@ -58,7 +63,7 @@ struct RetryCommand: ParsableCommand {
                 }
             }
             for path in file { try batch.add(file: path, &problems) }
-            if allFailed || !cause.isEmpty {
+            if allFailed || !cause.isEmpty || job != nil && tasks.isEmpty && file.isEmpty {
                 var filter = TaskFilter()
                 filter.states = [.failed]
                 filter.causes = Set(cause)

@@ -23,6 +23,8 @@ struct RunCommand: ParsableCommand {
               distcomp run sweep.txt
               distcomp run sweep.txt --slots 4 --attempts 3
               distcomp run \(TaskArguments.sweepExample)
+              find . -name '*.gz' -print0 | distcomp run -0 -- './count {} > {.}.txt'
+              distcomp run cmds.txt --resume-joblog parallel.log
               distcomp status --state .distcomp          afterwards, from any terminal
             """)
 
@@ -58,7 +60,8 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
-        if tasks.dryRun { return try tasks.printLines() }
+        let input = try tasks.input()
+        if tasks.dryRun { return try input.printLines() }
         Host.forbidTracing()  // Tasks of the same user are not to read the password of the queue here.
         // The run's node reads the same file, and no environment variables.
         let settings = try config.map { try loadSettings($0, environment: []).configuration }
@@ -72,7 +75,9 @@ struct RunCommand: ParsableCommand {
         defer { redis.stop() }
         let queue = try QueueClient(.server(redis.endpoint))
         queue.keyFile = settings?.taskKeyFile
-        let submission = try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
+        let submission = try Submission.submit(input, to: queue, isForFleet: false, isQuiet: quiet || json)
+        try queue.confine(to: submission.onlyJob)
+        defer { try? queue.confine(to: nil) }
         if !json && !quiet {
             standardError.write((taskUser.map { $0.notice + "\n" } ?? "") + submission.summary + "\n")
         }

@@ -15,7 +15,7 @@ struct RunSummary {
     var hintOfPermission: String?
 
     init(_ queue: QueueClient, seconds: Double) throws(CommandError) {
-        counts = try queue.perform(ReadCounts(keys: queue.keys))
+        counts = try queue.counts()
         self.seconds = seconds
         var byCause: [String: Int] = [:]
         var shown: [TaskResult] = []

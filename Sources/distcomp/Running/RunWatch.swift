@@ -28,13 +28,13 @@ final class RunWatch {
     /// How it came to an end; throws when the node ended though nobody asked it to.
     func untilOver() throws(CommandError) -> Ending {
         let start = bootSeconds()
-        var counts = try queue.perform(ReadCounts(keys: queue.keys))
+        var counts = try queue.counts()
         var watched = WatchedQueue(WatchedQueue.Look(counts))
         let display = ProgressDisplay(
             isQuiet: !showsProgress, bar: ProgressBar(startedSeconds: start, endedAtStart: Progress(counts).ended))
         defer { display.clear() }
         while true {
-            counts = try queue.perform(ReadCounts(keys: queue.keys))
+            counts = try queue.counts()
             let progress = Progress(counts)
             do throws(CommandError) {
                 _ = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds())

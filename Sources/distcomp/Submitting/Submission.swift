@@ -11,9 +11,19 @@ struct Submission {
     private static let batchLines = 10_000
 
     private(set) var reply = SubmitReply()
+    /// Of which the tasks are; nil for task lines.
+    private(set) var job: Job?
+    /// Whether some were task lines, which are of no job.
+    private var hasLines = false
     private var problems = ProblemList()
 
     var errorCount: Int { problems.count }
+
+    /// The identifier of the job of which all tasks are, "" where they are of none; nil where some are and some are not.
+    var onlyJob: String? {
+        guard let job else { return "" }
+        return hasLines ? nil : job.identifier
+    }
 
     var hasErrors: Bool { errorCount > 0 }
 
@@ -24,21 +34,37 @@ struct Submission {
         if reply.inTodo > 0 { parts.append("\(grouped(reply.inTodo)) already in todo") }
         if reply.inProgress > 0 { parts.append("\(grouped(reply.inProgress)) already running") }
         if errorCount > 0 { parts.append("\(grouped(errorCount)) line\(errorCount == 1 ? "" : "s") not understood") }
-        return parts.joined(separator: ", ")
+        return (job.map { "job \($0.name): " } ?? "") + parts.joined(separator: ", ")
     }
 
     /// Loads the tasks into the queue.
+    ///
+    /// - Parameters:
+    ///   - isForFleet: whether the nodes may be other machines.
+    ///   - isForced: whether a job is added though a node knows nothing of jobs.
     static func submit(
-        _ tasks: TaskArguments, to queue: QueueClient, isQuiet: Bool = false
+        _ tasks: TaskInput, to queue: QueueClient, isForFleet: Bool, isForced: Bool = false, isQuiet: Bool = false
     ) throws(CommandError) -> Submission {
         var submission = Submission()
+        func openJob() throws(CommandError) -> Job {
+            if let job = submission.job { return job }
+            if isForFleet, !isForced { try queue.refuseOldNodes() }
+            let job = try queue.open(try tasks.jobRequest(isForFleet: isForFleet))
+            submission.job = job
+            return job
+        }
+        var job = tasks.isOfCommands ? try openJob() : nil
         var lines: [TaskLine] = []
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }
-        try tasks.forEach(progress: display) { entry throws(CommandError) in
+        try tasks.forEach(progress: display, isQuiet: isQuiet) { entry throws(CommandError) in
             switch entry {
+            case .form(let form):
+                display.clear()
+                job = form == .commands ? try openJob() : nil
+                submission.hasLines = submission.hasLines || form == .taskLines
             case .task(let line, _):
-                lines.append(line)
+                lines.append(try job.map { job throws(CommandError) in try Self.task(line.command, of: job) } ?? line)
                 if lines.count >= Self.batchLines { try submission.send(&lines, to: queue, display) }
             case .problem(let problem):
                 display.clear()
@@ -47,6 +73,14 @@ struct Submission {
         }
         try submission.send(&lines, to: queue, display)
         return submission
+    }
+
+    private static func task(_ command: String, of job: Job) throws(CommandError) -> TaskLine {
+        do {
+            return try TaskLine(command: command, of: job)
+        } catch {
+            throw .usage("a command is not a task: \(error.message)")
+        }
     }
 
     private mutating func send(
@@ -68,35 +102,5 @@ struct ProblemList {
         count += 1
         if count <= Self.shownMax { standardError.write("\(problem)\n") }
         if count == Self.shownMax { standardError.write("(further lines like these are only counted)\n") }
-    }
-}
-
-extension TaskFile {
-    /// Hands over every task of a file, in order, and a problem for every line that is not a task; `-` is standard input.
-    static func read(
-        _ path: String, counting: (Int) -> Void = { _ in }, _ use: (Entry) throws(CommandError) -> Void
-    ) throws(CommandError) {
-        let descriptor: SharedDescriptor
-        do throws(SystemError) {
-            descriptor = SharedDescriptor(
-                path == "-" ? try OwnedDescriptor.duplicate(of: 0) : try OwnedDescriptor.open(path, [.readOnly]))
-        } catch {
-            throw .usage("\(error)")
-        }
-        var file = TaskFile(named: path == "-" ? "standard input" : path)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
-        defer { buffer.deallocate() }
-        while true {
-            let count: Int
-            do throws(SystemError) {
-                count = try descriptor.readNext(into: buffer, subject: path)
-            } catch {
-                throw .usage("\(error)")
-            }
-            if count == 0 { break }
-            counting(count)
-            try file.read(UnsafeRawBufferPointer(rebasing: buffer[..<count]), use)
-        }
-        try file.finish(use)
     }
 }

@@ -12,6 +12,9 @@ struct SubmitCommand: ParsableCommand {
             A line of a file is a task: type:priority:min_dram:min_cpu[:timeout]:command. The line is the task's identity: \
             what is waiting, running or finished already is not added again; what has failed is tried anew.
 
+            Or it is JSON: {"command": "./x", "cwd": "/srv", "env": {"A": "1"}, "stdin": "/srv/in"}, with type, priority, \
+            memory, cores, timeout, name where they are needed; "stdin": {"text": "..."} is what the task reads itself.
+
             \(TaskArguments.commandHelp)
 
             Examples:
@@ -19,6 +22,8 @@ struct SubmitCommand: ParsableCommand {
               seq 1 100 | sed 's/.*/shell:5:1:1:.\\/simulate &/' | distcomp submit -
               distcomp submit -- ./simulate --seed 7
               distcomp submit \(TaskArguments.sweepExample)
+              distcomp submit cmds.txt --memory 2G --timeout 1h
+              distcomp submit --from-slurm array.sh
               distcomp submit --dry-run -- 'gzip -d < {} | ./count' ::: *.gz
             """)
 
@@ -28,6 +33,9 @@ struct SubmitCommand: ParsableCommand {
     @Option(help: .init("Sign with this key instead of the settings' task_key_file.", valueName: "file"))
     var keyFile: String?
 
+    @Flag(help: "Add a job also while a node that knows nothing of jobs is alive.")
+    var force = false
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -35,13 +43,16 @@ struct SubmitCommand: ParsableCommand {
     var quiet = false
 
     func run() throws {
-        if tasks.dryRun { return try tasks.printLines() }
+        let input = try tasks.input()
+        if tasks.dryRun { return try input.printLines() }
         let submission = try connection.withQueue { queue in
             queue.keyFile = keyFile
-            return try Submission.submit(tasks, to: queue, isQuiet: quiet || json)
+            return try Submission.submit(
+                input, to: queue, isForFleet: true, isForced: force, isQuiet: quiet || json)
         }
         if json {
             var writer = JSONObjectWriter()
+            if let job = submission.job { writer.field("job", job.name) }
             writer.field("added", submission.reply.added)
             writer.field("in_todo", submission.reply.inTodo)
             writer.field("in_progress", submission.reply.inProgress)

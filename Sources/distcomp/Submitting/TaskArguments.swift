@@ -1,24 +1,65 @@
-// Which tasks a command is to take in: those of files, one written after `--`, or a sweep. Shared by `submit` and `run`.
+// The options that say which tasks a command is to take in: those of files, one written after `--`, or a sweep. Shared by `submit`
+// and `run`.
 
 import ArgumentParser
 import LinuxSystem
 import TaskModel
 
 struct TaskArguments: ParsableArguments {
-    @Argument(help: .init("Files of task lines; - is standard input.", valueName: "file"))
+    @Argument(help: .init("Files of tasks or plain commands; - is standard input.", valueName: "file"))
     var files: [String] = []
 
-    @Option(help: .init("Of a command: the memory it may use, such as 2G (default: no cap).", valueName: "amount"))
+    @Option(help: .init("Of each command: the memory it may use, such as 2G (default: no cap).", valueName: "amount"))
     var memory: String?
 
-    @Option(help: .init("Of a command: the cores it asks for, such as 1 or 0.5.", valueName: "count"))
+    @Option(help: .init("Of each command: the cores it asks for, such as 1 or 0.5.", valueName: "count"))
     var cores: String?
 
-    @Option(help: .init("Of a command: how long it may run, such as 90s, 10m, 2h; 0: no limit.", valueName: "time"))
+    @Option(help: .init("Of each command: how long it may run, such as 90s, 10m, 2h; 0: no limit.", valueName: "time"))
     var timeout: String?
 
-    @Option(help: .init("Of a command: higher runs first.", valueName: "number"))
+    @Option(help: .init("Of each command: higher runs first.", valueName: "number"))
     var priority: Int?
+
+    @Option(
+        help: .init(
+            "The job's name (default: that of the program or file). The same name again adds to that job.",
+            valueName: "name"))
+    var name: String?
+
+    @OptionGroup var surroundings: SurroundingOptions
+
+    @Option(
+        name: [.customShort("a"), .long],
+        help: .init("Of a command: a file of values, one a line; - is standard input.", valueName: "file"))
+    var argFile: [String] = []
+
+    @Flag(help: "Of a command: values of all sources go together, line by line, the shorter ones anew.")
+    var link = false
+
+    @Option(
+        help: .init(
+            "Of a command: each value is columns, and this regular expression between them.", valueName: "regex"))
+    var colsep: String?
+
+    @Option(
+        help: .init("Of a command: the first line of each source names its columns, as {name}.", valueName: ":"))
+    var header: String?
+
+    @Flag(name: [.customShort("0"), .long], help: "Of a command: NUL characters are between values, not newlines.")
+    var null = false
+
+    @Option(
+        help: .init(
+            "A Slurm batch script: a task for each index of its array; words after -- are its arguments.",
+            valueName: "script"))
+    var fromSlurm: String?
+
+    @Option(
+        name: .customLong("resume-joblog"),
+        help: .init("Leave out the commands that ended with exit 0 in this job log of GNU parallel.", valueName: "file")
+    )
+    var resumeJobLog: String?
 
     @Flag(help: "Print the lines of the tasks and do nothing else.")
     var dryRun = false
@@ -29,27 +70,42 @@ struct TaskArguments: ParsableArguments {
 
     private static let wordOption = "command-word"
 
-    /// ArgumentParser cannot tell files from what follows `--`, so the words of a command are passed to it as hidden options.
+    /// ArgumentParser cannot tell files from what follows `--`, so the words of a command are passed to it as hidden options; nor does
+    /// it know `-j4`, as people are used to write `-j 4`.
     static func wordsAsOptions(_ arguments: [String]) -> [String] {
-        guard let subcommand = arguments.first, ["submit", "run"].contains(subcommand),
-            let terminator = arguments.firstIndex(of: "--")
-        else { return arguments }
-        return arguments[..<terminator] + arguments[(terminator + 1)...].flatMap { ["--" + wordOption, $0] }
+        guard let subcommand = arguments.first, ["submit", "run"].contains(subcommand) else { return arguments }
+        let own = arguments.prefix { $0 != "--" }.flatMap { word in
+            let digits = word.dropFirst(2)
+            return word.hasPrefix("-j") && !digits.isEmpty && Int(digits) != nil ? ["-j", String(digits)] : [word]
+        }
+        return own + arguments.drop { $0 != "--" }.dropFirst().flatMap { ["--" + wordOption, $0] }
     }
 
     /// How the commands that take tasks are used.
     static func usage(_ subcommand: String) -> String {
         """
         distcomp \(subcommand) [<options>] <file> ...
-        distcomp \(subcommand) [<options>] -- <command> ... [::: <value> ...] ...
+        distcomp \(subcommand) [<options>] -- <command> ... [::: <value> ... | :::: <file> ...] ...
+        ... | distcomp \(subcommand) [<options>] -- <command with {}> ...
+        distcomp \(subcommand) [<options>] --from-slurm <script> [-- <argument> ...]
         """
     }
 
     /// What the help says of commands.
     static let commandHelp = """
-        Several words after -- are run as they are, a single one is text for sh -c. With lists of values there is a task for \
-        each combination of them: {1} stands for a value of the first list, {2} of the second, {} for all; where none \
-        stands, the values are appended. A list after :::+ goes along with the one before it instead.
+        The first line of a file that is neither blank nor a comment (#) says what all of them are: task lines, if it begins \
+        with a type and a colon, or is JSON; otherwise plain commands, each run by sh -c with the same --memory, --cores, \
+        --timeout and --priority, as GNU parallel and xargs have them.
+
+        Several words after -- are run as they are, a single one is text for sh -c. With values there is a task for each \
+        combination of them. They stand after :::, or are the lines of the files after :::: or -a (- is standard input); a \
+        source after :::+ or ::::+ goes along with the one before it instead. Where the command has a mark and none of these \
+        is given, they are the lines of standard input.
+
+        Marks: {1} is a value of the first source, {2} of the second, {} all of them, {name} one of that name (--header), {#} \
+        the number of the task. {.} is without extension, {/} the last part of a path, {//} the directory, {/.} the last \
+        part without extension; so {1.} {name/}. Without any mark the values are appended. After \\ and $ a brace is text, and \
+        so are {a,b}, {1..3} and {print $1}; what looks like a mark and is none is an error.
         """
 
     /// For the examples of the commands that take these.
@@ -59,12 +115,23 @@ struct TaskArguments: ParsableArguments {
         """
 
     func validate() throws {
+        if let problem = name.flatMap({ Job.problem(withName: $0) }) { throw ValidationError("--name: \(problem)") }
+        if let fromSlurm {
+            guard fromSlurm != "-" else {
+                throw ValidationError("--from-slurm -: the tasks run the script, so it must be a file")
+            }
+            guard files.isEmpty && !valueOptions.areGiven else {
+                throw ValidationError("give either --from-slurm, with the script's arguments after --, or other tasks")
+            }
+            return try check(parts(command: "true"))
+        }
         if command.isEmpty {
             guard !files.isEmpty else {
-                throw ValidationError("give a file of task lines, - for standard input, or a command after --")
+                throw ValidationError("give a file of tasks or commands, - for standard input, or a command after --")
             }
-            if let option = optionsOfCommands.first(where: { $0.value != nil }) {
-                throw ValidationError("--\(option.key) is for a command after --; the lines of files have their own")
+            try check(parts(command: "true"))
+            if valueOptions.areGiven {
+                throw ValidationError("values (-a, --link, --colsep, --header, -0) are for a command after --")
             }
             return
         }
@@ -72,18 +139,33 @@ struct TaskArguments: ParsableArguments {
             throw ValidationError(
                 "give either files or a command after --, not both (\(TerminalText.escaped(files[0])))")
         }
+        // What can be seen before any value is read is told with how the command is used.
         do {
-            let sweep = try Sweep(command)
-            _ = try TaskLine(of: parts(command: sweep.command(0)))
-        } catch let error as TaskLineError {
-            throw ValidationError(error.problems.map(described).joined(separator: "; "))
-        } catch {
+            let input = try SweepInput(command, valueOptions)
+            try check(parts(command: input.template.joined(separator: " ")))
+        } catch let error as SweepError {
             throw ValidationError(TerminalText.escaped("\(error)"))
         }
     }
 
-    private var optionsOfCommands: KeyValuePairs<String, String?> {
-        ["memory": memory, "cores": cores, "timeout": timeout, "priority": priority.map { "\($0)" }]
+    /// Whether the options are amounts that can be read.
+    private func check(_ parts: TaskLine.Parts) throws {
+        do {
+            _ = try TaskLine(of: parts)
+        } catch {
+            throw ValidationError(error.problems.map(described).joined(separator: "; "))
+        }
+    }
+
+    private var valueOptions: SweepInput.Options {
+        .init(files: argFile, linksAll: link, columnSeparator: colsep, header: header, separatesByNull: null)
+    }
+
+    private var optionsOfCommands: [(key: String, value: String?)] {
+        [
+            ("name", name), ("memory", memory), ("cores", cores), ("timeout", timeout),
+            ("priority", priority.map { "\($0)" }),
+        ] + surroundings.given
     }
 
     private func described(_ problem: TaskLineError.Problem) -> String {
@@ -99,59 +181,51 @@ struct TaskArguments: ParsableArguments {
         if let memory { parts.memory = memory }
         if let cores { parts.cores = cores }
         parts.timeout = timeout
+        parts.surroundings = surroundings.surroundings
         return parts
     }
-}
 
-extension TaskArguments {
-    /// Hands over every task, in order, and a problem for every line that is not a task.
-    func forEach(
-        progress: LoadingDisplay, _ use: (TaskFile.Entry) throws(CommandError) -> Void
-    ) throws(CommandError) {
-        if command.isEmpty {
-            progress.bytesTotal = totalBytes()
-            for path in files { try TaskFile.read(path, counting: { progress.bytesRead += $0 }, use) }
-        } else {
-            let sweep: Sweep
-            do {
-                sweep = try Sweep(command)
-            } catch {
-                throw .usage("\(error)")
-            }
-            progress.linesTotal = sweep.count
-            for index in 0..<sweep.count { try use(.task(line(index, of: sweep), lineNumber: index + 1)) }
-        }
+    /// Reads what there is to read of values, and says which tasks are meant.
+    func input() throws(CommandError) -> TaskInput {
+        var input = try inputOfAll()
+        if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
+        input.jobName = name
+        return input
     }
 
-    /// Prints the lines instead of submitting them; lines that are not tasks are reported and make the command fail.
-    func printLines() throws(CommandError) {
-        var problems = ProblemList()
-        let output = BufferedOutput()
-        try forEach(progress: LoadingDisplay(isQuiet: true)) { entry throws(CommandError) in
-            switch entry {
-            case .task(let line, _): try output.show(ResultFormat.shown(line.text) + "\n")
-            case .problem(let problem): problems.add(problem)
-            }
+    private func inputOfAll() throws(CommandError) -> TaskInput {
+        if let fromSlurm { return try inputOfSlurm(fromSlurm) }
+        let parts = parts(command: "")
+        guard !command.isEmpty else {
+            try InputFile.expectAll(files)
+            let given = optionsOfCommands.compactMap { $0.value == nil ? nil : "--" + $0.key }
+            return TaskInput(source: .files(files), parts: parts, optionsOfCommands: given, typed: files)
         }
-        try output.flush()
-        if problems.count > 0 { throw .reported }
-    }
-
-    private func line(_ index: Int, of sweep: Sweep) throws(CommandError) -> TaskLine {
+        let input: SweepInput
         do {
-            return try TaskLine(of: parts(command: sweep.command(index)))
+            input = try SweepInput(command, valueOptions)
         } catch {
-            throw .usage("a command of the sweep is not a task: \(error.message)")
+            throw CommandError(error)
         }
+        return TaskInput(source: .sweep(try input.sweep()), parts: parts, typed: command)
     }
 
-    /// The size of all files together; nil where one, such as a pipe, does not tell.
-    private func totalBytes() -> Int? {
-        var total = 0
-        for path in files {
-            guard path != "-", let status = try? FileSystem.status(of: path), status.isRegular else { return nil }
-            total += Int(status.sizeBytes)
+    /// The tasks of a batch script; what it asks for and is not done is said.
+    private func inputOfSlurm(_ path: String) throws(CommandError) -> TaskInput {
+        let script = try SlurmScript.read(path)
+        let notDone = script.ignored + script.variablesMissing.map { "\($0) is not set" }
+        if !notDone.isEmpty {
+            standardError.write(
+                TerminalText.escaped("\(path): not done here: \(notDone.joined(separator: ", "))") + "\n")
         }
-        return total
+        let directory = FileSystem.workingDirectory
+        let commands = script.commands(
+            path: path.hasPrefix("/") ? path : directory + "/" + path, arguments: command, directory: directory)
+        var parts = parts(command: "")
+        // What was typed counts, as for sbatch.
+        if memory == nil, let memory = script.memory { parts.memory = memory }
+        if cores == nil { parts.cores = script.cores ?? "1" }
+        if timeout == nil { parts.timeout = script.timeout }
+        return TaskInput(source: .commands(count: script.taskCount, commands), parts: parts, typed: [path] + command)
     }
 }

@@ -89,8 +89,3 @@ final class TaskListing {
         }.joined()
     }
 }
-
-extension TaskLine {
-    /// What a person knows a task by: its command, without what stands before it in its line; a line that is no task as it is.
-    static func command(ofLine line: String) -> String { (try? TaskLine(parsing: line))?.command ?? line }
-}

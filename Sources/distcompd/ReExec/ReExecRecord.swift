@@ -35,7 +35,9 @@ struct ReExecRecord {
 
     // MARK: As bytes
 
-    private static let form = "distcompd-handover-1"
+    private static let form = "distcompd-handover-2"
+    /// Of versions that know of no jobs: a fact less a task.
+    private static let oldForm = "distcompd-handover-1"
 
     /// Netstrings (length, colon, bytes, comma) one after the other: a task line may hold any character.
     var bytes: [UInt8] {
@@ -56,6 +58,7 @@ struct ReExecRecord {
                 "\(task.number.rawValue)", task.task.line.text, task.task.token, "\(task.task.attempt)",
                 "\(task.timeoutSeconds ?? -1)", "\(task.begunAt.nanoseconds)", "\(task.deadline?.nanoseconds ?? -1)",
                 run.group, "\(run.process)", "\(run.standardOutput)", "\(run.standardError)", run.folderPath,
+                task.task.line.job?.record ?? "",
             ]
             for fact in facts { add(fact) }
         }
@@ -64,7 +67,8 @@ struct ReExecRecord {
 
     /// nil when these are not the bytes of a record of this form.
     init?(_ bytes: [UInt8]) {
-        guard var facts = Self.netstrings(bytes)?[...], facts.popFirst() == Self.form,
+        guard var facts = Self.netstrings(bytes)?[...], let form = facts.popFirst(),
+            form == Self.form || form == Self.oldForm,
             let incarnation = facts.popFirst(), let leaseUntil = facts.popFirst().flatMap({ Int64($0) }),
             let nextTaskNumber = facts.popFirst().flatMap({ UInt64($0) }),
             let lock = facts.popFirst().flatMap({ Int32($0) }),
@@ -76,10 +80,11 @@ struct ReExecRecord {
         else { return nil }
         var (tasks, running) = ([NodeSupervisor.ReExecState.RunningTask](), [Running]())
         while !facts.isEmpty {
-            guard let (task, run) = Self.task(Array(facts.prefix(12))) else { return nil }
+            let count = form == Self.form ? 13 : 12
+            guard facts.count >= count, let (task, run) = Self.task(Array(facts.prefix(count))) else { return nil }
             tasks.append(task)
             running.append(run)
-            facts = facts.dropFirst(12)
+            facts = facts.dropFirst(count)
         }
         reExecState = NodeSupervisor.ReExecState(
             tasks: tasks, nextTaskNumber: nextTaskNumber,
@@ -99,7 +104,11 @@ struct ReExecRecord {
     }
 
     private static func task(_ facts: [String]) -> (NodeSupervisor.ReExecState.RunningTask, Running)? {
-        guard facts.count == 12, let number = UInt64(facts[0]), let line = try? TaskLine(parsing: facts[1]),
+        let identifier = Job.identifier(ofLine: facts[1])
+        let record = facts.count > 12 ? Array(facts[12].utf8) : []
+        let job = identifier.isEmpty ? nil : try? Job(identifier: identifier, record: record)
+        guard let number = UInt64(facts[0]),
+            let line = try? TaskLine(parsing: facts[1], of: job.map { [identifier: $0] } ?? [:]),
             let attempt = Int(facts[3]), let timeoutSeconds = Double(facts[4]), let begunAt = Int64(facts[5]),
             let deadline = Int64(facts[6]), let process = Int32(facts[8]), let standardOutput = Int32(facts[9]),
             let standardError = Int32(facts[10])

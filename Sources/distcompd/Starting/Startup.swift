@@ -126,7 +126,8 @@ extension TaskSettings {
     init(_ node: NodeIdentity) {
         let environment = taskEnvironment(node)
         self.init(
-            nodeName: node.groupName, memoryForAll: node.allowance.textForTasks(node.memoryBytesForTasks),
+            worker: node.name, nodeName: node.groupName,
+            memoryForAll: node.allowance.textForTasks(node.memoryBytesForTasks),
             processesMax: node.configuration.maxProcessesPerTask,
             userIdentifier: node.account?.userIdentifier ?? Host.userIdentifier,
             processorLimit: node.configuration.cpuLimit, trialName: ".\(node.groupName).trial",

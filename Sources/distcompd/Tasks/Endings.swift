@@ -28,7 +28,7 @@ extension TaskRunner {
             // An orphan of some task that we adopted: it was in that task's group, which is dealt with as a whole.
             guard let number = numbers.removeValue(forKey: child.process) else { return nil }
             if let failure = failures.removeValue(forKey: child.process) {
-                return .launchFailed(number, describe(failure, cappedAt: running[number]?.memoryBytesMax))
+                return .launchFailed(number, describe(failure, of: running[number]))
             }
             running[number]?.hasEndedBadly = child.ending != .exit(code: 0)
             running[number]?.residentBytesMax = child.residentBytesMax
@@ -55,10 +55,16 @@ extension TaskRunner {
         for failure in launcher.failures() { failures[failure.process] = failure }
     }
 
-    func describe(_ failure: LauncherFailure, cappedAt bytes: UInt64? = nil) -> NodeSupervisor.LaunchFailure {
-        NodeSupervisor.LaunchFailure(
-            step: failure.step?.callName ?? "distcomp-launch", errno: failure.code, message: errorText(failure.code),
-            fault: failure.isOfTheCommand(memoryBytesMax: bytes) ? .task : .node)
+    func describe(_ failure: LauncherFailure, of task: RunningTask? = nil) -> NodeSupervisor.LaunchFailure {
+        var step = failure.step?.callName ?? "distcomp-launch"
+        var message = errorText(failure.code)
+        if let path = task?.surroundings?.path(of: failure.step) {
+            step += " \(path)"
+            message += " (on \(settings.worker))"  // Others may have it.
+        }
+        return NodeSupervisor.LaunchFailure(
+            step: step, errno: failure.code, message: message,
+            fault: failure.isOfTheTask(memoryBytesMax: task?.memoryBytesMax) ? .task : .node)
     }
 
     /// TERM to everything in the task's group.
@@ -211,6 +217,15 @@ extension TaskRunner {
             ownBytes = outputs.bytesOnDisk(ofOutputNamed: String(name))
         }
         return NodeSupervisor.OutputShortage(LaunchObstacle(ofTheNode: shortage).failure, ownBytes: ownBytes)
+    }
+}
+
+extension TaskSurroundings {
+    /// What a step of the launch was to find on this node.
+    fileprivate func path(of step: LaunchStep?) -> String? {
+        if step == .ownDirectory { return directory }
+        guard step == .standardInput, case .file(let path) = standardInput else { return nil }
+        return path
     }
 }
 

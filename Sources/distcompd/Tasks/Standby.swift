@@ -61,9 +61,10 @@ final class Standby {
     /// Has the launch that waits run `command`; nil when none does, or it cannot: then the task is to be launched anew, which also
     /// tells what is wrong if it still is.
     func begin(
-        _ command: [[UInt8]], environment: [[UInt8]], output: TaskOutput, limits: TaskLimits
+        _ command: [[UInt8]], environment: [[UInt8]], place: LaunchPlace?, output: TaskOutput, limits: TaskLimits
     ) -> Begun? {
-        guard let waiting, let order = LaunchOrder(command, environment: environment) else { return nil }
+        guard let waiting, let order = LaunchOrder(command, environment: environment, place: place)
+        else { return nil }
         self.waiting = nil
         let usedBefore: TaskGroupUsage?
         let begunAt: Int64

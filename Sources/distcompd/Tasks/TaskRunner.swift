@@ -8,6 +8,8 @@ import TaskModel
 
 /// What tasks start from, the same for all of them.
 struct TaskSettings {
+    /// As the queue knows this node.
+    var worker: String
     /// Tells this node from others on the machine.
     var nodeName: String
     /// What all tasks together may use, in words.
@@ -33,6 +35,8 @@ final class TaskRunner {
     final class RunningTask {
         let group: TaskGroup
         var process: Int32?
+        /// What it has of its own, to name what of it could not be had.
+        let surroundings: TaskSurroundings?
         /// When it began, in nanoseconds since the boot.
         var begunAt: Int64
         /// Whether the sums of its group hold what earlier tasks used, and how much is not known any more.
@@ -53,11 +57,13 @@ final class TaskRunner {
         var residentBytesMax: UInt64 = 0
 
         init(
-            group: TaskGroup, process: Int32? = nil, begunAt: Int64, hasMixedUsage: Bool = false,
+            group: TaskGroup, process: Int32? = nil, surroundings: TaskSurroundings?, begunAt: Int64,
+            hasMixedUsage: Bool = false,
             memoryBytesMax: UInt64?, processors: ProcessorMap.Share? = nil, usedBefore: TaskGroupUsage? = nil
         ) {
             self.group = group
             self.process = process
+            self.surroundings = surroundings
             self.begunAt = begunAt
             self.hasMixedUsage = hasMixedUsage
             self.memoryBytesMax = memoryBytesMax
@@ -118,30 +124,31 @@ final class TaskRunner {
 
     func start(
         _ command: [[UInt8]], environment: [[UInt8]], standardOutput: Int32, standardError: Int32, in group: TaskGroup,
-        processors: [Int] = []
+        place: LaunchPlace? = nil, processors: [Int] = []
     ) throws(SystemError) -> Int32 {
         try launcher.launch(
             command, environment: environment, standardOutput: standardOutput, standardError: standardError,
             joining: try groups?.joiningDescriptors(of: group, exceptUnified: spawnsInGroup) ?? [],
-            bornIn: spawnsInGroup ? try groups?.cgroupDescriptor(of: group) : nil, processors: processors)
+            bornIn: spawnsInGroup ? try groups?.cgroupDescriptor(of: group) : nil, place: place, processors: processors)
     }
 
     /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind.
     func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask) -> Event {
         do throws(LaunchObstacle) {
             let command = try arguments(for: task.line)
+            let place = try attempt { () throws(SystemError) in try self.place(of: task.line) }
             let output = try makeOutput(named: task.line.identifier)
             kept[number] = output
             let environment = environment(for: task, output: output)
             let limits = limits(for: task.line)
             let isPinned = settings.processorLimit == .pin && task.line.millicores > 0
             if !isPinned,
-                let begun = standby?.begin(command, environment: environment, output: output, limits: limits)
+                let begun = standby?.begin(
+                    command, environment: environment, place: place, output: output, limits: limits)
             {
                 running[number] = RunningTask(
-                    group: begun.group, process: begun.process, begunAt: begun.at,
-                    memoryBytesMax: limits.memoryBytesMax,
-                    usedBefore: begun.usedBefore)
+                    group: begun.group, process: begun.process, surroundings: task.line.surroundings,
+                    begunAt: begun.at, memoryBytesMax: limits.memoryBytesMax, usedBefore: begun.usedBefore)
                 return launched(number, begun.process, at: begun.at)
             }
             let name = "\(life).\(number.rawValue).\(task.line.identifier)"
@@ -151,11 +158,13 @@ final class TaskRunner {
             let share = isPinned ? processors.take(millicores: task.line.millicores) : nil
             let begunAt = SystemClock.bootNanoseconds()
             running[number] = RunningTask(
-                group: group, begunAt: begunAt, memoryBytesMax: limits.memoryBytesMax, processors: share)
+                group: group, surroundings: task.line.surroundings, begunAt: begunAt,
+                memoryBytesMax: limits.memoryBytesMax, processors: share)
             let process = try attempt(cappedAt: limits.memoryBytesMax) { () throws(SystemError) in
                 try start(
                     command, environment: environment, standardOutput: output.standardOutput.raw,
-                    standardError: output.standardError.raw, in: group, processors: share?.processors ?? [])
+                    standardError: output.standardError.raw, in: group, place: place,
+                    processors: share?.processors ?? [])
             }
             running[number]?.process = process
             watch?.add(
@@ -214,6 +223,18 @@ final class TaskRunner {
         return words
     }
 
+    /// Where the task begins and what it reads, if its line says so.
+    private func place(of line: TaskLine) throws(SystemError) -> LaunchPlace? {
+        guard let own = line.surroundings, own.directory != nil || own.standardInput != nil else { return nil }
+        let input: LaunchPlace.Input? =
+            switch own.standardInput {
+            case .file(let path): .file(path)
+            case .text(let text): try .text(Array(text.utf8))
+            case nil: nil
+            }
+        return LaunchPlace(directory: own.directory, input: input)
+    }
+
     private func limits(for line: TaskLine) -> TaskLimits {
         var limits = TaskLimits(processesMax: settings.processesMax)
         if line.memoryBytes > 0 { limits.memoryBytesMax = line.memoryBytes }
@@ -236,7 +257,19 @@ final class TaskRunner {
         if watch != nil { own.append(variable(TaskWatch.variable, settings.nodeName)) }
         let (cores, part) = task.line.millicores.quotientAndRemainder(dividingBy: 1000)
         if cores > 0 && part == 0 { own += settings.threadVariables.map { variable($0, String(cores)) } }
-        return settings.environment + own
+        guard let surroundings = task.line.surroundings else { return settings.environment + own }
+        return self.environment(settings.environment + own, under: surroundings)
+    }
+
+    /// What is left of `given` beside the task's own variables, and these. Of two of one name most programs see only the first.
+    private func environment(_ given: [[UInt8]], under surroundings: TaskSurroundings) -> [[UInt8]] {
+        var variables = surroundings.environment
+        // As `cd` does: what the node was given says where the node is.
+        if let directory = surroundings.directory, variables["PWD"] == nil { variables["PWD"] = directory }
+        guard !variables.isEmpty else { return given }
+        return given.filter { variable in
+            variables[String(decoding: variable.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)] == nil
+        } + variables.map { ownVariable($0.key, $0.value) }
     }
 
     /// `NAME=value`, in one piece of memory: this is made for every task.
@@ -302,8 +335,8 @@ final class TaskRunner {
         let parts = task.group.split(separator: ".")
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)
         running[task.number] = RunningTask(
-            group: TaskGroup(name: task.group), process: task.process, begunAt: state.begunAt.nanoseconds,
-            hasMixedUsage: hasMixedUsage, memoryBytesMax: memoryBytesMax,
+            group: TaskGroup(name: task.group), process: task.process, surroundings: state.task.line.surroundings,
+            begunAt: state.begunAt.nanoseconds, hasMixedUsage: hasMixedUsage, memoryBytesMax: memoryBytesMax,
             processors: share(of: task.process, state.task.line))
         numbers[task.process] = task.number
         watch?.add(
@@ -329,7 +362,7 @@ final class TaskRunner {
         do {
             return try step()
         } catch {
-            throw LaunchObstacle(error, fault: error.isOfTheCommand(memoryBytesMax: bytes) ? .task : .node)
+            throw LaunchObstacle(error, fault: error.isOfTheTask(memoryBytesMax: bytes) ? .task : .node)
         }
     }
 }

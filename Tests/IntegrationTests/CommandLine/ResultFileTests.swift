@@ -11,14 +11,14 @@ struct ResultFileTests {
 
     @Test(
         "GNU parallel goes on from our job log: what failed or was never run is run, and nothing else",
-        .enabled(if: parallel != nil, "needs GNU parallel"))
-    func resumedByParallel() async throws {
+        .enabled(if: parallel != nil, "needs GNU parallel"), arguments: ["shell:1:0:0:", ""])
+    func resumedByParallel(linesBeginWith start: String) async throws {
         try await withScratch { scratch in
             let done = scratch.path + "/done"
             // The third fails at first, and is tried again after all others have run: it is the last to begin.
             var commands = (1...5).map { "echo \($0) >> \(done); test \($0) != 3" }
             commands.insert("# a remark", at: 1)
-            let run = try Run(scratch, commands.map { $0.hasPrefix("#") ? $0 : "shell:1:0:0:" + $0 })
+            let run = try Run(scratch, commands.map { $0.hasPrefix("#") ? $0 : start + $0 })
             let ended = try await run.finished("--attempts", "2").result
             #expect(ended.status == 1, "\(ended.errors)")
             let input = try scratch.write("commands", (commands + ["echo 6 >> \(done)"]).joined(separator: "\n") + "\n")

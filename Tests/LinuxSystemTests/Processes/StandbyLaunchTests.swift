@@ -90,6 +90,8 @@ struct StandbyLaunchTests {
         arguments: [
             [], [1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0, 65, 0], [2, 0, 0, 0, 65, 0], [1, 0, 0, 0, 65, 66],
             [255, 255, 255, 255, 65, 0],
+            // With a place of its own: that is not there, without arguments, with more of them than there are strings.
+            [1, 0, 0, 128, 0], [1, 0, 0, 128, 0, 0], [0, 0, 0, 128, 0, 0, 65, 0], [2, 0, 0, 128, 0, 0, 65, 0],
         ])
     func malformed(bytes: [UInt8]) throws {
         for descriptorCount in 0...3 where descriptorCount != 2 || !bytes.isEmpty {
@@ -104,6 +106,11 @@ struct StandbyLaunchTests {
         // A good one without its streams is none either.
         for descriptorCount in [0, 1, 3] {
             let result = try sent([1, 0, 0, 0] + Array("true\0".utf8), descriptorCount: descriptorCount)
+            #expect(result.failure?.step == .arguments, "\(descriptorCount)")
+        }
+        // Nor is one that tells of a standard input and brings none.
+        for descriptorCount in [0, 1, 2, 4] {
+            let result = try sent([1, 0, 0, 64] + Array("true\0".utf8), descriptorCount: descriptorCount)
             #expect(result.failure?.step == .arguments, "\(descriptorCount)")
         }
     }

@@ -14,6 +14,7 @@ struct TaskFileTests {
         var problems: [String] = []
         func use(_ entry: TaskFile.Entry) {
             switch entry {
+            case .form: Issue.record("only where the file may have plain commands")
             case .task(let task, let lineNumber):
                 tasks.append(task.text)
                 lineNumbers.append(lineNumber)

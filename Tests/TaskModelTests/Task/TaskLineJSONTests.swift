@@ -63,7 +63,8 @@ struct TaskLineJSONTests {
             (#"{"comand":"true","command":"x"}"#, "comand: found an unknown field, expected `command`", 2),
             (
                 #"{"wibble":1,"command":"x"}"#,
-                "wibble: found an unknown field, expected one of type, priority, memory, cores, timeout, command", 2
+                "wibble: found an unknown field, expected one of type, priority, memory, cores, timeout, name, cwd, env, "
+                    + "stdin, command", 2
             ),
             (#"{"type":"shel","command":"x"}"#, #"type: found `"shel"`, expected one of shell, python, demo"#, 9),
             (#"{"type":1,"command":"x"}"#, "type: found `1`, expected one of shell, python, demo", 9),

@@ -23,14 +23,17 @@ struct SeededNumbers: RandomNumberGenerator {
 
 @Suite("Random operations")
 struct RandomOperationsTests {
-    @Test("whatever nodes and people ask, under any clock, the queue does what the plain model does", arguments: 1...4)
+    @Test(
+        "whatever nodes and people ask, under any clock, of jobs or of none, the queue does what the plain model does",
+        arguments: 1...4)
     func model(group: Int) throws {
         let server = try RedisServerFixture()
         let client = try server.client()
         for _ in 1...8 {
             let seed = UInt64.random(in: 1...1_000_000_000)
-            var run = RandomRun(seed: seed, client: client)
+            var run = RandomRun(seed: seed, client: client, hasJobs: group > 2)
             do {
+                try run.putJobs()
                 for _ in 0..<250 where run.difference == nil { try run.step() }
             } catch {
                 run.difference = "\(error)"
@@ -57,14 +60,37 @@ private struct RandomRun {
     private var run = ""
     private var scripts: [String: RedisScript] = [:]
     private var history: [String] = []
+    /// By their identifiers; a size of tasks has one.
+    private let jobs: [String: Job]
     var difference: String?
 
-    init(seed: UInt64, client: BlockingRedisClient) {
+    /// - Parameter hasJobs: whether most lines are of jobs. The model knows nothing of these: to it they are lines as any others.
+    init(seed: UInt64, client: BlockingRedisClient, hasJobs: Bool) {
+        let sizes = hasJobs ? (0..<12).map { ($0 % 4, $0 / 4) } : []
+        jobs = Dictionary(
+            uniqueKeysWithValues: sizes.map { memory, cores in
+                var settings = Job.Settings()
+                settings.memoryBytes = [0, 1, 8, 24][memory] << 30
+                settings.millicores = cores * 1000
+                settings.priority = cores
+                let identifier = "j\(memory)x\(cores)"
+                return (
+                    identifier, Job(identifier: identifier, name: identifier, settings: settings, definition: .init())
+                )
+            })
         self.client = client
         self.seed = seed
         keys = QueueKeys(prefix: "seed\(seed):")
         random = SeededNumbers(state: seed)
         model = QueueModel(keys: keys)
+    }
+
+    /// The jobs are there as if somebody had opened them.
+    func putJobs() throws {
+        for (identifier, job) in jobs {
+            _ = try command("HSET", keys.prefix + "distcomp:jobs", identifier, job.record)
+            _ = try command("HSET", keys.prefix + "distcomp:job-sizes", identifier, job.settings.size)
+        }
     }
 
     private mutating func pick(_ below: Int) -> Int { Int.random(in: 0..<below, using: &random) }
@@ -124,8 +150,10 @@ private struct RandomRun {
     private func plain(_ value: RESPValue, of request: RedisRequest) -> String {
         guard case .script(let call) = request, let parts = value.elements else { return text(value) }
         switch call.script.name {
+        // Without the records of jobs.
+        case "claim": return text(.array(Array(parts.dropLast())))
         case "held":
-            return stride(from: 0, to: parts.count - 2, by: 3).map { text(.array(Array(parts[$0...($0 + 2)]))) }
+            return stride(from: 0, to: parts.count - 3, by: 4).map { text(.array(Array(parts[$0...($0 + 2)]))) }
                 .sorted()
                 .joined()
         case "cancellations": return parts.map { text($0) }.sorted().joined()
@@ -174,10 +202,13 @@ private struct RandomRun {
         state["distcomp:nodes"] = model.nodes.mapValues { "\($0.memory) \($0.millicores) \($0.version) \($0.address)" }
         state["distcomp:troubles"] = model.troubles
         state["distcomp:drained"] = Dictionary(uniqueKeysWithValues: model.drained.map { ($0, "") })
-        state["distcomp:delayed"] = Dictionary(
-            uniqueKeysWithValues: model.delayed.map {
-                ("\($0.value.memory) \($0.value.millicores) \($0.value.band)\n\($0.key)", "\($0.value.due)")
-            })
+        for (line, delay) in model.delayed {
+            let isOfJob = line.hasPrefix("@")
+            let size = isOfJob ? "0 0" : "\(delay.memory) \(delay.millicores)"
+            state[isOfJob ? "distcomp:jobs-delayed" : "distcomp:delayed", default: [:]][
+                "\(size) \(delay.band)\n\(line)"] =
+                "\(delay.due)"
+        }
         for (incarnation, rows) in model.held where !rows.isEmpty {
             state["distcomp:held:" + incarnation] = rows.mapValues {
                 "\($0.token) \($0.memory) \($0.millicores) \($0.score) \($0.attempt)"
@@ -190,7 +221,10 @@ private struct RandomRun {
             state["distcomp:revoked:" + incarnation] = rows.mapValues { "\($0)" }
         }
         for (line, place) in model.waiting {
-            let key = "distcomp:class:\(place.memory):\(place.millicores):\(model.failed[line] ?? "")"
+            let job = Job.identifier(ofLine: line)
+            let key =
+                "distcomp:class:" + (job.isEmpty ? "" : "@\(job) ")
+                + "\(place.memory):\(place.millicores):\(model.failed[line] ?? "")"
             state[key, default: [:]][line] = "\(place.score)"
         }
         if let clock = model.clock {
@@ -214,14 +248,22 @@ private struct RandomRun {
     /// Keys that the model does without.
     private static let ignored: Set = [
         "time", "distcomp:classes", "distcomp:fits", "distcomp:indexed", "distcomp:sizes", "distcomp:failed-on",
-        "distcomp:settled", "distcomp:failed_on",
+        "distcomp:settled", "distcomp:failed_on", "distcomp:jobs", "distcomp:job-sizes", "distcomp:job-names",
+        "distcomp:job-revision",
     ]
+
+    /// What a key is called where there are no jobs: what is known of their lines is compared with the rest.
+    private func withoutJob(_ name: String) -> String {
+        guard name.hasPrefix("distcomp:job:"), let colon = name.dropFirst(13).firstIndex(of: ":") else { return name }
+        let own = String(name[name.index(after: colon)...])
+        return own.hasSuffix("_tasks") || own == "task_fail_reason" ? own : "distcomp:" + own
+    }
 
     private func realState() throws -> [String: [String: String]] {
         var state: [String: [String: String]] = [:]
         let names = (try command("KEYS", keys.prefix + "*").elements ?? []).compactMap(\.string)
         for full in names {
-            let name = String(full.dropFirst(keys.prefix.count))
+            let name = withoutJob(String(full.dropFirst(keys.prefix.count)))
             if Self.ignored.contains(name) { continue }
             var fields: [String: String] = [:]
             switch try command("TYPE", full).string {
@@ -237,7 +279,7 @@ private struct RandomRun {
                 }
             default: fields[""] = try command("GET", full).string
             }
-            state[name] = fields
+            state[name, default: [:]].merge(fields) { $1 }
         }
         return state
     }
@@ -262,8 +304,13 @@ private struct RandomRun {
         model.serverMicroseconds += Int64(milliseconds * 1000 + pick(1000))
     }
 
-    private mutating func someLine() -> TaskLine {
+    private mutating func someLine(ofJobs: Bool = true) -> TaskLine {
         let number = pick(30)
+        if ofJobs, number % 7 > 0, let job = jobs["j\(number % 4)x\(number / 4 % 3)"],
+            let line = try? TaskLine(command: "t\(number)", of: job)
+        {
+            return line
+        }
         let memory = ["0", "1", "8", "24"][number % 4]
         let cores = ["0", "1", "2"][number / 4 % 3]
         guard let line = try? TaskLine(parsing: "shell:\(number % 3):\(memory):\(cores):t\(number)") else {
@@ -272,10 +319,11 @@ private struct RandomRun {
         return line
     }
 
+    /// All of one job, as most requests want them.
     private mutating func someLines() -> ArraySlice<TaskLine> {
-        var lines: [TaskLine] = []
-        for _ in 0...pick(6) { lines.append(someLine()) }
-        return lines[...]
+        var lines = [someLine()]
+        for _ in 0..<pick(12) { lines.append(someLine()) }
+        return lines.filter { $0.job == lines[0].job }.prefix(7)
     }
 
     private mutating func candidate() -> QueueIdentity { QueueIdentity(using: &random) }
@@ -294,7 +342,7 @@ private struct RandomRun {
         case 7...11: try heartbeat()
         case 12...17: try claim()
         case 18...21: try report()
-        case 22: try ask(CancelTask(someLine().text, keys: keys).request)
+        case 22: try ask(CancelTask(someLine().text, keys: keys, jobs: jobs).request)
         case 23: try ask(RequeueTasks(someLines(), keys: keys).request)
         case 24: try ask(RetryTasks(someLines(), keys: keys).request)
         case 25: try ofSomeLife { HeldTasks(keys: $1, incarnation: $0).request }
@@ -374,7 +422,7 @@ private struct RandomRun {
         var running: [RestoreTasks.Running] = []
         for (incarnation, task) in attempts.suffix(20)
         where incarnation.nodeName == life.incarnation.nodeName && pick(2) == 0 {
-            guard let line = try? TaskLine(parsing: task.line) else { continue }
+            guard let line = try? TaskLine(parsing: task.line, of: jobs) else { continue }
             running.append(.init(line: line, token: task.token, attempt: task.attempt))
         }
         if running.isEmpty, pick(4) > 0 { return }
@@ -398,13 +446,13 @@ private struct RandomRun {
         case 1: try ask(DrainNodes(["n\(pick(4))"], isDraining: pick(2) == 0, keys: keys).request)
         default:
             let state: ForgetTasks.State = pick(2) == 0 ? .finished : .failed
-            try ask(ForgetTasks(state, someLines().map { Array($0.text.utf8) }[...], keys: keys).request)
+            try ask(ForgetTasks(state, someLines().map { Array($0.text.utf8) }[...], keys: keys, jobs: jobs).request)
         }
     }
 
     /// An old manager adds lines, and a node looks for them.
     private mutating func byHand() throws {
-        let line = someLine()
+        let line = someLine(ofJobs: false)
         guard model.doing[line.text] == nil, model.done[line.text] == nil, model.failed[line.text] == nil,
             !model.todo.contains(line.text)
         else { return }
@@ -419,6 +467,7 @@ private struct RandomRun {
         case 0:
             model.flush()
             try deleteAll()
+            try putJobs()
         case 1...3:
             guard let snapshot else { break }
             model.roll(back: snapshot.model)

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- Writes nothing.
+-- Writes nothing. Of one job, of what is of none (''), or of all together ('*').
 
 -- How many of failed_tasks have not failed for good: they are to be tried again, or an old worker has finished them. Exact where they
 -- are not too many to look at; of more it is known when heartbeats have settled them.
@@ -18,7 +18,28 @@ local function not_for_good()
   return count
 end
 
-local closing = call('HEXISTS', TODO, CLOSE)
-return {call('HLEN', TODO) - closing, call('HLEN', DOING), call('HLEN', DONE),
-  math.max(0, call('HLEN', FAILED) - not_for_good()), call('HLEN', STATUS), closing,
-  call('EXISTS', PAUSED), call('ZCARD', DELAYED), call('HGET', QUEUE, 'id') or '', call('HGET', QUEUE, 'restored') or 0}
+local closing, delayed = call('HEXISTS', TODO, CLOSE), call('ZCARD', DELAYED)
+local todo, doing, done, failed = 0, 0, 0, 0
+local function add(name)
+  use_job(name)
+  todo, doing, done = todo + call('HLEN', TODO), doing + call('HLEN', DOING), done + call('HLEN', DONE)
+  failed = failed + math.max(0, call('HLEN', FAILED) - not_for_good())
+  if name == '' then todo = todo - closing end
+end
+if ARGV[2] == '*' then
+  add('')
+  delayed = delayed + call('ZCARD', JOBS_DELAYED)
+  local seen, cursor = {}, '0'
+  repeat
+    local page = call('HSCAN', JOBS, cursor, 'COUNT', 1000)
+    cursor = page[1]
+    for i = 1, #page[2], 2 do
+      if not seen[page[2][i]] then add(page[2][i]) end
+      seen[page[2][i]] = true
+    end
+  until cursor == '0'
+else
+  add(ARGV[2])
+end
+return {todo, doing, done, failed, call('HLEN', STATUS), closing, call('EXISTS', PAUSED), delayed,
+  call('HGET', QUEUE, 'id') or '', call('HGET', QUEUE, 'restored') or 0}

@@ -6,6 +6,7 @@
 
 local MEANINGS, answers = {waiting = 1, finished = 2, failed = 0, forgotten = 0}, {}
 for i = 2, #ARGV do
+  use_job_of(ARGV[i])
   answers[i - 1] = call('SISMEMBER', RETRYING, ARGV[i]) == 1 and MEANINGS[retry_state(ARGV[i])] or 0
 end
 return answers

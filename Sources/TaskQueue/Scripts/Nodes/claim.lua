@@ -9,15 +9,20 @@ local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
 local now, name, held = observe(lease), node_name(me), held_key(me)
 if not renew(me, now, lease) then return fenced() end
 
-local function first_delayed() return tonumber(call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')[2]) end
+local function first_delayed()
+  local own = tonumber(call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')[2])
+  local of_jobs = tonumber(call('ZRANGE', JOBS_DELAYED, 0, 0, 'WITHSCORES')[2])
+  return own and of_jobs and math.min(own, of_jobs) or own or of_jobs
+end
 local next_retry = first_delayed()
 if next_retry and next_retry <= now then
   promote_delayed(now)
   next_retry = first_delayed()
 end
 
-local closing, paused, held_back, has_orders = call('HEXISTS', TODO, CLOSE), 0, 0, 0
-if call('EXISTS', PAUSED, revoked_key(me), cancel_key(me)) > 0 then
+local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
+if call('EXISTS', PAUSED, JOBS_PAUSED, revoked_key(me), cancel_key(me)) > 0 then
+  is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
   paused = call('EXISTS', PAUSED)
   -- What was taken away from this node by hand must not come back to it before it knows.
   held_back = call('EXISTS', revoked_key(me))
@@ -77,6 +82,7 @@ end
 
 local function is_passed_over(class)
   return room(class) < 1
+    or is_a_job_paused and call('SISMEMBER', JOBS_PAUSED, class.job) == 1
     or class.exclusion ~= '' and lists(class.exclusion, name) and another_could(class)
 end
 
@@ -97,13 +103,15 @@ local function not_in_todo(class, line, s, failed_on)
     stop_retrying(line)
   elseif (failed_on or '') ~= class.exclusion or failed_on and call('SISMEMBER', RETRYING, line) == 0 then
     stop_retrying(line)  -- Failed for good, perhaps by an old worker.
-  elseif call('ZCARD', MISSING) < MISSING_MAX then
+  -- No old worker has to do with jobs.
+  elseif job == '' and call('ZCARD', MISSING) < MISSING_MAX then
     call('ZADD', MISSING, 'NX', now, class.memory_text .. ' ' .. class.millicores_text .. ' ' .. s .. '\n' .. line)
   end
 end
 
-local taken, stale, has_moved = {}, 0, false
+local taken, given_jobs, stale, has_moved = {}, {}, 0, false
 local function give(class, lines, scores)
+  if job ~= '' then given_jobs[job] = true end
   local holding, doing = {}, {}
   local attempts = call('HMGET', ATTEMPTS, unpack(lines))
   local signatures = ARGV[7] == '1' and call('HMGET', SIGNATURES, unpack(lines)) or {}
@@ -125,6 +133,7 @@ end
 
 -- Takes what fits from the head of a class, but nothing that comes after `limit`: another class is due there.
 local function take(class, limit)
+  use_job(class.job)
   local n = room(class)
   local rows = call('ZRANGE', class_key(class.name), 0, math.min(1000, n + stale) - 1, 'WITHSCORES')
   local lines = {}
@@ -156,7 +165,8 @@ local function take(class, limit)
   if #given > 0 then give(class, given, scores) end
   -- By rank, for all of them stand at the head: one descent into the skip list instead of one for each.
   if gone > 0 then
-    call('DECRBY', INDEXED, call('ZREMRANGEBYRANK', class_key(class.name), 0, gone - 1))
+    local removed = call('ZREMRANGEBYRANK', class_key(class.name), 0, gone - 1)
+    if job == '' then call('DECRBY', INDEXED, removed) end
   end
 end
 
@@ -164,10 +174,11 @@ local PAGE, PASSED_MAX, STALE_MAX = 32, 512, 2000
 local window, at, is_full, passed, budget = {}, 1, true, 0, 64
 
 local function class_of(class, head)
-  local memory, millicores, exclusion = string.match(class, '^(%d+):(%d+):(.*)$')
+  local of, rest = string.match(class, '^@(%w+) (.*)$')
+  local memory, millicores, exclusion = string.match(rest or class, '^(%d+):(%d+):(.*)$')
   -- One that is not of our making fits nowhere.
   return {
-    name = class, head = tonumber(head), exclusion = exclusion or '', memory = tonumber(memory) or math.huge,
+    name = class, job = of or '', head = tonumber(head), exclusion = exclusion or '', memory = tonumber(memory) or math.huge,
     millicores = tonumber(millicores) or 0, memory_text = memory, millicores_text = millicores,
   }
 end
@@ -227,9 +238,21 @@ local function walk()
 end
 
 walk()
-local told = {}
+use_job('')
+local told, of_jobs = {}, {}
 for i, task in ipairs(taken) do
   for part = 1, 4 do told[i * 4 - 4 + part] = task[part] end
+end
+-- The jobs of these, but for those that the node knows as they are now.
+if next(given_jobs) then
+  local revision = call('GET', JOB_REVISION) or '0'
+  of_jobs[1] = revision
+  for of in pairs(given_jobs) do
+    if revision ~= ARGV[9] or not string.find(ARGV[10], ' ' .. of .. ' ', 1, true) then
+      of_jobs[#of_jobs + 1] = of
+      of_jobs[#of_jobs + 1] = call('HGET', JOBS, of) or ''
+    end
+  end
 end
 
 -- Came up short, and there is nothing to look further at: whoever adds tells us.
@@ -253,4 +276,4 @@ end
 
 local due = next_retry and math.max(0, next_retry - now) or -1
 if taking_on and want > 0 and budget <= 0 then due = 0 end
-return {told, closing, sweep, due, paused, has_orders, held_back, silence}
+return {told, closing, sweep, due, paused, has_orders, held_back, silence, of_jobs}

@@ -15,9 +15,11 @@ repeat
   local page = call('HSCAN', held_key(ARGV[2]), cursor, 'COUNT', 500)
   cursor = page[1]
   for i = 1, #page[2], 2 do
+    use_job_of(page[2][i])
     rows[#rows + 1] = page[2][i]
     rows[#rows + 1] = page[2][i + 1]
     rows[#rows + 1] = ARGV[3] == '1' and call('HGET', SIGNATURES, page[2][i])
+    rows[#rows + 1] = job ~= '' and call('HGET', JOBS, job)
   end
 until cursor == '0'
 return rows

@@ -6,6 +6,7 @@
 
 local me, line, token, kind, record = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local held, name = held_key(me), node_name(me)
+use_job_of(line)
 local own, memory, millicores, s, attempt =
   string.match(call('HGET', held, line) or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
 local function was_told()

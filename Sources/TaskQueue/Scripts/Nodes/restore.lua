@@ -3,7 +3,7 @@
 -- is held when it is told again. Stopped half-way: noted as held and still in todo, as after a claim. With the last of it, what earlier
 -- lives of the node hold besides goes back.
 
--- uses names clock index lease retries reaping
+-- uses names clock index lease retries reaping jobs
 
 local me, is_last, earlier_count = ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 if not expiry_of(me) then return fenced() end
@@ -51,7 +51,17 @@ local function undo_mark(line, attempt)
   end
 end
 
-local function restore(line, token, memory, millicores, band, attempt)
+-- The queue was emptied, and knows nothing of the job either.
+local function restore_job(memory, millicores, record)
+  if job == '' or record == '' or call('HSETNX', JOBS, job, record) == 0 then return end
+  call('HSET', JOB_SIZES, job, memory .. ':' .. millicores)
+  call('HSETNX', JOB_NAMES, (parts_of(record)), job)
+  call('INCR', JOB_REVISION)
+end
+
+local function restore(line, token, memory, millicores, band, attempt, record)
+  use_job_of(line)
+  restore_job(memory, millicores, record)
   local entry = call('HGET', held, line)
   if entry then return string.match(entry, '^%d+') == token and 'held' or 'taken' end
   -- Its report was accepted, and the answer lost: told again it is a duplicate. Taken up again it would count twice.
@@ -82,9 +92,9 @@ local function restore(line, token, memory, millicores, band, attempt)
 end
 
 local answers = {}
-for i = 5 + earlier_count, #ARGV, 6 do
+for i = 5 + earlier_count, #ARGV, 7 do
   answers[#answers + 1] =
-    restore(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], band_of(tonumber(ARGV[i + 4])), ARGV[i + 5])
+    restore(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], band_of(tonumber(ARGV[i + 4])), ARGV[i + 5], ARGV[i + 6])
 end
 for _, other in ipairs(is_last and others or {}) do
   if own[other] then reap(other, LINES_MAX) end

@@ -5,6 +5,7 @@
 -- uses names index ending holders
 
 local line = ARGV[2]
+use_job_of(line)
 if line ~= CLOSE and call('HEXISTS', TODO, line) == 1 then
   if ARGV[3] then
     call('ZREM', DELAYED, delayed_entry(line, ARGV[3], ARGV[4], band_of(tonumber(ARGV[5]))))

@@ -4,6 +4,7 @@
 -- uses index retries
 
 local is_failed, lines = ARGV[2] == 'failed', {}
+use_job_of(ARGV[3] or '')  -- As all of them.
 local from = is_failed and FAILED or DONE
 for i = 3, #ARGV, 3 do
   local line = ARGV[i]

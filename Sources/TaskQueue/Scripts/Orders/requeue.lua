@@ -7,6 +7,7 @@
 local count, has_revoked = 0, false
 for i = 2, #ARGV, 4 do
   local line = ARGV[i]
+  use_job_of(line)
   local holder, entry = holder_of(line)
   if call('HEXISTS', DOING, line) == 1 then
     local token, memory, millicores, s = string.match(entry or '', '^(%d+) (%d+) (%d+) (%d+) ')

@@ -4,6 +4,7 @@
 -- uses names clock index adding
 
 local rest, hastened, seen = {}, 0, {}
+use_job_of(ARGV[2] or '')  -- As all of them.
 for i = 2, #ARGV, 4 do
   local line = ARGV[i]
   if seen[line] then  -- Named twice.

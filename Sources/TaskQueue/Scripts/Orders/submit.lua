@@ -8,6 +8,7 @@ local lines, rest, signed, in_todo, in_progress, finished = {}, {}, {}, 0, 0, 0
 for i = 3, #ARGV, 5 do lines[#lines + 1] = ARGV[i] end
 named_queue(ARGV[2])
 if #lines == 0 then return {0, 0, 0, 0} end
+use_job_of(lines[1])  -- As all of them.
 local waiting = call('HMGET', TODO, unpack(lines))
 local running = call('HMGET', DOING, unpack(lines))
 local seen = {}

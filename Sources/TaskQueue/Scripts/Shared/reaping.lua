@@ -5,6 +5,7 @@
 -- What becomes of one task of a node that is gone. Unless it left in order (`unmarked`), the attempt counts, and a line
 -- that has taken three nodes with it stays failed.
 local function put_back_held(incarnation, line, entry, unmarked)
+  use_job_of(line)
   local memory, millicores, s, attempt = string.match(entry, '^%d+ (%d+) (%d+) (%d+) (%d+)$')
   local name = node_name(incarnation)
   local owner = call('HGET', DOING, line)
@@ -52,6 +53,7 @@ local function reap(incarnation, limit, unmarked)
     call('HDEL', held, rows[i])
     count = count + 1
   end
+  use_job('')
   if call('EXISTS', held) == 0 then forget_incarnation(incarnation) end
   if count > 0 then wake() end
   return count

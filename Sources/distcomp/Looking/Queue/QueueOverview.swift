@@ -28,7 +28,7 @@ extension QueueClient {
     private static let sampleMin = 1000
 
     func overview() throws(CommandError) -> QueueOverview {
-        let counts = try perform(ReadCounts(keys: keys))
+        let counts = try counts()
         let fleet = try fleet(countingTasks: false)
         let causes = try failuresByCause(total: counts.failed)
         return QueueOverview(
@@ -53,7 +53,7 @@ extension QueueClient {
     /// Estimated from the end times in a sample of the records. A page of a hash is a fair sample: its order has nothing to do with time.
     private func rate(_ counts: QueueCounts) throws(CommandError) -> Double? {
         var ends: [Double] = []
-        _ = try scanWhile(keys.outcomes) { entries in
+        _ = try scanEach(\.outcomes) { _, entries in
             for entry in entries { if let end = parseOutcome(entry.value)?.finishedAtUnixSeconds { ends.append(end) } }
             return ends.count < Self.sampleMin
         }
@@ -69,7 +69,10 @@ extension QueueClient {
         let reading = ReadClasses(keys: keys)
         let classes = try perform(reading)
         let misfits = classes.filter { members in
-            !alive.contains { $0.isLargeEnough(memoryBytes: members.memoryBytes, millicores: members.millicores) }
+            (selection == .all || selection == .one(members.job))
+                && !alive.contains {
+                    $0.isLargeEnough(memoryBytes: members.memoryBytes, millicores: members.millicores)
+                }
         }
         return try answers(misfits.map(reading.count)).reduce(0) { $0 + ($1.int ?? 0) }
     }

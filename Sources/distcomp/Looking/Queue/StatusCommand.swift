@@ -13,15 +13,20 @@ struct StatusCommand: ParsableCommand {
             Examples:
               distcomp status
               distcomp status --json | jq .todo
+              distcomp status cachesim
             """)
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var selection: JobArgument
 
     @Flag(help: "Print one JSON object.")
     var json = false
 
     func run() throws {
-        let overview = try connection.withQueue { try $0.overview() }
+        let overview = try connection.withQueue { queue in
+            try queue.select(selection.job)
+            return try queue.overview()
+        }
         try show(json ? overview.json + "\n" : overview.text(columns: standardOutput.terminalColumns))
     }
 }

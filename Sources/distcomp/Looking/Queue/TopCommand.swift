@@ -13,6 +13,7 @@ struct TopCommand: ParsableCommand {
             """)
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var selection: JobArgument
 
     @Option(help: .init("Seconds between two looks.", valueName: "seconds"))
     var interval = 1.0
@@ -29,6 +30,7 @@ struct TopCommand: ParsableCommand {
                 "top needs a terminal, and TERM to name its kind; status, workers and tasks print the same once")
         }
         try connection.withQueue { queue in
+            try queue.select(selection.job)
             // Blocked before the terminal is changed, so that no signal ends us without restoring it.
             let signals = try SignalQueue(blocking: [
                 .interrupt, .terminate, .hangup, .quit, .windowChange, .terminalStop,

@@ -19,11 +19,10 @@ final class TopSource {
 
     func snapshot(nowSeconds: Double) throws(CommandError) -> TopSnapshot {
         var running: [RunningTask] = []
-        let fleet = try queue.fleet { line, node in
+        let fleet = try queue.fleet { line, task, node in
             guard running.count < Self.runningMax else { return }
             let since = self.seen[line]?.seenSinceSeconds ?? nowSeconds
-            running.append(
-                RunningTask(line: line, task: try? TaskLine(parsing: line), node: node, seenSinceSeconds: since))
+            running.append(RunningTask(line: line, task: task, node: node, seenSinceSeconds: since))
         }
         let now = Dictionary(
             running.map { ($0.line, $0) }, uniquingKeysWith: { $0.seenSinceSeconds < $1.seenSinceSeconds ? $0 : $1 })
@@ -36,7 +35,7 @@ final class TopSource {
     /// At the first look nothing is known to have ended recently, so the newest of a sample of records stand for that.
     private func recentLines() throws(CommandError) -> [String] {
         var ends: [(line: String, end: Double)] = []
-        _ = try queue.scanWhile(queue.keys.outcomes) { entries in
+        _ = try queue.scanEach(\.outcomes) { _, entries in
             for (field, value) in entries {
                 guard let end = queue.parseOutcome(value)?.finishedAtUnixSeconds else { continue }
                 ends.append((queue.text(field), end))
@@ -48,7 +47,7 @@ final class TopSource {
 
     private func note(ended lines: [String]) throws(CommandError) {
         let fields = lines.prefix(1000).map { Array($0.utf8) }
-        let records = try queue.values(queue.keys.outcomes, of: fields)
+        let records = try queue.valuesEach(\.outcomes, of: fields)
         for (line, record) in zip(lines, records) {
             // Without a record it went back to todo, or an old worker ran it; then a record may be left of another node's try.
             guard let outcome = queue.parseOutcome(record), seen[line].map({ $0.node == outcome.node }) ?? true else {

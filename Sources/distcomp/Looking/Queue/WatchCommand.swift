@@ -9,15 +9,17 @@ struct WatchCommand: ParsableCommand {
         commandName: "watch",
         abstract: "Show a progress bar until nothing waits or runs any more.",
         discussion: """
-            Ends with status 0 when all tasks of the queue have finished, with 1 when some have failed, and with 3 when the tasks are \
+            Ends with status 0 when all tasks of the job, or else of the queue, have finished, with 1 when some have failed, and with 3 when the tasks are \
             gone from Redis. The tasks are not touched by Ctrl-C.
 
             Examples:
               distcomp submit sweep.txt && distcomp watch && ./plot
+              distcomp watch cachesim && ./plot
               distcomp watch --quiet || distcomp results --failed
             """)
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var selection: JobArgument
 
     @Flag(help: "End with one JSON object instead of a sentence.")
     var json = false
@@ -28,6 +30,7 @@ struct WatchCommand: ParsableCommand {
     func run() throws {
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         try connection.withQueue { queue in
+            try queue.select(selection.job)
             let start = bootSeconds()
             let watcher = try QueueWatcher(queue, isQuiet: quiet, showsProgress: !json && !quiet)
             defer { watcher.display.clear() }
@@ -63,7 +66,7 @@ private final class QueueWatcher {
         self.queue = queue
         self.isQuiet = isQuiet
         self.showsProgress = showsProgress
-        let counts = try queue.perform(ReadCounts(keys: queue.keys))
+        let counts = try queue.counts()
         watched = WatchedQueue(WatchedQueue.Look(counts))
         display = ProgressDisplay(
             isQuiet: !showsProgress,
@@ -74,7 +77,7 @@ private final class QueueWatcher {
     func look() throws(CommandError) -> Bool {
         do throws(CommandError) {
             if try absence.isOver(queue) { watched.reconnected(nowSeconds: bootSeconds()) }
-            let counts = try queue.perform(ReadCounts(keys: queue.keys))
+            let counts = try queue.counts()
             if let news = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds()), !isQuiet { say(news) }
             let progress = Progress(counts)
             if progress.isOver { return watched.isSettled }

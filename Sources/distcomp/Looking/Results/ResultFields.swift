@@ -55,7 +55,8 @@ extension TaskResult {
         return [
             ("task", .text(line)), ("id", .text(TaskLine.identifier(of: line))),
             ("command", .text(TaskLine.command(ofLine: line))),
-            ("type", .text(task?.type.rawValue)), ("state", .text(state.rawValue)),
+            ("job", .text(task.map { $0.job?.name ?? Job.defaultName })), ("type", .text(task?.type.rawValue)),
+            ("state", .text(state.rawValue)),
             ("cause", .text(outcome?.cause.word)), ("exit_code", .integer(exitCode)), ("signal", .integer(signal)),
             ("reason", .text(reason)), ("error", .text(errorLine)), ("worker", .text(node)),
             ("attempts", .integer(outcome?.attempt)), ("start", .number(startUnixSeconds)),

@@ -73,6 +73,7 @@ struct ResultsCommand: ParsableCommand {
         if failed { filter.states = [.failed] }
         let format = json ? .jsonl : format
         try server.withQueue(stateDirectory: options.stateDirectory) { queue in
+            try queue.select(options.selection.job)
             let places = try order.map { path throws(CommandError) in try PlacesInFile(reading: path) }
             let files = OutputFiles(queue, stateDirectory: options.stateDirectory)
             if summary {

@@ -17,8 +17,11 @@ struct TaskResult {
     /// Whether it wrote more than that; nil where that is not known.
     var isOutputTruncated: Bool?
 
+    /// What a line of a job says, which only they who know the job can read.
+    var taskOfJob: TaskLine?
+
     /// nil for a line that is no task.
-    var task: TaskLine? { try? TaskLine(parsing: line) }
+    var task: TaskLine? { taskOfJob ?? (try? TaskLine(parsing: line)) }
 
     var state: TaskState { succeeded ? .finished : .failed }
 
@@ -95,10 +98,11 @@ extension QueueClient {
         _ filter: TaskFilter = TaskFilter(), _ use: (TaskResult) throws(CommandError) -> Bool
     ) throws(CommandError) {
         if filter.wants(.finished), filter.causes.isEmpty {
-            let isComplete = try scanWhile(keys.finished, pattern: filter.pattern) { entries throws(CommandError) in
+            let isComplete = try scanEach(\.finished, pattern: filter.pattern) { keys, entries throws(CommandError) in
                 let records = try values(keys.outcomes, of: entries.map(\.field))
                 for (entry, record) in zip(entries, records) {
-                    let result = TaskResult(finished: entry.field, value: entry.value, record: record)
+                    var result = TaskResult(finished: entry.field, value: entry.value, record: record)
+                    if !keys.job.isEmpty { result.taskOfJob = try parse(result.line) }
                     if filter.includes(result), !(try use(result)) { return false }
                 }
                 return true
@@ -112,14 +116,15 @@ extension QueueClient {
     func forEachFailure(
         _ filter: TaskFilter = TaskFilter(), _ use: (TaskResult) throws(CommandError) -> Bool
     ) throws(CommandError) {
-        _ = try scanWhile(keys.failed, pattern: filter.pattern) { entries throws(CommandError) in
+        _ = try scanEach(\.failed, pattern: filter.pattern) { keys, entries throws(CommandError) in
             let fields = entries.map(\.field)
             let states = try retryStates(of: fields)
             let records = try values(keys.outcomes, of: fields)
             let reasons = try values(keys.failReason, of: fields)
             for (index, entry) in entries.enumerated() where states[index] == .failedForGood {
-                let result = TaskResult(
+                var result = TaskResult(
                     failed: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
+                if !keys.job.isEmpty { result.taskOfJob = try parse(result.line) }
                 if filter.includes(result), !(try use(result)) { return false }
             }
             return true

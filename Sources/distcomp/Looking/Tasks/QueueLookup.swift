@@ -30,7 +30,7 @@ extension QueueClient {
         _ filter: TaskFilter, _ use: (ListedTask) throws(CommandError) -> Bool
     ) throws(CommandError) {
         if filter.wants(.inProgress), filter.causes.isEmpty, filter.sinceUnixSeconds == nil {
-            let isComplete = try scanWhile(keys.inProgress, pattern: filter.pattern) { entries throws(CommandError) in
+            let isComplete = try scanEach(\.inProgress, pattern: filter.pattern) { _, entries throws(CommandError) in
                 for (field, value) in entries {
                     let task = ListedTask(
                         line: text(field), state: .inProgress, node: text(value), outcome: nil, reason: "")
@@ -55,7 +55,7 @@ extension QueueClient {
         _ filter: TaskFilter, _ use: (ListedTask) throws(CommandError) -> Bool
     ) throws(CommandError) -> Bool {
         let hasFailed = !filter.causes.isEmpty || filter.node != nil || filter.sinceUnixSeconds != nil
-        return try scanWhile(keys.todo, pattern: filter.pattern) { entries throws(CommandError) in
+        return try scanEach(\.todo, pattern: filter.pattern) { keys, entries throws(CommandError) in
             let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
             let retries = zip(fields, try retryStates(of: fields)).filter { $0.1 == .retrying }.map(\.0)
             let records = Dictionary(zip(retries, try values(keys.outcomes, of: retries)), uniquingKeysWith: { $1 })
@@ -114,7 +114,7 @@ extension QueueClient {
         return found[0]
     }
 
-    /// Every line that `text` names: itself, or that of the short id it begins, or those it matches as a glob; each once. Ends
+    /// Every line that `text` names: those of the job of that name, or itself, or that of the short id it begins, or those it matches as a glob; each once. Ends
     /// when `use` wants no more. None at all is an error.
     ///
     /// - Parameter states: only tasks there.
@@ -122,11 +122,20 @@ extension QueueClient {
         named text: String, in states: Set<TaskState> = Set(TaskState.allCases),
         _ use: (String) throws(CommandError) -> Bool
     ) throws(CommandError) {
+        if let job = try job(named: text) {
+            var count = 0
+            try forEachName(pattern: nil, in: states, of: [keys.of(job: job.identifier)]) { line throws(CommandError) in
+                count += 1
+                return try use(line)
+            }
+            if count > 0 { return }
+        }
         for candidate in TaskSelector.candidates(text) {
             switch candidate {
-            case .line(let line):
-                guard try exists(line, in: states) else { continue }
-                _ = try use(line)
+            case .line(let text):
+                let lines = try lines(text, in: states)
+                if lines.isEmpty { continue }
+                for line in lines { guard try use(line) else { return } }
                 return
             case .identifier(let digits):
                 guard let line = try line(identifier: digits, in: states) else { continue }
@@ -146,18 +155,29 @@ extension QueueClient {
                 + "give its line, the first digits of its id, or a glob (see distcomp tasks)")
     }
 
-    private func key(of state: TaskState) -> String {
+    private func hash(of state: TaskState) -> KeyPath<QueueKeys, String> {
         switch state {
-        case .todo: keys.todo
-        case .inProgress: keys.inProgress
-        case .finished: keys.finished
-        case .failed: keys.failed
+        case .todo: \.todo
+        case .inProgress: \.inProgress
+        case .finished: \.finished
+        case .failed: \.failed
         }
     }
 
-    private func exists(_ line: String, in states: Set<TaskState>) throws(CommandError) -> Bool {
-        let requests = states.map { RedisRequest.command(RedisCommand("HEXISTS", key(of: $0), line)) }
-        return try answers(requests).contains { $0.int == 1 }
+    /// The lines that are this text, or do it: of a job a line is known by its command too.
+    private func lines(_ text: String, in states: Set<TaskState>) throws(CommandError) -> [String] {
+        let lines = try scopes().compactMap { keys -> (QueueKeys, String)? in
+            let line = Job.identifier(ofLine: text)
+            if line == keys.job { return (keys, text) }
+            return line.isEmpty ? (keys, "@\(keys.job) \(text)") : nil
+        }
+        let requests = lines.flatMap { keys, line in
+            states.map { RedisRequest.command(RedisCommand("HEXISTS", keys[keyPath: hash(of: $0)], line)) }
+        }
+        let answers = try answers(requests)
+        return lines.enumerated().filter { index, _ in
+            answers[(index * states.count)..<((index + 1) * states.count)].contains { $0.int == 1 }
+        }.map(\.element.1)
     }
 
     /// The line whose short id begins so. All lines are looked at: only then is it known that there is no second one.
@@ -174,11 +194,15 @@ extension QueueClient {
     }
 
     /// The lines in these states, each once.
+    ///
+    /// - Parameter scopes: nil: all that this command is about.
     private func forEachName(
-        pattern: String?, in states: Set<TaskState>, _ use: (String) throws(CommandError) -> Bool
+        pattern: String?, in states: Set<TaskState>, of scopes: [QueueKeys]? = nil,
+        _ use: (String) throws(CommandError) -> Bool
     ) throws(CommandError) {
         for state in TaskState.allCases where states.contains(state) {
-            let isComplete = try scanWhile(key(of: state), pattern: pattern) { entries throws(CommandError) in
+            let isComplete = try scanEach(hash(of: state), in: scopes, pattern: pattern) {
+                _, entries throws(CommandError) in
                 let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
                 // What failed and has another try to come is in todo or in progress as well.
                 let states = state == .failed ? try retryStates(of: fields) : []
@@ -193,7 +217,8 @@ extension QueueClient {
 
     /// What the queue knows of a line.
     func standing(of line: String) throws(CommandError) -> TaskStanding {
-        let values = try pipeline(ReadStanding(line, keys: keys).requests)
+        _ = try parse(line)  // Its job is known now.
+        let values = try pipeline(ReadStanding(line, keys: keys, jobs: try jobs()).requests)
         return try parsed { () throws(QueueError) in try ReadStanding.parse(values) }
     }
 
@@ -229,7 +254,7 @@ struct TaskDetails {
 extension QueueClient {
     func details(of line: String) throws(CommandError) -> TaskDetails {
         var standing = try standing(of: line)
-        let task = try? TaskLine(parsing: line)
+        let task = try parse(line)
         if let task, standing.isWaiting { standing.aheadCount = try countAhead(of: task, standing) }
         var result: TaskResult?
         if let value = standing.finishedValue {
@@ -239,6 +264,7 @@ extension QueueClient {
                 failed: Array(line.utf8), failedOn: standing.failedValue ?? [], record: standing.outcome,
                 reason: standing.reason)
         }
+        if let task, task.job != nil { result?.taskOfJob = task }
         return TaskDetails(line: line, task: task, standing: standing, result: result)
     }
 }

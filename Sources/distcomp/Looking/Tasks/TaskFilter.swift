@@ -57,6 +57,8 @@ struct TaskFilter {
 
 /// The options of listings.
 struct TaskFilterOptions: ParsableArguments {
+    @OptionGroup var selection: JobArgument
+
     @Option(
         help: .init(
             "Only tasks that are todo, running, finished or failed. Anything else is the directory of a `distcomp run` to look at.",

@@ -27,6 +27,7 @@ struct TasksCommand: ParsableCommand {
         let filter = options.filter
         let printer = TaskPrinter(asJSON: json, columns: standardOutput.terminalColumns)
         try server.withQueue(stateDirectory: options.stateDirectory) { queue in
+            try queue.select(options.selection.job)
             queue.beforeWaiting = printer.flush
             var count = 0
             try queue.forEachTask(filter) { task throws(CommandError) in

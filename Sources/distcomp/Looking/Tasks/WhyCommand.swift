@@ -132,6 +132,10 @@ struct Diagnosis: Equatable {
             )
         }
         if fleet.isPaused { return ("paused", "The queue is paused: distcomp resume lets it go on.") }
+        if standing.isJobPaused {
+            let name = line.job?.name ?? Job.defaultName
+            return ("job-paused", "The job \(name) is paused: distcomp resume \(name) lets it go on.")
+        }
         if let due = standing.dueMilliseconds, due > standing.serverMilliseconds {
             let seconds = Double(due - standing.serverMilliseconds) / 1000
             let time = LocalTime(unixSeconds: Int64(due / 1000)).clockText

@@ -1,0 +1,213 @@
+// Jobs in the queue: opened by who submits, looked at by all, changed, paused and forgotten as one.
+
+import RedisClient
+import TaskModel
+
+/// Opens a job: the one that is meant, or a new one. Harmless when repeated. Refused when Redis is out of memory.
+public struct OpenJob: QueueOperation {
+    public enum Reply: Equatable, Sendable {
+        /// It is there now, with the settings that were given.
+        case opened(identifier: String, name: String, isNew: Bool)
+        /// The job of that name has tasks of another kind.
+        case different(identifier: String, definition: String)
+    }
+
+    private let keys: QueueKeys
+    private let name: String
+    private let isNameChosen: Bool
+    private let settings: Job.Settings
+    private let definition: Job.Definition
+
+    /// - Parameters:
+    ///   - name: of a new job, with a number behind it where another has it.
+    ///   - isNameChosen: the job of that name is meant, whatever is asked for; else one with the fingerprint of the settings.
+    public init(
+        name: String, isNameChosen: Bool, settings: Job.Settings, definition: Job.Definition, keys: QueueKeys
+    ) {
+        self.keys = keys
+        self.name = name
+        self.isNameChosen = isNameChosen
+        self.settings = settings
+        self.definition = definition
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(QueueScripts.openJob, keys)
+        call.append(name)
+        call.append(isNameChosen ? 1 : 0)
+        call.append(settings.fingerprint)
+        call.append(settings.size)
+        call.append(settings.json)
+        call.append(definition.json)
+        return .script(call)
+    }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
+        guard let parts = try elements(value), parts.count == 4, let identifier = parts[0].string,
+            let name = parts[1].string, let word = parts[2].string, let definition = parts[3].string
+        else { throw .unexpectedReply("open-job") }
+        switch word {
+        case "new", "known": return .opened(identifier: identifier, name: name, isNew: word == "new")
+        case "other": return .different(identifier: identifier, definition: definition)
+        default: throw .unexpectedReply("open-job")
+        }
+    }
+}
+
+/// What became of an order that concerns one job.
+public enum JobOrderReply: String, Equatable, Sendable {
+    case changed
+    /// There is no such job any more.
+    case unknown
+    /// Another job has that name.
+    case taken
+    /// Some of its tasks wait or run.
+    case busy
+
+    static func parse(_ value: RESPValue, _ operation: String) throws(QueueError) -> JobOrderReply {
+        if let error = value.error { throw QueueError(error) }
+        guard let reply = value.string.flatMap({ JobOrderReply(rawValue: $0) }) else {
+            throw .unexpectedReply(operation)
+        }
+        return reply
+    }
+}
+
+/// Gives a job another name, or other settings, which all that waits takes, or both. Harmless when repeated.
+public struct ChangeJob: QueueOperation {
+    private let keys: QueueKeys
+    private let identifier: String
+    private let name: String
+    private let settings: Job.Settings?
+
+    public init(_ identifier: String, name: String? = nil, settings: Job.Settings? = nil, keys: QueueKeys) {
+        self.keys = keys
+        self.identifier = identifier
+        self.name = name ?? ""
+        self.settings = settings
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(QueueScripts.changeJob, keys)
+        call.append(identifier)
+        call.append(name)
+        call.append(settings?.size ?? "")
+        call.append(settings?.json ?? "")
+        return .script(call)
+    }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> JobOrderReply {
+        try .parse(value, "change-job")
+    }
+}
+
+/// Has nothing more of a job given out, or lets it go on. Harmless when repeated.
+public struct PauseJob: QueueOperation {
+    private let keys: QueueKeys
+    private let identifier: String
+    private let isPaused: Bool
+
+    public init(_ identifier: String, isPaused: Bool, keys: QueueKeys) {
+        self.keys = keys
+        self.identifier = identifier
+        self.isPaused = isPaused
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(QueueScripts.pauseJob, keys)
+        call.append(identifier)
+        call.append(isPaused ? 1 : 0)
+        return .script(call)
+    }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> JobOrderReply { try .parse(value, "pause-job") }
+}
+
+/// Removes a job of which nothing waits or runs, and all that is known of its tasks. Harmless when repeated.
+public struct ForgetJob: QueueOperation {
+    private let keys: QueueKeys
+    private let job: Job
+
+    public init(_ job: Job, keys: QueueKeys) {
+        self.keys = keys
+        self.job = job
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(QueueScripts.forgetJob, keys)
+        call.append(job.identifier)
+        call.append(job.settings.fingerprint)
+        return .script(call)
+    }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> JobOrderReply { try .parse(value, "forget-job") }
+}
+
+/// A page of the jobs there are, from `cursor`, which begins and ends at "0". A job that is added meanwhile may be missing.
+public struct ReadJobs: QueueOperation {
+    /// A job and how it stands.
+    public struct Row: Sendable {
+        public let job: Job
+        public let isPaused: Bool
+        public let todo: Int
+        public let inProgress: Int
+        public let finished: Int
+        /// For good.
+        public let failed: Int
+    }
+
+    public struct Page: Sendable {
+        /// "0" after the last page.
+        public let cursor: String
+        public let rows: [Row]
+    }
+
+    private let keys: QueueKeys
+    private let cursor: String
+
+    public init(keys: QueueKeys, cursor: String = "0") {
+        self.keys = keys
+        self.cursor = cursor
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(QueueScripts.jobs, keys)
+        call.append(cursor)
+        return .script(call)
+    }
+
+    /// A record that cannot be read, of a later version, is left out.
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Page {
+        guard let parts = try elements(value), parts.count % 8 == 1, let cursor = parts[0].string else {
+            throw .unexpectedReply("jobs")
+        }
+        var rows: [Row] = []
+        for index in stride(from: 1, to: parts.count, by: 8) {
+            guard let identifier = parts[index].string, let record = parts[index + 1].bytes else {
+                throw .unexpectedReply("jobs")
+            }
+            let numbers = try integers(.array(Array(parts[(index + 2)..<(index + 8)])), count: 6)
+            guard let job = try? Job(identifier: identifier, record: record) else { continue }
+            rows.append(
+                Row(
+                    job: job, isPaused: numbers[0] == 1, todo: numbers[1], inProgress: numbers[2],
+                    finished: numbers[3], failed: max(0, numbers[4] - numbers[5])))
+        }
+        return Page(cursor: cursor, rows: rows)
+    }
+}
+
+/// Has only one job's tasks given out, or, with nil, everything: for a queue that serves one `distcomp run` at a time.
+public enum OnlyJob {
+    /// To be asked in this order.
+    ///
+    /// - Parameters:
+    ///   - only: the identifier of the job, "" for what is of none; nil: everything.
+    ///   - others: all jobs there are.
+    public static func requests(_ only: String?, others: [String], keys: QueueKeys) -> [RedisRequest] {
+        let key = keys[.jobsPaused]
+        let paused = only == nil ? [] : ([""] + others).filter { $0 != only }
+        return [.command(RedisCommand("DEL", key))]
+            + (paused.isEmpty ? [] : [.command(RedisCommand("SADD", [key] + paused))])
+    }
+}

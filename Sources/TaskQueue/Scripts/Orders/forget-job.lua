@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- Removes a job of which nothing waits or runs, and all that is known of its tasks. Idempotent. Stopped half-way: it is still there,
+-- with less known of its tasks, and is forgotten again.
+
+-- uses jobs
+
+local id, fingerprint = ARGV[2], ARGV[3]
+local record = call('HGET', JOBS, id)
+if not record then return 'unknown' end
+use_job(id)
+if call('HLEN', TODO) + call('HLEN', DOING) > 0 then return 'busy' end
+call('UNLINK', TODO, DOING, DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, SIGNATURES)
+if call('HGET', JOB_FINGERPRINTS, fingerprint) == id then call('HDEL', JOB_FINGERPRINTS, fingerprint) end
+call('SREM', JOBS_PAUSED, id)
+call('HDEL', JOB_SIZES, id)
+call('HDEL', JOB_NAMES, (parts_of(record)))
+call('HDEL', JOBS, id)
+call('INCR', JOB_REVISION)
+return 'changed'

@@ -1,0 +1,50 @@
+#!lua
+-- Idempotent: the same is asked for again, and its job is there. Stopped half-way: a job without tasks, or one whose lines wait in a
+-- class of another size than the job now says, where the next claim finds them all the same.
+
+-- uses jobs
+
+local wanted, is_chosen, fingerprint, size, settings, definition = ARGV[2], ARGV[3] == '1', ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+
+-- A name that was chosen says which job is meant; else what is asked for does.
+local id = is_chosen and call('HGET', JOB_NAMES, wanted) or not is_chosen and call('HGET', JOB_FINGERPRINTS, fingerprint)
+local record = id and call('HGET', JOBS, id)
+if record then
+  local name, _, known = parts_of(record)
+  if known ~= definition then return {id, name, 'other', known} end
+  change(id, name, size, settings, definition)
+  return {id, name, 'known', known}
+end
+
+-- Names are made unique by a number behind them.
+local name, number = wanted, 1
+while call('HEXISTS', JOB_NAMES, name) == 1 do
+  number = number + 1
+  name = wanted .. '-' .. number
+end
+-- Counted from the time of day, in tenths of a second, so that a queue that was emptied does not give a job the name of one whose tasks
+-- still run.
+local function in_base(count)
+  local text = ''
+  while count > 0 do
+    local digit = count % 36
+    text = string.sub('0123456789abcdefghijklmnopqrstuvwxyz', digit + 1, digit + 1) .. text
+    count = (count - digit) / 36
+  end
+  return text
+end
+
+local function new_identifier()
+  local t = call('TIME')
+  local count = math.max(tonumber(call('GET', JOB_NUMBER) or 0), t[1] * 10 + math.floor(t[2] / 100000)) + 1
+  while call('HEXISTS', JOBS, in_base(count)) == 1 do count = count + 1 end
+  call('SET', JOB_NUMBER, string.format('%.0f', count))
+  return in_base(count)
+end
+id = new_identifier()
+call('HSET', JOB_SIZES, id, size)
+call('HSET', JOBS, id, name .. '\n' .. settings .. '\n' .. definition)
+call('HSET', JOB_NAMES, name, id)
+if fingerprint ~= '' then call('HSET', JOB_FINGERPRINTS, fingerprint, id) end
+call('INCR', JOB_REVISION)
+return {id, name, 'new', definition}

@@ -1,0 +1,38 @@
+-- What is noted of a job: its name, what its tasks may use, and what they are, a line each. Only the last never changes.
+
+-- uses index
+
+local function parts_of(record)
+  local name, settings, definition = string.match(record, '^([^\n]*)\n([^\n]*)\n(.*)$')
+  return name or '', settings or '{}', definition or '{}'
+end
+
+-- All that waits takes the new size: its classes get another name.
+local function resize(id, size)
+  local old = call('HGET', JOB_SIZES, id)
+  if old == size then return end
+  call('HSET', JOB_SIZES, id, size)
+  if not old then return end
+  local start = '@' .. id .. ' ' .. old .. ':'
+  for _, class in ipairs(call('ZRANGE', CLASSES, 0, -1)) do
+    if string.sub(class, 1, #start) == start and call('EXISTS', class_key(class)) == 1 then
+      local renamed = '@' .. id .. ' ' .. size .. ':' .. string.sub(class, #start + 1)
+      local head = call('ZSCORE', CLASSES, class)
+      call('ZADD', CLASSES, 'LT', head, renamed)
+      call('ZADD', FITS, memory_of(renamed), renamed)
+      call('ZUNIONSTORE', class_key(renamed), 2, class_key(class), class_key(renamed), 'AGGREGATE', 'MIN')
+      call('DEL', class_key(class))
+      call('ZREM', FITS, class)
+      call('ZREM', CLASSES, class)
+    end
+  end
+  wake()
+end
+
+local function change(id, name, size, settings, definition)
+  local record = name .. '\n' .. settings .. '\n' .. definition
+  if call('HGET', JOBS, id) == record then return end
+  call('HSET', JOBS, id, record)
+  resize(id, size)
+  call('INCR', JOB_REVISION)
+end

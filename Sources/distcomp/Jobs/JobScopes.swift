@@ -1,0 +1,118 @@
+// Which jobs a command is about, and how it goes through the tasks of all of them: each has hashes of its own in Redis, and what is of no
+// job has those of the old system.
+
+import TaskModel
+import TaskQueue
+
+/// Which jobs a command is about.
+enum JobSelection: Equatable {
+    /// All, and what is of none.
+    case all
+    /// The one with this identifier; "" stands for what is of none.
+    case one(String)
+}
+
+/// The jobs a connection has heard of. A class: looking may find more.
+final class JobDirectory {
+    fileprivate var jobs: [String: Job]?
+    fileprivate var unknown: Set<String> = []
+
+    /// What was heard is not true any more.
+    func forget() { (jobs, unknown) = (nil, []) }
+}
+
+extension QueueClient {
+    /// Every job and how it stands, the oldest first.
+    func jobRows() throws(CommandError) -> [ReadJobs.Row] {
+        var rows: [String: ReadJobs.Row] = [:]  // A page may tell one again.
+        var cursor = "0"
+        repeat {
+            let page = try perform(ReadJobs(keys: keys, cursor: cursor))
+            cursor = page.cursor
+            for row in page.rows { rows[row.job.identifier] = row }
+        } while cursor != "0"
+        directory.jobs = rows.mapValues(\.job)
+        return rows.values.sorted {
+            ($0.job.identifier.count, $0.job.identifier) < ($1.job.identifier.count, $1.job.identifier)
+        }
+    }
+
+    /// All jobs, by their identifiers, as they were when they were first asked for.
+    func jobs() throws(CommandError) -> [String: Job] {
+        if directory.jobs == nil { _ = try jobRows() }
+        return directory.jobs ?? [:]
+    }
+
+    /// The job with this name or identifier.
+    func job(named text: String) throws(CommandError) -> Job? {
+        let jobs = try jobs()
+        return jobs.values.first { $0.name == text } ?? jobs[text]
+    }
+
+    /// The keys of what this command is about.
+    func scopes() throws(CommandError) -> [QueueKeys] {
+        switch selection {
+        case .one(let identifier): [keys.of(job: identifier)]
+        case .all: [keys] + (try jobs()).keys.sorted().map { keys.of(job: $0) }
+        }
+    }
+
+    /// Confines this command, and what is given out, to one job, or to nothing: for a queue that serves one `distcomp run` at a time.
+    func confine(to identifier: String?) throws(CommandError) {
+        selection = identifier.map { .one($0) } ?? .all
+        _ = try answers(OnlyJob.requests(identifier, others: Array(try jobs().keys), keys: keys))
+    }
+
+    /// The counts of what this command is about.
+    func counts() throws(CommandError) -> QueueCounts {
+        switch selection {
+        case .one(let identifier): try perform(ReadCounts(keys: keys.of(job: identifier)))
+        case .all: try perform(ReadCounts(keys: keys, ofAll: true))
+        }
+    }
+
+    /// What a line says; nil where it is no task.
+    func parse(_ line: String) throws(CommandError) -> TaskLine? {
+        let identifier = Job.identifier(ofLine: line)
+        if identifier.isEmpty { return try? TaskLine(parsing: line) }
+        // One that was submitted since.
+        if try jobs()[identifier] == nil, directory.unknown.insert(identifier).inserted { _ = try jobRows() }
+        return try? TaskLine(parsing: line, of: try jobs())
+    }
+
+    /// Every entry of a hash of all that this command is about, a page at a time, as `scanWhile` does; with the keys of the job.
+    func scanEach(
+        _ hash: KeyPath<QueueKeys, String>, in scopes: [QueueKeys]? = nil, pattern: String? = nil,
+        _ use: (QueueKeys, [(field: [UInt8], value: [UInt8])]) throws(CommandError) -> Bool
+    ) throws(CommandError) -> Bool {
+        var scopes = scopes ?? []
+        if scopes.isEmpty { scopes = try self.scopes() }
+        for keys in scopes {
+            let isComplete = try scanWhile(keys[keyPath: hash], pattern: Self.pattern(pattern, in: keys)) {
+                entries throws(CommandError) in try use(keys, entries)
+            }
+            guard isComplete else { return false }
+        }
+        return true
+    }
+
+    /// What people match is the command; before it stands of which job it is.
+    private static func pattern(_ pattern: String?, in keys: QueueKeys) -> String? {
+        guard let pattern, !keys.job.isEmpty, !pattern.hasPrefix("*"), !pattern.hasPrefix("@") else { return pattern }
+        return "@\(keys.job) " + pattern
+    }
+
+    /// The values of these lines in a hash, each in that of its job; nil where there is none.
+    func valuesEach(_ hash: KeyPath<QueueKeys, String>, of lines: [[UInt8]]) throws(CommandError) -> [[UInt8]?] {
+        var places: [String: [Int]] = [:]
+        for (index, line) in lines.enumerated() {
+            places[Job.identifier(ofLine: String(decoding: line.prefix(40), as: UTF8.self)), default: []].append(index)
+        }
+        var found: [[UInt8]?] = Array(repeating: nil, count: lines.count)
+        for (identifier, indices) in places {
+            let values = try values(keys.of(job: identifier)[keyPath: hash], of: indices.map { lines[$0] })
+            for (index, value) in zip(indices, values) { found[index] = value }
+        }
+        return found
+    }
+}

@@ -1,0 +1,83 @@
+// How people name a job on the command line, and how one is opened for what they submit.
+
+import ArgumentParser
+import LinuxSystem
+import TaskModel
+import TaskQueue
+
+/// A job to which a command is confined.
+struct JobArgument: ParsableArguments {
+    @Argument(
+        help: .init(
+            "Only this job, by its name (see distcomp jobs); `default`: the tasks that are of none.", valueName: "job"))
+    var job: String?
+
+    func validate() throws {
+        guard let job, job != Job.defaultName, let problem = Job.problem(withName: job) else { return }
+        throw ValidationError("\(TerminalText.shortened(TerminalText.escaped(job), to: 60)) is no job: \(problem)")
+    }
+}
+
+extension QueueClient {
+    /// Confines what follows to the job that a person named; nil: to nothing.
+    func select(_ name: String?) throws(CommandError) {
+        guard let name else { return }
+        if name == Job.defaultName {
+            selection = .one("")
+            return
+        }
+        guard let job = try job(named: name) else {
+            let shown = TerminalText.shortened(TerminalText.escaped(name), to: 60)
+            let nearest =
+                NearestName.find(name, among: try jobs().values.map(\.name)).map { "; did you mean \($0)?" } ?? ""
+            throw .noSuchTask("there is no job \(shown)\(nearest) (see distcomp jobs)")
+        }
+        selection = .one(job.identifier)
+    }
+
+    /// Throws where a node is alive that knows nothing of jobs: an old worker would end at the sight of such a line, or an older distcompd
+    /// leave it lying.
+    func refuseOldNodes() throws(CommandError) {
+        guard let node = try fleet(countingTasks: false).alive.first(where: { !$0.knowsJobs }) else { return }
+        let what = node.version.map { "distcompd \($0)" } ?? "a worker of the old system"
+        throw .usage(
+            "\(TerminalText.escaped(node.name)) is \(what), which knows nothing of jobs: stop or update it, write the tasks as "
+                + "lines of a task file, or say --force; nothing was added")
+    }
+
+    /// The job that is asked for: the same as before, or a new one.
+    func open(_ request: JobRequest) throws(CommandError) -> Job {
+        var settings = request.settings
+        settings.owner = Account(userIdentifier: Host.userIdentifier)?.name ?? "\(Host.userIdentifier)"
+        settings.host = Host.shortName
+        settings.submittedAtUnixSeconds = Double(SystemClock.wallSeconds())
+        let operation = OpenJob(
+            name: request.name, isNameChosen: request.isNameChosen, settings: settings, definition: request.definition,
+            keys: keys)
+        switch try perform(operation) {
+        case .opened(let identifier, let name, _):
+            directory.forget()
+            return Job(identifier: identifier, name: name, settings: settings, definition: request.definition)
+        case .different:
+            throw .usage(
+                "there is a job \(request.name) whose tasks have another directory, environment or input: give this one another --name, "
+                    + "or forget that one (distcomp forget \(request.name))")
+        }
+    }
+}
+
+/// What is needed to open a job.
+struct JobRequest {
+    var name: String
+    var isNameChosen: Bool
+    var settings: Job.Settings
+    var definition = Job.Definition()
+}
+
+extension FleetNode {
+    /// Whether it can be given tasks of jobs: distcompd 1.1 and later.
+    var knowsJobs: Bool {
+        let numbers = (version ?? "0").split(separator: ".").map { Int($0) ?? 0 }
+        return numbers.lexicographicallyPrecedes([1, 1]) == false
+    }
+}

@@ -1,0 +1,165 @@
+import ArgumentParser
+import LinuxSystem
+import TaskModel
+import TaskQueue
+
+/// `distcomp jobs`: which jobs there are.
+struct JobsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "jobs",
+        abstract: "List jobs: what one `submit` or `run` of a command added, and how it stands.",
+        discussion: """
+            The NAME names a job in other commands, such as `distcomp status NAME`. `default` are the tasks of task files.
+
+            Examples:
+              distcomp jobs
+              distcomp jobs --json | jq -r '.[] | select(.failed > 0).job'
+              distcomp jobs show cachesim
+            """,
+        subcommands: [JobsListCommand.self, JobsShowCommand.self], defaultSubcommand: JobsListCommand.self)
+}
+
+struct JobsListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List all jobs.", shouldDisplay: false)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Flag(help: "Print one JSON array.")
+    var json = false
+
+    func run() throws {
+        let jobs = try connection.withQueue { try $0.listedJobs() }
+        if json {
+            let objects = jobs.map { $0.object.bytes }
+            return try show(
+                "[" + String(decoding: Array(objects.joined(separator: ",\n ".utf8)), as: UTF8.self) + "]\n")
+        }
+        if jobs.isEmpty { return try show("no jobs\n") }
+        var table = TextTable([
+            ("NAME", .left), ("STATE", .left), ("TODO", .right), ("RUNNING", .right), ("FINISHED", .right),
+            ("FAILED", .right), ("OWNER", .left), ("COMMAND", .left),
+        ])
+        for job in jobs {
+            table.append([
+                job.name, job.state, grouped(job.todo), grouped(job.inProgress), grouped(job.finished),
+                grouped(job.failed), job.job?.settings.owner ?? "", job.job?.settings.command ?? "",
+            ])
+        }
+        try show(table.rendered(columns: standardOutput.terminalColumns))
+    }
+}
+
+struct JobsShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show all that is known of a job.")
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: .init("The job's name.", valueName: "job"))
+    var name: String
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        let listed = try connection.withQueue { queue in
+            try queue.select(name)
+            return try queue.listedJobs().first { queue.selection == .one($0.identifier) }
+        }
+        guard let listed else { throw CommandError.noSuchTask("there are no tasks that are of no job") }
+        if json { return try show(listed.object.text + "\n") }
+        let lines = listed.facts.map { filled($0.0, 10) + TerminalText.escaped($0.1) + "\n" }
+        try show(lines.joined())
+    }
+}
+
+/// A job in a listing, or what is of none.
+struct ListedJob {
+    let job: Job?
+    let isPaused: Bool
+    let todo: Int
+    let inProgress: Int
+    let finished: Int
+    let failed: Int
+
+    var identifier: String { job?.identifier ?? "" }
+    var name: String { job?.name ?? Job.defaultName }
+
+    /// A word for people and scripts.
+    var state: String {
+        if inProgress > 0 { return "running" }
+        if todo > 0 { return isPaused ? "paused" : "waiting" }
+        return failed > 0 ? "failed" : "finished"
+    }
+
+    var object: JSONObjectWriter {
+        var writer = JSONObjectWriter()
+        writer.field("job", name)
+        writer.field("id", identifier)
+        writer.field("owner", job?.settings.owner)
+        writer.field("state", state)
+        writer.field("todo", todo)
+        writer.field("in_progress", inProgress)
+        writer.field("finished", finished)
+        writer.field("failed", failed)
+        writer.field("paused", isPaused)
+        writer.field("command", job?.settings.command)
+        writer.field("host", job?.settings.host)
+        writer.field("submitted_at", job?.settings.submittedAtUnixSeconds)
+        writer.field("memory_bytes", job?.settings.memoryBytes)
+        writer.field("cores", job.map { Double($0.settings.millicores) / 1000 })
+        writer.field("timeout_seconds", job?.settings.timeout.seconds)
+        writer.field("priority", job?.settings.priority)
+        return writer
+    }
+
+    /// For a person.
+    fileprivate var facts: [(String, String)] {
+        var facts = [
+            ("job", name), ("state", state), ("todo", grouped(todo)), ("running", grouped(inProgress)),
+            ("finished", grouped(finished)), ("failed", grouped(failed)),
+        ]
+        guard let job else { return facts }
+        let settings = job.settings
+        facts += [
+            ("command", settings.command),
+            ("owner", settings.owner + (settings.host.isEmpty ? "" : " on \(settings.host)")),
+            ("submitted", LocalTime(unixSeconds: Int64(settings.submittedAtUnixSeconds)).text),
+            ("memory", settings.memoryBytes == 0 ? "no cap of its own" : AmountText.memory(settings.memoryBytes)),
+            ("cores", settings.millicores == 0 ? "none asked for" : oneDecimal(Double(settings.millicores) / 1000)),
+            ("timeout", settings.timeout.text), ("priority", "\(settings.priority)"), ("id", job.identifier),
+        ]
+        return facts
+    }
+}
+
+extension TimeoutRequest {
+    /// nil where there is none, or the nodes' default applies.
+    fileprivate var seconds: Double? { if case .seconds(let seconds) = self { seconds } else { nil } }
+
+    fileprivate var text: String {
+        switch self {
+        case .byDefault: "the nodes' default"
+        case .none: "none"
+        case .seconds(let seconds): AmountText.seconds(seconds)
+        }
+    }
+}
+
+extension QueueClient {
+    /// Every job, and what is of none where there is any of that.
+    func listedJobs() throws(CommandError) -> [ListedJob] {
+        let counts = try perform(ReadCounts(keys: keys))
+        let own = ListedJob(
+            job: nil, isPaused: counts.isPaused, todo: counts.todo, inProgress: counts.inProgress,
+            finished: counts.finished, failed: counts.failed)
+        let hasOwn = own.todo + own.inProgress + own.finished + own.failed > 0
+        return (hasOwn ? [own] : [])
+            + (try jobRows()).map { row in
+                ListedJob(
+                    job: row.job, isPaused: row.isPaused || counts.isPaused, todo: row.todo, inProgress: row.inProgress,
+                    finished: row.finished, failed: row.failed)
+            }
+    }
+}

@@ -1,0 +1,105 @@
+import ArgumentParser
+import LinuxSystem
+import TaskModel
+import TaskQueue
+
+/// `distcomp set JOB`: other settings for all of a job that waits.
+struct SetCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "set",
+        abstract:
+            "Give a job other memory, cores or another timeout: all of it that waits takes them, what runs does not.",
+        discussion: """
+            Examples:
+              distcomp set cachesim --memory 4G
+              distcomp set cachesim --timeout 2h --cores 2
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: .init("The job's name.", valueName: "job"))
+    var job: String
+
+    @Option(help: .init("The memory a task may use, such as 2G; 0: no cap.", valueName: "amount"))
+    var memory: String?
+
+    @Option(help: .init("The cores a task asks for, such as 1 or 0.5.", valueName: "count"))
+    var cores: String?
+
+    @Option(help: .init("How long a task may run, such as 90s, 10m, 2h; 0: no limit.", valueName: "time"))
+    var timeout: String?
+
+    func validate() throws {
+        if memory == nil && cores == nil && timeout == nil {
+            throw ValidationError("say --memory, --cores or --timeout")
+        }
+        _ = try changed(Job.Settings())
+    }
+
+    func run() throws {
+        let name = try connection.withQueue { queue in
+            let job = try queue.orderedJob(job)
+            let settings = try changed(job.settings)
+            guard try queue.perform(ChangeJob(job.identifier, settings: settings, keys: queue.keys)) == .changed else {
+                throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
+            }
+            return job.name
+        }
+        try show("changed: what waits of \(name) has these settings, what runs keeps its own\n")
+    }
+
+    private func changed(_ settings: Job.Settings) throws -> Job.Settings {
+        var parts = TaskLine.Parts(command: "true")
+        if let memory { parts.memory = memory }
+        if let cores { parts.cores = cores }
+        parts.timeout = timeout
+        let line: TaskLine
+        do {
+            line = try TaskLine(of: parts)
+        } catch {
+            throw ValidationError(error.problems.map { "--\($0)" }.joined(separator: "; "))
+        }
+        var settings = settings
+        if memory != nil { settings.memoryBytes = line.memoryBytes }
+        if cores != nil { settings.millicores = line.millicores }
+        if timeout != nil { settings.timeout = line.timeout }
+        return settings
+    }
+}
+
+/// `distcomp rename JOB NAME`.
+struct RenameCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "rename", abstract: "Give a job another name.")
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: .init("The job's name.", valueName: "job"))
+    var job: String
+
+    @Argument(help: .init("Its new name.", valueName: "name"))
+    var name: String
+
+    func validate() throws { if let problem = Job.problem(withName: name) { throw ValidationError(problem) } }
+
+    func run() throws {
+        try connection.withQueue { queue in
+            let job = try queue.orderedJob(job)
+            switch try queue.perform(ChangeJob(job.identifier, name: name, keys: queue.keys)) {
+            case .changed: break
+            case .taken: throw CommandError.usage("there is a job \(name) already")
+            case .unknown, .busy: throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
+            }
+        }
+    }
+}
+
+extension QueueClient {
+    /// The job of this name, for an order that only jobs take.
+    func orderedJob(_ name: String) throws(CommandError) -> Job {
+        try select(name)
+        guard case .one(let identifier) = selection, let job = try jobs()[identifier] else {
+            throw .usage("`\(Job.defaultName)` is no job: its tasks have each their own settings")
+        }
+        return job
+    }
+}

@@ -1,0 +1,235 @@
+// The tasks that a command takes in, one after the other: a sweep's are made and a file's are read as they are asked for.
+
+import LinuxSystem
+import TaskModel
+
+struct TaskInput {
+    enum Source {
+        /// Files of task lines.
+        case taskFiles([String])
+        /// Files of task lines or of plain commands.
+        case files([String])
+        case sweep(Sweep)
+        /// As many commands, each by its number.
+        case commands(count: Int, (Int) -> String)
+    }
+
+    let source: Source
+    /// What options say of every command.
+    var parts = TaskLine.Parts(command: "")
+    /// The options that say it.
+    var optionsOfCommands: [String] = []
+    /// The words or files as they were typed.
+    var typed: [String] = []
+    /// The name that was chosen for the job of the commands.
+    var jobName: String?
+    /// What need not be run again.
+    var jobLog: JobLog?
+
+    /// Hands over every task, in order, and a problem for every line that is not a task.
+    ///
+    /// - Parameter isQuiet: whether to say nothing of files of plain commands.
+    func forEach(
+        progress: LoadingDisplay, isQuiet: Bool, _ use: (TaskFile.Entry) throws(CommandError) -> Void
+    ) throws(CommandError) {
+        guard let jobLog else { return try forEachOfAll(progress, isQuiet, use) }
+        var finishedCount = 0
+        try forEachOfAll(progress, isQuiet) { entry throws(CommandError) in
+            if case .task(let line, _) = entry, line.type == .shell, jobLog.hasFinished(line.command) {
+                finishedCount += 1
+            } else {
+                try use(entry)
+            }
+        }
+        if isQuiet { return }
+        let tasks = "\(grouped(finishedCount)) task\(finishedCount == 1 ? "" : "s")"
+        standardError.write("\(TerminalText.escaped(jobLog.name)): \(tasks) ended with exit 0 there, left out\n")
+    }
+
+    private func forEachOfAll(
+        _ progress: LoadingDisplay, _ isQuiet: Bool, _ use: (TaskFile.Entry) throws(CommandError) -> Void
+    ) throws(CommandError) {
+        let counting: (Int) -> Void = { progress.bytesRead += $0 }
+        switch source {
+        case .taskFiles(let files):
+            progress.bytesTotal = Self.totalBytes(files)
+            for path in files { try TaskFile.read(path, counting: counting, use) }
+        case .files(let files):
+            progress.bytesTotal = Self.totalBytes(files)
+            for path in files {
+                try TaskFile.read(path, orCommandsWith: parts, counting: counting) {
+                    entry throws(CommandError) in
+                    if case .form(let form) = entry { try check(form, of: InputFile.name(path), isQuiet) }
+                    try use(entry)
+                }
+            }
+        case .sweep(let sweep):
+            try forEachCommand(sweep.count, sweep.command, progress, use)
+        case .commands(let count, let command):
+            try forEachCommand(count, command, progress, use)
+        }
+    }
+
+    private func check(_ form: TaskFile.Form, of name: String, _ isQuiet: Bool) throws(CommandError) {
+        let name = TerminalText.escaped(name)
+        switch form {
+        case .commands:
+            if !isQuiet { standardError.write("\(name): taken as plain commands, one a line\n") }
+        case .taskLines:
+            guard optionsOfCommands.isEmpty else {
+                throw .usage(
+                    "\(name): \(optionsOfCommands.joined(separator: ", ")): its lines are task lines, which say this themselves (type:priority:min_dram:min_cpu:timeout:command); options are for plain commands"
+                )
+            }
+        }
+    }
+
+    /// Prints the lines instead of submitting them; lines that are not tasks are reported and make the command fail.
+    func printLines() throws(CommandError) {
+        var problems = ProblemList()
+        let output = BufferedOutput()
+        try forEach(progress: LoadingDisplay(isQuiet: true), isQuiet: false) { entry throws(CommandError) in
+            switch entry {
+            case .form: break
+            case .task(let line, _): try output.show(ResultFormat.shown(line.text) + "\n")
+            case .problem(let problem): problems.add(problem)
+            }
+        }
+        try output.flush()
+        if problems.count > 0 { throw .reported }
+    }
+
+    private func forEachCommand(
+        _ count: Int, _ command: (Int) -> String, _ progress: LoadingDisplay,
+        _ use: (TaskFile.Entry) throws(CommandError) -> Void
+    ) throws(CommandError) {
+        progress.linesTotal = count
+        var parts = parts
+        for index in 0..<count {
+            parts.command = command(index)
+            let line: TaskLine
+            do {
+                line = try TaskLine(of: parts)
+            } catch {
+                throw .usage("a command of the sweep is not a task: \(error.message)")
+            }
+            try use(.task(line, lineNumber: index + 1))
+        }
+    }
+
+    /// The size of all files together; nil where one, such as a pipe, does not tell.
+    private static func totalBytes(_ files: [String]) -> Int? {
+        var total = 0
+        for path in files {
+            guard path != "-", let status = try? FileSystem.status(of: path), status.isRegular else { return nil }
+            total += Int(status.sizeBytes)
+        }
+        return total
+    }
+}
+
+// MARK: - The job of the commands
+
+extension TaskInput {
+    /// Whether all tasks are commands, which are of a job; of files it is only known when they are read.
+    var isOfCommands: Bool {
+        switch source {
+        case .sweep, .commands: true
+        case .taskFiles, .files: false
+        }
+    }
+
+    /// What is needed to open the job of the commands.
+    ///
+    /// - Parameter isForFleet: whether the nodes may be other machines.
+    func jobRequest(isForFleet: Bool) throws(CommandError) -> JobRequest {
+        var settings = Job.Settings()
+        let line: TaskLine
+        var parts = parts
+        parts.command = "true"
+        do {
+            line = try TaskLine(of: parts)
+        } catch {
+            throw .usage(error.message)
+        }
+        (settings.memoryBytes, settings.millicores) = (line.memoryBytes, line.millicores)
+        (settings.timeout, settings.priority) = (line.timeout, line.priority)
+        settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
+        var definition = Job.Definition()
+        definition.surroundings = parts.surroundings
+        // A node is somewhere else; the one of a run is here.
+        if isForFleet, definition.surroundings.directory == nil {
+            definition.surroundings.directory = FileSystem.workingDirectory
+        }
+        // The same in the same place is the same work, whatever it may use.
+        if let content {
+            let words = [FileSystem.workingDirectory, definition.json] + typed + content
+            settings.fingerprint =
+                TaskLine.identifier(of: words.joined(separator: "\0"))
+                + TaskLine.identifier(of: words.reversed().joined(separator: "\0"))
+        }
+        return JobRequest(
+            name: jobName ?? Job.name(from: plainName), isNameChosen: jobName != nil, settings: settings,
+            definition: definition)
+    }
+
+    /// What tells these commands from others that were typed the same; nil where nothing does.
+    private var content: [String]? {
+        switch source {
+        case .sweep(let sweep): Self.sample(sweep.count, sweep.command)
+        case .commands(let count, let command): Self.sample(count, command)
+        case .taskFiles(let files), .files(let files): files.contains("-") ? nil : []
+        }
+    }
+
+    /// Their number, and some of them. Should others be taken for them, they are more tasks of the same job, and none is lost.
+    private static func sample(_ count: Int, _ command: (Int) -> String) -> [String] {
+        let step = max(1, count / 256)
+        return ["\(count)"] + stride(from: 0, to: count, by: step).map(command)
+            + (count > 0 ? [command(count - 1)] : [])
+    }
+
+    /// The program, or the file without its extension.
+    private var plainName: String {
+        guard isOfCommands else {
+            let file = typed.first == "-" ? "commands" : typed.first ?? ""
+            let base = file.split(separator: "/").last ?? ""
+            return base.lastIndex(of: ".").map { String(base[..<$0]) } ?? String(base)
+        }
+        return typed.first.flatMap { $0.split(separator: " ").first.map(String.init) } ?? ""
+    }
+}
+
+extension SweepInput {
+    /// The sweep, all its values read.
+    func sweep() throws(CommandError) -> Sweep {
+        if readsStandardInputUnasked && standardInputIsTerminal {
+            throw .usage(
+                "no values for the command: pipe them in (seq 3 | distcomp ...), give them after :::, or a file of them with -a FILE"
+            )
+        }
+        var tables: [ValueTable] = []
+        for source in sources { tables.append(try table(of: source.source)) }
+        for table in tables where table.rowCount == 0 {
+            standardError.write("\(TerminalText.escaped(table.name)): no values, so there is nothing to do\n")
+        }
+        do {
+            return try Sweep(self, tables)
+        } catch {
+            throw CommandError(error)
+        }
+    }
+
+    private func table(of source: Source) throws(CommandError) -> ValueTable {
+        switch source {
+        case .values(let values):
+            do {
+                return try table(of: values)
+            } catch {
+                throw CommandError(error)
+            }
+        case .file(let path): return try ValueTable.read(path, form)
+        case .standardInput: return try ValueTable.read("-", form)
+        }
+    }
+}

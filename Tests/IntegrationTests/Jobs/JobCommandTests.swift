@@ -1,0 +1,163 @@
+// Sweeps as their users have them: each a job of its own, with its own counts, its own ending and its own orders.
+
+import Foundation
+import Glibc
+import LinuxSystem
+import Testing
+
+@Suite("jobs on one machine", .serialized)
+struct JobRunTests {
+    /// `distcomp run`, or a command that looks at such a run, in the state directory of this test.
+    private func distcomp(_ scratch: Scratch, _ words: String...) async throws -> ProgramResult {
+        let state = ["--state", scratch.path + "/state"]
+        return try await RunningProgram(
+            Products.distcomp, words.prefix(1) + state + words.dropFirst(), in: scratch
+        ).result()
+    }
+
+    private func jobs(_ scratch: Scratch) async throws -> [String: [String: Any]] {
+        let output = try await distcomp(scratch, "jobs", "--json").output
+        let objects = try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [[String: Any]] ?? []
+        return Dictionary(uniqueKeysWithValues: objects.map { ($0["job"] as? String ?? "", $0) })
+    }
+
+    @Test("a sweep of which two die of oom, asked for again with more memory, runs these two and ends well")
+    func moreMemory() async throws {
+        try await withScratch { scratch in
+            let marks = scratch.path + "/marks"
+            let command = "echo {} >> \(marks); head -c {}M /dev/zero | tail -c {}M | wc -c"
+            try scratch.write("marks", "")
+            chmod(marks, 0o666)
+            func sweep(_ memory: String) async throws -> ProgramResult {
+                try await distcomp(
+                    scratch, "run", "--quiet", "--memory", memory, "--", command, ":::", "1", "2", "3", "100", "120")
+            }
+            let first = try await sweep("60M")
+            #expect(first.status == 1 && first.output.contains("3 finished, 2 failed (2 oom)"), "\(first.output)")
+            let second = try await sweep("224M")
+            #expect(second.status == 0 && second.output.contains("5 tasks: 5 finished"), "\(second.output)")
+            #expect(scratch.lines("marks").sorted() == ["1", "100", "100", "120", "120", "2", "3"])
+            #expect(try await jobs(scratch).count == 1)
+        }
+    }
+
+    @Test("a sweep that was interrupted waits while another runs, whose status is its own; asked for again, it goes on")
+    func interrupted() async throws {
+        try await withScratch { scratch in
+            let go = scratch.path + "/go"
+            let sweep = [
+                "run", "--state", scratch.path + "/state", "--slots", "1", "--name", "first", "--",
+                "test -e \(go) || sleep 600; test {} != 2", ":::", "1", "2", "3",
+            ]
+            let program = try RunningProgram(Products.distcomp, sweep, in: scratch)
+            try await eventually("its first task runs", program.errors) { !scratch.tasks(with: go).isEmpty }
+            program.send(SIGINT)
+            #expect(try await program.result().status == 130)
+
+            let other = try await distcomp(scratch, "run", "--quiet", "--", "echo", "{}", ":::", "a", "b")
+            #expect(other.status == 0 && other.output.contains("2 tasks: 2 finished"), "\(other.output)")
+            var jobs = try await jobs(scratch)
+            #expect(jobs["first"]?["todo"] as? Int == 3 && jobs["first"]?["state"] as? String == "waiting")
+            #expect(jobs["echo"]?["finished"] as? Int == 2)
+
+            try scratch.write("go", "")
+            let again = try await RunningProgram(Products.distcomp, sweep, in: scratch).result()
+            #expect(again.status == 1 && again.output.contains("2 finished, 1 failed (1 exit)"), "\(again.output)")
+            jobs = try await self.jobs(scratch)
+            #expect(jobs["first"]?["state"] as? String == "failed" && jobs["echo"]?["state"] as? String == "finished")
+            #expect(try await distcomp(scratch, "watch", "--quiet", "echo").status == 0)
+            #expect(try await distcomp(scratch, "watch", "--quiet", "first").status == 1)
+        }
+    }
+}
+
+@Suite("jobs of a fleet", .serialized)
+struct JobFleetTests {
+    private func job(_ fleet: Fleet, _ name: String) async throws -> [String: Any] {
+        let output = try await fleet.distcomp("jobs", "--json").output
+        let objects = try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [[String: Any]] ?? []
+        return objects.first { $0["job"] as? String == name } ?? [:]
+    }
+
+    private func numbers(_ fleet: Fleet, _ name: String) async throws -> [Int] {
+        let job = try await job(fleet, name)
+        return ["todo", "in_progress", "finished", "failed"].map { job[$0] as? Int ?? -1 }
+    }
+
+    @Test("every order and every listing is confined to the job that is named")
+    func orders() async throws {
+        try await withFleet { fleet in
+            func expect(_ words: String..., saying text: String = "", status: Int32 = 0) async throws {
+                let result = try await fleet.distcomp(words)
+                #expect(
+                    result.status == status && (text.isEmpty || (result.output + result.errors).contains(text)),
+                    "\(words): \(result)")
+            }
+            try await fleet.submit(["shell:1:0:0:echo line"])
+            try await expect(
+                "submit", "--name", "a", "--", "test {} = 1 || exit 3", ":::", "1", "2", saying: "job a: 2 tasks added")
+            try await expect("submit", "--name", "b", "--", "echo", "b{}", ":::", "1", "2", "3")
+            try await expect("pause", "b")
+            let node = try await fleet.startedNode("n", ["max_retry_per_task": "1"])
+            try await expect("watch", "--quiet", "a", status: 1)
+            try await fleet.untilFinished(1)
+            #expect(try await numbers(fleet, "a") == [0, 0, 1, 1])
+            #expect(try await numbers(fleet, "b") == [3, 0, 0, 0])
+            #expect(try await job(fleet, "b")["state"] as? String == "paused")
+
+            try await expect("results", "a", "--failed", "--json", saying: "exit 3")
+            #expect(try await fleet.distcomp("tasks", "b", "--json").outputLines.count == 3)
+            #expect(try await fleet.distcomp("tasks", "default", "--json").outputLines.count == 1)
+            #expect(try await fleet.distcomp("tasks", "--json").outputLines.count == 6)
+            try await expect("why", "echo b2", saying: "paused")
+            try await expect("cancel", "echo b3", saying: "cancelled")
+            try await expect("set", "b", "--memory", "100M", "--timeout", "1h")
+            #expect(try await job(fleet, "b")["memory_bytes"] as? Int == 100 << 20)
+            try await expect("retry", "a", saying: "1 queued again")
+            try await expect("watch", "--quiet", "a", status: 1)
+
+            try await expect("rename", "b", "c")
+            try await expect("forget", "c", saying: "nothing was forgotten", status: 1)
+            try await expect("resume", "c")
+            try await expect("watch", "--quiet", "c", status: 1)
+            #expect(try await numbers(fleet, "c") == [0, 0, 2, 1])
+            let all = try await fleet.distcomp("results", "--json")
+            #expect(all.outputLines.count == 6 && all.output.contains(#""stdout":"b2\n""#))
+            try await expect("forget", "c", saying: "3 forgotten")
+            try await expect("status", "c", saying: "there is no job c", status: 2)
+            #expect(try await fleet.distcomp("tasks", "--json").outputLines.count == 3)
+            try await node.stop()
+        }
+    }
+
+    @Test("the tasks of a job outlast a node that is killed, and end once each")
+    func killedNode() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("n", ["max_task_per_worker": "4", "lease_seconds": "3"])
+            let marks = fleet.scratch.path + "/marks"
+            try fleet.scratch.write("marks", "")
+            chmod(marks, 0o666)
+            _ = try await fleet.distcomp(
+                ["submit", "--name", "j", "--", "sleep 0.3; echo {} >> \(marks)", ":::"] + (1...40).map(String.init))
+            try await eventually("some have ended", node.log) { fleet.scratch.lines("marks").count > 5 }
+            try await node.kill9()
+            try await node.start()
+            #expect(try await fleet.distcomp("watch", "--quiet", "j").status == 0)
+            #expect(try await numbers(fleet, "j") == [0, 0, 40, 0])
+            #expect(Set(fleet.scratch.lines("marks")) == Set((1...40).map(String.init)))
+            try await node.stop()
+        }
+    }
+
+    @Test("nothing of a job is added while a worker of the old system is alive, unless it is forced")
+    func oldWorker() async throws {
+        try await withFleet { fleet in
+            _ = try fleet.call("HSET", "worker_status", "old", "\(SystemClock.wallSeconds()):0:8:0:16")
+            let refused = try await fleet.distcomp("submit", "--name", "j", "--", "true")
+            #expect(refused.status == 2 && refused.errors.contains("old is a worker of the old system"), "\(refused)")
+            #expect(try fleet.call("EXISTS", "distcomp:jobs").int == 0)
+            #expect(try await fleet.distcomp("submit", "--force", "--name", "j", "--", "true").status == 0)
+            #expect(try await numbers(fleet, "j") == [1, 0, 0, 0])
+        }
+    }
+}

@@ -1,0 +1,209 @@
+// Jobs in the queue. That a line of a job is claimed, reported, given back and taken over as any other is for RandomOperationsTests; here is
+// what only jobs have.
+
+import RedisClient
+import RedisServerFixture
+import TaskModel
+import TaskQueue
+import Testing
+
+@Suite("Jobs in the queue")
+struct JobTests {
+    private func settings(memory: UInt64 = 0, cores: Int = 0, fingerprint: String = "f") -> Job.Settings {
+        var settings = Job.Settings()
+        (settings.memoryBytes, settings.millicores) = (memory, cores * 1000)
+        (settings.fingerprint, settings.command) = (fingerprint, "./sim {}")
+        return settings
+    }
+
+    /// Opens the job that is asked for, and says how the queue now knows it.
+    private func open(
+        _ bench: QueueBench, _ settings: Job.Settings, name: String = "sim", isChosen: Bool = false,
+        type: TaskType = .shell
+    ) throws -> Job {
+        var definition = Job.Definition()
+        definition.type = type
+        let reply = try bench.perform(
+            OpenJob(
+                name: name, isNameChosen: isChosen, settings: settings, definition: definition, keys: bench.keys))
+        guard case .opened(let identifier, _, _) = reply else { throw Refused(reply: reply) }
+        return try #require(try rows(bench).first { $0.job.identifier == identifier }).job
+    }
+
+    private struct Refused: Error { let reply: OpenJob.Reply }
+
+    private func rows(_ bench: QueueBench) throws -> [ReadJobs.Row] {
+        try bench.perform(ReadJobs(keys: bench.keys)).rows.sorted { $0.job.identifier < $1.job.identifier }
+    }
+
+    @discardableResult
+    private func submit(_ bench: QueueBench, _ job: Job, _ commands: String...) throws -> SubmitReply {
+        let lines = try commands.map { try TaskLine(command: $0, of: job) }
+        return try bench.perform(SubmitTasks(lines[...], keys: bench.keys))
+    }
+
+    private func numbers(_ bench: QueueBench, _ job: Job) throws -> [Int] {
+        let counts = try bench.perform(ReadCounts(keys: bench.keys.of(job: job.identifier)))
+        return [counts.todo, counts.inProgress, counts.finished, counts.failed]
+    }
+
+    @Test("the tasks of a job are counted by themselves, whatever else the queue holds")
+    func counts() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let (a, b) = (try open(bench, settings()), try open(bench, settings(fingerprint: "g")))
+        try bench.submit(line("x"), line("y"))
+        try submit(bench, a, "1", "2", "3")
+        try submit(bench, b, "1")
+        #expect(a.identifier != b.identifier && a.name == "sim" && b.name == "sim-2")
+        for task in try node.claim(10) where task.line == "@\(a.identifier) 1" || task.line == line("x") {
+            try node.finish(task)
+        }
+        #expect(try numbers(bench, a) == [0, 2, 1, 0] && numbers(bench, b) == [0, 1, 0, 0])
+        #expect(try bench.numbers == [0, 1, 1, 0], "what is of no job")
+        let all = try bench.perform(ReadCounts(keys: bench.keys, ofAll: true))
+        #expect([all.todo, all.inProgress, all.finished, all.failed] == [0, 4, 2, 0])
+        #expect(try rows(bench).map(\.inProgress) == [2, 1])
+    }
+
+    @Test("the same asked for with more memory goes on with what failed or waits, and leaves what finished")
+    func moreMemory() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings(memory: 60 << 20))
+        try submit(bench, job, "1", "2", "3")
+        let tasks = try node.claim(2)
+        try node.finish(tasks[0])
+        try node.fail(tasks[1], attemptsMax: 1)
+
+        let again = try open(bench, settings(memory: 224 << 20))
+        #expect(again.identifier == job.identifier && again.settings.memoryBytes == 224 << 20)
+        let reply = try submit(bench, again, "1", "2", "3")
+        #expect(reply.added == 1 && reply.finished == 1 && reply.inTodo == 1)
+        let claimed = try node.claimReply(10)
+        #expect(claimed.tasks.map(\.line).sorted() == ["@\(job.identifier) 2", "@\(job.identifier) 3"])
+        let record = try #require(claimed.jobRecords[job.identifier])
+        #expect(try Job(identifier: job.identifier, record: record).settings.memoryBytes == 224 << 20)
+        for task in claimed.tasks { try node.finish(task) }
+        #expect(try numbers(bench, job) == [0, 0, 3, 0])
+    }
+
+    @Test("all of a job that waits takes another size at once, also what waits for another try")
+    func resized() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings(memory: 1 << 30))
+        try submit(bench, job, "1", "2", "3")
+        try node.fail(try node.claim()[0])
+        try node.fail(try node.claim()[0], retryMilliseconds: 100_000)
+        #expect(
+            try bench.perform(ChangeJob(job.identifier, settings: settings(memory: 9 << 30), keys: bench.keys))
+                == .changed)
+        try bench.pass(seconds: 1000)
+        #expect(try node.claim(10, gigabytes: 8).isEmpty)
+        #expect(try node.claim(10, gigabytes: 27).count == 3)
+        #expect(try numbers(bench, job) == [0, 3, 0, 0])
+    }
+
+    @Test("a job that is paused gives nothing while others go on")
+    func paused() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings())
+        try submit(bench, job, "1")
+        try bench.submit(line("x"))
+        #expect(try bench.perform(PauseJob(job.identifier, isPaused: true, keys: bench.keys)) == .changed)
+        #expect(try node.claim(10).map(\.line) == [line("x")])
+        #expect(try bench.perform(PauseJob(job.identifier, isPaused: false, keys: bench.keys)) == .changed)
+        #expect(try node.claim(10).map(\.line) == ["@\(job.identifier) 1"])
+        #expect(try bench.perform(PauseJob("none", isPaused: true, keys: bench.keys)) == .unknown)
+    }
+
+    @Test("a node is told of a job with its first task, and again when it has changed")
+    func told() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings())
+        try submit(bench, job, "1", "2", "3", "4")
+        var known = KnownJobs()
+        func claim() throws -> ClaimTasks.Reply {
+            let request = ClaimTasks(
+                keys: bench.keys, incarnation: node.incarnation, leaseMilliseconds: node.leaseMilliseconds, count: 1,
+                freeMemoryBytes: 1 << 40, freeMillicores: 64_000, silence: node.known.silence, known: known)
+            let reply = try ClaimTasks.parse(try bench.call(request.request))
+            known.take(reply)
+            return reply
+        }
+        #expect(try claim().jobRecords.count == 1 && claim().jobRecords.isEmpty)
+        #expect(known.jobs[job.identifier] == job)
+        _ = try bench.perform(ChangeJob(job.identifier, name: "other", keys: bench.keys))
+        #expect(try claim().jobRecords.count == 1 && claim().jobRecords.isEmpty)
+        #expect(known.jobs[job.identifier]?.name == "other")
+    }
+
+    @Test("a name that was chosen is that job, unless its tasks are of another kind; others get a number")
+    func names() throws {
+        let bench = try QueueBench()
+        let first = try open(bench, settings(), name: "a", isChosen: true)
+        #expect(try open(bench, settings(fingerprint: "g"), name: "a", isChosen: true).identifier == first.identifier)
+        #expect(try open(bench, settings(fingerprint: "h"), name: "a").name == "a-2")
+        #expect(throws: Refused.self) { try open(bench, settings(), name: "a", isChosen: true, type: .python) }
+        #expect(try bench.perform(ChangeJob(first.identifier, name: "a-2", keys: bench.keys)) == .taken)
+        #expect(try bench.perform(ChangeJob(first.identifier, name: "b", keys: bench.keys)) == .changed)
+        #expect(try rows(bench).map(\.job.name).sorted() == ["a-2", "b"])
+    }
+
+    @Test("a forgotten job leaves nothing behind; one of which something waits or runs stays")
+    func forgotten() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        func keyNames() throws -> Set<String> {
+            Set((try bench.command("KEYS", "*").elements ?? []).compactMap(\.string))
+        }
+        try bench.submit(line("x"))
+        try node.finish(try node.claim()[0])
+        let before = try keyNames()
+        let job = try open(bench, settings())
+        try submit(bench, job, "1", "2")
+        #expect(try bench.perform(ForgetJob(job, keys: bench.keys)) == .busy)
+        let tasks = try node.claim(2)
+        #expect(try bench.perform(ForgetJob(job, keys: bench.keys)) == .busy)
+        try node.finish(tasks[0])
+        try node.fail(tasks[1], attemptsMax: 1)
+        #expect(try bench.perform(ForgetJob(job, keys: bench.keys)) == .changed)
+        #expect(try keyNames().subtracting(before) == ["distcomp:job-number", "distcomp:job-revision"])
+        #expect(try bench.perform(ForgetJob(job, keys: bench.keys)) == .unknown)
+    }
+
+    @Test(
+        "a queue that was emptied learns of a job again from the node that runs a task of it, and gives no other its name"
+    )
+    func emptied() throws {
+        let bench = try QueueBench()
+        var node = try bench.node("a")
+        let job = try open(bench, settings(memory: 1 << 30))
+        try submit(bench, job, "1")
+        let task = try node.claim()[0]
+        try bench.command("FLUSHALL")
+        node = try bench.node("a", life: 2)
+        let running = RestoreTasks.Running(
+            line: try TaskLine(parsing: task.line, of: [job.identifier: job]), token: task.token, attempt: task.attempt)
+        #expect(
+            try bench.perform(RestoreTasks([running][...], keys: bench.keys, incarnation: node.incarnation))
+                == [.restored])
+        #expect(try rows(bench).map(\.job) == [job] && rows(bench).map(\.inProgress) == [1])
+        try node.finish(task)
+        #expect(try numbers(bench, job) == [0, 0, 1, 0])
+        let other = try open(bench, settings(fingerprint: "g"))
+        #expect(other.identifier != job.identifier && other.name == "sim-2")
+    }
+
+    @Test("what waits of a job is in the index under names that a node without jobs takes for tasks that fit nowhere")
+    func unknownToOldNodes() throws {
+        let bench = try QueueBench()
+        try submit(bench, try open(bench, settings(memory: 1)), "1")
+        let classes = (try bench.command("ZRANGE", "distcomp:classes", "0", "-1").elements ?? []).compactMap(\.string)
+        // Of the memory and the cores at the beginning of the name such a node reads numbers; without them it is as good as infinite.
+        #expect(classes.count == 1 && classes.allSatisfy { $0.hasPrefix("@") })
+    }
+}

@@ -198,6 +198,10 @@ struct DiagnosisTests {
             #expect(failed.sentence.hasPrefix("It has failed for good on a, b at "), "\(failed.sentence)")
             #expect(failed.sentence.contains(remedy), "\(failed.sentence)")
         }
+        var told = result("x", .exit(code: 3))
+        told.outcome?.stderrTail = "Traceback\n  File x\nno such trace.\n"
+        let sentence = explain(standing, fleet(), told).sentence
+        #expect(sentence.contains(": exit 3: no such trace. Submitted again"), "\(sentence)")
         #expect(explain(TaskStanding(), fleet()).because == "unknown")
     }
 }

@@ -1,4 +1,6 @@
+import Foundation
 import TaskModel
+import TaskQueue
 import Testing
 
 @testable import distcomp
@@ -15,49 +17,201 @@ func result(
         cause: cause, usage: usage, node: node, attempt: 1, finishedAtUnixSeconds: finishedAt)
     return TaskResult(
         line: line, outcome: outcome, succeeded: outcome.succeeded, node: node, reason: outcome.reason,
-        standardOutputJSON: output.map { Array(JSONText.quoted($0).utf8) })
+        standardOutputJSON: output.map { Array(JSONText.quoted($0).utf8) },
+        isOutputTruncated: output == nil ? nil : false)
 }
 
 /// A result of an old worker, which keeps no record.
 private let oldResult = TaskResult(
-    line: "shell:1:0:0:old", outcome: nil, succeeded: false, node: "w", reason: "it broke", standardOutputJSON: nil)
+    line: "shell:1:0:0:old", outcome: nil, succeeded: false, node: "w", reason: "it broke")
 
 @Suite("results as other programs read them")
 struct ResultFormatTests {
+    /// The cells of one record of comma-separated values.
+    private func cells(_ row: String) -> [String] {
+        var cells = [""]
+        var isQuoted = false
+        var last: Unicode.Scalar?
+        for character in row.dropLast().unicodeScalars {
+            switch (character, isQuoted) {
+            case ("\"", _):
+                // Two of them inside quotes stand for one.
+                if !isQuoted, last == "\"" { cells[cells.count - 1].append("\"") }
+                isQuoted.toggle()
+            case (",", false): cells.append("")
+            default: cells[cells.count - 1].unicodeScalars.append(character)
+            }
+            last = character
+        }
+        return cells
+    }
+
+    private func cell(_ name: String, _ result: TaskResult) throws -> String {
+        let index = try #require(cells(ResultCSV.heading).firstIndex(of: name), "\(name)")
+        return cells(ResultCSV.row(result))[index]
+    }
+
     @Test("comma-separated values are quoted where they must be, and a record ends with CR LF")
-    func csv() {
+    func csv() throws {
         let plain = ResultCSV.row(result("shell:1:0:0:true", output: "ok"))
-        #expect(plain == "shell:1:0:0:true,finished,exit,0,,node1,1,1.000,,,,1700000001.500,exit 0,,,ok\r\n")
+        #expect(plain.hasPrefix("shell:1:0:0:true,31c7db6c78bda9e2,true,default,shell,finished,exit,0,,"), "\(plain)")
+        #expect(plain.hasSuffix(",false,ok\r\n"), "\(plain)")
         let odd = ResultCSV.row(result("shell:1:0:0:echo \"a, b\"", .signal(11), output: "1\r\n2"))
-        #expect(odd.hasPrefix("\"shell:1:0:0:echo \"\"a, b\"\"\",failed,signal,,11,"))
+        #expect(odd.hasPrefix("\"shell:1:0:0:echo \"\"a, b\"\"\","), "\(odd)")
         #expect(odd.hasSuffix(",\"1\r\n2\"\r\n"))
         #expect(ResultCSV.row(result("shell:1:0:0:true", output: "1\n2")).hasSuffix(",\"1\n2\"\r\n"))
-        #expect(ResultCSV.row(oldResult) == "shell:1:0:0:old,failed,,,,w,,,,,,,it broke,,,\r\n")
-        #expect(ResultCSV.heading.utf8.filter { $0 == UInt8(ascii: ",") }.count == 15)
-        #expect(plain.utf8.filter { $0 == UInt8(ascii: ",") }.count == 15)
+        // With an accent on it a quote is another Character, but the same byte.
+        #expect(ResultCSV.row(result("shell:1:0:0:x", output: "\"\u{301}")).hasSuffix(",\"\"\"\u{301}\"\r\n"))
+    }
+
+    @Test("a field has its own type whatever its value: numbers that may have decimals always have one")
+    func types() throws {
+        let whole = result("shell:1:0:0:true", wallSeconds: 2, peakBytes: 1024, finishedAt: 1_700_000_001)
+        #expect(whole.json.contains(#""start":1699999999.0,"end":1700000001.0,"wall_seconds":2.0"#), "\(whole.json)")
+        #expect(whole.json.contains(#""memory_peak_bytes":1024,"#))
+        #expect(try cell("start", whole) == "1699999999.0" && cell("wall_seconds", whole) == "2.0")
+        #expect(try cell("wall_seconds", result("shell:1:0:0:true", wallSeconds: 0.00003)) == "0.00003")
+    }
+
+    @Test("what is not known is null in a record that has every field, also of an old worker's task")
+    func unknown() throws {
+        let names = cells(ResultCSV.heading)
+        #expect(Set(names).count == names.count)
+        for name in names { #expect(oldResult.json.contains("\"\(name)\":"), "\(name)") }
+        for name in ["cause", "exit_code", "attempts", "start", "stdout", "stdout_truncated"] {
+            #expect(oldResult.json.contains("\"\(name)\":null"), "\(name)")
+            #expect(try cell(name, oldResult) == "")
+        }
+        #expect(try cell("reason", oldResult) == "it broke" && cell("worker", oldResult) == "w")
+    }
+
+    @Test("a task of a job has its command, type and job, also in a job log and a summary")
+    func ofJob() throws {
+        let job = Job(identifier: "t6k2x1", name: "sweep", settings: Job.Settings(), definition: Job.Definition())
+        var told = result("@t6k2x1 ./sim lru: 1")
+        told.taskOfJob = try TaskLine(parsing: told.line, of: [job.identifier: job])
+        #expect(told.json.contains(#""command":"./sim lru: 1","job":"sweep","type":"shell""#), "\(told.json)")
+        #expect(try cell("job", told) == "sweep" && cell("job", result("shell:1:0:0:x")) == "default")
+        #expect(ResultJobLog.row(told, outputByteCount: 0).hasSuffix("\t./sim lru: 1\n"))
+        #expect(PlacesInFile(Array("\n./sim lru: 1\n".utf8)).place(of: told) == 2)
+        var summary = ResultSummary()
+        summary.add(told)
+        #expect(summary.groups.map(\.text) == ["./sim lru: 1"])
+    }
+
+    @Test("csv and jsonl agree, field for field")
+    func agreement() throws {
+        var failed = result("python:1:0:0:x.py --a 'b, \"c\"'", .exit(code: 3), peakBytes: 5 << 20, output: "1\n")
+        failed.outcome?.stderrTail = "Traceback\n  File \"x.py\"\nValueError: no\n"
+        failed.outcome?.stdoutPath = "/r/1/stdout"
+        let launch = Cause.launch(step: "execve x", errno: 2, message: "No such file or directory")
+        for result in [failed, result("shell:1:0:0:x", launch), result("shell:1:0:0:x", .oom), oldResult] {
+            let object = try #require(
+                try JSONSerialization.jsonObject(with: Data(result.json.utf8)) as? [String: Any])
+            let names = cells(ResultCSV.heading)
+            #expect(Set(names) == Set(object.keys))
+            for (name, cell) in zip(names, cells(ResultCSV.row(result))) {
+                let value = object[name]
+                switch value {
+                case let text as String: #expect(cell == text, "\(name)")
+                case let number as NSNumber where cell == "true" || cell == "false":
+                    #expect(number.boolValue == (cell == "true"), "\(name)")
+                case let number as NSNumber: #expect(number.doubleValue == Double(cell), "\(name)")
+                default: #expect(value is NSNull && cell == "", "\(name): \(cell)")
+                }
+            }
+        }
+        #expect(try cell("error", failed) == "ValueError: no")
+        #expect(try cell("command", failed) == "x.py --a 'b, \"c\"'" && cell("type", failed) == "python")
+    }
+
+    @Test("output that was cut has a field that says so; words that say the same are output")
+    func truncated() {
+        let line = Array("shell:1:0:0:x".utf8)
+        let cut = TaskResult(
+            finished: line, value: FinishedValue.encode(worker: "w", standardOutput: nil), record: nil)
+        #expect(cut.json.contains(#""stdout_truncated":true,"stdout":null"#), "\(cut.json)")
+        let words = Array("stdout is too large".utf8)
+        let printed = TaskResult(
+            finished: line, value: FinishedValue.encode(worker: "w", standardOutput: words), record: nil)
+        #expect(
+            printed.json.contains(#""stdout_truncated":false,"stdout":"stdout is too large""#), "\(printed.json)")
     }
 
     @Test("the job log has GNU parallel's columns, exit values and signals")
     func jobLog() {
-        let row = ResultJobLog.row(result("shell:1:0:0:a\tb", wallSeconds: 0.25, output: "äöü\n"), number: 7)
-        #expect(row == "7\tnode1\t1700000001.250\t     0.250\t0\t7\t0\t0\ta\tb\n")
+        let row = ResultJobLog.row(result("shell:1:0:0:a\tb", wallSeconds: 0.25), outputByteCount: 7)
+        #expect(row == "node1\t1700000001.250\t     0.250\t0\t7\t0\t0\ta\tb\n")
         let endings: [(Cause, String)] = [
             (.exit(code: 3), "3\t0"), (.signal(11), "0\t11"), (.oom, "0\t9"), (.timeout, "-1\t15"),
             (.cancelled, "-1\t15"), (.memoryPressure, "0\t9"), (.nodeLost, "-1\t0"),
             (.launch(step: "execve x", errno: 2, message: ""), "127\t0"),
         ]
         for (cause, columns) in endings {
-            let row = ResultJobLog.row(result("shell:1:0:0:c", cause), number: 1)
+            let row = ResultJobLog.row(result("shell:1:0:0:c", cause), outputByteCount: 0)
             #expect(row.hasSuffix("\t\(columns)\tc\n"), "\(cause): \(row)")
         }
-        #expect(ResultJobLog.row(oldResult, number: 1) == "1\tw\t0.000\t     0.000\t0\t0\t1\t0\told\n")
+        #expect(ResultJobLog.row(oldResult, outputByteCount: 0) == "w\t0.000\t     0.000\t0\t0\t1\t0\told\n")
+        #expect(
+            ResultJobLog.row(result("python:1:0:0:x.py 1"), outputByteCount: 0).hasSuffix("\tpython3 x.py 1\n"))
+        #expect(ResultJobLog.row(result("shell:1:0:0:c", node: "a b"), outputByteCount: 0).hasPrefix("a_b\t"))
     }
 
-    @Test("a command of several lines stays on one line of the job log")
-    func jobLogLines() {
-        let row = ResultJobLog.row(result(#"{"command": "a\nb"}"#), number: 1)
-        #expect(row.hasSuffix("\ta\0b\n"))
-        #expect(row.filter { $0 == "\n" }.count == 1)
+    @Test(
+        "a command of several lines stays on one line of the job log, as parallel writes it",
+        arguments: [(#"a\nb"#, "a\0b"), (#"a\r\nb\n"#, "a\r\0b\0")])
+    func jobLogLines(command: String, written: String) {
+        let row = ResultJobLog.row(result(#"{"command": "\#(command)"}"#), outputByteCount: 0)
+        #expect(row.hasSuffix("\t\(written)\n"))
+        #expect(row.utf8.count { $0 == UInt8(ascii: "\n") } == 1)
+    }
+}
+
+@Suite("folders of results")
+struct ResultFoldersTests {
+    @Test(
+        "a command becomes a name as GNU parallel makes it; one that is too long, or no name, has the task's id",
+        arguments: [
+            ("echo a/b", "echo a\\_b"), ("a\tb\\c", "a\\tb\\\\c"), ("a\nb", "a\nb"), (".", ".~id"), ("..", "..~id"),
+            (String(repeating: "x", count: 300), String(repeating: "x", count: 252) + "~id"),
+            (String(repeating: "ä", count: 300), String(repeating: "ä", count: 126) + "~id"),
+            ("a" + String(repeating: "ä", count: 300), "a" + String(repeating: "ä", count: 125) + "~id"),
+        ])
+    func names(command: String, name: String) {
+        #expect(ResultFolders.folderName(command, identifier: "id") == name)
+    }
+}
+
+@Suite("the order of results")
+struct ResultOrderTests {
+    @Test("a task's place is the number of its line, or of its command's, blank lines and comments counted")
+    func places() {
+        let places = PlacesInFile(Array("a\n\n# c\n  shell:1:0:0:b b \r\na\nlast".utf8))
+        #expect(places.lineCount == 6)
+        #expect(places.place(of: result("shell:5:1G:0:a")) == 1, "the first of two")
+        #expect(places.place(of: result("shell:1:0:0:b b")) == 4)
+        #expect(places.place(of: result("shell:2:0:0:b b")) == nil, "another line")
+        #expect(places.place(of: result("shell:2:0:0:last")) == 6)
+        #expect(PlacesInFile(Array("a\nb\n".utf8)).lineCount == 2 && PlacesInFile([]).lineCount == 0)
+    }
+
+    @Test("rows come out by their numbers, and those without one behind them by when they began")
+    func sorted() throws {
+        let spool = try RowSpool()
+        func add(_ row: String, _ number: Int?, _ start: Double) throws {
+            try spool.add(row, at: RowSpool.Place(number: number, startUnixSeconds: start))
+        }
+        let large = String(repeating: "x", count: 3 << 20)
+        try add("late", nil, 9)
+        try add(large, 2, 1)
+        try add("first", 1, 8)
+        try add("early", nil, 3)
+        var rows: [String] = []
+        try spool.read { _, row in
+            rows.append(row)
+            return true
+        }
+        #expect(rows == ["first", large, "early", "late"])
     }
 }
 
@@ -128,8 +282,8 @@ struct ResultSummaryTests {
                 result("shell:1:64M:0:a 2", .oom, peakBytes: 64 << 20),
             ]).groups.first)
         #expect(group.memoryToAskFor == "128M")
-        #expect(group.paragraph.contains("tasks   2, 1 failed (1 oom)"))
-        #expect(group.paragraph.contains("max 64 MB, cap 64 MB, ask for 128M"))
+        #expect(group.paragraph(.ascii).contains("tasks   2, 1 failed (1 oom)"))
+        #expect(group.paragraph(.ascii).contains("max 64 MB, cap 64 MB, ask for 128M"))
     }
 
     @Test("files that could have been dropped from memory are no reason to ask for more")
@@ -137,8 +291,25 @@ struct ResultSummaryTests {
         let reader = result("shell:1:1G:0:md5sum a", peakBytes: 400 << 20, neededBytes: 3 << 20)
         let group = try #require(summary([reader, result("shell:1:1G:0:md5sum b", peakBytes: 1 << 20)]).groups.first)
         #expect(group.memoryToAskFor == "8M")
-        #expect(group.paragraph.contains("max 400 MB (3 MB without files it read or wrote), cap 1 GB, ask for 8M"))
+        #expect(
+            group.paragraph(.ascii).contains("max 400 MB (3 MB without files it read or wrote), cap 1 GB, ask for 8M"))
         #expect(group.json.contains(#""memory_peak_bytes_max":419430400,"memory_needed_bytes_max":3145728"#))
+    }
+
+    @Test(
+        "how times and memory are spread is drawn in a line, in blocks or plain characters, from the least to the most")
+    func drawing() throws {
+        let times = [1.0, 1, 1, 1, 1, 1, 1, 1, 9]
+        let results = times.map { result("shell:1:0:0:a \($0)", wallSeconds: $0) }
+        let group = try #require(summary(results).groups.first)
+        let gap = String(repeating: " ", count: Blocks.columns - 2)
+        #expect(group.paragraph(.unicode).contains("\n          1 s █\(gap)▁ 9 s\n"), "\(group.paragraph(.unicode))")
+        #expect(group.paragraph(.ascii).contains("\n          1 s @\(gap). 9 s\n"))
+        let equal = try #require(summary([results[0], results[1]]).groups.first)
+        #expect(!equal.paragraph(.unicode).contains("█"), "there is nothing to see")
+        #expect(Blocks.unicode.line([0, 1, 1_000_000, 500_000]) == " ▁█▄")
+        #expect(Blocks.isUTF8 { $0 == "LANG" ? "de_DE.UTF-8" : "" })
+        #expect(!Blocks.isUTF8 { ["LANG": "de_DE.UTF-8", "LC_ALL": "C"][$0] } && !Blocks.isUTF8 { _ in nil })
     }
 
     @Test("what never ran does not make the others look small")
@@ -149,7 +320,7 @@ struct ResultSummaryTests {
                 .groups.first)
         #expect(group.taskCount == 2 && group.failureCount == 1)
         #expect(group.wallSeconds.count == 1)
-        #expect(group.memoryToAskFor == nil && !group.paragraph.contains("memory"))
+        #expect(group.memoryToAskFor == nil && !group.paragraph(.ascii).contains("memory"))
     }
 
     @Test("more shapes than anybody reads are counted together")

@@ -1,3 +1,4 @@
+import Foundation
 import TaskModel
 import Testing
 
@@ -70,6 +71,30 @@ struct TopTests {
         #expect(all[0].contains("1 node  1 in trouble"), "\(all[0])")
         #expect(all[3].contains("in trouble: write \\x1b[2J: No space left on device, 5 s"), "\(all[3])")
         #expect(lines(model, columns: 120, color: true)[3].hasPrefix("\u{1b}[31m"))
+    }
+
+    @Test("on 80 columns tasks that differ only at the end, or in the middle, are told apart, and named")
+    func longCommands() {
+        let words = String(repeating: "/data/archive", count: 8)
+        let kinds: [(Int) -> String] = [
+            { "./cachesim --trace \(words)/trace --seed \($0)" }, { "./cachesim --seed \($0) --trace \(words)" },
+            { "./cachesim --trace \(words) --seed \($0) --out \(words)" },
+        ]
+        for command in kinds {
+            var model = model(running: 0, endings: 0)
+            let tasks = (0..<6).map { "shell:1:0:0:" + command($0) }
+            model.snapshot.running = tasks.map {
+                RunningTask(line: $0, task: try? TaskLine(parsing: $0), node: "node0", seenSinceSeconds: 990)
+            }
+            model.snapshot.endings = tasks.map { result($0, .exit(code: 1)) }
+            let rows = lines(model).filter { $0.contains("./c") }
+            #expect(rows.count == 12 && rows.allSatisfy { TerminalText.columnCount($0) <= 80 })
+            for part in [rows.prefix(6), rows.suffix(6)] {
+                let commands = part.compactMap { row in row.range(of: "./c").map { row[$0.lowerBound...] } }
+                #expect(Set(commands).count == 6, "\(rows.joined(separator: "\n"))")
+            }
+            for task in tasks { #expect(rows.count { $0.hasPrefix(TaskLine.identifier(of: task).prefix(8)) } == 2) }
+        }
     }
 
     @Test("s goes through the columns to sort by")

@@ -66,8 +66,9 @@ enum HandshakeStep: Equatable, Sendable {
             guard refusal.kind == .unsupported else { return refusal }
             return RedisFailure(.protocolViolation, "an error in reply to no request: \(error)")
         }
-        if step == .hello && (error.code == "NOPROTO" || error.message.hasPrefix("unknown command")) {
-            return .tooOld(because: "\(error)")
+        if step == .hello, error.code == "NOPROTO" { return .tooOld(because: "\(error)") }
+        if step == .hello, error.message.hasPrefix("unknown command") {
+            return .tooOld(because: "or one whose HELLO was not renamed: \(error)")
         }
         return RedisFailure(refusing: error, context: "\(step.name): ")
     }

@@ -101,5 +101,8 @@ extension RedisError {
         "it is part of a Redis Cluster, which cannot hold a queue: use a Redis of its own, or one under Sentinel"
 
     /// A command inside a script is checked against the caller too, and refused without a code of its own.
-    private var isMissingPermissionOfScript: Bool { message.hasPrefix("The user executing the script can't") }
+    private var isMissingPermissionOfScript: Bool {
+        message.hasPrefix("The user executing the script can't")  // Redis 7.0.
+            || message.hasPrefix("ACL failure in script")  // Redis from 7.2 on, and Valkey.
+    }
 }

@@ -46,12 +46,17 @@ public struct RedisSessionOptions: Equatable, Sendable {
 
 /// What Redis says of itself in its reply to HELLO.
 public struct RedisServerDescription: Equatable, Sendable {
+    /// `redis`, or `valkey`, unless that was told to call itself so; "" where it does not say.
+    public let name: String
     /// Such as `7.0.15`.
     public let version: String
     /// `standalone`, `cluster` or `sentinel`.
     public let mode: String
     /// `master` or `replica`.
     public let role: String
+
+    /// For people: `7.0.15`, `Valkey 8.0.1`.
+    public var title: String { name == "valkey" ? "Valkey \(version)" : version }
 
     var majorVersion: Int? { version.split(separator: ".").first.flatMap { Int($0) } }
 }
@@ -314,6 +319,6 @@ extension RedisServerDescription {
         func field(_ name: String) -> String {
             value.entries?.first { $0.key.string == name }?.value.string ?? ""
         }
-        self.init(version: field("version"), mode: field("mode"), role: field("role"))
+        self.init(name: field("server"), version: field("version"), mode: field("mode"), role: field("role"))
     }
 }

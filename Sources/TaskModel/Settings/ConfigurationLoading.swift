@@ -4,7 +4,7 @@
 /// A configuration, and how it came to be.
 public struct LoadedConfiguration: Sendable {
     public let configuration: Configuration
-    /// Of names that are unknown or come twice.
+    /// Of names that are unknown or come twice, and of values that only the old system took.
     public let warnings: [ConfigurationProblem]
     /// Every setting in the order of the repository's conf.json.
     public let settings: [EffectiveSetting]

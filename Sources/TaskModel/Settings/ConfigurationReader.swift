@@ -69,10 +69,18 @@ struct ConfigurationReader {
                 return report(setting.key, setting.refusal(of: contents[0]))
             }
         } else if let member = memberByKey[setting.key] {
-            guard setting.read(member.value.content, &configuration) else {
+            guard
+                setting.read(member.value.content, &configuration)
+                    || readOldForm(setting, member, into: &configuration)
+            else {
                 return report(setting.key, setting.refusal(of: member.value.content))
             }
         }
+    }
+
+    /// Where the file names a setting and no variable does.
+    func member(_ key: String) -> JSONMember? {
+        variables[EnvironmentVariables.prefix + key.uppercased()] == nil ? memberByKey[key] : nil
     }
 
     /// Where the value of a setting comes from.
@@ -134,6 +142,14 @@ struct ConfigurationReader {
     private mutating func warn(_ member: JSONMember, _ message: String) {
         // Without the value: behind `redis_password` may stand a password.
         warnings.append(Self.problem(json, file, at: member.nameOffset, key: member.name, value: "", message))
+    }
+
+    /// Warns of a value that is not used as it is; no secret has such.
+    mutating func warn(_ value: JSONValue, of key: String, _ explanation: String) {
+        let shown = shownValue(of: key, json.span.text(value.range.prefix(200)))
+        let message = "\(key) is \(shown); \(explanation)"
+        warnings.append(
+            Self.problem(json, file, at: value.range.lowerBound, key: key, value: shown, message))
     }
 
     private func shownValue(of key: String, _ text: String) -> String {

@@ -5,13 +5,15 @@ extension Configuration {
     /// Reads the text of a conf.json; `file` is what messages call it. Settings it does not name keep their defaults, and
     /// `environment` (`NAME=value`) overrides it.
     ///
-    /// Throws all that is wrong with it at once. Warnings are for names that are unknown or come twice.
+    /// Throws all that is wrong with it at once. Warnings are for names that are unknown or come twice, and for values that only the old
+    /// system took.
     public static func parse(
         _ json: [UInt8], file: String, environment: [[UInt8]] = []
     ) throws(ConfigurationError) -> LoadedConfiguration {
         var reader = try ConfigurationReader(json, file: file, environment: environment)
         var configuration = Configuration()
         for setting in Setting.all { reader.read(setting, into: &configuration) }
+        reader.settleOldThresholds(&configuration)
         reader.checkRelations(configuration)
         reader.warnOfUnknownKeys()
         guard reader.problems.isEmpty else { throw reader.error }
@@ -37,7 +39,7 @@ extension Configuration {
         let accept = minDramAcceptNewTask.bytes(ofTotal: total)
         let giveBack = minDramTriggerReturn.bytes(ofTotal: total)
         var problems: [ConfigurationProblem] = []
-        if giveBack >= accept {
+        if giveBack >= accept, giveBack > 0 {
             let message =
                 "is not below min_dram_gb_accept_new_task, \(minDramAcceptNewTask), of this machine's "
                 + AmountText.memory(total)
@@ -141,6 +143,7 @@ extension MemoryThreshold {
     /// False when it is certain that this is not below `other`. An amount and a share compare only on a machine.
     fileprivate func mayBeBelow(_ other: MemoryThreshold) -> Bool {
         switch (self, other) {
+        case (.bytes(0), _): true  // Nothing is ever given back.
         case (.bytes(let left), .bytes(let right)): left < right
         case (.share(let left), .share(let right)): left < right
         case (.bytes, .share), (.share, .bytes): true

@@ -4,7 +4,8 @@
 extension Setting {
     static var all: [Setting] { old + redis + node + task }
 
-    private static var old: [Setting] {
+    /// Those of the old system.
+    static var old: [Setting] {
         [
             Setting("min_dram_gb_accept_new_task", \.minDramAcceptNewTask, .memoryThreshold, live: true),
             Setting("min_dram_gb_trigger_return", \.minDramTriggerReturn, .memoryThreshold),

@@ -184,7 +184,7 @@ public enum AmountText {
     }
 
     /// A number with at most `places` decimals (at most 6) and no zeros at its end; far from zero, as Swift writes it.
-    static func decimal(_ number: Double, places: Int) -> String {
+    public static func decimal(_ number: Double, places: Int) -> String {
         var scale: Int64 = 1
         for _ in 0..<places { scale *= 10 }
         let scaled = number * Double(scale)

@@ -32,6 +32,23 @@ public enum TerminalText {
         return text
     }
 
+    /// `text`, at most `columns` terminal columns wide; what is cut away from its middle is replaced by an ellipsis, and its last
+    /// `endColumns` columns stay.
+    public static func shortened(_ text: String, to columns: Int, keepingEnd endColumns: Int) -> String {
+        guard columns > 0, columnCount(text) > columns else { return shortened(text, to: columns) }
+        let endColumns = max(0, min(endColumns, columns - 1))
+        var end = text.endIndex
+        var width = 0
+        while end > text.startIndex {
+            let previous = text.index(before: end)
+            width += columnCount(of: text[previous])
+            if width > endColumns { break }
+            end = previous
+        }
+        // Its own ellipsis, since more follows it than fits.
+        return shortened(text, to: columns - columnCount(String(text[end...]))) + text[end...]
+    }
+
     /// How many columns of a terminal `text` takes.
     public static func columnCount(_ text: String) -> Int {
         if text.utf8.allSatisfy({ $0 < 0x80 }) { return text.utf8.count }

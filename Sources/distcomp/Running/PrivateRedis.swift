@@ -13,9 +13,11 @@ final class PrivateRedis {
 
     /// Starts redis-server in `directory` and waits until it answers.
     init(in directory: StateDirectory) throws(CommandError) {
-        guard let program = executable(named: "redis-server") else {
+        // Valkey is the same for us.
+        guard let program = executable(named: "redis-server") ?? executable(named: "valkey-server") else {
             throw .usage(
-                "redis-server is not installed: apt-get install redis-server (or give --redis URL with your own)")
+                "redis-server is not installed: apt-get install redis-server (or valkey-server; or give --redis URL with your own)"
+            )
         }
         do throws(SystemError) {
             let password = try directory.redisPassword()
@@ -27,7 +29,7 @@ final class PrivateRedis {
         } catch {
             throw .failed("cannot start redis-server: \(error)")
         }
-        try waitUntilAnswering(directory)
+        try waitUntilAnswering(directory, program)
     }
 
     /// Ends it in order, which writes out all it has.
@@ -89,11 +91,19 @@ final class PrivateRedis {
 
     private static let logName = "redis.log"
 
-    private func waitUntilAnswering(_ directory: StateDirectory) throws(CommandError) {
+    private func waitUntilAnswering(_ directory: StateDirectory, _ program: String) throws(CommandError) {
         let log = Self.logName
         let deadline = SystemClock.bootNanoseconds() + 60_000_000_000
         while SystemClock.bootNanoseconds() < deadline {
-            if (try? BlockingRedisClient(endpoint)) != nil { return }
+            do {
+                _ = try BlockingRedisClient(endpoint)
+                return
+            } catch let failure where failure.kind == .unsupported {
+                stop()
+                throw .failed("\(program) cannot be used: \(failure.detail)")
+            } catch {
+                // It is not ready yet, or ends.
+            }
             if let ending = try? ChildProcesses.endingIfEnded(process) {
                 hasEnded = true
                 let text = (try? directory.redisFiles.contents(of: log)) ?? []

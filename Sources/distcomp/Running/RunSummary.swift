@@ -47,8 +47,8 @@ struct RunSummary {
     }
 
     func text(columns: Int?) -> String {
-        var text = "\n" + failureTable.rendered(columns: columns ?? 120)
-        if failures.isEmpty { text = "" }
+        var text = ""
+        if !failures.isEmpty { text = "\n" + failureLines(columns: columns ?? 120).joined(separator: "\n") + "\n" }
         if counts.failed > failures.count {
             text += "... and \(grouped(counts.failed - failures.count)) more: distcomp results --failed\n"
         }
@@ -56,17 +56,20 @@ struct RunSummary {
         return text + "\n" + sentence + "\n"
     }
 
-    private var failureTable: TextTable {
-        var table = TextTable([("CAUSE", .left), ("WHY", .left), ("TASK", .left)])
-        for failure in failures {
-            var why = failure.reason
-            if let line = failure.outcome.flatMap({ ErrorText.line(in: $0.stderrTail) }) { why += ": \(line)" }
-            table.append([
-                failure.causeWord, TerminalText.shortened(TerminalText.escaped(why), to: 60),
-                TaskLine.command(ofLine: failure.line),
-            ])
+    /// Why they failed, and what they are: each gets half of the room, or what the other leaves.
+    private func failureLines(columns: Int) -> [String] {
+        let reasons = failures.map { TerminalText.escaped($0.explanation) }
+        let widest = reasons.map { TerminalText.columnCount($0) }.max() ?? 0
+        let commands = failures.map { TerminalText.columnCount(TaskLine.command(ofLine: $0.line)) }.max() ?? 0
+        let room = columns - 12  // Behind the id, with the blanks between.
+        let width = min(max(widest, 3), max(room / 2, room - commands))
+        let rows = zip(failures, reasons).map { failure, reason in
+            TaskListing.Row(
+                cells: [String(TaskLine.identifier(of: failure.line).prefix(8)), reason],
+                command: TaskLine.command(ofLine: failure.line))
         }
-        return table
+        let layout: [TaskListing.Column] = [.init(heading: "ID", width: 8), .init(heading: "WHY", width: width)]
+        return TaskListing.lines(rows, layout, columns: columns, hasHeading: true)
     }
 
     /// `12 tasks: 9 finished, 3 failed (1 exit, 1 oom, 1 timeout), 4.2 s`.

@@ -39,7 +39,9 @@ struct TextTable {
 // MARK: Cells
 
 /// `text` with blanks after it until it is `width` wide.
-func filled(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
+func filled(_ text: String, _ width: Int) -> String {
+    text + String(repeating: " ", count: max(0, width - TerminalText.columnCount(text)))
+}
 
 /// `1700000000.250`: a number with exactly `places` decimals.
 func fixed(_ number: Double, places: Int) -> String {
@@ -53,7 +55,9 @@ func fixed(_ number: Double, places: Int) -> String {
 }
 
 /// `text` with blanks before it until it is `width` wide.
-func padded(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+func padded(_ text: String, _ width: Int) -> String {
+    String(repeating: " ", count: max(0, width - TerminalText.columnCount(text))) + text
+}
 
 /// `12,345`.
 func grouped(_ number: Int) -> String {
@@ -70,6 +74,9 @@ func oneDecimal(_ number: Double) -> String {
     let tenths = Int(exactly: (number * 10).rounded()) ?? 0
     return "\(tenths / 10).\(abs(tenths % 10))"
 }
+
+/// How long a task took: `0.042 s`, `3:07 min`.
+func wallText(_ seconds: Double) -> String { seconds < 60 ? AmountText.roundedSeconds(seconds) : duration(seconds) }
 
 /// `4 s`, `3:07 min`, `2:15 h`, `5 d`.
 func duration(_ seconds: Double) -> String {

@@ -224,7 +224,7 @@ private func redisFinding(_ node: NodeIdentity) -> Finding {
         let opening = try opening(node)
         return Finding(
             verdict: opening == nil ? .ok : .warning, subject: "redis",
-            text: "\(client.address), \(client.server?.version ?? "?")" + (opening.map { "; \($0)" } ?? ""))
+            text: "\(client.address), \(client.server?.title ?? "?")" + (opening.map { "; \($0)" } ?? ""))
     } catch let failure as StartFailure {
         return Finding(verdict: .missing, subject: "redis", text: failure.message)
     } catch {

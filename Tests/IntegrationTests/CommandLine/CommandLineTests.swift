@@ -46,7 +46,7 @@ struct CommandLineTests {
             let failed = try await run.distcomp("results", "--failed", "--json")
             #expect(failed.outputLines.count == 5)
             let table = try await run.distcomp("results")
-            #expect(table.outputLines.count == 6)
+            #expect(table.outputLines.count == 7 && table.output.hasPrefix("ID "))
             #expect(table.output.contains("(exit 9)"), "\(table.output)")
         }
     }

@@ -1,7 +1,9 @@
 // What a person sees at a terminal, and that the terminal is theirs again afterwards: a real one, kept by tmux.
 
+import Foundation
 import Glibc
 import LinuxSystem
+import TaskModel
 import Testing
 
 /// A terminal with a shell in it.
@@ -109,6 +111,37 @@ struct TerminalTests {
             try await terminal.press("q")
             try await terminal.until("its end") { $0.contains("status 0") }
             try await terminal.expectRestored()
+            try await node.stop()
+        }
+    }
+
+    @Test(
+        "on 80 columns every listing fits, and tells apart tasks that differ at their ends",
+        arguments: ["top", "tasks", "results"])
+    func longCommands(listing: String) async throws {
+        try await withTerminal { fleet, terminal in
+            let go = fleet.scratch.path + "/go"
+            let words = String(repeating: "/archive", count: 15)
+            let lines = (1...4).map {
+                "shell:5:0:0:test -e \(go) || sleep 1000; : --trace \(words) --seed \($0); echo why >&2; exit 3"
+            }
+            try await fleet.submit(lines)
+            if listing == "results" { try fleet.scratch.write("go", "") }
+            let node = try await fleet.startedNode("nodeA", ["max_retry_per_task": "1", "max_task_per_worker": "4"])
+            try await eventually("all of them running, or ended") {
+                try fleet.count(listing == "results" ? "failed_tasks" : "in_progress_tasks") == 4
+            }
+            try await terminal.enter(command(listing, fleet))
+            let screen = try await terminal.until("four rows") { screen in
+                lines.allSatisfy { screen.contains(TaskLine.identifier(of: $0).prefix(8)) }
+                    && screen.contains(listing == "top" ? "q quit" : "status 0")
+            }
+            let rows = screen.split(separator: "\n").filter { $0.contains("…") }
+            let commands = Set(rows.compactMap { row in row.range(of: "test").map { row[$0.lowerBound...] } })
+            #expect(commands.count == 4, "\(screen)")
+            // None went on in the next line.
+            #expect(rows.count == 4 && screen.contains("ID "), "\(screen)")
+            if listing == "results" { #expect(rows.allSatisfy { $0.contains("(exit 3: why)") }, "\(screen)") }
             try await node.stop()
         }
     }

@@ -51,7 +51,7 @@ struct WatchTests {
                 try fleet.hash("finished_tasks")[line] == #"a: "done\n""#
             }
             #expect(fleet.scratch.lines("log") == ["begun"], "it ran once")
-            #expect(try await fleet.distcomp("results").outputLines.count == 1)
+            #expect(try await fleet.distcomp("results").outputLines.count == 2)
             try await node.stop()
         }
     }

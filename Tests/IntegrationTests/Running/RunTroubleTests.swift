@@ -95,6 +95,44 @@ struct RunTroubleTests {
         }
     }
 
+    /// A run with nothing in PATH but that server, which is a script, and what a run needs.
+    private func run(_ scratch: Scratch, server name: String, _ script: String) async throws -> ProgramResult {
+        try FileSystem.createDirectories(scratch.path + "/bin", mode: 0o755)
+        for tool in ["setpriv", "true"] {
+            #expect(symlink("/usr/bin/\(tool)", scratch.path + "/bin/\(tool)") == 0)
+        }
+        let program = try scratch.write("bin/\(name)", "#!/bin/sh\nPATH=/usr/bin:/bin\n\(script)\n")
+        #expect(chmod(program, 0o755) == 0)
+        let run = try Run(scratch, ["shell:1:0:0:true"])
+        let command = "PATH=\(scratch.path)/bin exec \(Products.distcomp) run \(run.file) --state \(run.state) --json"
+        return try await RunningProgram("/bin/sh", ["-c", command], in: scratch).result()
+    }
+
+    @Test("where there is Valkey and no Redis, that is used")
+    func valkey() async throws {
+        try await withScratch { scratch in
+            let result = try await run(
+                scratch, server: "valkey-server", "exec $(command -v redis-server || command -v valkey-server) \"$@\"")
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(try jsonObject(result.output).integer("finished") == 1)
+        }
+    }
+
+    @Test("a Redis that is too old is told at once, and is not left behind")
+    func oldRedis() async throws {
+        try await withScratch { scratch in
+            // Of an older one it differs in this: it does not know HELLO.
+            let result = try await run(
+                scratch, server: "redis-server",
+                "{ cat; echo 'rename-command HELLO \"\"'; } > own.conf; exec redis-server own.conf")
+            #expect(result.status == 1)
+            #expect(
+                result.errors.contains(
+                    "/bin/redis-server cannot be used: too old: Redis 7 or newer is needed (or one whose HELLO"),
+                "\(result.errors)")
+        }
+    }
+
     @Test("when its Redis is killed the run ends with status 3, and node and tasks end with it")
     func redisKilled() async throws {
         try await withScratch { scratch in

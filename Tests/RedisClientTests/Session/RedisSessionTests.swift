@@ -266,6 +266,31 @@ struct RedisSessionTests {
         #expect(conversation.session.isReady)
     }
 
+    @Test(
+        "a right that is missing inside a script is told as one, in the words of every Redis and Valkey",
+        arguments: [
+            "The user executing the script can't run this command or subcommand script: f_1, on @user_script:1.",
+            "The user executing the script can't access at least one of the keys mentioned in the command",
+            "ACL failure in script: User nodes has no permissions to run the 'hset' command script: f_1, on @user_script:1.",
+            "ACL failure in script: No permissions to access a key script: f_1, on @user_script:1.",
+        ])
+    func missingPermissionOfScript(message: String) {
+        let error = RedisError(code: "ERR", message: message)
+        #expect(error.remedy == .giveUp)
+        #expect(error.explanation.hasPrefix("this user lacks a permission (ERR "), "\(error.explanation)")
+        #expect(RedisError(code: "ERR", message: "user_script:1: \(message)").remedy == .none)
+    }
+
+    @Test("a server is told by its version, and Valkey by its name too")
+    func title() {
+        for (server, title) in [("$5\r\nredis", "8.0.1"), ("$6\r\nvalkey", "Valkey 8.0.1")] {
+            var conversation = Conversation(RedisSessionOptions())
+            _ = conversation.hears(
+                "%2\r\n$6\r\nserver\r\n\(server)\r\n$7\r\nversion\r\n$5\r\n8.0.1\r\n" + refusedOptions)
+            #expect(conversation.session.server?.title == title)
+        }
+    }
+
     @Test("a reply to no request ends the session")
     func unaskedReply() {
         var conversation = Conversation.ready()

@@ -158,25 +158,25 @@ struct ConfigurationTests {
                     "redis_port": 99999,
                     "redis_db": -1,
                     "max_task_per_worker": 0,
-                    "health_report_interval": 0,
-                    "result_dir": "",
+                    "health_report_interval": -1,
+                    "result_dir": 1,
                     "memory_caps": "optional",
                     "min_dram_gb_accept_new_task": NaN,
                     "default_task_timeout_seconds": 1e30,
-                    "max_retry_per_task": "3",
+                    "max_retry_per_task": "three",
                     "node_name": "a b"
                 }
                 """) == [
                     "conf.json:2:19: redis_port is 99999; allowed: a whole number from 1 to 65535",
                     "conf.json:3:17: redis_db is -1; allowed: a whole number from 0 to 1000000",
                     "conf.json:4:28: max_task_per_worker is 0; allowed: a whole number from 1 to 1000000, or null",
-                    "conf.json:5:31: health_report_interval is 0; allowed: seconds, above 0 and at most 86400",
-                    "conf.json:6:19: result_dir is \"\"; allowed: a string that is not empty",
+                    "conf.json:5:31: health_report_interval is -1; allowed: seconds, above 0 and at most 86400",
+                    "conf.json:6:19: result_dir is 1; allowed: a string that is not empty",
                     "conf.json:7:20: memory_caps is \"optional\"; allowed: \"required\" or \"best-effort\"",
                     "conf.json:8:36: min_dram_gb_accept_new_task is NaN; allowed: GB from 0 to 8388608, fractions "
                         + "allowed, or a string such as \"512M\" or \"10%\" (of the machine)",
                     "conf.json:9:37: default_task_timeout_seconds is 1e30; allowed: seconds from 0 to 1000000000",
-                    "conf.json:10:27: max_retry_per_task is \"3\"; allowed: a whole number from 0 to 1000",
+                    "conf.json:10:27: max_retry_per_task is \"three\"; allowed: a whole number from 0 to 1000",
                     "conf.json:11:18: node_name is \"a b\"; allowed: a string of 1 to 64 letters, digits, dots, "
                         + "underscores and hyphens, or null",
                 ])
@@ -209,12 +209,12 @@ struct ConfigurationTests {
     @Test(
         "limits are where the message says they are",
         arguments: [
-            ("redis_port", ["1", "65535"], ["0", "65536", "6379.0", "\"6379\"", "null", "true"]),
+            ("redis_port", ["1", "65535"], ["0", "65536", "6379.0", "\"6379x\"", "\"0\"", "null", "true"]),
             ("redis_db", ["0", "15"], ["-1", "null"]),
             ("max_task_per_worker", ["null", "1", "1000000"], ["0", "1000001", "1.5"]),
             ("max_retry_per_task", ["0", "1000"], ["-1", "1001"]),
-            ("health_report_interval", ["0.001", "86400"], ["0", "-0.0", "86400.1"]),
-            ("sleep_sec_between_accepting_task", ["0.5", "5"], ["0", "null"]),
+            ("health_report_interval", ["0.001", "86400"], ["-0.001", "86400.1"]),
+            ("sleep_sec_between_accepting_task", ["0.5", "5"], ["-1", "null"]),
             ("default_task_timeout_seconds", ["0", "0.5", "1e9"], ["-1", "1000000001", "null"]),
             (
                 "task_umask", ["\"0\"", "\"022\"", "\"0777\"", "\"777\""],
@@ -251,10 +251,6 @@ struct ConfigurationTests {
     @Test("min_dram_gb_trigger_return must be below min_dram_gb_accept_new_task")
     func thresholdRelation() throws {
         #expect(
-            try problems(#"{"min_dram_gb_accept_new_task": 2, "min_dram_gb_trigger_return": 2}"#) == [
-                "conf.json:1:66: min_dram_gb_trigger_return is 2; must be below min_dram_gb_accept_new_task, 2 GB"
-            ])
-        #expect(
             try problems(#"{"min_dram_gb_accept_new_task": "5%"}"#) == [
                 "conf.json: min_dram_gb_trigger_return is 5% by default; must be below min_dram_gb_accept_new_task, 5%"
             ])
@@ -263,6 +259,47 @@ struct ConfigurationTests {
         }
         // Wrong by itself: told once, not compared.
         #expect(try problems(#"{"min_dram_gb_accept_new_task": -2, "min_dram_gb_trigger_return": 2}"#).count == 1)
+    }
+
+    @Test(
+        "values that only the old system took are taken, with a warning that says what is used",
+        arguments: [
+            (#"{"redis_port": "6400"}"#, #"conf.json:1:16: redis_port is "6400"; 6400 is used"#),
+            (#"{"max_task_per_worker": "4"}"#, #"conf.json:1:25: max_task_per_worker is "4"; 4 is used"#),
+            (
+                #"{"default_task_timeout_seconds": "1.5"}"#,
+                #"conf.json:1:34: default_task_timeout_seconds is "1.5"; 1.5 is used"#
+            ),
+            (
+                #"{"sleep_sec_between_accepting_task": 0}"#,
+                "conf.json:1:38: sleep_sec_between_accepting_task is 0; 5 is used, its default"
+            ),
+            (
+                #"{"task_timeout_check_interval": "0.0"}"#,
+                #"conf.json:1:33: task_timeout_check_interval is "0.0"; 30 is used, its default"#
+            ),
+            (#"{"result_dir": ""}"#, #"conf.json:1:16: result_dir is ""; "./result" is used, its default"#),
+            (
+                #"{"min_dram_gb_accept_new_task": 2, "min_dram_gb_trigger_return": 2}"#,
+                "conf.json:1:66: min_dram_gb_trigger_return is 2; that is not below min_dram_gb_accept_new_task, 2 GB, so "
+                    + "1 GB is used, half of it"
+            ),
+        ])
+    func oldForms(json: String, warning: String) throws {
+        #expect(try warnings(json) == [warning])
+    }
+
+    @Test("what is used instead is what is in effect")
+    func oldFormsInEffect() throws {
+        let configuration = try parse(
+            #"{"redis_port": "6400", "health_report_interval": 0, "min_dram_gb_accept_new_task": 3, "min_dram_gb_trigger_return": 8}"#
+        )
+        #expect(configuration.redisPort == 6400)
+        #expect(configuration.healthReportIntervalSeconds == Configuration().healthReportIntervalSeconds)
+        #expect(configuration.minDramTriggerReturn == .bytes(3 << 29))
+        let none = try parse(#"{"min_dram_gb_accept_new_task": 0, "min_dram_gb_trigger_return": 0}"#)
+        #expect(none.minDramTriggerReturn == .bytes(0))
+        #expect(none.problems(onMachineWithMemoryBytes: 8 << 30, file: "conf.json").isEmpty)
     }
 
     @Test("an amount and a share are compared on the machine they are for")

@@ -33,6 +33,17 @@ struct TerminalTextTests {
     }
 
     @Test(
+        "what is cut from the middle leaves both ends, and an ellipsis between them",
+        arguments: [
+            ("0123456789", 10, 4, "0123456789"), ("0123456789", 7, 3, "012…789"), ("0123456789", 3, 9, "…89"),
+            ("0123456789", 1, 1, "…"), ("0123456789", 0, 3, ""), ("0123456789", 5, 0, "0123…"),
+            ("日本語日本語", 7, 3, "日本…語"), ("aaaae\u{301}", 4, 1, "aa…e\u{301}"),
+        ])
+    func shorteningTheMiddle(text: String, columns: Int, endColumns: Int, shown: String) {
+        #expect(TerminalText.shortened(text, to: columns, keepingEnd: endColumns) == shown)
+    }
+
+    @Test(
         "columns are counted as a terminal shows them",
         arguments: [
             ("abc", 3), ("é", 1), ("e\u{301}", 1), ("日本", 4),
@@ -51,6 +62,9 @@ struct TerminalTextTests {
             let columns = Int.random(in: 0...30, using: &random)
             let shown = TerminalText.shortened(TerminalText.escaped(text), to: columns)
             #expect(TerminalText.columnCount(shown) <= columns)
+            let middle = TerminalText.shortened(
+                TerminalText.escaped(text), to: columns, keepingEnd: Int.random(in: -1...30, using: &random))
+            #expect(TerminalText.columnCount(middle) <= columns)
             #expect(!shown.unicodeScalars.contains { $0.properties.generalCategory == .control })
         }
     }

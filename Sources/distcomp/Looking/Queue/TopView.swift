@@ -29,10 +29,10 @@ struct TopView {
         lines.append(style.bold(cut(nodeHeading(shown: nodeRows, of: nodes.count))))
         lines += nodes.prefix(nodeRows).map { nodeRow($0, model.snapshot.fleet) }
         lines.append(style.bold(cut(runningHeading(model, count: running.count))))
-        lines += running.dropFirst(min(model.offset, max(0, running.count - runningRows))).prefix(max(0, runningRows))
-            .map { runningRow($0, model) }
-        lines.append(style.bold(cut(endingCells("ENDED", "CAUSE", "WALL", "PEAK", "TASK"))))
-        lines += endings.prefix(endingRows).map { endingRow($0, model.snapshot.fleet.nowUnixSeconds) }
+        let firstRow = min(model.offset, max(0, running.count - runningRows))
+        lines += self.runningRows(running.dropFirst(firstRow).prefix(max(0, runningRows)), model)
+        lines.append(style.bold(cut(endingCells("ID", "ENDED", "CAUSE", "WALL", "PEAK") + "TASK")))
+        lines += self.endingRows(endings.prefix(endingRows), model.snapshot.fleet.nowUnixSeconds)
         // On a screen too small for all parts the footer, which names the keys, stays.
         lines = lines.prefix(max(0, rows - 1)) + Array(repeating: "", count: max(0, rows - 1 - lines.count))
         return Array((lines + [footer(model)]).suffix(rows))
@@ -101,46 +101,61 @@ struct TopView {
         let all = model.snapshot.progress.running
         let number = count == all ? grouped(all) : "\(grouped(count)) of \(grouped(all))"
         return isNarrow
-            ? runningCells("RUNNING", "", "", "", number) : runningCells("RUNNING", number, "CORES", "GB", "TASK")
+            ? runningCells("", "RUNNING", "", "", "") + number
+            : runningCells("ID", "RUNNING", number, "CORES", "GB") + "TASK"
     }
 
-    private func runningRow(_ task: RunningTask, _ model: TopModel) -> String {
-        let seconds = max(0, model.nowSeconds - task.seenSinceSeconds)
-        return cut(
-            runningCells(
-                duration(seconds.rounded(.down)), TerminalText.escaped(task.node),
+    private func runningRows(_ tasks: ArraySlice<RunningTask>, _ model: TopModel) -> [String] {
+        let heads = tasks.map { task in
+            let seconds = max(0, model.nowSeconds - task.seenSinceSeconds)
+            return runningCells(
+                identifier(task.line), duration(seconds.rounded(.down)), TerminalText.escaped(task.node),
                 task.task.map { oneDecimal(Double($0.millicores) / 1000) } ?? "?",
-                task.task.map { oneDecimal(Double($0.memoryBytes) / 1_073_741_824) } ?? "?",
-                TerminalText.escaped(task.task?.command ?? task.line)))
+                task.task.map { oneDecimal(Double($0.memoryBytes) / 1_073_741_824) } ?? "?")
+        }
+        return joined(heads, tasks.map { $0.task?.command ?? $0.line })
     }
 
-    private func runningCells(_ time: String, _ node: String, _ cores: String, _ memory: String, _ task: String)
-        -> String
-    {
-        if isNarrow { return cell(time, 9) + task }
-        return cell(time, 9) + cell(node, 12) + padded(cores, 8) + padded(memory, 10) + "  " + task
+    private func runningCells(
+        _ identifier: String, _ time: String, _ node: String, _ cores: String, _ memory: String
+    ) -> String {
+        if isNarrow { return cell(time, 9) }
+        return cell(identifier, 10) + cell(time, 9) + cell(node, 12) + padded(cores, 6) + padded(memory, 7) + "  "
     }
 
     // MARK: What has ended
 
-    private func endingRow(_ result: TaskResult, _ nowUnixSeconds: Int64) -> String {
-        let ago = result.outcome?.finishedAtUnixSeconds.map { duration(max(0, Double(nowUnixSeconds) - $0)) } ?? "?"
-        let usage = result.outcome?.usage
-        let wall = usage.map {
-            $0.wallSeconds < 60 ? AmountText.roundedSeconds($0.wallSeconds) : duration($0.wallSeconds)
+    private func endingRows(_ results: ArraySlice<TaskResult>, _ nowUnixSeconds: Int64) -> [String] {
+        let heads = results.map { result in
+            let ago = result.outcome?.finishedAtUnixSeconds.map { duration(max(0, Double(nowUnixSeconds) - $0)) } ?? "?"
+            let usage = result.outcome?.usage
+            return endingCells(
+                identifier(result.line), ago, result.succeeded ? "finished" : result.causeWord,
+                usage.map { wallText($0.wallSeconds) } ?? "?",
+                usage?.memoryPeakBytes.map { AmountText.memory($0) } ?? "?")
         }
-        let command = (try? TaskLine(parsing: result.line))?.command ?? result.line
-        let row = cut(
-            endingCells(
-                ago, result.succeeded ? "finished" : result.causeWord, wall ?? "?",
-                usage?.memoryPeakBytes.map { AmountText.memory($0) } ?? "?", TerminalText.escaped(command)))
-        return result.succeeded ? row : style.red(row)
+        let rows = joined(heads, results.map { TaskLine.command(ofLine: $0.line) })
+        return zip(results, rows).map { $0.succeeded ? $1 : style.red($1) }
     }
 
-    private func endingCells(_ ago: String, _ cause: String, _ wall: String, _ peak: String, _ task: String) -> String {
-        if isNarrow { return cell(ago == "ENDED" ? ago : cause, 9) + padded(wall, 8) + "  " + task }
-        return cell(ago, 9) + cell(cause, 12) + padded(wall, 8) + padded(peak, 10) + "  " + task
+    private func endingCells(
+        _ identifier: String, _ ago: String, _ cause: String, _ wall: String, _ peak: String
+    ) -> String {
+        if isNarrow { return cell(ago == "ENDED" ? ago : cause, 9) + padded(wall, 8) + "  " }
+        return cell(identifier, 10) + cell(ago, 9) + cell(cause, 11) + padded(wall, 8) + padded(peak, 9) + "  "
     }
+
+    // MARK: Cells
+
+    /// Rows that end with a command each, cut so that they can be told apart.
+    private func joined(_ heads: [String], _ commands: [String]) -> [String] {
+        let room = heads.map { max(1, columns - TerminalText.columnCount($0)) }
+        let shown = ShortenedRows.shortened(commands.map { TerminalText.escaped($0) }, to: room)
+        return zip(heads, shown).map { cut($0 + $1) }
+    }
+
+    /// As much of it as other commands need.
+    private func identifier(_ line: String) -> String { String(TaskLine.identifier(of: line).prefix(8)) }
 
     /// A cell of `width` columns, at least one of them blank.
     private func cell(_ text: String, _ width: Int) -> String {

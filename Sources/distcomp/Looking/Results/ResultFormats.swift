@@ -3,7 +3,7 @@
 import LinuxSystem
 import TaskModel
 
-/// Writes results as one of the formats of `distcomp results`.
+/// One of the formats of `distcomp results`.
 enum ResultFormat: String, CaseIterable {
     case table, jsonl, csv, joblog
 
@@ -15,25 +15,10 @@ enum ResultFormat: String, CaseIterable {
 
 /// Comma-separated values as RFC 4180 has them: a heading, CR LF, quotes where they are needed and doubled inside.
 enum ResultCSV {
-    static let heading = row([
-        "task", "state", "cause", "exit_code", "signal", "worker", "attempts", "wall_seconds", "cpu_seconds",
-        "memory_peak_bytes", "memory_cap_bytes", "finished_at", "reason", "stdout_path", "stderr_path", "stdout",
-    ])
+    static let heading = row(
+        TaskResult(line: "", succeeded: true, node: "", reason: "").fields.map(\.name))
 
-    static func row(_ result: TaskResult) -> String {
-        let outcome = result.outcome
-        var exitCode: String?
-        if case .exit(let code) = outcome?.cause { exitCode = String(code) }
-        var signal: String?
-        if case .signal(let number) = outcome?.cause { signal = String(number) }
-        return row([
-            result.line, result.state.rawValue, outcome?.cause.word, exitCode, signal, result.node,
-            outcome.map { String($0.attempt) }, outcome.map { decimal($0.usage.wallSeconds) },
-            outcome?.usage.cpuSeconds.map(decimal), outcome?.usage.memoryPeakBytes.map { String($0) },
-            outcome?.memoryCapBytes.map { String($0) }, outcome?.finishedAtUnixSeconds.map(decimal), result.reason,
-            outcome?.stdoutPath, outcome?.stderrPath, result.standardOutputJSON.flatMap { JSONText.unquoted($0) },
-        ])
-    }
+    static func row(_ result: TaskResult) -> String { row(result.fields.map(\.value.cell)) }
 
     private static func row(_ fields: [String?]) -> String {
         fields.map { field($0 ?? "") }.joined(separator: ",") + "\r\n"
@@ -41,37 +26,49 @@ enum ResultCSV {
 
     private static func field(_ whole: String) -> String {
         let text = ResultFormat.shown(whole)
-        // Bytes are compared, since Swift takes CR LF for one Character that equals neither.
+        // By bytes: CR LF is one Character that equals neither, and so is a quote with an accent on it.
         let needsQuotes = text.utf8.contains { byte in
             byte == UInt8(ascii: ",") || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\r")
                 || byte == UInt8(ascii: "\n")
         }
         guard needsQuotes else { return text }
-        return "\"" + text.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+        let parts = text.utf8.split(separator: UInt8(ascii: "\""), omittingEmptySubsequences: false)
+        return "\"" + String(decoding: Array(parts.joined(separator: "\"\"".utf8)), as: UTF8.self) + "\""
     }
-
-    private static func decimal(_ number: Double) -> String { fixed(number, places: 3) }
 }
 
-/// The columns of GNU parallel's --joblog, with what its tools (`--resume-failed` and people's own) read from them.
+/// The columns of GNU parallel's --joblog, with what its options (`--resume`, `--retry-failed`) and people's own tools read from them.
 enum ResultJobLog {
     static let heading = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n"
 
-    static func row(_ result: TaskResult, number: Int) -> String {
-        let outcome = result.outcome
-        let wallSeconds = outcome?.usage.wallSeconds ?? 0
+    /// A row but for its first column, the number.
+    static func row(_ result: TaskResult, outputByteCount: Int) -> String {
         let (exitValue, signal) = ending(result)
-        let started = max(0, (outcome?.finishedAtUnixSeconds ?? 0) - wallSeconds)
-        let received = result.standardOutputJSON.flatMap { JSONText.unquoted($0) }?.utf8.count ?? 0
-        let command = (try? TaskLine(parsing: result.line))?.command ?? result.line
+        // NUL stands for the end of a line, as parallel writes and reads it; no command holds a NUL. By bytes: CR LF is one Character.
+        let command = shellCommand(result).utf8.map { $0 == UInt8(ascii: "\n") ? 0 : $0 }
         let fields = [
-            String(number), result.node.isEmpty ? ":" : ResultFormat.shown(result.node), fixed(started, places: 3),
-            padded(fixed(wallSeconds, places: 3), 10), "0", String(received), String(exitValue), String(signal),
-            // As GNU parallel does, so that a line stays a line.
-            ResultFormat.shown(
-                command.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\0")),
+            host(result.node), fixed(max(0, result.startUnixSeconds ?? 0), places: 3),
+            padded(fixed(result.outcome?.usage.wallSeconds ?? 0, places: 3), 10), "0", String(outputByteCount),
+            String(exitValue), String(signal),
+            ResultFormat.shown(String(decoding: command, as: UTF8.self)),
         ]
         return fields.joined(separator: "\t") + "\n"
+    }
+
+    /// A word, or parallel would not know the line again; it calls its own machine `:`.
+    private static func host(_ node: String) -> String {
+        if node.isEmpty { return ":" }
+        return ResultFormat.shown(String(node.map { $0.isWhitespace ? "_" : $0 }))
+    }
+
+    /// The command as a shell would run it: `parallel --retry-failed` does.
+    static func shellCommand(_ result: TaskResult) -> String {
+        let command = TaskLine.command(ofLine: result.line)
+        switch result.task?.type {
+        case .shell, nil: return command
+        case .python: return "python3 " + command
+        case .demo: return "echo demo " + command
+        }
     }
 
     /// Exit value and signal: -1 and SIGTERM is what GNU parallel writes for a job it stopped at its timeout.

@@ -36,7 +36,7 @@ struct ResultSummary {
 
     /// Lines that are no tasks are left out.
     mutating func add(_ result: TaskResult) {
-        guard let line = try? TaskLine(parsing: result.line) else { return }
+        guard let line = result.task else { return }
         let shape = CommandShape(line)
         if groupsByKey[shape.key] != nil || groupsByKey.count < Self.groupsMax {
             groupsByKey[shape.key, default: Group(shape: shape)].add(result, line, shape)
@@ -90,19 +90,30 @@ extension ResultSummary.Group {
         return "\(quarters / 4)\(fraction)G"
     }
 
-    /// Four lines for people.
-    var paragraph: String {
+    /// Some lines for people.
+    func paragraph(_ blocks: Blocks) -> String {
         var lines = [TerminalText.escaped(text)]
         let causes = failuresByCause.sorted { $0.key < $1.key }.map { "\(grouped($0.value)) \($0.key)" }
         let failures = failureCount == 0 ? "" : ", \(grouped(failureCount)) failed (\(causes.joined(separator: ", ")))"
         lines.append("  tasks   \(grouped(taskCount))\(failures)")
-        if let spread = spread(wallSeconds, AmountText.roundedSeconds) { lines.append("  wall    \(spread)") }
+        if let spread = spread(wallSeconds, AmountText.roundedSeconds) {
+            lines.append("  wall    \(spread)")
+            lines += drawing(wallSeconds, blocks, AmountText.roundedSeconds)
+        }
         if let spread = spread(memoryPeakBytes, { AmountText.memory(UInt64($0)) }) {
             let cap = memoryCapBytes.map { "cap \(AmountText.memory($0))" } ?? "no cap"
             let advice = memoryToAskFor.map { ", ask for \($0)" } ?? ""
             lines.append("  memory  \(spread)\(withoutFiles), \(cap)\(advice)")
+            lines += drawing(memoryPeakBytes, blocks) { AmountText.memory(UInt64($0)) }
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// How many tasks took how much, from the least to the most; no line where there is nothing to see.
+    private func drawing(_ values: Distribution, _ blocks: Blocks, _ text: (Double) -> String) -> [String] {
+        guard values.maximum > values.minimum else { return [] }
+        let line = blocks.line(values.counts(binCount: Blocks.columns))
+        return ["          \(text(values.minimum)) \(line) \(text(values.maximum))"]
     }
 
     /// Told where it makes a difference.
@@ -146,7 +157,7 @@ struct Distribution {
     private var countByBucket: [UInt64: Int] = [:]
     private(set) var count = 0
     private(set) var maximum = 0.0
-    private var minimum = Double.infinity
+    private(set) var minimum = Double.infinity
 
     /// Values that are negative or no number count as zero.
     mutating func add(_ value: Double) {
@@ -168,6 +179,18 @@ struct Distribution {
             if seen >= rank { return min(maximum, max(minimum, Self.middle(of: bucket))) }
         }
         return maximum
+    }
+
+    /// How many values lie in each of so many parts, all equally wide, of the range from the least to the most.
+    func counts(binCount: Int) -> [Int] {
+        var counts = Array(repeating: 0, count: binCount)
+        guard maximum > minimum else { return counts }
+        for (bucket, size) in countByBucket {
+            let value = min(maximum, max(minimum, Self.middle(of: bucket)))
+            let bin = Int((value - minimum) / (maximum - minimum) * Double(binCount))
+            counts[min(binCount - 1, bin)] += size
+        }
+        return counts
     }
 
     /// The exponent of a number and the first seven binary digits after its leading one.

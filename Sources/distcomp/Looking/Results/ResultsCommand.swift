@@ -10,8 +10,9 @@ struct ResultsCommand: ParsableCommand {
         commandName: "results",
         abstract: "Print what became of each task that has ended, or a summary.",
         discussion: """
-            jsonl and csv have a record a task with cause, exit code, times, peak memory, and output; joblog has the columns \
-            of GNU parallel's --joblog. --summary tells by command how long the tasks took and what memory they used, and \
+            jsonl and csv have a record a task with cause, exit code, times, peak memory, and output, in fields of one type \
+            each; times are seconds since 1970. joblog has the columns of GNU parallel's --joblog; with --order, parallel \
+            --resume goes on from it. --summary tells by command how long the tasks took and what memory they used, and \
             the memory to ask for the next time; words that differ between commands are shown as *.
 
             Examples:
@@ -30,15 +31,36 @@ struct ResultsCommand: ParsableCommand {
     @Flag(help: "Percentiles of time and memory by command instead of a row a task.")
     var summary = false
 
+    @Flag(help: "In the order in which the tasks began; with --order, in that.")
+    var keepOrder = false
+
+    @Option(
+        help: .init(
+            "In the order of the lines of a file that holds the tasks' lines or commands; their numbers are Seq of the job log.",
+            valueName: "file"))
+    var order: String?
+
+    @Option(
+        help: .init(
+            "Write what the tasks wrote into a directory as GNU parallel's --results does: 1/COMMAND/stdout, stderr and seq.",
+            valueName: "directory"))
+    var into: String?
+
     @Flag(help: "The same as --state failed.")
     var failed = false
 
     @Flag(help: "The same as --format jsonl.")
     var json = false
 
+    private static let numberingNotice =
+        "distcomp: Seq goes by when the tasks began. parallel --resume goes by the place in its input: give that as --order FILE\n"
+
     func validate() throws {
         if summary, format == .csv || format == .joblog {
             throw ValidationError("--summary is printed as a table or, with --json, as an object a command")
+        }
+        if into != nil, summary || format != .table {
+            throw ValidationError("--into writes files: --summary and --format are of what is printed")
         }
         if options.state.contains(where: { TaskState(parsing: $0) == .todo || TaskState(parsing: $0) == .inProgress }) {
             throw ValidationError(
@@ -52,24 +74,46 @@ struct ResultsCommand: ParsableCommand {
         let format = json ? .jsonl : format
         try server.withQueue(stateDirectory: options.stateDirectory ?? server.runBeside()) { queue in
             try queue.select(options.selection.job)
+            let places = try order.map { path throws(CommandError) in try PlacesInFile(reading: path) }
+            let files = OutputFiles(queue, stateDirectory: options.stateDirectory)
             if summary {
                 try printSummary(queue, filter, asJSON: format == .jsonl)
+            } else if let into {
+                try writeFolders(queue, filter, ResultFolders(into, files, places: places))
             } else {
-                try printRows(queue, filter, ResultPrinter(format))
+                let printer = try ResultPrinter(
+                    format, files, places: places, keepsOrder: keepOrder, limit: filter.limit)
+                if format == .joblog, places == nil { standardError.write(Self.numberingNotice) }
+                try printRows(queue, filter, printer)
             }
         }
     }
 
     private func printRows(_ queue: QueueClient, _ filter: TaskFilter, _ printer: ResultPrinter) throws(CommandError) {
-        queue.beforeWaiting = printer.output.flush
+        queue.beforeWaiting = printer.flush
         try printer.begin()
-        var count = 0
+        try queue.forEachResult(filter) { result throws(CommandError) in try printer.print(result) }
+        try printer.end()
+    }
+
+    private func writeFolders(
+        _ queue: QueueClient, _ filter: TaskFilter, _ folders: ResultFolders
+    ) throws(CommandError) {
         try queue.forEachResult(filter) { result throws(CommandError) in
-            count += 1
-            try printer.print(result, number: count)
-            return count < filter.limit ?? .max
+            try folders.add(result)
+            return folders.folderCount < filter.limit ?? .max
         }
-        try printer.output.flush()
+        try folders.end()
+        if json {
+            var writer = JSONObjectWriter()
+            writer.field("folders", folders.folderCount)
+            writer.field("without_stdout", folders.lackingCount)
+            return try show(writer.text + "\n")
+        }
+        let lacking =
+            folders.lackingCount == 0
+            ? "" : ", \(grouped(folders.lackingCount)) of them without standard output, which is on other machines"
+        try show("\(grouped(folders.folderCount)) folder\(folders.folderCount == 1 ? "" : "s") written\(lacking)\n")
     }
 
     private func printSummary(_ queue: QueueClient, _ filter: TaskFilter, asJSON: Bool) throws(CommandError) {
@@ -82,49 +126,11 @@ struct ResultsCommand: ParsableCommand {
         }
         let groups = summary.groups
         if asJSON {
-            for group in groups { try show(group.json + "\n") }
+            for group in groups { try show(ResultFormat.shown(group.json) + "\n") }
         } else {
-            try show(groups.isEmpty ? "no task has ended\n" : groups.map(\.paragraph).joined(separator: "\n"))
+            try show(
+                groups.isEmpty ? "no task has ended\n" : groups.map { $0.paragraph(.forLocale) }.joined(separator: "\n")
+            )
         }
-    }
-}
-
-/// Prints results one by one as they are read.
-private struct ResultPrinter {
-    let output = BufferedOutput()
-    private let format: ResultFormat
-    private let columns: Int?
-
-    init(_ format: ResultFormat) {
-        self.format = format
-        columns = standardOutput.terminalColumns
-    }
-
-    func begin() throws(CommandError) {
-        switch format {
-        case .table, .jsonl: return
-        case .csv: try output.show(ResultCSV.heading)
-        case .joblog: try output.show(ResultJobLog.heading)
-        }
-    }
-
-    func print(_ result: TaskResult, number: Int) throws(CommandError) {
-        switch format {
-        case .table: try output.show(row(result) + "\n")
-        case .jsonl: try output.show(ResultFormat.shown(result.json) + "\n")
-        case .csv: try output.show(ResultCSV.row(result))
-        case .joblog: try output.show(ResultJobLog.row(result, number: number))
-        }
-    }
-
-    private func row(_ result: TaskResult) -> String {
-        let state = result.succeeded ? "finished" : "failed  "
-        let seconds = result.outcome.map { AmountText.seconds($0.usage.wallSeconds) } ?? "-"
-        let peak = result.outcome?.usage.memoryPeakBytes.map { AmountText.memory($0) } ?? "-"
-        let line =
-            "\(state)  \(padded(seconds, 9))  \(padded(peak, 9))  \(TerminalText.escaped(result.line))"
-            + (result.succeeded ? "" : "  (\(TerminalText.escaped(result.reason)))")
-        let row = columns.map { TerminalText.shortened(line, to: $0) } ?? line
-        return result.succeeded ? row : Style.standardOutput.red(row)
     }
 }

@@ -8,51 +8,55 @@ import TaskQueue
 struct TaskResult {
     let line: String
     /// nil for a task of an old worker, which keeps no record.
-    let outcome: TaskOutcome?
+    var outcome: TaskOutcome?
     let succeeded: Bool
     let node: String
     let reason: String
     /// A JSON string; nil where nothing was kept.
-    let standardOutputJSON: [UInt8]?
+    var standardOutputJSON: [UInt8]?
+    /// Whether it wrote more than that; nil where that is not known.
+    var isOutputTruncated: Bool?
+
+    /// What a line of a job says, which only they who know the job can read.
+    var taskOfJob: TaskLine?
+
+    /// nil for a line that is no task.
+    var task: TaskLine? { taskOfJob ?? (try? TaskLine(parsing: line)) }
 
     var state: TaskState { succeeded ? .finished : .failed }
 
     /// `unknown` where no record says.
     var causeWord: String { outcome?.cause.word ?? "unknown" }
 
-    /// One object with the names the design promises.
-    var json: String {
-        var writer = JSONObjectWriter()
-        writer.field("task", line)
-        writer.field("state", state.rawValue)
-        if let outcome {
-            outcome.writeFields(to: &writer)
-        } else {
-            for name in ["cause", "exit_code", "signal"] { writer.field(name, String?.none) }
-            writer.field("worker", node)
-            for name in ["attempts", "wall_seconds", "cpu_seconds", "memory_peak_bytes", "stdout_path", "stderr_path"] {
-                writer.field(name, String?.none)
-            }
-            writer.field("reason", reason)
-        }
-        if let standardOutputJSON {
-            writer.field("stdout", json: standardOutputJSON)
-        } else {
-            writer.field("stdout", String?.none)
-        }
-        return writer.text
+    /// When it began, in seconds since 1970.
+    var startUnixSeconds: Double? {
+        outcome.flatMap { outcome in outcome.finishedAtUnixSeconds.map { $0 - outcome.usage.wallSeconds } }
     }
+
+    /// The line of standard error that says what went wrong; nil where it went well, or nothing was said.
+    var errorLine: String? { succeeded ? nil : outcome?.errorLine }
+
+    /// How it ended, with what it said itself: `exit 3: no such file`.
+    var explanation: String { reason + (errorLine.map { ": \($0)" } ?? "") }
+}
+
+extension TaskOutcome {
+    /// The line of standard error that says what went wrong; nil where nothing was said.
+    var errorLine: String? { ErrorText.line(in: stderrTail).map { String($0) } }
 }
 
 extension TaskResult {
     /// A finished task, by what the three places hold that know of it.
     init(finished line: [UInt8], value: [UInt8], record: [UInt8]?) {
-        let value = FinishedValue(parsing: value)
+        let read = FinishedValue(parsing: value)
         // It may be of an attempt that failed here, before an old worker, which keeps no record, had it.
-        let outcome = TaskOutcome(entry: record).flatMap { $0.succeeded && $0.node == value.worker ? $0 : nil }
+        let outcome = TaskOutcome(entry: record).flatMap { $0.succeeded && $0.node == read.worker ? $0 : nil }
+        // The words that stand for too much output are no JSON string: a task that prints the same has one.
+        let isTooLarge = value == FinishedValue.encode(worker: read.worker, standardOutput: nil)
         self.init(
-            line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: true, node: value.worker,
-            reason: outcome?.reason ?? "exit 0", standardOutputJSON: value.standardOutputJSON)
+            line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: true, node: read.worker,
+            reason: outcome?.reason ?? "exit 0", standardOutputJSON: isTooLarge ? nil : read.standardOutputJSON,
+            isOutputTruncated: isTooLarge)
     }
 
     /// A failed task; `failedOn` is its value in failed_tasks.
@@ -62,7 +66,8 @@ extension TaskResult {
         let outcome = Self.recordOfFailure(record, last: last, reason: reason)
         self.init(
             line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: false,
-            node: outcome.map(\.node) ?? last, reason: reason ?? outcome?.reason ?? "unknown", standardOutputJSON: nil)
+            node: outcome.map(\.node) ?? last, reason: reason ?? outcome?.reason ?? "unknown", standardOutputJSON: nil,
+            isOutputTruncated: nil)
     }
 
     /// The record of a failure; nil when it is of an earlier one than the last, which an old worker had: it keeps no records, but puts
@@ -96,7 +101,8 @@ extension QueueClient {
             let isComplete = try scanEach(\.finished, pattern: filter.pattern) { keys, entries throws(CommandError) in
                 let records = try values(keys.outcomes, of: entries.map(\.field))
                 for (entry, record) in zip(entries, records) {
-                    let result = TaskResult(finished: entry.field, value: entry.value, record: record)
+                    var result = TaskResult(finished: entry.field, value: entry.value, record: record)
+                    if !keys.job.isEmpty { result.taskOfJob = try parse(result.line) }
                     if filter.includes(result), !(try use(result)) { return false }
                 }
                 return true
@@ -116,8 +122,9 @@ extension QueueClient {
             let records = try values(keys.outcomes, of: fields)
             let reasons = try values(keys.failReason, of: fields)
             for (index, entry) in entries.enumerated() where states[index] == .failedForGood {
-                let result = TaskResult(
+                var result = TaskResult(
                     failed: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
+                if !keys.job.isEmpty { result.taskOfJob = try parse(result.line) }
                 if filter.includes(result), !(try use(result)) { return false }
             }
             return true

@@ -36,11 +36,9 @@ struct LogsCommand: ParsableCommand {
 
     func run() throws {
         try connection.withQueue { queue in
-            let ownName = queue.settings.nodeName ?? Host.shortName
             let log = TaskLog(
-                queue: queue,
-                resultDirectory: connection.state.map { $0 + "/result" } ?? queue.settings.resultDirectory,
-                ownName: connection.state == nil ? ownName : nil, stream: stderr ? "stderr" : "stdout",
+                queue: queue, files: OutputFiles(queue, stateDirectory: connection.state),
+                stream: stderr ? .stderr : .stdout,
                 printer: LogPrinter(isRaw: raw || !standardOutput.isTerminal))
             if follow { return try log.follow(try queue.line(named: selection.tasks[0])) }
             var lines: [String] = []
@@ -51,7 +49,10 @@ struct LogsCommand: ParsableCommand {
                 }
             }
             for line in lines {
-                if lines.count > 1 { try show("==> \(TerminalText.escaped(line)) <==\n") }
+                if lines.count > 1 {
+                    let name = TaskLine.identifier(of: line).prefix(8)
+                    try show("==> \(name) \(TerminalText.escaped(TaskLine.command(ofLine: line))) <==\n")
+                }
                 try log.print(line)
             }
         }

@@ -16,6 +16,12 @@ struct ListedTask {
     let reason: String
 
     var identifier: String { TaskLine.identifier(of: line) }
+
+    /// What its last attempt said went wrong.
+    var errorLine: String? { state == .finished ? nil : outcome?.errorLine }
+
+    /// Why it failed, with what it said itself.
+    var explanation: String { reason + (errorLine.map { ": \($0)" } ?? "") }
 }
 
 extension QueueClient {
@@ -233,7 +239,7 @@ struct TaskDetails {
     let task: TaskLine?
     let standing: TaskStanding
     /// How it ended, or how its last attempt did; nil before the first.
-    let result: TaskResult?
+    var result: TaskResult?
 
     /// nil when no state holds it: it is gone.
     var state: TaskState? {
@@ -258,6 +264,7 @@ extension QueueClient {
                 failed: Array(line.utf8), failedOn: standing.failedValue ?? [], record: standing.outcome,
                 reason: standing.reason)
         }
+        if let task, task.job != nil { result?.taskOfJob = task }
         return TaskDetails(line: line, task: task, standing: standing, result: result)
     }
 }

@@ -24,13 +24,18 @@ struct ShowCommand: ParsableCommand {
 
     func run() throws {
         try connection.withQueue { queue in
+            let files = OutputFiles(queue, stateDirectory: connection.state)
             var isFirst = true
             for task in selection.tasks {
                 try queue.forEachLine(named: task) { line throws(CommandError) in
-                    let details = try queue.details(of: line)
+                    var details = try queue.details(of: line)
+                    details.result = details.result.map { files.completed($0) }
                     if !json && !isFirst { try show("\n") }
                     isFirst = false
-                    try show(json ? details.json + "\n" : details.text(columns: standardOutput.terminalColumns))
+                    try show(
+                        json
+                            ? ResultFormat.shown(details.json) + "\n"
+                            : details.text(columns: standardOutput.terminalColumns))
                     return true
                 }
             }
@@ -56,7 +61,7 @@ extension TaskDetails {
             return (columns.map { TerminalText.shortened(row, to: $0) } ?? row) + "\n"
         }.joined()
         if let output = result?.standardOutputJSON.flatMap({ JSONText.unquoted($0) }) {
-            text += block("stdout, as reported", output)
+            text += block(result?.isOutputTruncated == true ? "the first MiB of stdout" : "stdout", output)
         }
         text += block("the end of stderr", result?.outcome?.stderrTail ?? "")
         return text
@@ -68,7 +73,7 @@ extension TaskDetails {
         case .todo:
             "todo" + (standing.aheadCount.map { ", \(grouped($0)) before it" } ?? "")
         case .finished: "finished"
-        case .failed: "failed: \(result?.reason ?? "unknown")"
+        case .failed: "failed: \(result?.explanation ?? "unknown")"
         case nil: "not in the queue any more"
         }
     }
@@ -93,7 +98,7 @@ extension TaskDetails {
             rows.append(("next try", LocalTime(unixSeconds: Int64(due / 1000)).text))
         }
         guard let result else { return rows }
-        if state == .todo || state == .inProgress { rows.append(("last try", result.reason)) }
+        if state == .todo || state == .inProgress { rows.append(("last try", result.explanation)) }
         if let outcome = result.outcome {
             rows.append(("attempt", "\(outcome.attempt)"))
             if let ended = outcome.finishedAtUnixSeconds {

@@ -7,12 +7,8 @@ import TaskQueue
 /// Reads and follows one of the two streams of tasks.
 struct TaskLog {
     let queue: QueueClient
-    /// Where the node keeps the output of tasks, a folder each.
-    let resultDirectory: String
-    /// The name of the node on this machine; nil when all tasks of the queue run here.
-    let ownName: String?
-    /// `stdout` or `stderr`.
-    let stream: String
+    let files: OutputFiles
+    let stream: OutputStream
     let printer: LogPrinter
 
     private static let chunkBytes = 64 << 10
@@ -20,11 +16,13 @@ struct TaskLog {
     /// Prints what there is.
     func print(_ line: String) throws(CommandError) {
         let details = try queue.details(of: line)
-        if let path = localPath(details), let file = LogFile(path) {
+        if let file = localFile(details) {
             try copy(file)
-            return try printer.finish()
+            try printer.finish()
+        } else {
+            try printReported(details)
         }
-        try printReported(details)
+        tellFailure(details)
     }
 
     /// Prints what there is and what comes, until the task has ended.
@@ -51,8 +49,8 @@ struct TaskLog {
                 pause(milliseconds: 200)
                 continue
             }
-            if details.state == .inProgress, let path = localPath(details) {
-                if file.map({ !$0.isCurrent }) ?? true { file = LogFile(path) ?? file }
+            if details.state == .inProgress, isLocal(details) {
+                if file.map({ !$0.isCurrent }) ?? true { file = localFile(details) ?? file }
                 if let file { try copy(file) }
             } else if details.state == .inProgress {
                 throw .usage(
@@ -62,14 +60,23 @@ struct TaskLog {
                 if !isTold { standardError.write("distcomp: it waits; see distcomp why\n") }
                 isTold = true
             } else {
-                guard let last = file ?? localPath(details).flatMap({ LogFile($0) }) else {
-                    return try printReported(details)
+                if let last = file ?? localFile(details) {
+                    try copy(last)
+                    try printer.finish()
+                } else {
+                    try printReported(details)
                 }
-                try copy(last)
-                return try printer.finish()
+                return tellFailure(details)
             }
             pause(milliseconds: 200)
         }
+    }
+
+    /// Says behind the output how it failed: the reason is seldom in what it wrote.
+    private func tellFailure(_ details: TaskDetails) {
+        guard details.state != .inProgress, let result = details.result, !result.succeeded else { return }
+        let name = TaskLine.identifier(of: details.line).prefix(8)
+        standardError.write("distcomp: \(name) failed: \(TerminalText.escaped(result.explanation))\n")
     }
 
     private func copy(_ file: LogFile) throws(CommandError) {
@@ -85,22 +92,16 @@ struct TaskLog {
         }
     }
 
+    private func isLocal(_ details: TaskDetails) -> Bool {
+        details.standing.worker.flatMap { files.path(stream, ofTaskRunning: details.line, on: $0) } != nil
+    }
+
     /// The file on this machine; nil when it is another machine's.
-    private func localPath(_ details: TaskDetails) -> String? {
+    private func localFile(_ details: TaskDetails) -> LogFile? {
         if details.state == .inProgress, let name = details.standing.worker {
-            guard ownName.map({ $0 == name }) ?? true else { return nil }
-            return "\(resultDirectory)/\(TaskLine.identifier(of: details.line))/\(stream)"
+            return files.path(stream, ofTaskRunning: details.line, on: name).flatMap { LogFile($0) }
         }
-        guard let outcome = details.result?.outcome else { return nil }
-        let path = stream == "stdout" ? outcome.stdoutPath : outcome.stderrPath
-        // A record can name anything: no other file than this task's is shown.
-        guard path.hasSuffix("/\(TaskLine.identifier(of: details.line))/\(stream)"),
-            let status = LogFile(path)?.status
-        else { return nil }
-        // A file of that name may be left of an earlier attempt here: this one was written while the task ran.
-        guard let ended = outcome.finishedAtUnixSeconds else { return path }
-        let written = status.modifiedUnixSeconds
-        return written >= ended - outcome.usage.wallSeconds - 2 && written <= ended + 2 ? path : nil
+        return details.result?.outcome.flatMap { files.file(stream, of: details.line, $0) }
     }
 
     private func printReported(_ details: TaskDetails) throws(CommandError) {
@@ -108,50 +109,19 @@ struct TaskLog {
             let place = details.standing.worker.map { "it runs on \($0), which has its output" } ?? "it has not run yet"
             throw .usage("nothing was reported: \(place)")
         }
-        let path = stream == "stdout" ? result.outcome?.stdoutPath : result.outcome?.stderrPath
+        let path = stream == .stdout ? result.outcome?.stdoutPath : result.outcome?.stderrPath
         let file = path.map { $0.isEmpty ? "" : " (\(result.node): \($0))" } ?? ""
-        if stream == "stderr" {
+        if stream == .stderr {
             standardError.write("distcomp: the end of it, as \(result.node) reported\(file)\n")
             try printer.print(Array((result.outcome?.stderrTail ?? "").utf8))
         } else if let output = result.standardOutputJSON {
             try printer.print(Array((JSONText.unquoted(output) ?? "").utf8))
+        } else if result.isOutputTruncated == true {
+            throw .failed("it wrote more than a node reports: its standard output stays there\(file)")
         } else {
+            tellFailure(details)
             throw .failed("the standard output of a task that failed stays on its node\(file)")
         }
         try printer.finish()
-    }
-}
-
-/// A file that may still grow, and the place up to which it was read.
-///
-/// A task owns its folder and may put anything in the place of its output. What is shown is a file of the task's own in that folder,
-/// never what a link leads to: root would show the task what only root may read.
-final class LogFile {
-    private let path: String
-    private let descriptor: SharedDescriptor
-    let status: FileStatus
-    private var offset: Int64 = 0
-
-    /// - Parameter path: a directory of results, the task's folder in it, and the file.
-    init?(_ path: String) {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
-        guard parts.count > 2,
-            let results = try? GuardedDirectory(path: parts.dropLast(2).joined(separator: "/") + "/"),
-            let folder = try? results.directory(parts[parts.count - 2]),
-            let file = try? folder.open(parts[parts.count - 1], [.readOnly]),
-            let status = try? file.status(subject: path)
-        else { return nil }
-        self.path = path
-        self.status = status
-        descriptor = SharedDescriptor(file)
-    }
-
-    /// Whether the name still means this file: another attempt has a new one.
-    var isCurrent: Bool { LogFile(path)?.status.inode == status.inode }
-
-    func next(_ bytesMax: Int) throws(SystemError) -> [UInt8] {
-        let bytes = try descriptor.read(at: offset, count: bytesMax, subject: path)
-        offset += Int64(bytes.count)
-        return bytes
     }
 }

@@ -28,58 +28,68 @@ struct TasksCommand: ParsableCommand {
         let printer = TaskPrinter(asJSON: json, columns: standardOutput.terminalColumns)
         try server.withQueue(stateDirectory: options.stateDirectory ?? server.runBeside()) { queue in
             try queue.select(options.selection.job)
-            queue.beforeWaiting = printer.output.flush
+            queue.beforeWaiting = printer.flush
             var count = 0
             try queue.forEachTask(filter) { task throws(CommandError) in
                 try printer.print(task)
                 count += 1
                 return count < filter.limit ?? .max
             }
-            try printer.output.flush()
+            try printer.flush()
         }
     }
 }
 
 /// Prints tasks one by one as they are read.
 private struct TaskPrinter {
-    let output = BufferedOutput()
-    private let asJSON: Bool
-    private let columns: Int?
+    private let output = BufferedOutput()
+    /// nil for objects.
+    private let listing: TaskListing?
 
     init(asJSON: Bool, columns: Int?) {
-        self.asJSON = asJSON
-        self.columns = columns
+        let layout: [TaskListing.Column] = [
+            .init(heading: "ID", width: 8), .init(heading: "STATE", width: 8), .init(heading: "NODE", width: 12),
+        ]
+        listing = asJSON ? nil : TaskListing(layout, columns: columns, output)
     }
 
     func print(_ task: ListedTask) throws(CommandError) {
-        try output.show((asJSON ? json(task) : row(task)) + "\n")
+        guard let listing else { return try output.show(ResultFormat.shown(json(task)) + "\n") }
+        try listing.add(row(task))
     }
 
-    private func row(_ task: ListedTask) -> String {
-        let node = TerminalText.escaped(task.node.isEmpty ? "-" : task.node)
-        var line =
-            "\(task.identifier.prefix(8))  \(filled(task.state.label, 8))  \(filled(node, 12))  "
-            + TerminalText.escaped(task.line)
-        if task.state == .failed { line += "  (\(TerminalText.escaped(task.reason)))" }
-        if task.state == .todo, !task.reason.isEmpty { line += "  (again after \(TerminalText.escaped(task.reason)))" }
-        let row = columns.map { TerminalText.shortened(line, to: $0) } ?? line
+    func flush() throws(CommandError) {
+        try listing?.flush()
+        try output.flush()
+    }
+
+    private func row(_ task: ListedTask) -> TaskListing.Row {
+        var row = TaskListing.Row(
+            cells: [String(task.identifier.prefix(8)), task.state.label, task.node.isEmpty ? "-" : task.node],
+            command: TaskLine.command(ofLine: task.line))
         switch task.state {
-        case .failed: return Style.standardOutput.red(row)
-        case .inProgress: return Style.standardOutput.cyan(row)
-        case .todo, .finished: return row
+        case .failed:
+            row.remark = task.explanation
+            row.color = Style.standardOutput.red
+        case .todo where !task.reason.isEmpty: row.remark = "again after \(task.explanation)"
+        case .inProgress: row.color = Style.standardOutput.cyan
+        case .todo, .finished: break
         }
+        return row
     }
 
     private func json(_ task: ListedTask) -> String {
         var writer = JSONObjectWriter()
         writer.field("task", task.line)
         writer.field("id", task.identifier)
+        writer.field("command", TaskLine.command(ofLine: task.line))
         writer.field("state", task.state.rawValue)
         writer.field("worker", task.node.isEmpty ? nil : task.node)
         writer.field("cause", task.outcome?.cause.word)
         writer.field("attempts", task.outcome?.attempt)
         writer.field("reason", task.reason.isEmpty ? nil : task.reason)
-        writer.field("ended_at", task.outcome?.finishedAtUnixSeconds)
+        writer.field("error", task.errorLine)
+        writer.field("end", task.outcome?.finishedAtUnixSeconds)
         return writer.text
     }
 }

@@ -46,7 +46,7 @@ struct WhyCommand: ParsableCommand {
         writer.field("id", identifier)
         writer.field("because", diagnosis.because)
         writer.field("explanation", diagnosis.sentence)
-        try show(writer.text + "\n")
+        try show(ResultFormat.shown(writer.text) + "\n")
     }
 }
 
@@ -83,7 +83,7 @@ struct Diagnosis: Equatable {
             return ("finished", "It has finished on \(result.node)\(time)\(wall).")
         }
         let nodes = standing.failedOn.isEmpty ? "" : " on " + list(unique(standing.failedOn))
-        return ("failed", "It has failed for good\(nodes)\(time): \(result.reason). \(remedy(result))")
+        return ("failed", "It has failed for good\(nodes)\(time): \(sentence(result.explanation)) \(remedy(result))")
     }
 
     private static func remedy(_ result: TaskResult) -> String {
@@ -244,10 +244,13 @@ struct Diagnosis: Equatable {
     /// `failed on node1 (exit 3)`; nil for one that has not.
     private static func failure(_ standing: TaskStanding, _ result: TaskResult?) -> String? {
         guard !standing.failedOn.isEmpty else { return nil }
-        return "failed on \(list(unique(standing.failedOn)))" + (result.map { " (\($0.reason))" } ?? "")
+        return "failed on \(list(unique(standing.failedOn)))" + (result.map { " (\($0.explanation))" } ?? "")
     }
 
     // MARK: Words
+
+    /// A sentence has one full stop, also where a program's own words end with theirs.
+    private static func sentence(_ text: String) -> String { text.hasSuffix(".") ? text : text + "." }
 
     private static func size(_ memoryBytes: UInt64, _ millicores: Int) -> String {
         let cores = fixed(Double(millicores) / 1000, places: millicores % 1000 == 0 ? 0 : 3)

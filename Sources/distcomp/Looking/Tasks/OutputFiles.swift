@@ -1,0 +1,109 @@
+// Where the output of tasks is now. A record says where it was written; a run's directory may have been moved since, and another
+// machine has files of its own by that name.
+
+import LinuxSystem
+import TaskModel
+
+/// One of the two streams of a task: its name is that of its file.
+enum OutputStream: String {
+    case stdout, stderr
+}
+
+/// The files on this machine that tasks wrote.
+struct OutputFiles {
+    /// Where the node keeps the output of tasks, a folder each.
+    private let directory: String
+    /// The name of the node on this machine; nil when all tasks of the queue ran here, as those of a `distcomp run` did.
+    private let ownName: String?
+
+    /// - Parameter stateDirectory: of the run that is looked at, if it is one.
+    init(_ queue: QueueClient, stateDirectory: String?) {
+        // As a whole path: what is printed is to be found from any directory.
+        directory =
+            stateDirectory.map { ((try? FileSystem.resolved($0)) ?? $0) + "/result" } ?? queue.settings.resultDirectory
+        ownName = stateDirectory == nil ? queue.settings.nodeName ?? Host.shortName : nil
+    }
+
+    /// Where a task that runs on that node writes; nil when that is another machine.
+    func path(_ stream: OutputStream, ofTaskRunning line: String, on node: String) -> String? {
+        ownName ?? node == node ? ownPath(stream, of: line) : nil
+    }
+
+    /// What an attempt that is over wrote; nil where it is not on this machine.
+    func file(_ stream: OutputStream, of line: String, _ outcome: TaskOutcome) -> LogFile? {
+        for path in paths(stream, of: line, outcome) {
+            if let file = LogFile(path), isWritten(file.status, by: outcome, path) { return file }
+        }
+        return nil
+    }
+
+    /// The path of what an attempt wrote: where it is now if it is on this machine, else where it was written.
+    func path(_ stream: OutputStream, of line: String, _ outcome: TaskOutcome) -> String {
+        let recorded = stream == .stdout ? outcome.stdoutPath : outcome.stderrPath
+        guard !recorded.isEmpty else { return "" }
+        return paths(stream, of: line, outcome).first { FileSystem.exists($0) } ?? recorded
+    }
+
+    /// Where it may be, the likeliest first. A record can name anything: nothing but a file of this task is ever meant.
+    private func paths(_ stream: OutputStream, of line: String, _ outcome: TaskOutcome) -> [String] {
+        let recorded = stream == .stdout ? outcome.stdoutPath : outcome.stderrPath
+        let suffix = "/\(TaskLine.identifier(of: line))/\(stream.rawValue)"
+        guard recorded.hasSuffix(suffix) else { return [] }
+        let own = ownPath(stream, of: line)
+        // A copy of a run's directory has files of its own, whatever is left at the old place.
+        guard let ownName else { return [own, recorded] }
+        return outcome.node == ownName ? [recorded, own] : [recorded]
+    }
+
+    private func ownPath(_ stream: OutputStream, of line: String) -> String {
+        "\(directory)/\(TaskLine.identifier(of: line))/\(stream.rawValue)"
+    }
+
+    /// A file of that name may be left of an earlier attempt here: this one was written while the task ran.
+    private func isWritten(_ status: FileStatus, by outcome: TaskOutcome, _ path: String) -> Bool {
+        guard let ended = outcome.finishedAtUnixSeconds else { return true }
+        let written = status.modifiedUnixSeconds
+        guard written >= ended - outcome.usage.wallSeconds - 2 else { return false }
+        // In a run's directory that was copied all files are as new as the copy; no other node has written there.
+        return written <= ended + 2 || (ownName == nil && path.hasPrefix(directory + "/"))
+    }
+}
+
+/// A file that may still grow, and the place up to which it was read.
+///
+/// A task owns its folder and may put anything in the place of its output. What is shown is a file of the task's own in that folder,
+/// never what a link leads to: root would show the task what only root may read.
+final class LogFile {
+    private let path: String
+    private let descriptor: SharedDescriptor
+    let status: FileStatus
+    private var offset: Int64 = 0
+
+    /// - Parameter path: a directory of results, the task's folder in it, and the file.
+    init?(_ path: String) {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
+        guard parts.count > 2,
+            let results = try? GuardedDirectory(path: parts.dropLast(2).joined(separator: "/") + "/"),
+            let folder = try? results.directory(parts[parts.count - 2]),
+            let file = try? folder.open(parts[parts.count - 1], [.readOnly]),
+            let status = try? file.status(subject: path)
+        else { return nil }
+        self.path = path
+        self.status = status
+        descriptor = SharedDescriptor(file)
+    }
+
+    /// Whether the name still means this file: another attempt has a new one.
+    var isCurrent: Bool { LogFile(path)?.status.inode == status.inode }
+
+    func next(_ bytesMax: Int) throws(SystemError) -> [UInt8] {
+        let bytes = try descriptor.read(at: offset, count: bytesMax, subject: path)
+        offset += Int64(bytes.count)
+        return bytes
+    }
+
+    /// The beginning of what it held when it was opened.
+    func head(_ bytesMax: Int) throws(SystemError) -> [UInt8] {
+        try descriptor.read(at: 0, count: Int(min(status.sizeBytes, Int64(bytesMax))), subject: path)
+    }
+}

@@ -75,16 +75,22 @@ struct ServerOptions: ParsableArguments {
         let queue: QueueClient
         do {
             queue = try QueueClient(target, prefix: configuration.keyPrefix)
-        } catch CommandError.unreachable(let message)
-            where config == nil && redis == nil && usualConfigurationPath() == nil && !isToldByEnvironment
-        {
-            throw CommandError.unreachable(
-                message
-                    + "; no queue was named (--redis, --config), and no distcomp run was begun in this directory (--state names another)"
-            )
+        } catch {
+            throw withHint(error)
         }
         queue.settings = configuration
         return try body(queue)
+    }
+
+    /// Where a Redis is not reached that nobody named, some other queue was meant.
+    private func withHint(_ error: CommandError) -> CommandError {
+        guard case .unreachable(let message) = error, config == nil, redis == nil, usualConfigurationPath() == nil,
+            !isToldByEnvironment
+        else { return error }
+        return .unreachable(
+            message
+                + "; no queue was named (--redis, --config), and no distcomp run was begun in this directory (--state names another)"
+        )
     }
 
     private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {

@@ -45,6 +45,16 @@ extension QueueClient {
                 + "lines of a task file, or say --force; nothing was added")
     }
 
+    /// Throws where a worker of the old system is alive, which would end at the sight of this line.
+    func refuseOldWorkers(_ line: TaskLine) throws(CommandError) {
+        guard let node = try fleet(countingTasks: false).alive.first(where: { $0.version == nil }) else { return }
+        let shown = TerminalText.shortened(TerminalText.escaped(line.text), to: 100)
+        throw .usage(
+            "\(TerminalText.escaped(node.name)) is a worker of the old system, which would end at the sight of `\(shown)`: stop it, write "
+                + "type:priority:min_dram:min_cpu:command with whole numbers and no further colon, or say --force; nothing more was added"
+        )
+    }
+
     /// The job that is asked for: the same as before, or a new one.
     func open(_ request: JobRequest) throws(CommandError) -> Job {
         var settings = request.settings
@@ -77,6 +87,14 @@ struct JobRequest {
     var isNameChosen: Bool
     var settings: Job.Settings
     var definition = Job.Definition()
+}
+
+extension TaskLine {
+    /// Whether workers of the old system can read it.
+    var isOfOldForm: Bool {
+        let fields = text.split(separator: ":", omittingEmptySubsequences: false)
+        return fields.count == 5 && fields[1...3].allSatisfy { Int($0) != nil }
+    }
 }
 
 extension FleetNode {

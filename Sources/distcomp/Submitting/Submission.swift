@@ -46,14 +46,16 @@ struct Submission {
         _ tasks: TaskInput, to queue: QueueClient, isForFleet: Bool, isForced: Bool = false, isQuiet: Bool = false
     ) throws(CommandError) -> Submission {
         var submission = Submission()
-        func openJob() throws(CommandError) -> Job {
+        func openJob(firstCommand: String? = nil) throws(CommandError) -> Job {
             if let job = submission.job { return job }
             if isForFleet, !isForced { try queue.refuseOldNodes() }
-            let job = try queue.open(try tasks.jobRequest(isForFleet: isForFleet))
+            let job = try queue.open(try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand))
             submission.job = job
             return job
         }
-        var job = tasks.isOfCommands ? try openJob() : nil
+        var mustAsk = isForFleet && !isForced
+        var isOfCommands = tasks.isOfCommands
+        var job = isOfCommands ? try openJob() : nil
         var lines: [TaskLine] = []
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }
@@ -61,9 +63,14 @@ struct Submission {
             switch entry {
             case .form(let form):
                 display.clear()
-                job = form == .commands ? try openJob() : nil
+                (job, isOfCommands) = (nil, form == .commands)
                 submission.hasLines = submission.hasLines || form == .taskLines
             case .task(let line, _):
+                if isOfCommands, job == nil { job = try openJob(firstCommand: line.command) }
+                if mustAsk, job == nil, !line.isOfOldForm {
+                    mustAsk = false
+                    try queue.refuseOldWorkers(line)
+                }
                 lines.append(try job.map { job throws(CommandError) in try Self.task(line, of: job) } ?? line)
                 if lines.count >= Self.batchLines { try submission.send(&lines, to: queue, display) }
             case .problem(let problem):

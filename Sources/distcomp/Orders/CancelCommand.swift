@@ -53,7 +53,7 @@ struct CancelCommand: ParsableCommand {
     /// Whether it was still waiting or running.
     private func cancel(_ line: String, _ queue: QueueClient) throws(CommandError) -> Bool {
         let shown = TerminalText.escaped(line)
-        switch try queue.perform(CancelTask(line, keys: queue.keys, jobs: try queue.jobs())) {
+        switch try queue.perform(CancelTask(line, keys: queue.keys, jobs: try queue.jobs(ofLine: line))) {
         case .cancelled: if !quiet { try show("cancelled: \(shown)\n") }
         case .stopping: if !quiet { try show("stopping: \(shown)\n") }
         case .notFound: return false

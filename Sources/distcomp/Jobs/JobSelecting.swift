@@ -72,7 +72,12 @@ extension QueueClient {
         case .opened(let identifier, let name, _):
             directory.forget()
             return Job(identifier: identifier, name: name, settings: settings, definition: request.definition)
-        case .different:
+        case .different(let identifier, _):
+            guard try jobs()[identifier] != nil else {
+                throw .usage(
+                    "there is a job \(request.name) of which this version cannot read what is noted: update it, or give this job another "
+                        + "--name")
+            }
             throw .usage(
                 "there is a job \(request.name) whose tasks have another directory, environment or input: give this one another --name, "
                     + "or forget that one (distcomp forget \(request.name))")

@@ -98,7 +98,7 @@ extension QueueClient {
     func orderedJob(_ name: String) throws(CommandError) -> Job {
         try select(name)
         guard case .one(let identifier) = selection, let job = try job(identifier) else {
-            throw .usage("`\(Job.defaultName)` is no job: its tasks have each their own settings")
+            throw .usage("`\(Job.defaultName)` stands for the tasks that are of no job: this order is for jobs only")
         }
         return job
     }

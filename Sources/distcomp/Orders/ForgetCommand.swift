@@ -44,6 +44,10 @@ struct ForgetCommand: ParsableCommand {
         try connection.withQueue { queue in
             try queue.select(job)
             if let job, !finished, !failed {
+                if job == Job.defaultName {
+                    throw CommandError.usage(
+                        "`\(job)` stands for the tasks that are of no job: say --finished, --failed, or both")
+                }
                 count += try forgetAll(of: job, queue)
                 return
             }

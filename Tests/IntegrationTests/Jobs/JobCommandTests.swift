@@ -41,6 +41,41 @@ struct JobRunTests {
         }
     }
 
+    @Test("commands at standard input that nobody asked to read are no reason to say that nothing waits")
+    func inputUnasked() async throws {
+        try await withScratch { scratch in
+            #expect(try await distcomp(scratch, "run", "--quiet", "--", "true").status == 0)
+            try scratch.write("commands", "echo a\n")
+            let run = "exec \(Products.distcomp) run --state \(scratch.path)/state"
+            let passed = try await RunningProgram("/bin/sh", ["-c", run + " < commands"], in: scratch).result()
+            #expect(passed.status == 2 && passed.errors.contains("`distcomp run -` reads it"), "\(passed.errors)")
+            let resumed = try await RunningProgram("/bin/sh", ["-c", run + " < /dev/null"], in: scratch).result()
+            #expect(resumed.status == 0, "\(resumed.errors)")
+        }
+    }
+
+    @Test("what is cancelled is told as other listings tell it, by what other commands take")
+    func cancelled() async throws {
+        try await withScratch { scratch in
+            let go = scratch.path + "/go"
+            let command = "test -e \(go) || sleep 600; true {}"
+            let sweep =
+                ["run", "--state", scratch.path + "/state", "--slots", "1", "--name", "long", "--", command, ":::"]
+                + (1...1500).map(String.init)
+            let program = try RunningProgram(Products.distcomp, sweep, in: scratch)
+            try await eventually("its first task runs", program.errors) { !scratch.tasks(with: go).isEmpty }
+            let cancelled = try await distcomp(scratch, "cancel", "long")
+            let lines = cancelled.output.split(separator: "\n")
+            #expect(cancelled.status == 0 && lines.count == 1500, "\(cancelled.errors)")
+            let last = try #require(lines.first { $0.hasSuffix("true 1500") })
+            let words = last.split(separator: " ")
+            #expect(words[0] == "cancelled:" && last.hasSuffix("  " + command.replacing("{}", with: "1500")))
+            let why = try await distcomp(scratch, "why", String(words[1]))
+            #expect(why.output.contains("cancelled"), "\(why.output) \(why.errors)")
+            #expect(try await program.result().status == 1)
+        }
+    }
+
     @Test("a sweep that was interrupted waits while another runs, whose status is its own; asked for again, it goes on")
     func interrupted() async throws {
         try await withScratch { scratch in

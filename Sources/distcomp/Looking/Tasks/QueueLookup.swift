@@ -152,7 +152,8 @@ extension QueueClient {
         }
         throw .noSuchTask(
             "no such task: \(TerminalText.shortened(TerminalText.escaped(text), to: 200)): "
-                + "give its line, the first digits of its id, or a glob (see distcomp tasks)")
+                + "give its line, the first digits of its id, a glob, or a job's name (see distcomp tasks, distcomp jobs)"
+        )
     }
 
     private func hash(of state: TaskState) -> KeyPath<QueueKeys, String> {

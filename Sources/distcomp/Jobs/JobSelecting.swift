@@ -47,11 +47,15 @@ extension QueueClient {
 
     /// Throws where a worker of the old system is alive, which would end at the sight of this line.
     func refuseOldWorkers(_ line: TaskLine) throws(CommandError) {
-        guard let node = try fleet(countingTasks: false).alive.first(where: { $0.version == nil }) else { return }
-        let shown = TerminalText.shortened(TerminalText.escaped(line.text), to: 100)
+        guard
+            let node = try fleet(countingTasks: false).alive.first(where: {
+                $0.version == nil && $0.leaseSecondsLeft == nil
+            })
+        else { return }
         throw .usage(
-            "\(TerminalText.escaped(node.name)) is a worker of the old system, which would end at the sight of `\(shown)`: stop it, write "
-                + "type:priority:min_dram:min_cpu:command with whole numbers and no further colon, or say --force; nothing more was added"
+            "\(TerminalText.escaped(node.name)) is a worker of the old system, which ends at the sight of a line such as "
+                + "\(TerminalText.shortened(TerminalText.escaped(line.text), to: 60)): only type:priority:GB:cores:command with whole "
+                + "numbers, and no other colon, is for it. Stop it, or say --force; this line and those after it were not added"
         )
     }
 
@@ -87,14 +91,6 @@ struct JobRequest {
     var isNameChosen: Bool
     var settings: Job.Settings
     var definition = Job.Definition()
-}
-
-extension TaskLine {
-    /// Whether workers of the old system can read it.
-    var isOfOldForm: Bool {
-        let fields = text.split(separator: ":", omittingEmptySubsequences: false)
-        return fields.count == 5 && fields[1...3].allSatisfy { Int($0) != nil }
-    }
 }
 
 extension FleetNode {

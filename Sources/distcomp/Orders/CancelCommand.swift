@@ -1,5 +1,6 @@
 import ArgumentParser
 import LinuxSystem
+import RedisClient
 import TaskModel
 import TaskQueue
 
@@ -53,8 +54,11 @@ struct CancelCommand: ParsableCommand {
 
     /// How many were still waiting or running.
     private func cancel(_ lines: [String], _ queue: QueueClient) throws(CommandError) -> Int {
-        let jobs = try queue.jobs()
-        let replies = try queue.pipeline(lines.map { CancelTask($0, keys: queue.keys, jobs: jobs).request })
+        var requests: [RedisRequest] = []
+        for line in lines {
+            requests.append(CancelTask(line, keys: queue.keys, jobs: try queue.jobs(ofLine: line)).request)
+        }
+        let replies = try queue.pipeline(requests)
         var count = 0
         for (line, reply) in zip(lines, replies) {
             let reply = try queue.parsed { () throws(QueueError) in try CancelTask.parse(reply) }

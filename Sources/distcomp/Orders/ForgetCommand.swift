@@ -79,8 +79,8 @@ struct ForgetCommand: ParsableCommand {
         _ state: ForgetTasks.State, _ hash: KeyPath<QueueKeys, String>, _ queue: QueueClient
     ) throws(CommandError) -> Int {
         var count = 0
-        let jobs = try queue.jobs()
         _ = try queue.scanEach(hash, pattern: match) { keys, entries throws(CommandError) in
+            let jobs = try queue.job(keys.job).map { [$0.identifier: $0] } ?? [:]
             var rest = entries.map(\.field)[...]
             while !rest.isEmpty {
                 count += try queue.perform(ForgetTasks(state, rest, keys: keys, jobs: jobs))

@@ -53,7 +53,7 @@ struct Submission {
             submission.job = job
             return job
         }
-        var mustAsk = isForFleet && !isForced
+        var looksForOldWorkers = isForFleet && !isForced
         var isOfCommands = tasks.isOfCommands
         var job = isOfCommands ? try openJob() : nil
         var lines: [TaskLine] = []
@@ -67,8 +67,8 @@ struct Submission {
                 submission.hasLines = submission.hasLines || form == .taskLines
             case .task(let line, _):
                 if isOfCommands, job == nil { job = try openJob(firstCommand: line.command) }
-                if mustAsk, job == nil, !line.isOfOldForm {
-                    mustAsk = false
+                if job == nil, looksForOldWorkers, !line.isOfOldForm {
+                    looksForOldWorkers = false
                     try queue.refuseOldWorkers(line)
                 }
                 lines.append(try job.map { job throws(CommandError) in try Self.task(line, of: job) } ?? line)

@@ -201,6 +201,25 @@ struct JobFleetTests {
         }
     }
 
+    @Test("a line that ends a worker of the old system is not added while one is alive, unless it is forced")
+    func lineForOldWorker() async throws {
+        try await withFleet { fleet in
+            _ = try fleet.call("HSET", "worker_status", "old", "\(SystemClock.wallSeconds()):0:8:0:16")
+            for line in [
+                "shell:1:0:0:5m:true", "shell:1:512M:0:true", #"{"command": "true"}"#, "shell:1:0:0:echo 10:30",
+            ] {
+                let file = try fleet.scratch.write("tasks", "\(line)\n")
+                let refused = try await fleet.distcomp("submit", file)
+                #expect(refused.status == 2 && refused.errors.contains("old is a worker of the old system"), "\(line)")
+                #expect(try fleet.count("todo_tasks") == 0)
+                #expect(try await fleet.distcomp("submit", "--force", file).status == 0)
+                _ = try fleet.call("DEL", "todo_tasks")
+            }
+            let file = try fleet.scratch.write("tasks", "shell:1:2:0:echo old\n")
+            #expect(try await fleet.distcomp("submit", file).status == 0)
+        }
+    }
+
     @Test("nothing of a job is added while a worker of the old system is alive, unless it is forced")
     func oldWorker() async throws {
         try await withFleet { fleet in

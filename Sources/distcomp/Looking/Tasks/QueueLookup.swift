@@ -218,8 +218,7 @@ extension QueueClient {
 
     /// What the queue knows of a line.
     func standing(of line: String) throws(CommandError) -> TaskStanding {
-        _ = try parse(line)  // Its job is known now.
-        let values = try pipeline(ReadStanding(line, keys: keys, jobs: try jobs()).requests)
+        let values = try pipeline(ReadStanding(line, keys: keys, jobs: try jobs(ofLine: line)).requests)
         return try parsed { () throws(QueueError) in try ReadStanding.parse(values) }
     }
 

@@ -72,19 +72,21 @@ struct ServerOptions: ParsableArguments {
         if let problem = OpenRedis.problem(with: target, configuration) {
             standardError.write("distcomp: warning: \(problem)\n")
         }
-        let queue: QueueClient
-        do {
-            queue = try QueueClient(target, prefix: configuration.keyPrefix)
-        } catch CommandError.unreachable(let message)
-            where config == nil && redis == nil && usualConfigurationPath() == nil && !isToldByEnvironment
-        {
-            throw CommandError.unreachable(
-                message
-                    + "; no queue was named (--redis, --config), and no distcomp run was begun in this directory (--state names another)"
-            )
-        }
+        let queue = try connected(to: target, prefix: configuration.keyPrefix)
         queue.settings = configuration
         return try body(queue)
+    }
+
+    private func connected(to target: RedisTarget, prefix: String) throws(CommandError) -> QueueClient {
+        do {
+            return try QueueClient(target, prefix: prefix)
+        } catch {
+            guard case .unreachable(let message) = error, config == nil, redis == nil, !isToldByEnvironment,
+                usualConfigurationPath() == nil
+            else { throw error }
+            throw .unreachable(
+                message + "; no queue was named (--redis, --config), and no run was begun here (--state)")
+        }
     }
 
     private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {

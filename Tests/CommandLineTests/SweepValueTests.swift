@@ -87,6 +87,7 @@ struct SweepValueTests {
         }
         #expect(try kinds("1", "-20", "0") == [.integer])
         #expect(try kinds("1", "0.5", "1e-3", "-2.5E+7") == [.number])
+        #expect(try kinds("0.5", "1") == [.number])
         for text in ["1G", "007", "+1", ".5", "5.", "1e", "", " 1", "0x1", "nan", "1e999", "1234567890123456789", "-"] {
             #expect(try kinds("1", text) == [.text], "\(text)")
         }

@@ -37,16 +37,19 @@ struct ServerOptions: ParsableArguments {
     /// The state directory of a run that was begun here, where nobody said which queue is meant; that it is taken is said.
     func runBeside() -> String? {
         let usual = ".distcomp"
-        guard config == nil, redis == nil, FileSystem.exists(usual + "/lock"), !FileSystem.exists("conf.json") else {
-            return nil
-        }
-        let isTold = Host.environment.contains { variable in
+        guard config == nil, redis == nil, FileSystem.exists(usual + "/lock"), !FileSystem.exists("conf.json"),
+            !isToldByEnvironment
+        else { return nil }
+        standardError.write("distcomp: this is of the run in \(usual); --config or --redis names another queue\n")
+        return usual
+    }
+
+    /// Whether the environment names a setting, and so perhaps a queue.
+    private var isToldByEnvironment: Bool {
+        Host.environment.contains { variable in
             let name = String(decoding: variable.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
             return name.hasPrefix(TaskVariables.ownPrefix) && !TaskVariables.own.contains(name)
         }
-        if isTold { return nil }
-        standardError.write("distcomp: this is of the run in \(usual); --config or --redis names another queue\n")
-        return usual
     }
 
     /// Opens the queue for `body`: that of the run in `stateDirectory`, where one is given.
@@ -69,9 +72,21 @@ struct ServerOptions: ParsableArguments {
         if let problem = OpenRedis.problem(with: target, configuration) {
             standardError.write("distcomp: warning: \(problem)\n")
         }
-        let queue = try QueueClient(target, prefix: configuration.keyPrefix)
+        let queue = try connected(to: target, prefix: configuration.keyPrefix)
         queue.settings = configuration
         return try body(queue)
+    }
+
+    private func connected(to target: RedisTarget, prefix: String) throws(CommandError) -> QueueClient {
+        do {
+            return try QueueClient(target, prefix: prefix)
+        } catch {
+            guard case .unreachable(let message) = error, config == nil, redis == nil, !isToldByEnvironment,
+                usualConfigurationPath() == nil
+            else { throw error }
+            throw .unreachable(
+                message + "; no queue was named (--redis, --config), and no run was begun here (--state)")
+        }
     }
 
     private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {

@@ -49,6 +49,16 @@ struct ListingTests {
         #expect(lines(rows, columns: 80)[1] == "1              1  echo a  (exit 1: a word or two, or three)")
     }
 
+    @Test("a table that ends with commands fits too, and they are told apart")
+    func tableOfCommands() {
+        var table = TextTable([("NAME", .left), ("COMMAND", .left)], endsWithCommands: true)
+        for number in 1...3 { table.append(["job", "./sim \(String(repeating: "x", count: 90)) --seed \(number)"]) }
+        let lines = table.rendered(columns: 40).split(separator: "\n")
+        #expect(lines[0] == "NAME  COMMAND" && Set(lines).count == 4, "\(lines)")
+        #expect(lines.allSatisfy { TerminalText.columnCount(String($0)) <= 40 } && lines[1].hasSuffix("--seed 1"))
+        #expect(table.rendered(columns: nil).contains("xxx --seed 3\n"))
+    }
+
     @Test("texts are cut in one manner that keeps apart what can be kept apart")
     func manners() {
         func shown(_ texts: [String], _ columns: Int) -> [String] {

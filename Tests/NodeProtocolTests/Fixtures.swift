@@ -62,13 +62,27 @@ enum Answer {
             integers(0, 0, 0, 0, 0, drained ? 1 : 0, silence) + [text(queue(number).text), .integer(soon ? 1 : 0)])
     }
 
-    static func claimed(_ tasks: [NodeSupervisor.ClaimedTask], silence: Int = 1, sweep: Bool = false) -> RESPValue {
+    /// With the records of the tasks' jobs unless they are known.
+    static func claimed(
+        _ tasks: [NodeSupervisor.ClaimedTask], silence: Int = 1, sweep: Bool = false, revision: Int = 1,
+        areJobsKnown: Bool = false
+    ) -> RESPValue {
+        let jobs = areJobsKnown ? [] : Set(tasks.compactMap(\.line.job))
+        let told = jobs.flatMap { [text($0.identifier), text($0.record)] }
+        let isOfJobs = tasks.contains { $0.line.job != nil }
         let rows = tasks.flatMap { [text($0.line.text), text($0.token), .integer(Int64($0.attempt)), .null] }
-        return .array([.array(rows)] + integers(0, sweep ? 1 : 0, -1, 0, 0, 0, silence) + [.array([])])
+        return .array(
+            [.array(rows)] + integers(0, sweep ? 1 : 0, -1, 0, 0, 0, silence) + [
+                .array(isOfJobs ? [text("\(revision)")] + told : [])
+            ])
     }
 
     static func held(_ tasks: [NodeSupervisor.ClaimedTask]) -> RESPValue {
-        .array(tasks.flatMap { [text($0.line.text), text("\($0.token) 0 0 1 \($0.attempt)"), .null, .null] })
+        .array(
+            tasks.flatMap { task in
+                let record = task.line.job.map { text($0.record) } ?? .null
+                return [text(task.line.text), text("\(task.token) 0 0 1 \(task.attempt)"), .null, record]
+            })
     }
 
     static func error(_ code: String, _ message: String = "") -> RESPValue {
@@ -116,6 +130,7 @@ struct Conversation {
     private(set) var told: [NodeSupervisor.Event] = []
     private(set) var logged: [NodeProtocol.LogEvent] = []
     private(set) var stored: [String] = []
+    private(set) var storedJobs: [Job] = []
     private(set) var released: [String] = []
     private(set) var releasedFiles: [String] = []
     private(set) var lives: [String]?
@@ -182,8 +197,9 @@ struct Conversation {
             case .closeConnection: hear(.disconnected)
             case .tell(let event): told.append(event)
             case .encode(let token, let report): if encodesAtOnce { encode(token, report) }
-            case .store(let token, _):
+            case .store(let token, let report):
                 stored.append(token)
+                if let job = report.job { storedJobs.append(job) }
                 if storesAtOnce { hear(.stored(token: token, isStored: true)) }
             case .release(let token, _): released.append(token)
             case .readEarlierReports: hear(.earlierReports(earlier))

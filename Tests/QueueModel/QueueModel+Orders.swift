@@ -126,7 +126,7 @@ extension QueueModel {
     mutating func forget(_ arguments: Arguments) -> RESPValue {
         let isFailed = arguments.text(2) == "failed"
         var count = 0
-        for position in stride(from: 3, through: arguments.count, by: 3) {
+        for position in stride(from: 4, through: arguments.count, by: 3) {
             let line = arguments.text(position)
             if isFailed {
                 guard failed[line] != nil, !retrying.contains(line) else { continue }

@@ -370,7 +370,9 @@ extension NodeProtocol {
         switch reports.nextToStore() {
         case .encode(let token, let report): actions.append(.encode(token: token, report))
         case .store(let token, let line, let result):
-            let report = ReportTask(keys: keys, incarnation: incarnation, line: line, token: token, result: result)
+            let report = ReportTask(
+                keys: keys, incarnation: incarnation, line: line, job: reports.task(of: token)?.line.job, token: token,
+                result: result)
             actions.append(.store(token: token, report))
         case nil: break
         }

@@ -199,6 +199,7 @@ extension Job.Definition {
     }
 
     init(json: [UInt8]) throws(JobRecordError) {
+        _ = try members(json)  // An object it is.
         var fields = TaskFields()
         fields.readJSON(json.span, needsCommand: false)
         // What this version does not know may change what is run.

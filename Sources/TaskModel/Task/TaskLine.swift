@@ -65,6 +65,13 @@ public struct TaskLine: Hashable, Sendable {
         }
     }
 
+    /// Whether a worker of the old system understands the line: five fields between colons, the amounts whole numbers. Of any other one
+    /// its main loop ends, while it goes on saying that it is alive.
+    public var isOfOldForm: Bool {
+        let fields = text.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 5, omittingEmptySubsequences: false)
+        return fields.count == 5 && fields[1..<4].allSatisfy { !$0.isEmpty && $0.allSatisfy(\.isDigit) }
+    }
+
     /// A short name for the task, good as a file name: 16 hex digits, the FNV-1a hash of its line.
     public var identifier: String { Self.identifier(of: text) }
 

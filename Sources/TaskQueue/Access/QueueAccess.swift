@@ -33,7 +33,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
             "srem", "zadd", "zrangebyscore", "zrem",
         ]
         // For a job that is given another size.
-        let resizing = ["zunionstore"]
+        let resizing = ["rename", "zunionstore"]
         // For `distcomp reset`. SCAN tells the names of all keys there are, whosever they are; not what they hold.
         let resetting = ["scan", "unlink"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.

@@ -261,7 +261,7 @@ enum QueueNames {
         lines += [
             "end",
             "local function use_job_of(line)",
-            "  use_job(string.byte(line) == 64 and string.match(line, '^@(%w+) ') or '')",
+            "  use_job(string.byte(line) == 64 and string.match(line, '^@([0-9a-z]+) ') or '')",
             "end",
         ]
         return lines

@@ -143,6 +143,42 @@ public struct ForgetJob: QueueOperation {
     public static func parse(_ value: RESPValue) throws(QueueError) -> JobOrderReply { try .parse(value, "forget-job") }
 }
 
+/// The identifier of the job of a name; nil where there is none.
+public struct ReadJobIdentifier: QueueOperation {
+    private let keys: QueueKeys
+    private let name: String
+
+    public init(name: String, keys: QueueKeys) {
+        self.keys = keys
+        self.name = name
+    }
+
+    public var request: RedisRequest { .command(RedisCommand("HGET", keys[.jobNames], name)) }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> String? {
+        if let error = value.error { throw QueueError(error) }
+        return value.string
+    }
+}
+
+/// The record of one job, for `Job(identifier:record:)`; nil where there is none.
+public struct ReadJob: QueueOperation {
+    private let keys: QueueKeys
+    private let identifier: String
+
+    public init(_ identifier: String, keys: QueueKeys) {
+        self.keys = keys
+        self.identifier = identifier
+    }
+
+    public var request: RedisRequest { .command(RedisCommand("HGET", keys[.jobs], identifier)) }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> [UInt8]? {
+        if let error = value.error { throw QueueError(error) }
+        return value.bytes
+    }
+}
+
 /// A page of the jobs there are, from `cursor`, which begins and ends at "0". A job that is added meanwhile may be missing.
 public struct ReadJobs: QueueOperation {
     /// A job and how it stands.

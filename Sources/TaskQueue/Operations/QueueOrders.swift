@@ -78,7 +78,8 @@ public struct ForgetTasks: QueueOperation {
     private let jobs: [String: Job]
 
     /// - Parameters:
-    ///   - lines: as they are in the hash, all of one job; only the first `SubmitTasks.linesMax` are looked at.
+    ///   - lines: as they are in the hash; only the first `SubmitTasks.linesMax` are looked at.
+    ///   - keys: of the job whose hash it is.
     ///   - jobs: of which they may be.
     public init(_ state: State, _ lines: ArraySlice<[UInt8]>, keys: QueueKeys, jobs: [String: Job] = [:]) {
         self.keys = keys
@@ -90,6 +91,7 @@ public struct ForgetTasks: QueueOperation {
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.forget, keys)
         call.append(state.rawValue)
+        call.append(keys.job)
         for line in lines {
             call.append(bytes: line)
             let task = try? TaskLine(parsing: line, of: jobs)

@@ -68,10 +68,10 @@ public struct ReadStanding: Sendable {
     /// How a line that waits for its retry is noted.
     private var delayed: [UInt8] {
         guard let task else { return line }
+        if task.job != nil { return Array("0 0 0\n".utf8) + line }
         // The band of its priority, as the scripts reckon it.
         let band = QueueOrder.band(ofPriority: task.priority)
-        let size = task.job == nil ? "\(task.memoryBytes) \(task.millicores)" : "0 0"
-        return Array("\(size) \(band)\n".utf8) + line
+        return Array("\(task.memoryBytes) \(task.millicores) \(band)\n".utf8) + line
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {

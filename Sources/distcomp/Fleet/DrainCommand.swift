@@ -75,7 +75,10 @@ struct DrainReport {
                 try distcomp.show((asJSON ? writer.text : text) + "\n")
             case .unknownNode:
                 hasErrors = true
-                standardError.write("distcomp: no node \"\(name)\": distcomp workers lists them\n")
+                standardError.write(
+                    isDraining
+                        ? "distcomp: no node \"\(name)\": distcomp workers lists them\n"
+                        : "distcomp: no job or node \"\(name)\": distcomp jobs and distcomp workers list them\n")
             case .oldWorker:
                 hasErrors = true
                 standardError.write(

@@ -14,11 +14,13 @@ enum JobSelection: Equatable {
 
 /// The jobs a connection has heard of. A class: looking may find more.
 final class JobDirectory {
-    fileprivate var jobs: [String: Job]?
+    fileprivate var jobs: [String: Job] = [:]
+    /// Whether these are all there were when somebody asked.
+    fileprivate var isComplete = false
     fileprivate var unknown: Set<String> = []
 
     /// What was heard is not true any more.
-    func forget() { (jobs, unknown) = (nil, []) }
+    func forget() { (jobs, isComplete, unknown) = ([:], false, []) }
 }
 
 extension QueueClient {
@@ -31,7 +33,7 @@ extension QueueClient {
             cursor = page.cursor
             for row in page.rows { rows[row.job.identifier] = row }
         } while cursor != "0"
-        directory.jobs = rows.mapValues(\.job)
+        (directory.jobs, directory.isComplete) = (rows.mapValues(\.job), true)
         return rows.values.sorted {
             ($0.job.identifier.count, $0.job.identifier) < ($1.job.identifier.count, $1.job.identifier)
         }
@@ -39,14 +41,30 @@ extension QueueClient {
 
     /// All jobs, by their identifiers, as they were when they were first asked for.
     func jobs() throws(CommandError) -> [String: Job] {
-        if directory.jobs == nil { _ = try jobRows() }
-        return directory.jobs ?? [:]
+        if !directory.isComplete { _ = try jobRows() }
+        return directory.jobs
     }
 
-    /// The job with this name or identifier.
+    /// The job with this name or identifier: one look, however many there are.
     func job(named text: String) throws(CommandError) -> Job? {
-        let jobs = try jobs()
-        return jobs.values.first { $0.name == text } ?? jobs[text]
+        let identifier = try perform(ReadJobIdentifier(name: text, keys: keys)) ?? text
+        return Job.identifier(ofLine: "@\(identifier) ") == identifier ? try job(identifier) : nil
+    }
+
+    /// The job with this identifier; nil where there is none, or it is of a later version.
+    func job(_ identifier: String) throws(CommandError) -> Job? {
+        if let job = directory.jobs[identifier] { return job }
+        guard !identifier.isEmpty, !directory.unknown.contains(identifier) else { return nil }
+        let record = try perform(ReadJob(identifier, keys: keys))
+        let job = record.flatMap { try? Job(identifier: identifier, record: $0) }
+        directory.jobs[identifier] = job
+        if job == nil { directory.unknown.insert(identifier) }
+        return job
+    }
+
+    /// The job of a line, by its identifier, for what reads it.
+    func jobs(ofLine line: String) throws(CommandError) -> [String: Job] {
+        try job(Job.identifier(ofLine: line)).map { [$0.identifier: $0] } ?? [:]
     }
 
     /// The keys of what this command is about.
@@ -78,11 +96,8 @@ extension QueueClient {
 
     /// What a line says; nil where it is no task.
     func parse(_ line: String) throws(CommandError) -> TaskLine? {
-        let identifier = Job.identifier(ofLine: line)
-        if identifier.isEmpty { return try? TaskLine(parsing: line) }
-        // One that was submitted since.
-        if try jobs()[identifier] == nil, directory.unknown.insert(identifier).inserted { _ = try jobRows() }
-        return try? TaskLine(parsing: line, of: try jobs())
+        let jobs = try jobs(ofLine: line)
+        return try? TaskLine(parsing: line, of: jobs)
     }
 
     /// Every entry of a hash of all that this command is about, a page at a time, as `scanWhile` does; with the keys of the job.

@@ -45,6 +45,20 @@ extension QueueClient {
                 + "lines of a task file, or say --force; nothing was added")
     }
 
+    /// Throws where a worker of the old system is alive, which would end at the sight of this line.
+    func refuseOldWorkers(_ line: TaskLine) throws(CommandError) {
+        guard
+            let node = try fleet(countingTasks: false).alive.first(where: {
+                $0.version == nil && $0.leaseSecondsLeft == nil
+            })
+        else { return }
+        throw .usage(
+            "\(TerminalText.escaped(node.name)) is a worker of the old system, which ends at the sight of a line such as "
+                + "\(TerminalText.shortened(TerminalText.escaped(line.text), to: 60)): only type:priority:GB:cores:command with whole "
+                + "numbers, and no other colon, is for it. Stop it, or say --force; this line and those after it were not added"
+        )
+    }
+
     /// The job that is asked for: the same as before, or a new one.
     func open(_ request: JobRequest) throws(CommandError) -> Job {
         var settings = request.settings
@@ -58,7 +72,12 @@ extension QueueClient {
         case .opened(let identifier, let name, _):
             directory.forget()
             return Job(identifier: identifier, name: name, settings: settings, definition: request.definition)
-        case .different:
+        case .different(let identifier, _):
+            guard try jobs()[identifier] != nil else {
+                throw .usage(
+                    "there is a job \(request.name) of which this version cannot read what is noted: update it, or give this job another "
+                        + "--name")
+            }
             throw .usage(
                 "there is a job \(request.name) whose tasks have another directory, environment or input: give this one another --name, "
                     + "or forget that one (distcomp forget \(request.name))")

@@ -36,10 +36,11 @@ struct JobsListCommand: ParsableCommand {
                 "[" + String(decoding: Array(objects.joined(separator: ",\n ".utf8)), as: UTF8.self) + "]\n")
         }
         if jobs.isEmpty { return try show("no jobs\n") }
-        var table = TextTable([
-            ("NAME", .left), ("STATE", .left), ("TODO", .right), ("RUNNING", .right), ("FINISHED", .right),
-            ("FAILED", .right), ("OWNER", .left), ("COMMAND", .left),
-        ])
+        var table = TextTable(
+            [
+                ("NAME", .left), ("STATE", .left), ("TODO", .right), ("RUNNING", .right), ("FINISHED", .right),
+                ("FAILED", .right), ("OWNER", .left), ("COMMAND", .left),
+            ], endsWithCommands: true)
         for job in jobs {
             table.append([
                 job.name, job.state, grouped(job.todo), grouped(job.inProgress), grouped(job.finished),

@@ -97,8 +97,8 @@ extension QueueClient {
     /// The job of this name, for an order that only jobs take.
     func orderedJob(_ name: String) throws(CommandError) -> Job {
         try select(name)
-        guard case .one(let identifier) = selection, let job = try jobs()[identifier] else {
-            throw .usage("`\(Job.defaultName)` is no job: its tasks have each their own settings")
+        guard case .one(let identifier) = selection, let job = try job(identifier) else {
+            throw .usage("`\(Job.defaultName)` stands for the tasks that are of no job: this order is for jobs only")
         }
         return job
     }

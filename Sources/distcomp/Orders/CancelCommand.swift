@@ -1,5 +1,6 @@
 import ArgumentParser
 import LinuxSystem
+import RedisClient
 import TaskModel
 import TaskQueue
 
@@ -40,11 +41,12 @@ struct CancelCommand: ParsableCommand {
             for task in tasks {
                 var count = 0
                 do {
+                    var batch = LineBatch { lines throws(CommandError) in count += try cancel(lines, queue) }
                     try queue.forEachLine(named: task, in: [.todo, .inProgress]) { line throws(CommandError) in
-                        let isCancelled = try cancel(line, queue)
-                        count += isCancelled ? 1 : 0
+                        try batch.add(line)
                         return true
                     }
+                    try batch.flush()
                 } catch CommandError.noSuchTask {
                 }
                 if count == 0 {
@@ -56,14 +58,23 @@ struct CancelCommand: ParsableCommand {
         if missed { throw CommandError.reported }
     }
 
-    /// Whether it was still waiting or running.
-    private func cancel(_ line: String, _ queue: QueueClient) throws(CommandError) -> Bool {
-        let shown = TerminalText.escaped(line)
-        switch try queue.perform(CancelTask(line, keys: queue.keys, jobs: try queue.jobs())) {
-        case .cancelled: if !quiet { try show("cancelled: \(shown)\n") }
-        case .stopping: if !quiet { try show("stopping: \(shown)\n") }
-        case .notFound: return false
+    /// How many were still waiting or running.
+    private func cancel(_ lines: [String], _ queue: QueueClient) throws(CommandError) -> Int {
+        var requests: [RedisRequest] = []
+        for line in lines {
+            requests.append(CancelTask(line, keys: queue.keys, jobs: try queue.jobs(ofLine: line)).request)
         }
-        return true
+        let replies = try queue.pipeline(requests)
+        var count = 0
+        for (line, reply) in zip(lines, replies) {
+            let reply = try queue.parsed { () throws(QueueError) in try CancelTask.parse(reply) }
+            if reply == .notFound { continue }
+            count += 1
+            if quiet { continue }
+            let shown = TerminalText.escaped(TaskLine.command(ofLine: line))
+            let identifier = TaskLine.identifier(of: line).prefix(8)
+            try show("\(reply == .cancelled ? "cancelled" : "stopping"): \(identifier)  \(shown)\n")
+        }
+        return count
     }
 }

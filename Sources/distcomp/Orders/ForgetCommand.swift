@@ -54,6 +54,10 @@ struct ForgetCommand: ParsableCommand {
             }
             guard agrees else { return false }
             if let job, !finished, !failed {
+                if job == Job.defaultName {
+                    throw CommandError.usage(
+                        "`\(job)` stands for the tasks that are of no job: say --finished, --failed, or both")
+                }
                 count += try forgetAll(of: job, queue)
                 return true
             }
@@ -87,8 +91,8 @@ struct ForgetCommand: ParsableCommand {
         _ state: ForgetTasks.State, _ hash: KeyPath<QueueKeys, String>, _ queue: QueueClient
     ) throws(CommandError) -> Int {
         var count = 0
-        let jobs = try queue.jobs()
         _ = try queue.scanEach(hash, pattern: match) { keys, entries throws(CommandError) in
+            let jobs = try queue.job(keys.job).map { [$0.identifier: $0] } ?? [:]
             var rest = entries.map(\.field)[...]
             while !rest.isEmpty {
                 count += try queue.perform(ForgetTasks(state, rest, keys: keys, jobs: jobs))

@@ -42,7 +42,7 @@ extension QueueClient {
     func selectedJobName() throws(CommandError) -> String? {
         switch selection {
         case .all: nil
-        case .one(let identifier): try jobs()[identifier]?.name ?? Job.defaultName
+        case .one(let identifier): try job(identifier)?.name ?? Job.defaultName
         }
     }
 }

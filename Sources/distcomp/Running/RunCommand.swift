@@ -82,6 +82,12 @@ struct RunCommand: ParsableCommand {
             throw CommandError.usage(
                 "\(TaskArguments.nothingGiven): there is no run in \(TerminalText.escaped(state)) to go on with")
         }
+        // Whoever comes from parallel or xargs writes `< FILE`, and would be told that nothing waits.
+        if input == nil, let status = try? FileSystem.status(of: "/dev/stdin"), status.isRegular, status.sizeBytes > 0 {
+            throw CommandError.usage(
+                "standard input is a file, but only `distcomp run -` reads it; to go on with what waits, say < /dev/null"
+            )
+        }
         Host.forbidTracing()  // Tasks of the same user are not to read the password of the queue here.
         // The run's node reads the same file, and no environment variables.
         let settings = try config.map { try loadSettings($0, environment: []).configuration }

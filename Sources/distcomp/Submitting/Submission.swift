@@ -54,6 +54,7 @@ struct Submission {
             return job
         }
         var job = tasks.isOfCommands ? try openJob() : nil
+        var looksForOldWorkers = isForFleet && !isForced
         var lines: [TaskLine] = []
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }
@@ -64,6 +65,10 @@ struct Submission {
                 job = form == .commands ? try openJob() : nil
                 submission.hasLines = submission.hasLines || form == .taskLines
             case .task(let line, _):
+                if job == nil, looksForOldWorkers, !line.isOfOldForm {
+                    looksForOldWorkers = false
+                    try queue.refuseOldWorkers(line)
+                }
                 lines.append(try job.map { job throws(CommandError) in try Self.task(line, of: job) } ?? line)
                 if lines.count >= Self.batchLines { try submission.send(&lines, to: queue, display) }
             case .problem(let problem):

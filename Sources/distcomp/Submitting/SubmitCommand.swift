@@ -33,7 +33,7 @@ struct SubmitCommand: ParsableCommand {
     @Option(help: .init("Sign with this key instead of the settings' task_key_file.", valueName: "file"))
     var keyFile: String?
 
-    @Flag(help: "Add a job also while a node that knows nothing of jobs is alive.")
+    @Flag(help: "Add what an old worker, or an older distcompd, that is alive knows nothing of.")
     var force = false
 
     @Flag(help: "Print one JSON object.")

@@ -8,9 +8,12 @@ struct TextTable {
 
     private let headings: [String]
     private let alignments: [Alignment]
+    private let endsWithCommands: Bool
     private var rows: [[String]] = []
 
-    init(_ columns: [(String, Alignment)]) {
+    /// - Parameter endsWithCommands: what is cut from the last column is cut so that its rows can be told apart.
+    init(_ columns: [(String, Alignment)], endsWithCommands: Bool = false) {
+        self.endsWithCommands = endsWithCommands
         headings = columns.map(\.0)
         alignments = columns.map(\.1)
     }
@@ -21,7 +24,8 @@ struct TextTable {
 
     /// The table, each line ended by a newline; lines longer than `columns` are cut with an ellipsis.
     func rendered(columns: Int?) -> String {
-        let all = [headings] + rows
+        var all = [headings] + rows
+        if let columns, endsWithCommands { all = withCommandsCut(all, columns) }
         let widths = headings.indices.map { column in all.map { TerminalText.columnCount($0[column]) }.max() ?? 0 }
         return all.map { row in
             var line = ""
@@ -33,6 +37,17 @@ struct TextTable {
             while line.last == " " { line.removeLast() }
             return (columns.map { TerminalText.shortened(line, to: $0) } ?? line) + "\n"
         }.joined()
+    }
+}
+
+extension TextTable {
+    /// With the last cells as wide as the others leave room, though never narrower than a word.
+    private func withCommandsCut(_ all: [[String]], _ columns: Int) -> [[String]] {
+        let last = headings.count - 1
+        let taken = (0..<last).map { column in all.map { TerminalText.columnCount($0[column]) }.max() ?? 0 }
+        let room = max(8, columns - taken.reduce(0) { $0 + $1 + 2 })
+        let cut = ShortenedRows.shortened(all.map { $0[last] }, to: all.map { _ in room })
+        return zip(all, cut).map { Array($0.dropLast()) + [$1] }
     }
 }
 

@@ -122,7 +122,10 @@ struct InputTests {
             #expect(result.errors.contains("\(run.file): taken as plain commands, one a line\n"), "\(result.errors)")
             let results = try await run.results()
             #expect(Set(results.map { $0.string("stdout") }) == ["a\n", "b  c\n"])
-            #expect(results.allSatisfy { $0.string("task")?.hasPrefix("shell:0:64M:0:1h:") == true })
+            let job = try await run.distcomp("jobs", "--json").output
+            #expect(
+                job.contains(#""job":"cmds""#) && job.contains(#""memory_bytes":67108864"#)
+                    && job.contains(#""timeout_seconds":3600"#), "\(job)")
             #expect(scratch.lines("out.1") == ["a"])
         }
     }
@@ -175,7 +178,10 @@ struct InputTests {
                 Set(results.map { $0.string("stdout") }) == [
                     "1 of 3: an argument none\n", "3 of 3: an argument none\n", "5 of 3: an argument none\n",
                 ])
-            #expect(results.allSatisfy { $0.string("task")?.hasPrefix("shell:0:64M:1:600s:") == true })
+            let job = try await run.distcomp("jobs", "--json").output
+            #expect(
+                job.contains(#""memory_bytes":67108864"#) && job.contains(#""cores":1"#)
+                    && job.contains(#""timeout_seconds":600"#), "\(job)")
             let dry = try await shell("distcomp submit --dry-run --memory 1G --from-slurm array.sh", in: scratch)
             #expect(dry.outputLines.count == 3 && dry.output.hasPrefix("shell:0:1G:1:600s:"), "\(dry.output)")
         }

@@ -41,6 +41,41 @@ struct JobRunTests {
         }
     }
 
+    @Test("commands at standard input that nobody asked to read are no reason to say that nothing waits")
+    func inputUnasked() async throws {
+        try await withScratch { scratch in
+            #expect(try await distcomp(scratch, "run", "--quiet", "--", "true").status == 0)
+            try scratch.write("commands", "echo a\n")
+            let run = "exec \(Products.distcomp) run --state \(scratch.path)/state"
+            let passed = try await RunningProgram("/bin/sh", ["-c", run + " < commands"], in: scratch).result()
+            #expect(passed.status == 2 && passed.errors.contains("`distcomp run -` reads it"), "\(passed.errors)")
+            let resumed = try await RunningProgram("/bin/sh", ["-c", run + " < /dev/null"], in: scratch).result()
+            #expect(resumed.status == 0, "\(resumed.errors)")
+        }
+    }
+
+    @Test("what is cancelled is told as other listings tell it, by what other commands take")
+    func cancelled() async throws {
+        try await withScratch { scratch in
+            let go = scratch.path + "/go"
+            let command = "test -e \(go) || sleep 600; true {}"
+            let sweep =
+                ["run", "--state", scratch.path + "/state", "--slots", "1", "--name", "long", "--", command, ":::"]
+                + (1...1500).map(String.init)
+            let program = try RunningProgram(Products.distcomp, sweep, in: scratch)
+            try await eventually("its first task runs", program.errors) { !scratch.tasks(with: go).isEmpty }
+            let cancelled = try await distcomp(scratch, "cancel", "long")
+            let lines = cancelled.output.split(separator: "\n")
+            #expect(cancelled.status == 0 && lines.count == 1500, "\(cancelled.errors)")
+            let last = try #require(lines.first { $0.hasSuffix("true 1500") })
+            let words = last.split(separator: " ")
+            #expect(words[0] == "cancelled:" && last.hasSuffix("  " + command.replacing("{}", with: "1500")))
+            let why = try await distcomp(scratch, "why", String(words[1]))
+            #expect(why.output.contains("cancelled"), "\(why.output) \(why.errors)")
+            #expect(try await program.result().status == 1)
+        }
+    }
+
     @Test("a sweep that was interrupted waits while another runs, whose status is its own; asked for again, it goes on")
     func interrupted() async throws {
         try await withScratch { scratch in
@@ -146,6 +181,25 @@ struct JobFleetTests {
             #expect(try await numbers(fleet, "j") == [0, 0, 40, 0])
             #expect(Set(fleet.scratch.lines("marks")) == Set((1...40).map(String.init)))
             try await node.stop()
+        }
+    }
+
+    @Test("a line that ends a worker of the old system is not added while one is alive, unless it is forced")
+    func lineForOldWorker() async throws {
+        try await withFleet { fleet in
+            _ = try fleet.call("HSET", "worker_status", "old", "\(SystemClock.wallSeconds()):0:8:0:16")
+            for line in [
+                "shell:1:0:0:5m:true", "shell:1:512M:0:true", #"{"command": "true"}"#, "shell:1:0:0:echo 10:30",
+            ] {
+                let file = try fleet.scratch.write("tasks", "\(line)\n")
+                let refused = try await fleet.distcomp("submit", file)
+                #expect(refused.status == 2 && refused.errors.contains("old is a worker of the old system"), "\(line)")
+                #expect(try fleet.count("todo_tasks") == 0)
+                #expect(try await fleet.distcomp("submit", "--force", file).status == 0)
+                _ = try fleet.call("DEL", "todo_tasks")
+            }
+            let file = try fleet.scratch.write("tasks", "shell:1:2:0:echo old\n")
+            #expect(try await fleet.distcomp("submit", file).status == 0)
         }
     }
 

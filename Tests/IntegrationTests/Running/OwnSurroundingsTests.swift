@@ -201,10 +201,10 @@ struct SurroundingOptionTests {
                     == Set(["1", "2"].map { "\(scratch.path)/work/\($0)\na {} b \($0)=\($0)\nread \($0)\n" }))
             let path = scratch.path
             let tasks = Set(results.compactMap { $0.string("task") })
+            // What is the same for all is the job's.
             #expect(
                 tasks.contains {
-                    $0.hasPrefix(
-                        #"{"cwd":"\#(path)/work/1","env":{"GIVEN":"a {} b","OWN":"1=1"},"stdin":"\#(path)/input1","#)
+                    $0.contains(#" {"cwd":"\#(path)/work/1","env":{"OWN":"1=1"},"stdin":"\#(path)/input1","#)
                 }, "\(tasks)")
         }
     }

@@ -204,9 +204,8 @@ private struct RandomRun {
         state["distcomp:drained"] = Dictionary(uniqueKeysWithValues: model.drained.map { ($0, "") })
         for (line, delay) in model.delayed {
             let isOfJob = line.hasPrefix("@")
-            let size = isOfJob ? "0 0" : "\(delay.memory) \(delay.millicores)"
-            state[isOfJob ? "distcomp:jobs-delayed" : "distcomp:delayed", default: [:]][
-                "\(size) \(delay.band)\n\(line)"] =
+            let size = isOfJob ? "0 0 0" : "\(delay.memory) \(delay.millicores) \(delay.band)"
+            state[isOfJob ? "distcomp:jobs-delayed" : "distcomp:delayed", default: [:]]["\(size)\n\(line)"] =
                 "\(delay.due)"
         }
         for (incarnation, rows) in model.held where !rows.isEmpty {
@@ -446,7 +445,9 @@ private struct RandomRun {
         case 1: try ask(DrainNodes(["n\(pick(4))"], isDraining: pick(2) == 0, keys: keys).request)
         default:
             let state: ForgetTasks.State = pick(2) == 0 ? .finished : .failed
-            try ask(ForgetTasks(state, someLines().map { Array($0.text.utf8) }[...], keys: keys, jobs: jobs).request)
+            let lines = someLines()
+            let keys = keys.of(line: lines.first?.text ?? "")
+            try ask(ForgetTasks(state, lines.map { Array($0.text.utf8) }[...], keys: keys, jobs: jobs).request)
         }
     }
 

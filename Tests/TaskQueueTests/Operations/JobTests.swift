@@ -194,8 +194,105 @@ struct JobTests {
         #expect(try rows(bench).map(\.job) == [job] && rows(bench).map(\.inProgress) == [1])
         try node.finish(task)
         #expect(try numbers(bench, job) == [0, 0, 1, 0])
-        let other = try open(bench, settings(fingerprint: "g"))
+        let other = try open(bench, settings(fingerprint: "e"))
         #expect(other.identifier != job.identifier && other.name == "sim-2")
+        #expect(try open(bench, settings()).identifier == job.identifier, "the same command goes on with it")
+    }
+
+    @Test("a job that an emptied queue learns of again has a name of its own, though another came by its name first")
+    func emptiedAndNamed() throws {
+        let bench = try QueueBench()
+        let job = try open(bench, settings())
+        try submit(bench, job, "1")
+        let task = try bench.node("a").claim()[0]
+        try bench.command("FLUSHALL")
+        let other = try open(bench, settings(fingerprint: "e"))
+        let node = try bench.node("a", life: 2)
+        let running = RestoreTasks.Running(
+            line: try TaskLine(parsing: task.line, of: [job.identifier: job]), token: task.token, attempt: task.attempt)
+        _ = try bench.perform(RestoreTasks([running][...], keys: bench.keys, incarnation: node.incarnation))
+        let names = Dictionary(uniqueKeysWithValues: try rows(bench).map { ($0.job.identifier, $0.job.name) })
+        #expect(names == [other.identifier: "sim", job.identifier: "sim-2"])
+    }
+
+    @Test("a thousand jobs of one name have each their own")
+    func manyNames() throws {
+        let bench = try QueueBench()
+        let names = try (0..<100).map { index -> String in
+            let reply = try bench.perform(
+                OpenJob(
+                    name: "sim", isNameChosen: false, settings: settings(fingerprint: "\(index)"),
+                    definition: Job.Definition(), keys: bench.keys))
+            guard case .opened(_, let name, isNew: true) = reply else { throw Refused(reply: reply) }
+            return name
+        }
+        #expect(names == ["sim"] + (2...100).map { "sim-\($0)" })
+    }
+
+    @Test("what waits for another try is found whatever became of its job's priority since, by retry, cancel and why")
+    func delayedAndReprioritized() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings())
+        try submit(bench, job, "1", "2")
+        for task in try node.claim(2) { try node.fail(task, retryMilliseconds: 100_000) }
+        var urgent = settings()
+        urgent.priority = 3
+        let again = try open(bench, urgent)
+        let lines = try ["1", "2"].map { try TaskLine(command: $0, of: again) }
+        let jobs = [again.identifier: again]
+        let standing = try ReadStanding.parse(
+            try bench.client.pipeline(ReadStanding(lines[0].text, keys: bench.keys, jobs: jobs).requests))
+        #expect(standing.dueMilliseconds != nil)
+        #expect(try bench.perform(CancelTask(lines[1].text, keys: bench.keys, jobs: jobs)) == .cancelled)
+        #expect(try bench.command("ZCARD", "distcomp:jobs-delayed").int == 1)
+        try bench.submit(line("x", priority: 1))
+        #expect(try bench.perform(RetryTasks(lines[...], keys: bench.keys)).hastened == 1)
+        #expect(try node.claim().map(\.line) == [lines[0].text], "it has the new priority")
+    }
+
+    @Test("nothing is added to a job that was forgotten meanwhile: nobody would see it")
+    func forgottenMeanwhile() throws {
+        let bench = try QueueBench()
+        let job = try open(bench, settings())
+        #expect(try bench.perform(ForgetJob(job, keys: bench.keys)) == .changed)
+        #expect(throws: QueueError.self) { try submit(bench, job, "1") }
+        #expect(try numbers(bench, job) == [0, 0, 0, 0])
+    }
+
+    @Test("what is put into todo by hand and only looks as if it were of a job can be forgotten")
+    func looksLikeJob() throws {
+        let bench = try QueueBench()
+        let texts = ["@zzz echo hi", "@ZZZ echo hi"]
+        for text in texts {
+            try bench.command("HSET", "todo_tasks", text, "")
+            _ = try bench.perform(RejectLine(Array(text.utf8), reason: "no task", keys: bench.keys))
+        }
+        #expect(try bench.numbers == [0, 0, 0, 2])
+        let lines = texts.map { Array($0.utf8) }
+        #expect(try bench.perform(ForgetTasks(.failed, lines[...], keys: bench.keys)) == 2)
+        #expect(try bench.numbers == [0, 0, 0, 0])
+    }
+
+    @Test("a task that fits is found behind a thousand jobs that are paused or too large")
+    func behindMany() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a", cores: 2)
+        for index in 0..<1200 {
+            let job = try open(bench, settings(memory: 1 << 20, cores: 4, fingerprint: "\(index)"), name: "n\(index)")
+            try submit(bench, job, "1")
+        }
+        let job = try open(bench, settings(memory: 1), name: "small")
+        try submit(bench, job, "1")
+        var claims = 0
+        var given: [String] = []
+        while given.isEmpty, claims < 200 {
+            let reply = try node.claimReply(4, cores: 2)
+            given = reply.tasks.map(\.line)
+            claims += 1
+            if given.isEmpty { #expect((reply.dueMilliseconds ?? .max) <= 5000, "it asks again by itself") }
+        }
+        #expect(given == ["@\(job.identifier) 1"])
     }
 
     @Test("what waits of a job is in the index under names that a node without jobs takes for tasks that fit nowhere")

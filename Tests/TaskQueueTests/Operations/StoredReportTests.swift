@@ -1,21 +1,26 @@
 // A report in a file says to the queue exactly what it would have said at once.
 
 import RedisClient
+import TaskModel
 import TaskQueue
 import Testing
 
 @Suite("A report as a file")
 struct StoredReportTests {
-    private static func report(_ result: ReportTask.Result, line: String = line("x")) -> ReportTask {
+    private static func report(
+        _ result: ReportTask.Result, line: String = line("x"), job: Job? = nil
+    ) -> ReportTask {
         ReportTask(
             keys: QueueKeys(prefix: "{q}:"), incarnation: Incarnation(name: "a.b-c_d", machine: "m-1", life: 1 << 62),
-            line: line, token: "123", result: result)
+            line: line, job: job, token: "123", result: result)
     }
+
+    private static let job = Job(identifier: "k2x", name: "sim", settings: Job.Settings(), definition: Job.Definition())
 
     @Test(
         "it is read back as it was, whatever the task wrote",
         arguments: [
-            report(.returned),
+            report(.returned), report(.returned, line: "@k2x ./sim", job: job),
             report(.finished(value: Array(#"a: "x""#.utf8), record: #"{"cause":"exit","notes":["é \"q\""]}"#)),
             report(.failed(reason: "exit 3; a\tb", record: "{}", attemptsMax: 0, retryMilliseconds: 86_400_000)),
             report(.returned, line: "shell:1:0:0:printf '\\n\u{1F600}\u{7F}\u{85}' # \"'"),

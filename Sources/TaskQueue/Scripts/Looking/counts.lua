@@ -5,7 +5,8 @@
 -- are not too many to look at; of more it is known when heartbeats have settled them.
 local function not_for_good()
   local count = call('SCARD', RETRYING)
-  if count == 0 or count > RETRIES_COUNTED_MAX then return count end
+  -- No old worker has to do with jobs.
+  if job ~= '' or count == 0 or count > RETRIES_COUNTED_MAX then return count end
   local lines = call('SMEMBERS', RETRYING)
   local failed, failed_on = call('HMGET', FAILED, unpack(lines)), call('HMGET', FAILED_ON, unpack(lines))
   local todo, doing = call('HMGET', TODO, unpack(lines)), call('HMGET', DOING, unpack(lines))

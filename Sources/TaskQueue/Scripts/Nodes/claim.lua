@@ -202,6 +202,17 @@ local function read_what_fits()
   table.sort(window, function(a, b) return a.head < b.head end)
 end
 
+-- Thousands may stand in front that do not fit, being of jobs that are paused or too large by their cores. Each claim looks at some of
+-- the others, and each at others, so that none is passed over for ever.
+local has_looked_further = false
+local function read_others()
+  has_looked_further = true
+  local start = PASSED_MAX + call('TIME')[2] % math.max(1, call('ZCARD', CLASSES) - PASSED_MAX)
+  local rows = call('ZRANGE', CLASSES, start, start + PASSED_MAX - 1, 'WITHSCORES')
+  window, at, is_full = {}, 1, false
+  for i = 1, #rows, 2 do window[#window + 1] = class_of(rows[i], rows[i + 1]) end
+end
+
 -- Back among the others, by its new head. Behind a full page there are more: the next page finds it in its place.
 local function move_back(class)
   local i = at
@@ -224,6 +235,8 @@ local function walk()
     if not class and has_moved then
       -- To a class that may stand anywhere, so all are looked at again.
       has_moved, passed, is_full, window, at = false, 0, true, {}, 1
+    elseif not class and passed >= PASSED_MAX and not has_looked_further then
+      read_others()
     elseif not class then
       break
     elseif is_passed_over(class) then
@@ -276,4 +289,5 @@ end
 
 local due = next_retry and math.max(0, next_retry - now) or -1
 if taking_on and want > 0 and budget <= 0 then due = 0 end
+if has_looked_further and want > 0 then due = math.min(due < 0 and 5000 or due, 5000) end
 return {told, closing, sweep, due, paused, has_orders, held_back, silence, of_jobs}

@@ -51,11 +51,16 @@ local function undo_mark(line, attempt)
   end
 end
 
--- The queue was emptied, and knows nothing of the job either.
+-- The queue was emptied, and knows nothing of the job either. Meanwhile another may have come by its name, or be what was asked for.
 local function restore_job(memory, millicores, record)
-  if job == '' or record == '' or call('HSETNX', JOBS, job, record) == 0 then return end
+  if job == '' or record == '' or call('HEXISTS', JOBS, job) == 1 then return end
+  local wanted, settings, definition = parts_of(record)
+  local name = free_name(wanted)
   call('HSET', JOB_SIZES, job, memory .. ':' .. millicores)
-  call('HSETNX', JOB_NAMES, (parts_of(record)), job)
+  call('HSET', JOBS, job, name .. '\n' .. settings .. '\n' .. definition)
+  call('HSET', JOB_NAMES, name, job)
+  local fingerprint = string.match(settings, '"fingerprint":"(%x+)"')
+  if fingerprint then call('HSETNX', JOB_FINGERPRINTS, fingerprint, job) end
   call('INCR', JOB_REVISION)
 end
 

@@ -4,9 +4,9 @@
 -- uses index retries
 
 local is_failed, lines = ARGV[2] == 'failed', {}
-use_job_of(ARGV[3] or '')  -- As all of them.
+use_job(ARGV[3])  -- In whose hashes they are: what an old manager added may only look as if it were of a job.
 local from = is_failed and FAILED or DONE
-for i = 3, #ARGV, 3 do
+for i = 4, #ARGV, 3 do
   local line = ARGV[i]
   settle(line)
   if call('HEXISTS', from, line) == 1 and not (is_failed and call('SISMEMBER', RETRYING, line) == 1) then

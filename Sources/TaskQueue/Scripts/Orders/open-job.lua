@@ -16,12 +16,7 @@ if record then
   return {id, name, 'known', known}
 end
 
--- Names are made unique by a number behind them.
-local name, number = wanted, 1
-while call('HEXISTS', JOB_NAMES, name) == 1 do
-  number = number + 1
-  name = wanted .. '-' .. number
-end
+local name = free_name(wanted)
 -- Counted from the time of day, in tenths of a second, so that a queue that was emptied does not give a job the name of one whose tasks
 -- still run.
 local function in_base(count)

@@ -9,6 +9,9 @@ for i = 3, #ARGV, 5 do lines[#lines + 1] = ARGV[i] end
 named_queue(ARGV[2])
 if #lines == 0 then return {0, 0, 0, 0} end
 use_job_of(lines[1])  -- As all of them.
+if job ~= '' and call('HEXISTS', JOBS, job) == 0 then
+  return redis.error_reply('NOJOB the job of these tasks has been forgotten meanwhile, or the queue emptied')
+end
 local waiting = call('HMGET', TODO, unpack(lines))
 local running = call('HMGET', DOING, unpack(lines))
 local seen = {}

@@ -76,10 +76,14 @@ end
 
 local function behind(s) return score(math.floor(s / BAND), call('INCR', SEQUENCE)) end
 
--- Waiting in todo for a retry, kept with what is needed to index it.
+-- Waiting in todo for a retry, kept with what is needed to index it: of a job, that is in the job, where it may change.
 local function delayed_entry(line, memory, millicores, band)
-  if job ~= '' then memory, millicores = 0, 0 end
+  if job ~= '' then memory, millicores, band = 0, 0, 0 end
   return memory .. ' ' .. millicores .. ' ' .. band .. '\n' .. line
+end
+
+local function band_of_job()
+  return band_of(tonumber(string.match(call('HGET', JOBS, job) or '', '"priority":(-?%d+)') or 0))
 end
 
 local function promote_from(delayed, now)
@@ -89,7 +93,7 @@ local function promote_from(delayed, now)
     if line then use_job_of(line) end
     if line and call('HEXISTS', TODO, line) == 1 then
       enter(line, memory, millicores, call('HGET', FAILED, line) or '',
-        score(tonumber(band), call('INCR', SEQUENCE)))
+        score(job == '' and tonumber(band) or band_of_job(), call('INCR', SEQUENCE)))
     end
     call('ZREM', delayed, entry)
   end

@@ -7,6 +7,19 @@ local function parts_of(record)
   return name or '', settings or '{}', definition or '{}'
 end
 
+-- Names are made unique by a number behind them. Of thousands of one name only a few are looked at: a number that is free behind one
+-- that is not.
+local function free_name(wanted)
+  if call('HEXISTS', JOB_NAMES, wanted) == 0 then return wanted end
+  local taken, free = 1, 2
+  while call('HEXISTS', JOB_NAMES, wanted .. '-' .. free) == 1 do taken, free = free, free * 2 end
+  while free - taken > 1 do
+    local middle = math.floor((taken + free) / 2)
+    if call('HEXISTS', JOB_NAMES, wanted .. '-' .. middle) == 1 then taken = middle else free = middle end
+  end
+  return wanted .. '-' .. free
+end
+
 -- All that waits takes the new size: its classes get another name.
 local function resize(id, size)
   local old = call('HGET', JOB_SIZES, id)
@@ -20,8 +33,12 @@ local function resize(id, size)
       local head = call('ZSCORE', CLASSES, class)
       call('ZADD', CLASSES, 'LT', head, renamed)
       call('ZADD', FITS, memory_of(renamed), renamed)
-      call('ZUNIONSTORE', class_key(renamed), 2, class_key(class), class_key(renamed), 'AGGREGATE', 'MIN')
-      call('DEL', class_key(class))
+      if call('EXISTS', class_key(renamed)) == 0 then
+        call('RENAME', class_key(class), class_key(renamed))  -- Millions may wait.
+      else
+        call('ZUNIONSTORE', class_key(renamed), 2, class_key(class), class_key(renamed), 'AGGREGATE', 'MIN')
+        call('DEL', class_key(class))
+      end
       call('ZREM', FITS, class)
       call('ZREM', CLASSES, class)
     end

@@ -18,6 +18,7 @@ final class TopSource {
     init(_ queue: QueueClient) { self.queue = queue }
 
     func snapshot(nowSeconds: Double) throws(CommandError) -> TopSnapshot {
+        queue.directory.forget()  // Jobs are added meanwhile.
         var running: [RunningTask] = []
         let fleet = try queue.fleet { line, task, node in
             guard running.count < Self.runningMax else { return }

@@ -142,7 +142,7 @@ struct TopView {
         _ identifier: String, _ ago: String, _ cause: String, _ wall: String, _ peak: String
     ) -> String {
         if isNarrow { return cell(ago == "ENDED" ? ago : cause, 9) + padded(wall, 8) + "  " }
-        return cell(identifier, 10) + cell(ago, 9) + cell(cause, 11) + padded(wall, 8) + padded(peak, 9) + "  "
+        return cell(identifier, 10) + cell(ago, 9) + cell(cause, 10) + padded(wall, 8) + padded(peak, 10) + "  "
     }
 
     // MARK: Cells

@@ -72,7 +72,7 @@ extension TaskResult {
         if case .launch(let step, let errno, let message) = outcome?.cause { launch = (step, Int(errno), message) }
         return [
             ("task", .text(line)), ("id", .text(TaskLine.identifier(of: line))),
-            ("command", .text(TaskLine.command(ofLine: line))), (Self.valuesName, .object(values)),
+            ("command", .text(task?.command ?? line)), (Self.valuesName, .object(values)),
             ("job", .text(task.map { $0.job?.name ?? Job.defaultName })), ("type", .text(task?.type.rawValue)),
             ("state", .text(state.rawValue)),
             ("cause", .text(outcome?.cause.word)), ("exit_code", .integer(exitCode)), ("signal", .integer(signal)),

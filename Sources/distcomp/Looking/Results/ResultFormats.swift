@@ -74,8 +74,9 @@ enum ResultJobLog {
 
     /// The command as a shell would run it: `parallel --retry-failed` does.
     static func shellCommand(_ result: TaskResult) -> String {
-        let command = TaskLine.command(ofLine: result.line)
-        switch result.task?.type {
+        let task = result.task
+        let command = task?.command ?? result.line
+        switch task?.type {
         case .shell, nil: return command
         case .python: return "python3 " + command
         case .demo: return "echo demo " + command

@@ -65,7 +65,7 @@ extension QueueClient {
     func sweepColumns() throws(CommandError) -> SweepColumns? {
         let job: Job?
         switch selection {
-        case .one(let identifier): job = try jobs()[identifier]
+        case .one(let identifier): job = try self.job(identifier)
         case .all:
             let listed = try listedJobs()
             job = listed.count == 1 ? listed[0].job : nil

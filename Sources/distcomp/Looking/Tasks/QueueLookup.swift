@@ -152,7 +152,8 @@ extension QueueClient {
         }
         throw .noSuchTask(
             "no such task: \(TerminalText.shortened(TerminalText.escaped(text), to: 200)): "
-                + "give its line, the first digits of its id, or a glob (see distcomp tasks)")
+                + "give its line, the first digits of its id, a glob, or a job's name (see distcomp tasks, distcomp jobs)"
+        )
     }
 
     private func hash(of state: TaskState) -> KeyPath<QueueKeys, String> {
@@ -217,8 +218,7 @@ extension QueueClient {
 
     /// What the queue knows of a line.
     func standing(of line: String) throws(CommandError) -> TaskStanding {
-        _ = try parse(line)  // Its job is known now.
-        let values = try pipeline(ReadStanding(line, keys: keys, jobs: try jobs()).requests)
+        let values = try pipeline(ReadStanding(line, keys: keys, jobs: try jobs(ofLine: line)).requests)
         return try parsed { () throws(QueueError) in try ReadStanding.parse(values) }
     }
 

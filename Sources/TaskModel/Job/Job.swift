@@ -86,6 +86,11 @@ public final class Job: Sendable {
         return problem(withName: name) == nil ? name : "job"
     }
 
+    /// A name that comes from Redis, where anything may stand: it is shown on terminals.
+    public static func harmless(_ name: String) -> String {
+        problem(withName: name) == nil ? name : Self.name(from: name)
+    }
+
     /// How the tasks that are of no job are called together.
     public static let defaultName = "default"
 }
@@ -119,7 +124,7 @@ extension Job {
             throw JobRecordError(description: "not the record of a job: it has not three lines")
         }
         self.init(
-            identifier: identifier, name: name, settings: try Settings(json: Array(lines[1])),
+            identifier: identifier, name: Self.harmless(name), settings: try Settings(json: Array(lines[1])),
             definition: try Definition(json: Array(lines[2])))
     }
 

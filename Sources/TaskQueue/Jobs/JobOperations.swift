@@ -47,7 +47,8 @@ public struct OpenJob: QueueOperation {
             let name = parts[1].string, let word = parts[2].string, let definition = parts[3].string
         else { throw .unexpectedReply("open-job") }
         switch word {
-        case "new", "known": return .opened(identifier: identifier, name: name, isNew: word == "new")
+        case "new", "known":
+            return .opened(identifier: identifier, name: Job.harmless(name), isNew: word == "new")
         case "other": return .different(identifier: identifier, definition: definition)
         default: throw .unexpectedReply("open-job")
         }

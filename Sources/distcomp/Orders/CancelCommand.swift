@@ -68,11 +68,18 @@ struct CancelCommand: ParsableCommand {
         var count = 0
         for (line, reply) in zip(lines, replies) {
             let reply = try queue.parsed { () throws(QueueError) in try CancelTask.parse(reply) }
-            if reply == .notFound { continue }
+            let identifier = TaskLine.identifier(of: line).prefix(8)
+            if reply == .notFound {
+                if let worker = try queue.standing(of: line).worker {
+                    standardError.write(
+                        "distcomp: \(identifier) is run by \(TerminalText.escaped(worker)), a worker of the old system, which cannot be told "
+                            + "to stop\n")
+                }
+                continue
+            }
             count += 1
             if quiet { continue }
             let shown = TerminalText.escaped(TaskLine.command(ofLine: line))
-            let identifier = TaskLine.identifier(of: line).prefix(8)
             try show("\(reply == .cancelled ? "cancelled" : "stopping"): \(identifier)  \(shown)\n")
         }
         return count

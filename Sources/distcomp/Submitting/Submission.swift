@@ -46,15 +46,16 @@ struct Submission {
         _ tasks: TaskInput, to queue: QueueClient, isForFleet: Bool, isForced: Bool = false, isQuiet: Bool = false
     ) throws(CommandError) -> Submission {
         var submission = Submission()
-        func openJob() throws(CommandError) -> Job {
+        func openJob(firstCommand: String? = nil) throws(CommandError) -> Job {
             if let job = submission.job { return job }
             if isForFleet, !isForced { try queue.refuseOldNodes() }
-            let job = try queue.open(try tasks.jobRequest(isForFleet: isForFleet))
+            let job = try queue.open(try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand))
             submission.job = job
             return job
         }
-        var job = tasks.isOfCommands ? try openJob() : nil
         var looksForOldWorkers = isForFleet && !isForced
+        var isOfCommands = tasks.isOfCommands
+        var job = isOfCommands ? try openJob() : nil
         var lines: [TaskLine] = []
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }
@@ -62,9 +63,10 @@ struct Submission {
             switch entry {
             case .form(let form):
                 display.clear()
-                job = form == .commands ? try openJob() : nil
+                (job, isOfCommands) = (nil, form == .commands)
                 submission.hasLines = submission.hasLines || form == .taskLines
             case .task(let line, _):
+                if isOfCommands, job == nil { job = try openJob(firstCommand: line.command) }
                 if job == nil, looksForOldWorkers, !line.isOfOldForm {
                     looksForOldWorkers = false
                     try queue.refuseOldWorkers(line)

@@ -146,8 +146,10 @@ extension TaskInput {
 
     /// What is needed to open the job of the commands.
     ///
-    /// - Parameter isForFleet: whether the nodes may be other machines.
-    func jobRequest(isForFleet: Bool) throws(CommandError) -> JobRequest {
+    /// - Parameters:
+    ///   - isForFleet: whether the nodes may be other machines.
+    ///   - firstCommand: of what is read, which is all that is known of it yet.
+    func jobRequest(isForFleet: Bool, firstCommand: String? = nil) throws(CommandError) -> JobRequest {
         var settings = Job.Settings()
         let line: TaskLine
         var parts = parts
@@ -168,7 +170,7 @@ extension TaskInput {
             definition.surroundings.directory = FileSystem.workingDirectory
         }
         // The same in the same place is the same work, whatever it may use.
-        if let content {
+        if let content = content(firstCommand) {
             let words = [FileSystem.workingDirectory, definition.json] + typed + content
             settings.fingerprint =
                 TaskLine.identifier(of: words.joined(separator: "\0"))
@@ -192,11 +194,11 @@ extension TaskInput {
     }
 
     /// What tells these commands from others that were typed the same; nil where nothing does.
-    private var content: [String]? {
+    private func content(_ firstCommand: String?) -> [String]? {
         switch source {
         case .sweep(let sweep): Self.sample(sweep.count, sweep.command)
         case .commands(let count, let command): Self.sample(count, command)
-        case .taskFiles(let files), .files(let files): files.contains("-") ? nil : []
+        case .taskFiles(let files), .files(let files): files.contains("-") ? firstCommand.map { [$0] } : []
         }
     }
 

@@ -57,4 +57,31 @@ struct OldSystemFleetTests {
             try await node.stop()
         }
     }
+
+    @Test(
+        "while an old worker is alive, lines at which it would end are refused unless that is forced; what it runs is told"
+    )
+    func protected() async throws {
+        try await withFleet { fleet in
+            _ = try fleet.call("HSET", "worker_status", "old", "\(time(nil)):1.0:4:2.5:16")
+            let scratch = fleet.scratch
+            for (index, line) in ["shell:1:0:0:60:true", "shell:1:512M:0:true", "shell:1:0:0:echo 10:30"].enumerated() {
+                let path = try scratch.write("new\(index)", line + "\n")
+                let refused = try await fleet.distcomp("submit", path)
+                #expect(
+                    refused.status == 2 && refused.errors.contains("old is a worker of the old system"),
+                    "\(refused.errors)")
+            }
+            #expect(try fleet.call("HLEN", "todo_tasks").int == 0)
+            let old = try scratch.write("old", "shell:1:0:0:true\n")
+            #expect(try await fleet.distcomp("submit", old).status == 0)
+            #expect(try await fleet.distcomp("submit", "--force", scratch.path + "/new0").status == 0)
+            #expect(try fleet.call("HLEN", "todo_tasks").int == 2)
+
+            _ = try fleet.call("HDEL", "todo_tasks", "shell:1:0:0:true")
+            _ = try fleet.call("HSET", "in_progress_tasks", "shell:1:0:0:true", "old")
+            let cancelled = try await fleet.distcomp("cancel", "shell:1:0:0:true")
+            #expect(cancelled.status == 2 && cancelled.errors.contains("is run by old, a worker of the old system"))
+        }
+    }
 }

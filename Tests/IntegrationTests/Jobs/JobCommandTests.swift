@@ -54,6 +54,23 @@ struct JobRunTests {
         }
     }
 
+    @Test("the same commands piped in again go on, and others are another job")
+    func pipedAgain() async throws {
+        try await withScratch { scratch in
+            func pipe(_ commands: String) async throws -> String {
+                let run = "\(Products.distcomp) run --state \(scratch.path)/state - 2>&1"
+                return try await RunningProgram("/bin/sh", ["-c", "printf '\(commands)' | " + run], in: scratch)
+                    .result().output
+            }
+            let first = try await pipe("echo a\\nfalse\\n")
+            let again = try await pipe("echo a\\nfalse\\n")
+            let other = try await pipe("echo b\\n")
+            #expect(first.contains("job commands: 2 tasks added"), "\(first)")
+            #expect(again.contains("job commands: 1 task added, 1 finished before"), "\(again)")
+            #expect(other.contains("job commands-2: 1 task added"), "\(other)")
+        }
+    }
+
     @Test("what is cancelled is told as other listings tell it, by what other commands take")
     func cancelled() async throws {
         try await withScratch { scratch in

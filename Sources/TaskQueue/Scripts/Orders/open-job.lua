@@ -17,8 +17,8 @@ if record then
 end
 
 local name = free_name(wanted)
--- Counted from the time of day, in tenths of a second, so that a queue that was emptied does not give a job the name of one whose tasks
--- still run.
+-- Counted from the time of day, in milliseconds, which nobody opens jobs faster than, so that a queue that was emptied does not give a
+-- job the name of one whose tasks still run.
 local function in_base(count)
   local text = ''
   while count > 0 do
@@ -31,7 +31,7 @@ end
 
 local function new_identifier()
   local t = call('TIME')
-  local count = math.max(tonumber(call('GET', JOB_NUMBER) or 0), t[1] * 10 + math.floor(t[2] / 100000)) + 1
+  local count = math.max(tonumber(call('GET', JOB_NUMBER) or 0), t[1] * 1000 + math.floor(t[2] / 1000)) + 1
   while call('HEXISTS', JOBS, in_base(count)) == 1 do count = count + 1 end
   call('SET', JOB_NUMBER, string.format('%.0f', count))
   return in_base(count)

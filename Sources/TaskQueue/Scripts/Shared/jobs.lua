@@ -20,16 +20,15 @@ local function free_name(wanted)
   return wanted .. '-' .. free
 end
 
--- All that waits takes the new size: its classes get another name.
+-- All that waits takes the new size, whatever it had: its classes get another name.
 local function resize(id, size)
-  local old = call('HGET', JOB_SIZES, id)
-  if old == size then return end
+  if call('HGET', JOB_SIZES, id) == size then return end
   call('HSET', JOB_SIZES, id, size)
-  if not old then return end
-  local start = '@' .. id .. ' ' .. old .. ':'
+  local start = '@' .. id .. ' '
   for _, class in ipairs(call('ZRANGE', CLASSES, 0, -1)) do
-    if string.sub(class, 1, #start) == start and call('EXISTS', class_key(class)) == 1 then
-      local renamed = '@' .. id .. ' ' .. size .. ':' .. string.sub(class, #start + 1)
+    local exclusion = string.sub(class, 1, #start) == start and string.match(class, '^%d+:%d+:(.*)$', #start + 1)
+    local renamed = exclusion and start .. size .. ':' .. exclusion
+    if renamed and renamed ~= class and call('EXISTS', class_key(class)) == 1 then
       local head = call('ZSCORE', CLASSES, class)
       call('ZADD', CLASSES, 'LT', head, renamed)
       call('ZADD', FITS, memory_of(renamed), renamed)

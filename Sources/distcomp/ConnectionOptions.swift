@@ -72,25 +72,21 @@ struct ServerOptions: ParsableArguments {
         if let problem = OpenRedis.problem(with: target, configuration) {
             standardError.write("distcomp: warning: \(problem)\n")
         }
-        let queue: QueueClient
-        do {
-            queue = try QueueClient(target, prefix: configuration.keyPrefix)
-        } catch {
-            throw withHint(error)
-        }
+        let queue = try connected(to: target, prefix: configuration.keyPrefix)
         queue.settings = configuration
         return try body(queue)
     }
 
-    /// Where a Redis is not reached that nobody named, some other queue was meant.
-    private func withHint(_ error: CommandError) -> CommandError {
-        guard case .unreachable(let message) = error, config == nil, redis == nil, usualConfigurationPath() == nil,
-            !isToldByEnvironment
-        else { return error }
-        return .unreachable(
-            message
-                + "; no queue was named (--redis, --config), and no distcomp run was begun in this directory (--state names another)"
-        )
+    private func connected(to target: RedisTarget, prefix: String) throws(CommandError) -> QueueClient {
+        do {
+            return try QueueClient(target, prefix: prefix)
+        } catch {
+            guard case .unreachable(let message) = error, config == nil, redis == nil, !isToldByEnvironment,
+                usualConfigurationPath() == nil
+            else { throw error }
+            throw .unreachable(
+                message + "; no queue was named (--redis, --config), and no run was begun here (--state)")
+        }
     }
 
     private func withQueue<Result>(ofRun path: String, _ body: (QueueClient) throws -> Result) throws -> Result {

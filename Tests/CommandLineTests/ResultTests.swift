@@ -47,21 +47,21 @@ struct ResultFormatTests {
     }
 
     private func cell(_ name: String, _ result: TaskResult) throws -> String {
-        let index = try #require(cells(ResultCSV.heading).firstIndex(of: name), "\(name)")
-        return cells(ResultCSV.row(result))[index]
+        let index = try #require(cells(ResultCSV().heading).firstIndex(of: name), "\(name)")
+        return cells(ResultCSV().row(result))[index]
     }
 
     @Test("comma-separated values are quoted where they must be, and a record ends with CR LF")
     func csv() throws {
-        let plain = ResultCSV.row(result("shell:1:0:0:true", output: "ok"))
-        #expect(plain.hasPrefix("shell:1:0:0:true,31c7db6c78bda9e2,true,default,shell,finished,exit,0,,"), "\(plain)")
+        let plain = ResultCSV().row(result("shell:1:0:0:true", output: "ok"))
+        #expect(plain.hasPrefix("shell:1:0:0:true,31c7db6c78bda9e2,true,,default,shell,finished,exit,0,,"), "\(plain)")
         #expect(plain.hasSuffix(",false,ok\r\n"), "\(plain)")
-        let odd = ResultCSV.row(result("shell:1:0:0:echo \"a, b\"", .signal(11), output: "1\r\n2"))
+        let odd = ResultCSV().row(result("shell:1:0:0:echo \"a, b\"", .signal(11), output: "1\r\n2"))
         #expect(odd.hasPrefix("\"shell:1:0:0:echo \"\"a, b\"\"\","), "\(odd)")
         #expect(odd.hasSuffix(",\"1\r\n2\"\r\n"))
-        #expect(ResultCSV.row(result("shell:1:0:0:true", output: "1\n2")).hasSuffix(",\"1\n2\"\r\n"))
+        #expect(ResultCSV().row(result("shell:1:0:0:true", output: "1\n2")).hasSuffix(",\"1\n2\"\r\n"))
         // With an accent on it a quote is another Character, but the same byte.
-        #expect(ResultCSV.row(result("shell:1:0:0:x", output: "\"\u{301}")).hasSuffix(",\"\"\"\u{301}\"\r\n"))
+        #expect(ResultCSV().row(result("shell:1:0:0:x", output: "\"\u{301}")).hasSuffix(",\"\"\"\u{301}\"\r\n"))
     }
 
     @Test("a field has its own type whatever its value: numbers that may have decimals always have one")
@@ -75,7 +75,7 @@ struct ResultFormatTests {
 
     @Test("what is not known is null in a record that has every field, also of an old worker's task")
     func unknown() throws {
-        let names = cells(ResultCSV.heading)
+        let names = cells(ResultCSV().heading)
         #expect(Set(names).count == names.count)
         for name in names { #expect(oldResult.json.contains("\"\(name)\":"), "\(name)") }
         for name in ["cause", "exit_code", "attempts", "start", "stdout", "stdout_truncated"] {
@@ -90,7 +90,8 @@ struct ResultFormatTests {
         let job = Job(identifier: "t6k2x1", name: "sweep", settings: Job.Settings(), definition: Job.Definition())
         var told = result("@t6k2x1 ./sim lru: 1")
         told.taskOfJob = try TaskLine(parsing: told.line, of: [job.identifier: job])
-        #expect(told.json.contains(#""command":"./sim lru: 1","job":"sweep","type":"shell""#), "\(told.json)")
+        #expect(
+            told.json.contains(#""command":"./sim lru: 1","values":null,"job":"sweep","type":"shell""#), "\(told.json)")
         #expect(try cell("job", told) == "sweep" && cell("job", result("shell:1:0:0:x")) == "default")
         #expect(ResultJobLog.row(told, outputByteCount: 0).hasSuffix("\t./sim lru: 1\n"))
         #expect(PlacesInFile(Array("\n./sim lru: 1\n".utf8)).place(of: told) == 2)
@@ -108,9 +109,9 @@ struct ResultFormatTests {
         for result in [failed, result("shell:1:0:0:x", launch), result("shell:1:0:0:x", .oom), oldResult] {
             let object = try #require(
                 try JSONSerialization.jsonObject(with: Data(result.json.utf8)) as? [String: Any])
-            let names = cells(ResultCSV.heading)
+            let names = cells(ResultCSV().heading)
             #expect(Set(names) == Set(object.keys))
-            for (name, cell) in zip(names, cells(ResultCSV.row(result))) {
+            for (name, cell) in zip(names, cells(ResultCSV().row(result))) {
                 let value = object[name]
                 switch value {
                 case let text as String: #expect(cell == text, "\(name)")

@@ -85,17 +85,23 @@ public enum ChildProcesses {
         return text.split(separator: " ").compactMap { Int32($0) }
     }
 
-    /// Starts a program that is no task: a private redis-server, a node. Its environment is ours; descriptor n of the child is
-    /// `descriptors[n]`; it has a session of its own, so that a Ctrl-C at the terminal is ours alone to act on.
+    /// Starts a program that is no task: a private redis-server, a node. Descriptor n of the child is `descriptors[n]`.
     ///
-    /// - Parameter directory: where it begins; nil where we are.
+    /// - Parameters:
+    ///   - variables: what its environment has beside ours, or instead, as `NAME=value`.
+    ///   - inNewSession: whether it has a session of its own, so that a Ctrl-C at the terminal is ours alone to act on.
+    ///   - directory: where it begins; nil where we are.
     public static func start(
-        _ path: String, _ arguments: [String], descriptors: [Int32], beginningIn directory: GuardedDirectory? = nil
+        _ path: String, _ arguments: [String], variables: [String] = [], descriptors: [Int32],
+        inNewSession: Bool = true, beginningIn directory: GuardedDirectory? = nil
     ) throws(SystemError) -> Int32 {
         let words = [path] + arguments
+        let added = variables.map { Array($0.utf8) }
+        func name(_ variable: [UInt8]) -> ArraySlice<UInt8> { variable.prefix { $0 != UInt8(ascii: "=") } }
+        let kept = Host.environment.filter { variable in !added.contains { name($0) == name(variable) } }
         return try spawn(
-            path, words.map { Array($0.utf8) }, environment: Host.environment, handing: descriptors, inNewSession: true,
-            beginningIn: directory?.descriptor)
+            path, words.map { Array($0.utf8) }, environment: kept + added, handing: descriptors,
+            inNewSession: inNewSession, beginningIn: directory?.descriptor)
     }
 
     private static func ending(_ status: Int32) -> ProcessEnding {

@@ -35,6 +35,8 @@ public final class Job: Sendable {
         public var command = ""
         /// What tells that the same is asked for again; "" where nothing does.
         public var fingerprint = ""
+        /// How the commands were made; nil where they have no values, or nobody can tell.
+        public var template: JobTemplate?
 
         public init() {}
     }
@@ -159,6 +161,7 @@ extension Job.Settings {
         writer.field("submitted_at", submittedAtUnixSeconds)
         writer.field("command", command)
         writer.field("fingerprint", fingerprint)
+        if let template { writer.field("template", json: template.json) }
         return writer.text
     }
 
@@ -184,6 +187,7 @@ extension Job.Settings {
             case ("submitted_at", let content): submittedAtUnixSeconds = content.double ?? 0
             case ("command", .string(let text)): command = text
             case ("fingerprint", .string(let text)): fingerprint = text
+            case ("template", .object(let members)): template = JobTemplate(members)
             default: break
             }
         }

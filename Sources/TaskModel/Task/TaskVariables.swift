@@ -4,9 +4,11 @@ public enum TaskVariables {
     /// What the names begin with by which DistComp tells a task something itself.
     public static let ownPrefix = "DISTCOMP_"
 
-    /// What DistComp tells it by names of its own: `distcomp`, started by a task, must not take them for settings.
+    /// What DistComp tells it, and a command that is run when a job has ended, by names of its own: `distcomp`, started by one of them,
+    /// must not take them for settings.
     public static let own: Set<String> = [
         "DISTCOMP_TASK", "DISTCOMP_ATTEMPT", "DISTCOMP_MEMORY_BYTES", "DISTCOMP_CORES", "DISTCOMP_OUTPUT_DIR",
+        "DISTCOMP_JOB", "DISTCOMP_FINISHED", "DISTCOMP_FAILED", "DISTCOMP_TODO",
     ]
 
     /// The names by which programs are told how many threads to start: OpenMP (and nproc), OpenBLAS, MKL, NumExpr, Rayon (and

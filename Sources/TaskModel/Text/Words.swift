@@ -11,7 +11,7 @@ public struct WordSplitError: Error, Hashable, Sendable, CustomStringConvertible
 
 /// Splits without a shell, as the commands of python and demo tasks need it: the rules of Python's `shlex.split`, which are those
 /// of a POSIX shell's quoting and nothing else.
-enum WordSplitter {
+package enum WordSplitter {
     /// A word of a command.
     struct Word {
         /// What it is, quotes and backslashes taken away.
@@ -22,7 +22,7 @@ enum WordSplitter {
 
     /// The words of `command`: single quotes keep everything, double quotes keep all but a backslash before `"` or `\`,
     /// elsewhere a backslash keeps the next character. Quotes that hold nothing make an empty word.
-    static func split(_ command: String) throws(WordSplitError) -> [String] {
+    package static func split(_ command: String) throws(WordSplitError) -> [String] {
         let (words, problem) = words(of: command)
         if let problem { throw problem }
         return words.map { String($0.text) }
@@ -114,7 +114,8 @@ public enum ShellWord {
         return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#) + "'"
     }
 
-    private static func isPlain(_ byte: UInt8) -> Bool {
+    /// Whether a byte means nothing to a shell.
+    package static func isPlain(_ byte: UInt8) -> Bool {
         if byte.isDigit || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) { return true }
         switch byte {
         case UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: ","), UInt8(ascii: "/"),

@@ -236,6 +236,9 @@ public struct ReadJobs: QueueOperation {
 
 /// Has only one job's tasks given out, or, with nil, everything: for a queue that serves one `distcomp run` at a time.
 public enum OnlyJob {
+    /// What is the identifier of no job.
+    public static let none = "-"
+
     /// To be asked in this order.
     ///
     /// - Parameters:

@@ -81,6 +81,11 @@ extension QueueClient {
         _ = try answers(OnlyJob.requests(identifier, others: Array(try jobs().keys), keys: keys))
     }
 
+    /// Has nothing more given out, until the next ``confine(to:)``.
+    func giveOutNothing() throws(CommandError) {
+        _ = try answers(OnlyJob.requests(OnlyJob.none, others: Array(try jobs().keys), keys: keys))
+    }
+
     /// The counts of what this command is about.
     func counts() throws(CommandError) -> QueueCounts {
         switch selection {

@@ -26,12 +26,18 @@ struct CancelCommand: ParsableCommand {
     )
     var tasks: [String]
 
+    @OptionGroup var caution: OrderCaution
+
     @Flag(name: .shortAndLong, help: "Say nothing of what was cancelled.")
     var quiet = false
 
     func run() throws {
         var missed = false
         try connection.withQueue { queue in
+            let agrees = try caution.agrees(to: "cancel") { use throws(CommandError) in
+                for task in tasks { try queue.forEachLineIfAny(named: task, in: [.todo, .inProgress], use) }
+            }
+            guard agrees else { return }
             for task in tasks {
                 var count = 0
                 do {

@@ -29,6 +29,8 @@ struct ForgetCommand: ParsableCommand {
     @Option(help: .init("Only tasks whose line matches.", valueName: "glob"))
     var match: String?
 
+    @OptionGroup var caution: OrderCaution
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -41,19 +43,29 @@ struct ForgetCommand: ParsableCommand {
 
     func run() throws {
         var count = 0
-        try connection.withQueue { queue in
+        let agrees = try connection.withQueue { queue in
             try queue.select(job)
+            var filter = TaskFilter()
+            filter.pattern = match
+            // Of a whole job it is all that has ended.
+            filter.states = Set((finished ? [.finished] : []) + (failed ? [.failed] : []))
+            let agrees = try caution.agrees(to: "forget", asJSON: json) { use throws(CommandError) in
+                try queue.forEachResult(filter) { result throws(CommandError) in try use(result.line) }
+            }
+            guard agrees else { return false }
             if let job, !finished, !failed {
                 if job == Job.defaultName {
                     throw CommandError.usage(
                         "`\(job)` stands for the tasks that are of no job: say --finished, --failed, or both")
                 }
                 count += try forgetAll(of: job, queue)
-                return
+                return true
             }
             if finished { count += try forget(.finished, \.finished, queue) }
             if failed { count += try forget(.failed, \.failed, queue) }
+            return true
         }
+        guard agrees else { return }
         if json {
             var writer = JSONObjectWriter()
             writer.field("forgotten", count)

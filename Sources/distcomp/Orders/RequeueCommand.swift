@@ -29,6 +29,8 @@ struct RequeueCommand: ParsableCommand {
     @Flag(help: "Everything that runs.")
     var all = false
 
+    @OptionGroup var caution: OrderCaution
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -41,7 +43,13 @@ struct RequeueCommand: ParsableCommand {
     func run() throws {
         var count = 0
         var problems = ProblemList()
-        try connection.withQueue { queue in
+        let agrees = try connection.withQueue { queue in
+            let agrees = try caution.agrees(to: "requeue", asJSON: json, files: file, &problems) {
+                use throws(CommandError) in
+                for task in tasks { try queue.forEachLineIfAny(named: task, in: [.inProgress], use) }
+                try forEachOfNode(queue, use)
+            }
+            guard agrees else { return false }
             var batch = LineBatch { lines throws(CommandError) in count += try queue.requeue(lines) }
             for task in tasks {
                 try queue.forEachLine(named: task, in: [.inProgress]) { line throws(CommandError) in
@@ -50,16 +58,16 @@ struct RequeueCommand: ParsableCommand {
                 }
             }
             for path in file { try batch.add(file: path, &problems) }
-            if node != nil || all {
-                var filter = TaskFilter()
-                filter.states = [.inProgress]
-                filter.node = node
-                try queue.forEachTask(filter) { task throws(CommandError) in
-                    try batch.add(task.line)
-                    return true
-                }
+            try forEachOfNode(queue) { line throws(CommandError) in
+                try batch.add(line)
+                return true
             }
             try batch.flush()
+            return true
+        }
+        if !agrees {
+            if problems.count > 0 { throw CommandError.reported }
+            return
         }
         if json {
             var writer = JSONObjectWriter()
@@ -69,5 +77,14 @@ struct RequeueCommand: ParsableCommand {
             try show("\(grouped(count)) back in todo\n")
         }
         if problems.count > 0 { throw CommandError.reported }
+    }
+
+    /// The tasks that options stand for.
+    private func forEachOfNode(_ queue: QueueClient, _ use: OrderCaution.Use) throws(CommandError) {
+        guard node != nil || all else { return }
+        var filter = TaskFilter()
+        filter.states = [.inProgress]
+        filter.node = node
+        try queue.forEachTask(filter) { task throws(CommandError) in try use(task.line) }
     }
 }

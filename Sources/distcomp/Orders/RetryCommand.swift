@@ -34,6 +34,8 @@ struct RetryCommand: ParsableCommand {
     @Option(help: .init("Every task that failed so: \(Cause.words.joined(separator: ", ")).", valueName: "cause"))
     var cause: [String] = []
 
+    @OptionGroup var caution: OrderCaution
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -49,8 +51,9 @@ struct RetryCommand: ParsableCommand {
     func run() throws {
         var (queued, hastened) = (0, 0)
         var problems = ProblemList()
-        try connection.withQueue { queue in
+        let agrees = try connection.withQueue { queue in
             try queue.select(job)
+            guard try isAgreedTo(queue, &problems) else { return false }
             var batch = LineBatch { lines throws(CommandError) in
                 let reply = try queue.retry(lines)
                 queued += reply.queued
@@ -63,16 +66,16 @@ struct RetryCommand: ParsableCommand {
                 }
             }
             for path in file { try batch.add(file: path, &problems) }
-            if allFailed || !cause.isEmpty || job != nil && tasks.isEmpty && file.isEmpty {
-                var filter = TaskFilter()
-                filter.states = [.failed]
-                filter.causes = Set(cause)
-                try queue.forEachTask(filter) { task throws(CommandError) in
-                    try batch.add(task.line)
-                    return true
-                }
+            try forEachFailed(queue) { line throws(CommandError) in
+                try batch.add(line)
+                return true
             }
             try batch.flush()
+            return true
+        }
+        if !agrees {
+            if problems.count > 0 { throw CommandError.reported }
+            return
         }
         if json {
             var writer = JSONObjectWriter()
@@ -84,5 +87,25 @@ struct RetryCommand: ParsableCommand {
             try show("\(grouped(queued)) queued again\(waited)\n")
         }
         if problems.count > 0 { throw CommandError.reported }
+    }
+
+    /// The tasks that options stand for.
+    private func forEachFailed(_ queue: QueueClient, _ use: OrderCaution.Use) throws(CommandError) {
+        guard allFailed || !cause.isEmpty || job != nil && tasks.isEmpty && file.isEmpty else { return }
+        var filter = TaskFilter()
+        filter.states = [.failed]
+        filter.causes = Set(cause)
+        try queue.forEachTask(filter) { task throws(CommandError) in try use(task.line) }
+    }
+
+    private func isAgreedTo(_ queue: QueueClient, _ problems: inout ProblemList) throws(CommandError) -> Bool {
+        // Of what waits, this is about what has failed before only.
+        try caution.agrees(to: "retry", asJSON: json, files: file, &problems) { use throws(CommandError) in
+            for task in tasks {
+                try queue.forEachLineIfAny(named: task, in: [.failed], use)
+                try queue.forEachRetrying(named: task, use)
+            }
+            try forEachFailed(queue, use)
+        }
     }
 }

@@ -45,6 +45,18 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         help: .init(
+            "After so many failures, or that share of all tasks: soon: begin nothing more; now: stop what runs too. The rest waits.",
+            valueName: "soon|now,fail=N|N%"))
+    var halt: HaltRule?
+
+    @Option(
+        help: .init(
+            "Run this by sh -c at the end, with DISTCOMP_JOB, _FINISHED, _FAILED and _TODO in its environment.",
+            valueName: "command"))
+    var onEnd: String?
+
+    @Option(
+        help: .init(
             "Whom root's tasks run as (default: who called sudo, the owner of this directory, distcomp, nobody).",
             valueName: "name"))
     var user: String?
@@ -100,28 +112,45 @@ struct RunCommand: ParsableCommand {
         }
 
         let start = bootSeconds()
+        let failedBefore = try queue.counts().failed
         let node = try EmbeddedNode(
             in: directory,
             options: .init(
                 configurationPath: config, attemptsMax: attempts, slots: slots, taskUser: taskUser?.argument ?? user))
-        let watch = RunWatch(queue: queue, node: node, signals: signals, showsProgress: !json && !quiet)
+        let watch = RunWatch(
+            queue: queue, node: node, signals: signals, showsProgress: !json && !quiet, halt: halt,
+            failedBefore: failedBefore)
         let ending = try watch.untilOver()
         node.askToStop()
         node.waitUntilEnded()
 
         var summary = try RunSummary(queue, seconds: bootSeconds() - start)
         summary.hintOfPermission = taskUser?.hint
+        summary.isHalted = if case .halted = ending { true } else { false }
         try show(json ? summary.json + "\n" : summary.text(columns: standardOutput.terminalColumns))
-        if case .interrupted = ending { throw CommandError.interrupted }
-        if case .stuck(let misfits) = ending {
-            let example = TerminalText.escaped(misfits.example)
-            throw CommandError.failed(
-                misfits.count == 1
-                    ? "1 task asks for more than this machine has: \(example)"
-                    : "\(grouped(misfits.count)) tasks ask for more than this machine has, such as \(example)")
-        }
+        try finish(ending, summary, of: queue)
         if submission?.hasErrors == true { throw CommandError.reported }
         if summary.counts.failed > 0 { throw CommandError.tasksFailed }
+    }
+
+    /// What is to be done and said at the end of this run.
+    private func finish(
+        _ ending: RunWatch.Ending, _ summary: RunSummary, of queue: QueueClient
+    ) throws(CommandError) {
+        if case .interrupted = ending { throw .interrupted }
+        if case .halted = ending, !quiet {
+            let rule = halt.map { " (--halt \($0.text))" } ?? ""
+            standardError.write(
+                "distcomp: halted\(rule): what has not been done waits; the same command without --halt goes on with it\n"
+            )
+        }
+        if let onEnd { EndCommand(text: onEnd).run(job: try queue.selectedJobName(), summary.counts) }
+        guard case .stuck(let misfits) = ending else { return }
+        let example = TerminalText.escaped(misfits.example)
+        throw .failed(
+            misfits.count == 1
+                ? "1 task asks for more than this machine has: \(example)"
+                : "\(grouped(misfits.count)) tasks ask for more than this machine has, such as \(example)")
     }
 }
 

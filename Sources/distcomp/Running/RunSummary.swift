@@ -13,6 +13,8 @@ struct RunSummary {
     private let seconds: Double
     /// What to say where a task was not permitted something; nil for nothing.
     var hintOfPermission: String?
+    /// Whether it ended early, because of its failures; nil for a queue that was watched.
+    var isHalted: Bool?
 
     init(_ queue: QueueClient, seconds: Double) throws(CommandError) {
         counts = try queue.counts()
@@ -42,6 +44,7 @@ struct RunSummary {
         var writer = JSONObjectWriter()
         counts.write(to: &writer)
         writer.field("failed_by_cause", failuresByCause)
+        if let isHalted { writer.field("halted", isHalted) }
         writer.field("wall_seconds", (seconds * 1000).rounded() / 1000)
         return writer.text
     }

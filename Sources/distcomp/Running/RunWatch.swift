@@ -10,10 +10,19 @@ final class RunWatch {
     private let node: EmbeddedNode
     private let signals: SignalQueue
     private let showsProgress: Bool
+    private let halt: HaltRule?
+    private let failedBefore: Int
+    private var isHalting = false
     private var stopRequests = 0
     private var idleSinceSeconds: Double?
 
-    init(queue: QueueClient, node: EmbeddedNode, signals: consuming SignalQueue, showsProgress: Bool) {
+    /// - Parameter failedBefore: how many tasks had failed before the node was started.
+    init(
+        queue: QueueClient, node: EmbeddedNode, signals: consuming SignalQueue, showsProgress: Bool,
+        halt: HaltRule? = nil, failedBefore: Int = 0
+    ) {
+        self.halt = halt
+        self.failedBefore = failedBefore
         self.queue = queue
         self.node = node
         self.signals = signals
@@ -22,6 +31,8 @@ final class RunWatch {
 
     enum Ending {
         case over, interrupted
+        /// As many have failed as ``HaltRule`` bears.
+        case halted
         case stuck(Misfits)
     }
 
@@ -45,6 +56,7 @@ final class RunWatch {
                     "the queue of this run is gone: something has flushed its Redis. Give the same command again to begin anew"
                 )
             }
+            if try isHalted(progress, display) { return .halted }
             if progress.isOver { return .over }
             if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
             display.show(progress, nowSeconds: bootSeconds())
@@ -56,8 +68,25 @@ final class RunWatch {
                 throw ending == .exit(code: 2)
                     ? .usage(node.lastMessage) : .failed("the node ended: \(node.lastMessage)")
             }
-            // A short run should not wait for a slow poll, and a long one should not be polled all the time.
-            try wait(milliseconds: bootSeconds() - start < 2 ? 10 : 200)
+            // A short run should not wait for a slow poll, and a long one should not be polled all the time; what is begun between a failure
+            // and the look that finds it is begun in spite of a rule.
+            try wait(milliseconds: bootSeconds() - start < 2 || halt != nil ? 10 : 200)
+        }
+    }
+
+    /// Whether so many have failed that the run is over, and what ran meanwhile has ended, where it may.
+    private func isHalted(_ progress: Progress, _ display: ProgressDisplay) throws(CommandError) -> Bool {
+        guard let halt, halt.isReached(progress, failedBefore: failedBefore), !progress.isOver else { return false }
+        switch halt.manner {
+        case .now: return true  // Who asks the node to stop has it put back what it runs.
+        case .soon:
+            if !isHalting {
+                isHalting = true
+                try queue.giveOutNothing()
+                display.clear()
+                if showsProgress { standardError.write("halting: nothing more is begun\n") }
+            }
+            return progress.running == 0
         }
     }
 

@@ -15,6 +15,7 @@ struct Sweep {
     }
 
     private let template: Template
+    private let columns: [JobTemplate.Column]
     private let groups: [Group]
     /// How many commands there are.
     let count: Int
@@ -24,10 +25,16 @@ struct Sweep {
         groups = Self.groups(input, tables)
         // Where a source is empty nothing comes of the template, and how many columns there would be nobody knows.
         let sizes = tables.compactMap(\.columnCount)
-        template =
-            tables.isEmpty || sizes.count < tables.count
-            ? Template(text: input.template, texts: input.texts)
-            : try Template(input.template, texts: input.texts, try Self.columns(tables, sizes))
+        if tables.isEmpty || sizes.count < tables.count {
+            template = Template(text: input.template, texts: input.texts)
+            columns = []
+        } else {
+            let names = try Self.columns(tables, sizes)
+            template = try Template(input.template, texts: input.texts, names)
+            columns = zip(names.names, tables.flatMap(\.columnKinds)).enumerated().map { index, column in
+                JobTemplate.Column(name: column.0 ?? "\(index + 1)", kind: column.1)
+            }
+        }
         var count = 1
         for group in groups {
             let (product, overflow) = count.multipliedReportingOverflow(by: group.rowCount)
@@ -42,6 +49,12 @@ struct Sweep {
 
     /// What options say of that command, in the order of `SweepInput.texts`.
     func texts(_ index: Int) -> [String] { template.texts(values(index), number: index + 1) }
+
+    /// By which the values are found again in the commands; nil where there are none, or it would be too long.
+    var made: JobTemplate? {
+        columns.isEmpty || !Template.hasMark(template.typed, Template.Columns(columns))
+            ? nil : JobTemplate(words: template.typed, columns: columns)
+    }
 
     private func values(_ index: Int) -> [String] {
         var rest = index

@@ -162,6 +162,7 @@ extension TaskInput {
         (settings.memoryBytes, settings.millicores) = (line.memoryBytes, line.millicores)
         (settings.timeout, settings.priority) = (line.timeout, line.priority)
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
+        if case .sweep(let sweep) = source { settings.template = sweep.made }
         var definition = Job.Definition()
         definition.surroundings = commonSurroundings
         // A node is somewhere else; the one of a run is here.

@@ -22,12 +22,14 @@ struct Template {
         var areNamed: Bool { names.contains { $0 != nil } }
     }
 
-    private enum Piece {
+    enum Piece {
         case text(String)
         case mark(Mark)
     }
 
-    private let words: [[Piece]]
+    /// The words as they were typed, and the mark that was appended.
+    let typed: [String]
+    let words: [[Piece]]
     private let texts: [[Piece]]
 
     /// Without a mark anywhere the values are appended.
@@ -41,15 +43,24 @@ struct Template {
         let hasMark = pieces.joined().contains { if case .mark = $0 { true } else { false } }
         self.texts = Array(pieces.suffix(texts.count))
         pieces.removeLast(texts.count)
+        var typed = words
         if !hasMark && !columns.names.isEmpty {
             let all = Piece.mark(Mark(subject: .all, part: .whole))
-            if pieces.count == 1 { pieces[0] += [.text(" "), all] } else { pieces.append([all]) }
+            if pieces.count == 1 {
+                pieces[0] += [.text(" "), all]
+                typed[0] += " {}"
+            } else {
+                pieces.append([all])
+                typed.append("{}")
+            }
         }
+        self.typed = typed
         self.words = pieces
     }
 
     /// A command that has no values, whatever its braces hold.
     init(text words: [String], texts: [String] = []) {
+        typed = words
         self.words = words.map { [.text($0)] }
         self.texts = texts.map { [.text($0)] }
     }
@@ -119,8 +130,8 @@ struct Template {
 // MARK: - Marks
 
 /// A place for a value, or for a part of one.
-private struct Mark {
-    enum Subject {
+struct Mark: Hashable {
+    enum Subject: Hashable {
         case all
         /// Counted from 0.
         case column(Int)
@@ -175,7 +186,8 @@ private struct Mark {
         }
     }
 
-    private func value(_ value: String) -> String {
+    /// The part of this value that it stands for.
+    func value(_ value: String) -> String {
         switch part {
         case .whole: value
         case .withoutExtension: Self.withoutExtension(value[...])

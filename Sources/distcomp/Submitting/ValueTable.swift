@@ -48,6 +48,18 @@ struct ValueTable {
         }
     }
 
+    /// What the values of each column are, all of them.
+    var columnKinds: [ValueKind] {
+        guard let width, !ends.isEmpty else { return Array(repeating: .text, count: columnCount ?? 0) }
+        var kinds = Array(repeating: ValueKind.integer, count: width)
+        for position in ends.indices where kinds[position % width] < .text {
+            let start = position == 0 ? 0 : ends[position - 1]
+            let kind = ValueKind(of: String(decoding: bytes[start..<ends[position]], as: UTF8.self))
+            kinds[position % width] = max(kinds[position % width], kind)
+        }
+        return kinds
+    }
+
     /// Adds a value, which may be a row of several, or the header.
     ///
     /// - Parameters:

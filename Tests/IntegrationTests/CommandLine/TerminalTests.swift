@@ -83,7 +83,8 @@ private func withTerminal(
 struct TerminalTests {
     /// `distcomp` with these words on this queue, for a shell. What it ends with is shown behind it.
     private func command(_ words: String, _ fleet: Fleet) -> String {
-        let url = fleet.url(words.hasPrefix("submit") ? .submitter : .watcher)
+        let changes = ["submit", "cancel", "retry"].contains { words.hasPrefix($0) }
+        let url = fleet.url(changes ? .submitter : .watcher)
         return "clear; \(Products.distcomp) \(words) --redis \(url); echo status $?"
     }
 
@@ -112,6 +113,35 @@ struct TerminalTests {
             try await terminal.until("its end") { $0.contains("status 0") }
             try await terminal.expectRestored()
             try await node.stop()
+        }
+    }
+
+    @Test("an order to more than a hundred tasks is asked about, unless it is to be done without a question")
+    func asked() async throws {
+        try await withTerminal { fleet, terminal in
+            let values = (1...101).map { "\($0)" }
+            _ = try await fleet.distcomp(["submit", "--name", "j", "--", "echo", "{}", ":::"] + values)
+            func waiting() async throws -> Int? {
+                let jobs = try await fleet.distcomp("jobs", "--json").output
+                return try jsonObject(String(jobs.dropFirst().dropLast(2))).integer("todo")
+            }
+            try await terminal.enter(command("cancel j", fleet))
+            try await terminal.until("the question") { $0.contains("cancel 101 tasks? yes or no:") }
+            try await terminal.enter("no")
+            try await terminal.until("its end") { $0.contains("nothing was done") && $0.contains("status 2") }
+            #expect(try await waiting() == 101)
+            try await terminal.enter(command("cancel -q '*echo 1*'", fleet))  // 1, 10 to 19, 100 and 101.
+            try await terminal.until("its end without a question") { $0.contains("status 0") }
+            #expect(try await waiting() == 88)
+            try await terminal.enter(command("retry --all-failed", fleet))
+            try await terminal.until("its end without a question") { $0.contains("13 queued again") }
+            try await terminal.enter(command("cancel -q j", fleet))
+            try await terminal.until("the question") { $0.contains("cancel 101 tasks? yes or no:") }
+            try await terminal.enter("yes")
+            try await terminal.until("its end") { $0.contains("status 0") }
+            #expect(try await waiting() == 0)
+            try await terminal.enter(command("retry --yes --all-failed", fleet))
+            try await terminal.until("its end without a question") { $0.contains("101 queued again") }
         }
     }
 

@@ -15,6 +15,7 @@ struct WatchCommand: ParsableCommand {
             Examples:
               distcomp submit sweep.txt && distcomp watch && ./plot
               distcomp watch cachesim && ./plot
+              distcomp watch cachesim --on-end 'notify-send "$DISTCOMP_JOB: $DISTCOMP_FAILED failed"'
               distcomp watch --quiet || distcomp results --failed
             """)
 
@@ -26,6 +27,12 @@ struct WatchCommand: ParsableCommand {
 
     @Flag(name: .shortAndLong, help: "Show nothing; the status tells.")
     var quiet = false
+
+    @Option(
+        help: .init(
+            "Run this by sh -c at the end, with DISTCOMP_JOB, _FINISHED, _FAILED and _TODO in its environment.",
+            valueName: "command"))
+    var onEnd: String?
 
     func run() throws {
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
@@ -47,6 +54,7 @@ struct WatchCommand: ParsableCommand {
             let overview = try queue.overview()
             let summary = RunSummary(overview, seconds: bootSeconds() - start)
             if !quiet { try show(json ? summary.json + "\n" : summary.sentence + "\n") }
+            if let onEnd { EndCommand(text: onEnd).run(job: try queue.selectedJobName(), overview.counts) }
             if overview.counts.failed > 0 { throw CommandError.tasksFailed }
         }
     }

@@ -4,14 +4,17 @@
 import TaskModel
 
 /// A value of a result with the type it has in every format.
-enum ResultValue {
+enum ResultValue: Sendable {
     case text(String?)
     case integer(Int?)
     /// A number that may have decimals: it is written with one even if it is whole.
     case number(Double?)
+    /// Such a number as somebody wrote it.
+    case numberText(String?)
     case flag(Bool?)
     /// Text that is a JSON string already.
     case textJSON([UInt8]?)
+    case object([(name: String, value: ResultValue)]?)
 
     /// As JSON; `null` for what is not known.
     func write(as name: String, to writer: inout JSONObjectWriter) {
@@ -20,8 +23,10 @@ enum ResultValue {
         case .integer(let number): writer.field(name, number)
         case .number(let number):
             writer.field(name, json: Array((number.flatMap(Self.decimal) ?? "null").utf8))
+        case .numberText(let text): writer.field(name, json: Array((text ?? "null").utf8))
         case .flag(let flag): writer.field(name, flag)
         case .textJSON(let json): writer.field(name, json: json ?? Array("null".utf8))
+        case .object(let fields): writer.field(name, json: fields.map(Self.object) ?? Array("null".utf8))
         }
     }
 
@@ -31,9 +36,17 @@ enum ResultValue {
         case .text(let text): text
         case .integer(let number): number.map { String($0) }
         case .number(let number): number.flatMap(Self.decimal)
+        case .numberText(let text): text
         case .flag(let flag): flag.map { $0 ? "true" : "false" }
         case .textJSON(let json): json.flatMap { JSONText.unquoted($0) }
+        case .object(let fields): fields.map { String(decoding: Self.object($0), as: UTF8.self) }
         }
+    }
+
+    private static func object(_ fields: [(name: String, value: ResultValue)]) -> [UInt8] {
+        var writer = JSONObjectWriter()
+        for (name, value) in fields { value.write(as: name, to: &writer) }
+        return writer.bytes
     }
 
     /// To microseconds; nil for what no format can say.
@@ -45,6 +58,11 @@ enum ResultValue {
 }
 
 extension TaskResult {
+    /// The field that holds the values of a sweep; a table of one job has a column for each in its place.
+    static let valuesName = "values"
+
+    static let fieldNames = TaskResult(line: "", succeeded: true, node: "", reason: "").fields.map(\.name)
+
     /// All that is known, by the names that scripts go by. Times are seconds since 1970: under names such as `finished_at` pandas would
     /// make dates of them.
     var fields: [(name: String, value: ResultValue)] {
@@ -54,7 +72,7 @@ extension TaskResult {
         if case .launch(let step, let errno, let message) = outcome?.cause { launch = (step, Int(errno), message) }
         return [
             ("task", .text(line)), ("id", .text(TaskLine.identifier(of: line))),
-            ("command", .text(task?.command ?? line)),
+            ("command", .text(task?.command ?? line)), (Self.valuesName, .object(values)),
             ("job", .text(task.map { $0.job?.name ?? Job.defaultName })), ("type", .text(task?.type.rawValue)),
             ("state", .text(state.rawValue)),
             ("cause", .text(outcome?.cause.word)), ("exit_code", .integer(exitCode)), ("signal", .integer(signal)),

@@ -14,11 +14,22 @@ enum ResultFormat: String, CaseIterable {
 }
 
 /// Comma-separated values as RFC 4180 has them: a heading, CR LF, quotes where they are needed and doubled inside.
-enum ResultCSV {
-    static let heading = row(
-        TaskResult(line: "", succeeded: true, node: "", reason: "").fields.map(\.name))
+struct ResultCSV {
+    /// What stands for each value of the sweep; nil: all are in one column, as JSON.
+    let columns: [String]?
 
-    static func row(_ result: TaskResult) -> String { row(result.fields.map(\.value.cell)) }
+    init(columns: [String]? = nil) { self.columns = columns }
+
+    var heading: String {
+        guard let columns else { return Self.row(TaskResult.fieldNames) }
+        return Self.row(TaskResult.fieldNames.flatMap { $0 == TaskResult.valuesName ? columns : [$0] })
+    }
+
+    func row(_ result: TaskResult) -> String {
+        guard let columns else { return Self.row(result.fields.map(\.value.cell)) }
+        let values = result.values.map { $0.map(\.value.cell) } ?? Array(repeating: nil, count: columns.count)
+        return Self.row(result.fields.flatMap { $0.name == TaskResult.valuesName ? values : [$0.value.cell] })
+    }
 
     private static func row(_ fields: [String?]) -> String {
         fields.map { field($0 ?? "") }.joined(separator: ",") + "\r\n"

@@ -7,6 +7,8 @@ final class ResultPrinter {
     private let output = BufferedOutput()
     private let format: ResultFormat
     private let files: OutputFiles
+    private let csv: ResultCSV
+    private let sweepValues = SweepValues()
     private let listing: TaskListing
     private let limit: Int
     /// The order that is wanted, where it is another than that of Redis.
@@ -18,11 +20,14 @@ final class ResultPrinter {
     /// - Parameters:
     ///   - places: in whose order, if any.
     ///   - keepsOrder: in the order in which tasks began, where there are no places.
+    ///   - columns: of the values of the one sweep that is printed.
     init(
-        _ format: ResultFormat, _ files: OutputFiles, places: PlacesInFile?, keepsOrder: Bool, limit: Int?
+        _ format: ResultFormat, _ files: OutputFiles, places: PlacesInFile?, keepsOrder: Bool, limit: Int?,
+        columns: SweepColumns? = nil
     ) throws(CommandError) {
         self.format = format
         self.files = files
+        csv = ResultCSV(columns: columns?.names)
         self.places = places
         numbering = ResultNumbering(places)
         self.limit = limit ?? .max
@@ -38,7 +43,7 @@ final class ResultPrinter {
     func begin() throws(CommandError) {
         switch format {
         case .table, .jsonl: return
-        case .csv: try output.show(ResultCSV.heading)
+        case .csv: try output.show(csv.heading)
         case .joblog: try output.show(ResultJobLog.heading)
         }
     }
@@ -75,11 +80,13 @@ final class ResultPrinter {
     private func row(_ result: TaskResult) -> String {
         switch format {
         case .table: tableText(result)
-        case .jsonl: ResultFormat.shown(files.completed(result).json) + "\n"
-        case .csv: ResultCSV.row(files.completed(result))
+        case .jsonl: ResultFormat.shown(completed(result).json) + "\n"
+        case .csv: csv.row(completed(result))
         case .joblog: ResultJobLog.row(result, outputByteCount: files.outputByteCount(result))
         }
     }
+
+    private func completed(_ result: TaskResult) -> TaskResult { sweepValues.completed(files.completed(result)) }
 
     // MARK: The table
 

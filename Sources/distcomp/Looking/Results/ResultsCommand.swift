@@ -11,7 +11,8 @@ struct ResultsCommand: ParsableCommand {
         abstract: "Print what became of each task that has ended, or a summary.",
         discussion: """
             jsonl and csv have a record a task with cause, exit code, times, peak memory, and output, in fields of one type \
-            each; times are seconds since 1970. joblog has the columns of GNU parallel's --joblog; with --order, parallel \
+            each; times are seconds since 1970. `values` has those of a sweep by name (value_1, value_2, ... or as in --header), \
+            numbers as numbers; csv of one job has a column for each instead. joblog has the columns of GNU parallel's --joblog; with --order, parallel \
             --resume goes on from it. --summary tells by command how long the tasks took and what memory they used, and \
             the memory to ask for the next time; words that differ between commands are shown as *.
 
@@ -82,7 +83,8 @@ struct ResultsCommand: ParsableCommand {
                 try writeFolders(queue, filter, ResultFolders(into, files, places: places))
             } else {
                 let printer = try ResultPrinter(
-                    format, files, places: places, keepsOrder: keepOrder, limit: filter.limit)
+                    format, files, places: places, keepsOrder: keepOrder, limit: filter.limit,
+                    columns: format == .csv ? try queue.sweepColumns() : nil)
                 if format == .joblog, places == nil { standardError.write(Self.numberingNotice) }
                 try printRows(queue, filter, printer)
             }

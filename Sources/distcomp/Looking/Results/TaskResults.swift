@@ -20,6 +20,9 @@ struct TaskResult {
     /// What a line of a job says, which only they who know the job can read.
     var taskOfJob: TaskLine?
 
+    /// The values of a sweep that its command has; nil where they are not known, or were not asked for.
+    var values: NamedValues?
+
     /// nil for a line that is no task.
     var task: TaskLine? { taskOfJob ?? (try? TaskLine(parsing: line)) }
 

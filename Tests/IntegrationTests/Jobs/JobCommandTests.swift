@@ -87,9 +87,9 @@ struct JobRunTests {
             let last = try #require(lines.first { $0.hasSuffix("true 1500") })
             let words = last.split(separator: " ")
             #expect(words[0] == "cancelled:" && last.hasSuffix("  " + command.replacing("{}", with: "1500")))
+            #expect(try await program.result().status == 1)
             let why = try await distcomp(scratch, "why", String(words[1]))
             #expect(why.output.contains("cancelled"), "\(why.output) \(why.errors)")
-            #expect(try await program.result().status == 1)
         }
     }
 

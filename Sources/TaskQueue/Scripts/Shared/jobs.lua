@@ -23,7 +23,6 @@ end
 -- All that waits takes the new size, whatever it had: its classes get another name.
 local function resize(id, size)
   if call('HGET', JOB_SIZES, id) == size then return end
-  call('HSET', JOB_SIZES, id, size)
   local start = '@' .. id .. ' '
   for _, class in ipairs(call('ZRANGE', CLASSES, 0, -1)) do
     local exclusion = string.sub(class, 1, #start) == start and string.match(class, '^%d+:%d+:(.*)$', #start + 1)
@@ -42,13 +41,15 @@ local function resize(id, size)
       call('ZREM', CLASSES, class)
     end
   end
+  call('HSET', JOB_SIZES, id, size)
   wake()
 end
 
+-- The record last: a user who may not do all of this is told, and may do it again.
 local function change(id, name, size, settings, definition)
   local record = name .. '\n' .. settings .. '\n' .. definition
   if call('HGET', JOBS, id) == record then return end
-  call('HSET', JOBS, id, record)
   resize(id, size)
+  call('HSET', JOBS, id, record)
   call('INCR', JOB_REVISION)
 end

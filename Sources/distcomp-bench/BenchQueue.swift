@@ -9,6 +9,7 @@ final class BenchQueue {
     let keys = QueueKeys()
     let redis: BenchRedis
     private var silence = 0
+    private var known = KnownJobs()
 
     init(in place: String, listensOnPort: Bool = false) throws {
         redis = try BenchRedis(
@@ -30,17 +31,18 @@ final class BenchQueue {
     func claim(_ node: Incarnation, count: Int = 16) -> RedisRequest {
         ClaimTasks(
             keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, count: count, freeMemoryBytes: 1 << 42,
-            freeMillicores: 4_096_000, silence: silence
+            freeMillicores: 4_096_000, silence: silence, known: known
         ).request
     }
 
     /// Takes that many tasks; fewer than were there is an error.
     func claimed(_ node: Incarnation, count: Int) throws -> [ClaimTasks.Claimed] {
-        let tasks = try ClaimTasks.parse(try redis.client.call(claim(node, count: count))).tasks
-        guard tasks.count == count else {
-            throw BenchError(description: "a claim gave \(tasks.count) of \(count)")
+        let reply = try ClaimTasks.parse(try redis.client.call(claim(node, count: count)))
+        guard reply.tasks.count == count else {
+            throw BenchError(description: "a claim gave \(reply.tasks.count) of \(count)")
         }
-        return tasks
+        known.take(reply)
+        return reply.tasks
     }
 
     func heartbeat(_ node: Incarnation) -> RedisRequest {

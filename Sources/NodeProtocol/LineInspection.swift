@@ -12,9 +12,9 @@ struct LineInspection {
     }
 
     private let facts: NodeProtocol.Facts
-    private let jobs: [String: Job]
+    private let jobs: KnownJobs
 
-    init(_ facts: NodeProtocol.Facts, _ jobs: [String: Job]) {
+    init(_ facts: NodeProtocol.Facts, _ jobs: KnownJobs) {
         self.facts = facts
         self.jobs = jobs
     }
@@ -22,8 +22,12 @@ struct LineInspection {
     func result(of claimed: ClaimTasks.Claimed) -> Result {
         let line: TaskLine
         do {
-            line = try TaskLine(parsing: claimed.line, of: jobs)
+            line = try TaskLine(parsing: claimed.line, of: jobs.jobs)
         } catch {
+            if let error = jobs.unreadable[Job.identifier(ofLine: claimed.line)] {
+                // Perhaps it is this node that is of an earlier version: others are to try it.
+                return refusal(of: claimed, step: "read the job", "\(error)", attemptsMax: facts.attemptsMax)
+            }
             // It got into the index by no hand of ours.
             return refusal(of: claimed, step: "read the line", "\(error)", attemptsMax: 0)
         }

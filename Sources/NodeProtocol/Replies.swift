@@ -127,7 +127,7 @@ extension NodeProtocol {
         }
         if reply.isHeldBack { askForCancellations(thenClaim: true, into: &actions) }
         knownJobs.take(reply)
-        let tasks = given(reply.tasks, of: knownJobs.jobs)
+        let tasks = given(reply.tasks, of: knownJobs)
         actions.append(
             .tell(
                 .claimed(
@@ -150,19 +150,17 @@ extension NodeProtocol {
         let ended = knownTokens.union(reports.endedTokens)
         // What was accepted a moment ago and is still held here: the server has lost that moment, and is told again.
         let unknown = rows.filter { !ended.contains($0.token) && !reports.isToldAgain($0.token) }
-        var jobs: [String: Job] = [:]
+        var jobs = KnownJobs()
         for task in unknown {
             let identifier = Job.identifier(ofLine: task.line)
-            if let record = task.jobRecord, jobs[identifier] == nil {
-                jobs[identifier] = try? Job(identifier: identifier, record: record)
-            }
+            if let record = task.jobRecord, jobs.jobs[identifier] == nil { jobs.take(identifier, record) }
         }
         actions.append(.tell(.held(number, given(unknown, of: jobs).map(\.task))))
     }
 
     /// The tasks of these that may be run here. The others fail, with the reason, and the supervisor never hears of them.
     private mutating func given(
-        _ claimed: [ClaimTasks.Claimed], of jobs: [String: Job]
+        _ claimed: [ClaimTasks.Claimed], of jobs: KnownJobs
     ) -> [(token: String, task: NodeSupervisor.ClaimedTask)] {
         claimed.compactMap { claimed in
             switch LineInspection(facts, jobs).result(of: claimed) {

@@ -72,6 +72,20 @@ struct JobsTests {
         #expect(node.logged.count == 1)
     }
 
+    @Test("a job of a later version is no mistake of its tasks: other nodes are to try them")
+    func laterVersion() throws {
+        var node = Conversation.member()
+        node.hear(.claim(Conversation.claim(1)))
+        let task = try task("x", of: job())
+        let row = [Answer.text(task.line.text), Answer.text(task.token), .integer(1), .null]
+        let told: RESPValue = .array(["1", "j1", "sim\n{}\n{\"container\":\"y\"}"].map { Answer.text($0) })
+        node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1) + [told]))
+        #expect(given(node).isEmpty)
+        let report = try #require(node.question("report")).arguments
+        #expect(report[2] == "failed" && report[4].contains("later version"), "\(report)")
+        #expect(report[5] == "\(node.node.facts.attemptsMax)" && report[5] != "0")
+    }
+
     @Test("what is held is told with its job; a report that goes to the disk takes its job with it")
     func heldAndStored() throws {
         var node = Conversation.member()

@@ -197,6 +197,8 @@ public struct ReadJobs: QueueOperation {
         /// "0" after the last page.
         public let cursor: String
         public let rows: [Row]
+        /// Why the records of others, by their identifiers, cannot be read.
+        public let unreadable: [String: JobRecordError]
     }
 
     private let keys: QueueKeys
@@ -213,24 +215,30 @@ public struct ReadJobs: QueueOperation {
         return .script(call)
     }
 
-    /// A record that cannot be read, of a later version, is left out.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Page {
         guard let parts = try elements(value), parts.count % 8 == 1, let cursor = parts[0].string else {
             throw .unexpectedReply("jobs")
         }
         var rows: [Row] = []
+        var unreadable: [String: JobRecordError] = [:]
         for index in stride(from: 1, to: parts.count, by: 8) {
             guard let identifier = parts[index].string, let record = parts[index + 1].bytes else {
                 throw .unexpectedReply("jobs")
             }
             let numbers = try integers(.array(Array(parts[(index + 2)..<(index + 8)])), count: 6)
-            guard let job = try? Job(identifier: identifier, record: record) else { continue }
+            let job: Job
+            do throws(JobRecordError) {
+                job = try Job(identifier: identifier, record: record)
+            } catch {
+                unreadable[identifier] = error
+                continue
+            }
             rows.append(
                 Row(
                     job: job, isPaused: numbers[0] == 1, todo: numbers[1], inProgress: numbers[2],
                     finished: numbers[3], failed: max(0, numbers[4] - numbers[5])))
         }
-        return Page(cursor: cursor, rows: rows)
+        return Page(cursor: cursor, rows: rows, unreadable: unreadable)
     }
 }
 

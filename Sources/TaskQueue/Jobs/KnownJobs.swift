@@ -9,10 +9,12 @@ public struct KnownJobs: Sendable {
 
     private(set) var revision = ""
     public private(set) var jobs: [String: Job] = [:]
+    /// Why others are not known, though they were told.
+    public private(set) var unreadable: [String: JobRecordError] = [:]
 
     public init() {}
 
-    /// Takes what was told with some tasks. A job whose record cannot be read stays unknown, and its lines are refused.
+    /// Takes what was told with some tasks.
     public mutating func take(_ reply: ClaimTasks.Reply) {
         guard !reply.jobRevision.isEmpty else { return }
         if revision != reply.jobRevision { jobs = [:] }
@@ -21,8 +23,16 @@ public struct KnownJobs: Sendable {
             jobs = jobs.filter { given.contains($0.key) }
         }
         revision = reply.jobRevision
-        for (identifier, record) in reply.jobRecords {
-            jobs[identifier] = try? Job(identifier: identifier, record: record)
+        unreadable = [:]
+        for (identifier, record) in reply.jobRecords { take(identifier, record) }
+    }
+
+    /// Takes one job. One whose record cannot be read stays unknown, and its lines are refused.
+    public mutating func take(_ identifier: String, _ record: [UInt8]) {
+        do throws(JobRecordError) {
+            jobs[identifier] = try Job(identifier: identifier, record: record)
+        } catch {
+            unreadable[identifier] = error
         }
     }
 

@@ -1,6 +1,7 @@
 // Which jobs a command is about, and how it goes through the tasks of all of them: each has hashes of its own in Redis, and what is of no
 // job has those of the old system.
 
+import LinuxSystem
 import TaskModel
 import TaskQueue
 
@@ -32,6 +33,10 @@ extension QueueClient {
             let page = try perform(ReadJobs(keys: keys, cursor: cursor))
             cursor = page.cursor
             for row in page.rows { rows[row.job.identifier] = row }
+            for (identifier, error) in page.unreadable where directory.unknown.insert(identifier).inserted {
+                standardError.write(
+                    TerminalText.escaped("distcomp: warning: job \(identifier) is left out: \(error)") + "\n")
+            }
         } while cursor != "0"
         (directory.jobs, directory.isComplete) = (rows.mapValues(\.job), true)
         return rows.values.sorted {

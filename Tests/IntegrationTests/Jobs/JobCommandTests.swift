@@ -182,6 +182,18 @@ struct JobFleetTests {
         }
     }
 
+    @Test("a job whose record cannot be read is told, and hides no other")
+    func unreadable() async throws {
+        try await withFleet { fleet in
+            for name in ["a", "b"] { _ = try await fleet.distcomp("submit", "--name", name, "--", "true") }
+            let identifier = try #require(try fleet.hash("distcomp:job-names")["a"])
+            _ = try fleet.call("HSET", "distcomp:jobs", identifier, "a\n{}\n{\"container\": \"x\"}")
+            let jobs = try await fleet.distcomp("jobs")
+            #expect(jobs.status == 0 && jobs.output.contains("\nb "), "\(jobs.output)")
+            #expect(jobs.errors.contains("job \(identifier) is left out: ") && jobs.errors.contains("later version"))
+        }
+    }
+
     @Test("the tasks of a job outlast a node that is killed, and end once each")
     func killedNode() async throws {
         try await withFleet { fleet in

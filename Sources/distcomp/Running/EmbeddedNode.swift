@@ -12,6 +12,7 @@ final class EmbeddedNode {
     /// might change them while they are read.
     private let input: SharedDescriptor
     private var ended: ProcessEnding?
+    private var stopRequests = 0
 
     /// What the node is to do differently from a daemon of its own.
     struct Options {
@@ -59,14 +60,12 @@ final class EmbeddedNode {
         return ended
     }
 
-    /// Asks it to stop: its tasks go back to todo. Asked again, it hurries.
+    /// Asks it to stop: its tasks go back to todo. Asked again, it hurries. The signals alternate, for two of one kind are one
+    /// where the node reads neither in time.
     func askToStop() {
-        if endingIfEnded() == nil { ChildProcesses.signal(.terminate, process: process) }
-    }
-
-    /// Waits until it has ended.
-    func waitUntilEnded() {
-        if ended == nil { ended = try? ChildProcesses.wait(for: process) }
+        guard endingIfEnded() == nil else { return }
+        ChildProcesses.signal(stopRequests.isMultiple(of: 2) ? .terminate : .interrupt, process: process)
+        stopRequests += 1
     }
 
     /// Ends what it left running, when it ended in a way that let it do nothing about its tasks.

@@ -92,7 +92,7 @@ struct RunCommand: ParsableCommand {
         // The run's node reads the same file, and no environment variables.
         let settings = try config.map { try loadSettings($0, environment: []).configuration }
         let taskUser = try TaskUser.chosen(named: user ?? settings?.taskUser)
-        let signals = try SignalQueue(blocking: [.interrupt, .terminate])
+        let signals = try SignalQueue(blocking: [.interrupt, .terminate, .child])
         guard let directory = try StateDirectory.tryOpen(state, create: true) else {
             throw CommandError.usage(
                 "another distcomp run uses \(state); wait for it, or give this one another --state")
@@ -121,8 +121,7 @@ struct RunCommand: ParsableCommand {
             queue: queue, node: node, signals: signals, showsProgress: !json && !quiet, halt: halt,
             failedBefore: failedBefore)
         let ending = try watch.untilOver()
-        node.askToStop()
-        node.waitUntilEnded()
+        try watch.stopNode()
 
         var summary = try RunSummary(queue, seconds: bootSeconds() - start)
         summary.hintOfPermission = taskUser?.hint

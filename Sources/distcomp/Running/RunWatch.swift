@@ -50,8 +50,7 @@ final class RunWatch {
             do throws(CommandError) {
                 _ = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds())
             } catch .queueGone {
-                node.askToStop()
-                node.waitUntilEnded()
+                try stopNode()
                 throw .queueGone(
                     "the queue of this run is gone: something has flushed its Redis. Give the same command again to begin anew"
                 )
@@ -60,7 +59,7 @@ final class RunWatch {
             if progress.isOver { return .over }
             if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
             display.show(progress, nowSeconds: bootSeconds())
-            try takeSignals(display)
+            takeSignals(display)
             if let ending = node.endingIfEnded() {
                 if stopRequests > 0 { return .interrupted }
                 display.clear()
@@ -78,7 +77,10 @@ final class RunWatch {
     private func isHalted(_ progress: Progress, _ display: ProgressDisplay) throws(CommandError) -> Bool {
         guard let halt, halt.isReached(progress, failedBefore: failedBefore), !progress.isOver else { return false }
         switch halt.manner {
-        case .now: return true  // Who asks the node to stop has it put back what it runs.
+        case .now:  // Who asks the node to stop has it put back what it runs.
+            display.clear()
+            if showsProgress { standardError.write("halting: running tasks go back to todo (Ctrl-C to hurry)\n") }
+            return true
         case .soon:
             if !isHalting {
                 isHalting = true
@@ -103,11 +105,23 @@ final class RunWatch {
         return true
     }
 
-    private func takeSignals(_ display: ProgressDisplay) throws(CommandError) {
-        while signals.next() != nil {
+    /// Stops the node and waits until it has ended; Ctrl-C hurries it here too.
+    func stopNode() throws(CommandError) {
+        node.askToStop()
+        stopRequests += 1
+        // The end of a child wakes; the bound is for one whose end came before SIGCHLD was looked for.
+        while node.endingIfEnded() == nil {
+            takeSignals()
+            try wait(milliseconds: 200)
+        }
+    }
+
+    private func takeSignals(_ display: ProgressDisplay? = nil) {
+        while let signal = signals.next() {
+            guard signal != .child else { continue }
             stopRequests += 1
             node.askToStop()
-            display.clear()
+            display?.clear()
             standardError.write(
                 stopRequests == 1
                     ? "stopping: running tasks go back to todo (again to hurry)\n" : "hurrying\n")

@@ -19,8 +19,7 @@ struct RunTroubleTests {
         }
     }
 
-    @Test(
-        "a second Ctrl-C does not wait for a task that ignores TERM")
+    @Test("a second Ctrl-C does not wait for a task that ignores TERM, also where the node has not heard the first yet")
     func hurry() async throws {
         try await withScratch { scratch in
             let log = scratch.path + "/log"
@@ -34,10 +33,37 @@ struct RunTroubleTests {
                 """)
             let program = try run.launch("--config", settings)
             try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
+            let node = try #require(scratch.processes(with: "--serve-parent").first)
+            kill(node, SIGSTOP)
             program.send(SIGINT)
             try await eventually("the first is heard", program.errors) { program.errors.contains("stopping") }
             program.send(SIGINT)
+            try await eventually("the second is heard", program.errors) { program.errors.contains("hurrying") }
+            kill(node, SIGCONT)
             #expect(try await program.result().status == 130)
+        }
+    }
+
+    @Test("Ctrl-C hurries a run that --halt has ended")
+    func hurryHalted() async throws {
+        try await withScratch { scratch in
+            let log = scratch.path + "/log"
+            let run = try Run(
+                scratch,
+                [
+                    "shell:1:0:0:trap '' TERM; echo up >> \(log); while true; do sleep 0.05; done",
+                    "shell:1:0:0:until [ -e \(log) ]; do sleep 0.05; done; exit 1",
+                ])
+            let settings = try scratch.write(
+                "patient.json",
+                """
+                {"memory_caps": "best-effort", "result_dir": "\(scratch.path)/result", "kill_grace_seconds": 3600,
+                 "stop_grace_seconds": 0}
+                """)
+            let program = try run.launch("--config", settings, "--halt", "now,fail=1", "--attempts", "1")
+            try await eventually("the run halts", program.errors) { program.errors.contains("halting") }
+            program.send(SIGINT)
+            #expect(try await program.result().status == 1)
         }
     }
 

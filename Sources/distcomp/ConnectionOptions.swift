@@ -99,14 +99,7 @@ struct ServerOptions: ParsableArguments {
             defer { redis.stop() }
             return try body(try QueueClient(.server(redis.endpoint)))
         }
-        // The run is going on, and its Redis with it.
-        let endpoint: RedisEndpoint
-        do {
-            endpoint = try RedisEndpoint(privateSocket: StateDirectory.socketPath(path))
-        } catch {
-            throw CommandError.usage("cannot look at the run in \(path): \(error)")
-        }
-        return try body(try QueueClient(.server(endpoint)))
+        return try body(try QueueClient(ofRunGoingOnIn: path))
     }
 
     /// The settings of --config or of the usual files, and of the environment.
@@ -117,6 +110,21 @@ struct ServerOptions: ParsableArguments {
         let loaded = try loadSettings(path)
         for warning in loaded.warnings { standardError.write("distcomp: \(warning)\n") }
         return loaded.configuration
+    }
+}
+
+extension QueueClient {
+    /// That of a run that is going on, and its Redis with it.
+    ///
+    /// - Parameter path: of its state directory.
+    convenience init(ofRunGoingOnIn path: String) throws(CommandError) {
+        let endpoint: RedisEndpoint
+        do {
+            endpoint = try RedisEndpoint(privateSocket: StateDirectory.socketPath(path))
+        } catch {
+            throw .usage("cannot look at the run in \(path): \(error)")
+        }
+        try self.init(.server(endpoint))
     }
 }
 

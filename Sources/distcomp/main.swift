@@ -19,7 +19,7 @@ struct Distcomp: ParsableCommand {
             """,
         version: "distcomp 1.1.0",
         subcommands: [
-            RunCommand.self, SubmitCommand.self, JobsCommand.self, SetCommand.self, RenameCommand.self,
+            RunCommand.self, AttachCommand.self, SubmitCommand.self, JobsCommand.self, SetCommand.self, RenameCommand.self,
             WatchCommand.self, StatusCommand.self, TopCommand.self,
             TasksCommand.self, ShowCommand.self, WhyCommand.self, LogsCommand.self, ResultsCommand.self,
             WorkersCommand.self, CancelCommand.self, RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
@@ -45,6 +45,8 @@ extension Distcomp {
         "--jobs": "--slots", "--max-procs": "--slots", "--mem": "--memory", "--time": "--timeout",
         "--time-limit": "--timeout", "--cpus": "--cores", "--cpus-per-task": "--cores", "--chdir": "--cwd",
         "--workdir": "--cwd", "--wd": "--cwd", "--export": "--env", "--input": "--stdin",
+        "--line-buffer": "--output stream", "--lb": "--output stream", "--keep-order": "--output ordered",
+        "-k": "--output ordered", "--tagstring": "--tag",
     ]
 
     private static func foreignOption(in words: [String]) -> String? {

@@ -48,13 +48,15 @@ final class Daemon {
     var capsAreSet = true
     var reExec = ReExecStanding.none
     var leavers = Leavers()
+    private let attempts: AttemptNotes?
     /// Launches that were decided and not yet made, see `launchSome`.
     private(set) var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
 
     init(
         _ node: NodeIdentity, _ runner: TaskRunner, _ signals: consuming SignalQueue, _ services: ServiceManager,
-        _ reExecRecord: ReExecRecord? = nil
+        _ reExecRecord: ReExecRecord? = nil, _ attempts: AttemptNotes? = nil
     ) throws(StartFailure) {
+        self.attempts = attempts
         self.node = node
         self.runner = runner
         self.signals = signals
@@ -203,9 +205,11 @@ final class Daemon {
         case .register, .reconcile, .claim, .leaseLost, .leave: return ask(action, at: now)
         case .report(let report):
             note(report)
+            attempts?.noteEnd(report.number)
             return ask(action, at: now)
         case .forget(let number, _):
             runner.forget(number)
+            attempts?.noteEnd(number)
             return ask(action, at: now)
         case .measureMemory: return measuredMemory()
         case .takeBackMemory:
@@ -237,7 +241,9 @@ final class Daemon {
             case .now:
                 launches.removeFirst()
                 log.debug("launching", metadata: ["task": "\(next.task.line.text)", "attempt": "\(next.task.attempt)"])
-                decide([runner.launch(next.number, next.task)])
+                let event = runner.launch(next.number, next.task)
+                if case .launched = event { attempts?.noteBegin(next.number, line: next.task.line.text) }
+                decide([event])
                 standBySoon()
             }
         }

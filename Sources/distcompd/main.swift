@@ -29,6 +29,7 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
     let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.
     let reExecRecord = try takeReExecRecord(arguments)
     let node = try NodeIdentity(arguments, reExecRecord)
+    let attempts = try attemptNotes(arguments, node)
     try refuseOpenRedis(node)
     for problem in node.readableSecrets { node.log.warning("\(problem)") }
     let groups = try adoptGroups(node)
@@ -42,7 +43,7 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
     let runner = try makeRunner(node, groups, reExecRecord)
     let manner = try proveLaunchWorks(runner, isReExecuted: reExecRecord != nil)
     node.log.info("\(manner)")
-    let daemon = try Daemon(node, runner, signals, services, reExecRecord)
+    let daemon = try Daemon(node, runner, signals, services, reExecRecord, attempts)
     try daemon.connect()
     services.notify("READY=1")
     try daemon.runUntilStopped()

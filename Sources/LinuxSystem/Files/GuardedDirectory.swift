@@ -252,6 +252,14 @@ public final class GuardedDirectory: Sendable {
         }
     }
 
+    /// Removes a file in it; whether there was one.
+    @discardableResult
+    public func remove(_ name: String) throws(SystemError) -> Bool {
+        if unlinkat(directory.raw, name, 0) == 0 { return true }
+        guard errno == ENOENT else { throw .last("unlink", subject(name)) }
+        return false
+    }
+
     /// Whether there is an entry of that name, whatever it is.
     public func has(_ name: String) -> Bool {
         var status = stat()

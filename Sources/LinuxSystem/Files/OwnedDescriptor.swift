@@ -28,7 +28,9 @@ public final class SharedDescriptor: Sendable {
     }
 
     /// See `OwnedDescriptor.writeAll(_:subject:)`.
-    func writeAll(_ bytes: [UInt8], subject: String) throws(SystemError) { try owned.writeAll(bytes, subject: subject) }
+    public func writeAll(_ bytes: [UInt8], subject: String) throws(SystemError) {
+        try owned.writeAll(bytes, subject: subject)
+    }
 
     /// What fits into `buffer` from `offset` on, by one pread(2).
     func read(

@@ -28,6 +28,17 @@ public struct StandardStream: Sendable {
 
     public var isTerminal: Bool { isatty(descriptor) == 1 }
 
+    /// Whether a write ends without waiting for anybody who reads: it is a file.
+    public var isFile: Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
+    /// Waits until it takes something, or its reader is gone; false when that did not come in time.
+    public func isReady(withinMilliseconds milliseconds: Int32) throws(SystemError) -> Bool {
+        try DescriptorWait.until(descriptor, readable: false, writable: true, atMostMilliseconds: milliseconds)
+    }
+
     /// Whether it is a terminal that can move its cursor and show colours: one that TERM names, see environ(7), and not as "dumb".
     public var takesEscapeCodes: Bool {
         let name = Host.environment("TERM") ?? ""
@@ -44,6 +55,14 @@ public struct StandardStream: Sendable {
 
 public let standardOutput = StandardStream(descriptor: 1)
 public let standardError = StandardStream(descriptor: 2)
+
+/// Leaves the terminal: from now on nothing is read, and what goes to standard output and error goes to `file`.
+public func redirectStandardStreams(to file: borrowing OwnedDescriptor) throws(SystemError) {
+    let null = try OwnedDescriptor.open("/dev/null", [.readOnly])
+    for (source, target) in [(null.raw, Int32(0)), (file.raw, 1), (file.raw, 2)] where dup2(source, target) < 0 {
+        throw .last("dup2", "descriptor \(source)")
+    }
+}
 
 /// Whether somebody can be asked.
 public var standardInputIsTerminal: Bool { isatty(0) == 1 }

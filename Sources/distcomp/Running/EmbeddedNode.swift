@@ -24,6 +24,8 @@ final class EmbeddedNode {
         var slots: Int?
         /// Whom tasks run as; nil for the user of all this.
         var taskUser: String?
+        /// Where it is to note what begins and ends; nil: nowhere.
+        var notes: TemporaryFile?
     }
 
     private static let logName = "node.log"
@@ -46,9 +48,13 @@ final class EmbeddedNode {
             }
             let log = try files.create(Self.logName, mode: 0o644)
             // Its standard output is for the person at this terminal, its standard error the log.
-            let words = DelegatedScope.words() + [try Self.programPath()] + arguments
-            process = try ChildProcesses.start(
-                words[0], Array(words.dropFirst()), descriptors: [input.raw, standardError.descriptor, log.raw])
+            var words = DelegatedScope.words() + [try Self.programPath()] + arguments
+            var descriptors = [input.raw, standardError.descriptor, log.raw]
+            if let notes = options.notes {
+                words += ["--note-attempts", "\(descriptors.count)"]
+                descriptors.append(notes.descriptor.raw)
+            }
+            process = try ChildProcesses.start(words[0], Array(words.dropFirst()), descriptors: descriptors)
         } catch {
             throw .failed("cannot start distcompd: \(error)")
         }

@@ -1,9 +1,29 @@
-// `--on-end CMD`: what a person has done when a job has ended, such as a message to a telephone. It is theirs: how it ends changes
-// nothing of how we end.
+// `--on-end CMD` and `--notify`: what a person has done when a job has ended, such as a message to a telephone. It is theirs: how it ends
+// changes nothing of how we end.
 
+import ArgumentParser
 import LinuxSystem
 import TaskModel
 import TaskQueue
+
+/// What is to be done at the end of `run` and `watch`.
+struct EndOptions: ParsableArguments {
+    @Option(
+        help: .init(
+            "Run this by sh -c at the end, with DISTCOMP_JOB, _FINISHED, _FAILED and _TODO in its environment.",
+            valueName: "command"))
+    var onEnd: String?
+
+    @Flag(help: "Show the counts on the desktop at the end (notify-send).")
+    var notify = false
+
+    func tell(of queue: QueueClient, _ summary: RunSummary) throws(CommandError) {
+        guard notify || onEnd != nil else { return }
+        let job = try queue.selectedJobName()
+        if notify { Notification.send(job: job, summary.sentence) }
+        if let onEnd { EndCommand(text: onEnd).run(job: job, summary.counts) }
+    }
+}
 
 struct EndCommand {
     private static let shell = "/bin/sh"

@@ -17,6 +17,8 @@ struct RunCommand: ParsableCommand {
             --state, so a run that was interrupted is resumed by giving the same command again: tasks that finished are not \
             run again, those that failed are. Without a file or a command, all that waits there is run, and nothing that failed.
 
+            \(OutputOptions.help)
+
             \(TaskArguments.commandHelp)
 
             Examples:
@@ -25,14 +27,18 @@ struct RunCommand: ParsableCommand {
               distcomp run \(TaskArguments.sweepExample)
               find . -name '*.gz' -print0 | distcomp run -0 -- './count {} > {.}.txt'
               distcomp run cmds.txt --resume-joblog parallel.log
+              distcomp run cmds.txt --output ordered > all.txt
+              distcomp run sweep.txt --background        and then distcomp attach
               distcomp run                               goes on with what waits
               distcomp status --state .distcomp          afterwards, from any terminal
             """)
 
     @OptionGroup var tasks: TaskArguments
 
+    static let usualState = ".distcomp"
+
     @Option(help: "The directory that keeps the run's queue, log and output.")
-    var state = ".distcomp"
+    var state = Self.usualState
 
     @Option(help: "Settings for the node (default: made for a run).")
     var config: String?
@@ -49,11 +55,16 @@ struct RunCommand: ParsableCommand {
             valueName: "soon|now,fail=N|N%"))
     var halt: HaltRule?
 
-    @Option(
-        help: .init(
-            "Run this by sh -c at the end, with DISTCOMP_JOB, _FINISHED, _FAILED and _TODO in its environment.",
-            valueName: "command"))
-    var onEnd: String?
+    @OptionGroup var output: OutputOptions
+
+    @Flag(help: "Leave the terminal as soon as the tasks are in the queue; distcomp attach shows how it goes.")
+    var background = false
+
+    /// Of the run in the background that was started for --background.
+    @Option(name: .customLong(BackgroundRun.readyOption), help: .hidden)
+    var readyDescriptor: Int32?
+
+    @OptionGroup var end: EndOptions
 
     @Option(
         help: .init(
@@ -70,24 +81,23 @@ struct RunCommand: ParsableCommand {
     func validate() throws {
         if let slots, !(1...100_000).contains(slots) { throw ValidationError("--slots must be from 1 to 100000") }
         if !(1...1000).contains(attempts) { throw ValidationError("--attempts must be from 1 to 1000") }
+        if json, output.shown != .none {
+            throw ValidationError(
+                "--json prints its object where --output prints what tasks write: take one of them (distcomp status --json counts too)"
+            )
+        }
     }
 
     func run() throws {
+        if background, readyDescriptor == nil, !tasks.dryRun {
+            return try BackgroundRun.start(Array(CommandLine.arguments.dropFirst()), state: state)
+        }
         let input = tasks.isEmpty ? nil : try tasks.input()
         if tasks.dryRun {
             guard let input else { throw CommandError.usage(TaskArguments.nothingGiven) }
             return try input.printLines()
         }
-        if input == nil, !FileSystem.exists(state + "/lock") {
-            throw CommandError.usage(
-                "\(TaskArguments.nothingGiven): there is no run in \(TerminalText.escaped(state)) to go on with")
-        }
-        // Whoever comes from parallel or xargs writes `< FILE`, and would be told that nothing waits.
-        if input == nil, let status = try? FileSystem.status(of: "/dev/stdin"), status.isRegular, status.sizeBytes > 0 {
-            throw CommandError.usage(
-                "standard input is a file, but only `distcomp run -` reads it; to go on with what waits, say < /dev/null"
-            )
-        }
+        if input == nil { try requireWhatWaits() }
         Host.forbidTracing()  // Tasks of the same user are not to read the password of the queue here.
         // The run's node reads the same file, and no environment variables.
         let settings = try config.map { try loadSettings($0, environment: []).configuration }
@@ -101,35 +111,112 @@ struct RunCommand: ParsableCommand {
         defer { redis.stop() }
         let queue = try QueueClient(.server(redis.endpoint))
         queue.keyFile = settings?.taskKeyFile
+        let order = output.shown == .ordered ? try WaitingOrder(queue) : nil
         let submission = try input.map {
-            try Submission.submit($0, to: queue, isForFleet: false, isQuiet: quiet || json)
+            try Submission.submit($0, to: queue, isForFleet: false, isQuiet: quiet || json, notingIn: order)
         }
         let jobs = try submission.map { ($0.onlyJob, $0.summary) } ?? queue.waitingJobs()
         try queue.confine(to: jobs.0)
         defer { try? queue.confine(to: nil) }
+        if input == nil { try order?.addAllThatWaits() }
         if !json && !quiet {
             standardError.write((taskUser.map { $0.notice + "\n" } ?? "") + jobs.1 + "\n")
         }
 
+        var record = RunRecord()
+        record.job = jobs.0
+        _ = record.takeStopOrder(in: directory.files)  // That was for an earlier run.
+        try record.write(in: directory.files)
+        if readyDescriptor != nil { try BackgroundRun.detach(in: directory) }
+        let resultDirectory = settings?.resultDirectory ?? directory.path + "/result"
+        do {
+            try work(
+                queue, in: directory, signals, taskUser, try outputOfRun(queue, order, resultDirectory), &record)
+            if submission?.hasErrors == true { throw CommandError.reported }
+            if record.hasFailures { throw CommandError.tasksFailed }
+        } catch {
+            record.exitStatus = (error as? CommandError)?.exitStatus ?? 1
+            record.message = (error as? CommandError).map { $0.message ?? "" } ?? "\(error)"
+            try? record.write(in: directory.files)  // What went wrong first is told.
+            throw error
+        }
+        record.exitStatus = 0
+        try record.write(in: directory.files)
+    }
+
+    /// Without tasks there must be some that wait.
+    private func requireWhatWaits() throws(CommandError) {
+        if !FileSystem.exists(state + "/lock") {
+            throw .usage(
+                "\(TaskArguments.nothingGiven): there is no run in \(TerminalText.escaped(state)) to go on with")
+        }
+        // Whoever comes from parallel or xargs writes `< FILE`, and would be told that nothing waits.
+        if let status = try? FileSystem.status(of: "/dev/stdin"), status.isRegular, status.sizeBytes > 0 {
+            throw .usage(
+                "standard input is a file, but only `distcomp run -` reads it; to go on with what waits, say < /dev/null"
+            )
+        }
+    }
+
+    /// What shows what tasks write; nil where it is not to be shown.
+    private func outputOfRun(
+        _ queue: QueueClient, _ order: WaitingOrder?, _ resultDirectory: String
+    ) throws(CommandError) -> (any OutputOfRun)? {
+        let merger = LineMerger(keepsLinesApart: output.shown == .stream, isTagged: output.tag)
+        let tags = TaskTags(queue, isOn: output.tag)
+        switch output.shown {
+        case .stream: return try StreamedOutput(merger, tags, resultDirectory: resultDirectory)
+        case .ordered: return order.map { OrderedOutput(merger, tags, $0, queue, stateDirectory: state) }
+        case .none: return nil
+        }
+    }
+
+    /// From the start of the node to what is said at the end.
+    private func work(
+        _ queue: QueueClient, in directory: StateDirectory, _ signals: consuming SignalQueue, _ taskUser: TaskUser?,
+        _ output: (any OutputOfRun)?, _ record: inout RunRecord
+    ) throws(CommandError) {
         let start = bootSeconds()
         let failedBefore = try queue.counts().failed
         let node = try EmbeddedNode(
             in: directory,
             options: .init(
-                configurationPath: config, attemptsMax: attempts, slots: slots, taskUser: taskUser?.argument ?? user))
+                configurationPath: config, attemptsMax: attempts, slots: slots, taskUser: taskUser?.argument ?? user,
+                notes: output?.notes))
+        let begun = record
         let watch = RunWatch(
             queue: queue, node: node, signals: signals, showsProgress: !json && !quiet, halt: halt,
-            failedBefore: failedBefore)
-        let ending = try watch.untilOver()
-        try watch.stopNode()
+            failedBefore: failedBefore, output: output, isToldToStop: { begun.takeStopOrder(in: directory.files) })
+        let ending = try watched(watch)
 
         var summary = try RunSummary(queue, seconds: bootSeconds() - start)
         summary.hintOfPermission = taskUser?.hint
         summary.isHalted = if case .halted = ending { true } else { false }
-        try show(json ? summary.json + "\n" : summary.text(columns: standardOutput.terminalColumns))
+        (record.summary, record.summaryJSON) = (summary.text(columns: 80), summary.json)
+        record.hasFailures = summary.counts.failed > 0
+        if output != nil {
+            standardError.write(summary.text(columns: standardError.terminalColumns))
+        } else {
+            try show(json ? summary.json + "\n" : summary.text(columns: standardOutput.terminalColumns))
+        }
         try finish(ending, summary, of: queue)
-        if submission?.hasErrors == true { throw CommandError.reported }
-        if summary.counts.failed > 0 { throw CommandError.tasksFailed }
+    }
+
+    /// How it came to an end, when nothing runs any more and all has been shown that is to be.
+    private func watched(_ watch: RunWatch) throws(CommandError) -> RunWatch.Ending {
+        let ending: RunWatch.Ending
+        do throws(CommandError) {
+            ending = try watch.untilOver()
+            try watch.stopNode()
+        } catch .readerGone {
+            try watch.stopNode()
+            throw .failed("nobody reads what tasks write any more: running tasks went back to todo, as by Ctrl-C")
+        } catch {
+            try? watch.finishOutput()  // What ended the run is told.
+            throw error
+        }
+        try watch.finishOutput()
+        return ending
     }
 
     /// What is to be done and said at the end of this run.
@@ -143,7 +230,7 @@ struct RunCommand: ParsableCommand {
                 "distcomp: halted\(rule): what has not been done waits; the same command without --halt goes on with it\n"
             )
         }
-        if let onEnd { EndCommand(text: onEnd).run(job: try queue.selectedJobName(), summary.counts) }
+        try end.tell(of: queue, summary)
         guard case .stuck(let misfits) = ending else { return }
         let example = TerminalText.escaped(misfits.example)
         throw .failed(

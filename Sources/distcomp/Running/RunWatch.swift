@@ -12,15 +12,24 @@ final class RunWatch {
     private let showsProgress: Bool
     private let halt: HaltRule?
     private let failedBefore: Int
+    /// Nil where what tasks write is not shown.
+    private let output: (any OutputOfRun)?
+    /// Whether somebody has asked for an end from elsewhere, since last asked.
+    private let isToldToStop: () -> Bool
     private var isHalting = false
+    private var isUnread = false
     private var stopRequests = 0
+    private var signalCount = 0
     private var idleSinceSeconds: Double?
 
     /// - Parameter failedBefore: how many tasks had failed before the node was started.
     init(
         queue: QueueClient, node: EmbeddedNode, signals: consuming SignalQueue, showsProgress: Bool,
-        halt: HaltRule? = nil, failedBefore: Int = 0
+        halt: HaltRule? = nil, failedBefore: Int = 0, output: (any OutputOfRun)? = nil,
+        isToldToStop: @escaping () -> Bool
     ) {
+        self.output = output
+        self.isToldToStop = isToldToStop
         self.halt = halt
         self.failedBefore = failedBefore
         self.queue = queue
@@ -44,7 +53,10 @@ final class RunWatch {
         let display = ProgressDisplay(
             isQuiet: !showsProgress, bar: ProgressBar(startedSeconds: start, endedAtStart: Progress(counts).ended))
         defer { display.clear() }
+        output?.merger.beforeWriting = { display.clear() }
+        output?.merger.whileWaiting = { [unowned self] () throws(CommandError) in try waitForReader() }
         while true {
+            let hasMoreOutput = try showOutput()
             counts = try queue.counts()
             let progress = Progress(counts)
             do throws(CommandError) {
@@ -60,6 +72,12 @@ final class RunWatch {
             if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
             display.show(progress, nowSeconds: bootSeconds())
             takeSignals(display)
+            if isToldToStop() {
+                display.clear()
+                standardError.write("stopping, as distcomp attach --stop asks: running tasks go back to todo\n")
+                stopRequests += 1
+                node.askToStop()
+            }
             if let ending = node.endingIfEnded() {
                 if stopRequests > 0 { return .interrupted }
                 display.clear()
@@ -69,7 +87,8 @@ final class RunWatch {
             }
             // A short run should not wait for a slow poll, and a long one should not be polled all the time; what is begun between a failure
             // and the look that finds it is begun in spite of a rule.
-            try wait(milliseconds: bootSeconds() - start < 2 || halt != nil ? 10 : 200)
+            let isQuick = bootSeconds() - start < 2 || halt != nil
+            try wait(milliseconds: hasMoreOutput ? 0 : isQuick ? 10 : output == nil ? 200 : 50)
         }
     }
 
@@ -112,14 +131,46 @@ final class RunWatch {
         // The end of a child wakes; the bound is for one whose end came before SIGCHLD was looked for.
         while node.endingIfEnded() == nil {
             takeSignals()
-            try wait(milliseconds: 200)
+            let hasMoreOutput = try showOutput()
+            try wait(milliseconds: hasMoreOutput ? 0 : 200)
         }
+    }
+
+    // MARK: What tasks write
+
+    /// Whether there may be more at once.
+    private func showOutput() throws(CommandError) -> Bool {
+        guard let output, !isUnread else { return false }
+        do throws(CommandError) {
+            return try output.look()
+        } catch .readerGone {
+            isUnread = true
+            throw .readerGone
+        }
+    }
+
+    /// Shows all that is left, when nothing runs any more.
+    func finishOutput() throws(CommandError) {
+        guard let output, !isUnread else { return }
+        do throws(CommandError) {
+            try output.finish()
+        } catch .readerGone {
+            isUnread = true  // What came of the tasks is told all the same.
+        }
+    }
+
+    /// While nobody reads what we write, signals are heard; one that comes when nothing runs any more is about the reader.
+    private func waitForReader() throws(CommandError) {
+        let earlierCount = signalCount
+        takeSignals()
+        if signalCount > earlierCount, node.endingIfEnded() != nil { throw .interrupted }
     }
 
     private func takeSignals(_ display: ProgressDisplay? = nil) {
         while let signal = signals.next() {
             guard signal != .child else { continue }
             stopRequests += 1
+            signalCount += 1
             node.askToStop()
             display?.clear()
             standardError.write(

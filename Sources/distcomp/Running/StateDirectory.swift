@@ -32,6 +32,15 @@ final class StateDirectory {
         }
     }
 
+    /// Whether no program owns it just now.
+    static func isFree(_ files: GuardedDirectory) throws(CommandError) -> Bool {
+        do throws(SystemError) {
+            return try files.open("lock", [.readWrite]).tryLock()
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+
     /// A new one belongs to whom the run is for: through sudo that is not root.
     private static func directory(_ path: String, create: Bool) throws(SystemError) -> GuardedDirectory {
         let isNew = create && !FileSystem.exists(path)

@@ -16,6 +16,8 @@ struct Submission {
     /// Whether some were task lines, which are of no job.
     private var hasLines = false
     private var problems = ProblemList()
+    /// Where the order of what waits then is wanted.
+    private var order: WaitingOrder?
 
     var errorCount: Int { problems.count }
 
@@ -42,10 +44,13 @@ struct Submission {
     /// - Parameters:
     ///   - isForFleet: whether the nodes may be other machines.
     ///   - isForced: whether a job is added though a node knows nothing of jobs.
+    ///   - order: takes in those that wait then, in the order of the input.
     static func submit(
-        _ tasks: TaskInput, to queue: QueueClient, isForFleet: Bool, isForced: Bool = false, isQuiet: Bool = false
+        _ tasks: TaskInput, to queue: QueueClient, isForFleet: Bool, isForced: Bool = false, isQuiet: Bool = false,
+        notingIn order: WaitingOrder? = nil
     ) throws(CommandError) -> Submission {
         var submission = Submission()
+        submission.order = order
         func openJob(firstCommand: String? = nil) throws(CommandError) -> Job {
             if let job = submission.job { return job }
             if isForFleet, !isForced { try queue.refuseOldNodes() }
@@ -94,6 +99,7 @@ struct Submission {
         _ lines: inout [TaskLine], to queue: QueueClient, _ display: LoadingDisplay
     ) throws(CommandError) {
         reply.add(try queue.submit(lines))
+        try order?.add(lines.map(\.text))
         display.sent(lines.count)
         lines.removeAll(keepingCapacity: true)
     }

@@ -72,7 +72,7 @@ final class LogPrinter {
         }.joined(separator: "\n")
     }
 
-    private static func endOfWholeCharacters(_ bytes: [UInt8]) -> Int {
+    static func endOfWholeCharacters(_ bytes: [UInt8]) -> Int {
         // One of the last three bytes may begin a character of which more bytes are still to come.
         for back in 1...3 where back <= bytes.count {
             let byte = bytes[bytes.count - back]

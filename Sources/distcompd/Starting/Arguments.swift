@@ -14,6 +14,7 @@ struct Arguments {
           --task-user NAME whom tasks run as, instead of the settings' task_user
           --serve-parent   serve one `distcomp run`: tasks get the caller's environment and umask, and a parent that ends
                            takes the node with it
+          --note-attempts N  with it: note in descriptor N what begins and ends, for a run that shows what tasks write
           --check          go through the start, say what is missing, and end (see `distcomp doctor`)
           --clear          end what an earlier life of this daemon left running, and end
           --version, --help
@@ -26,6 +27,8 @@ struct Arguments {
     var nodeName: String?
     var taskUser: String?
     var servesParent = false
+    /// Where the run that this serves wants to read of attempts, see AttemptNotes.
+    var attemptsDescriptor: Int32?
     var checksOnly = false
     var clearsOnly = false
     /// Where the program before this one left its running tasks, see ReExec.swift.
@@ -56,11 +59,15 @@ struct Arguments {
                     return .wrong("\(name) needs a value")
                 }
                 arguments.set(name, to: value)
-            case "--handover":
+            case "--handover", "--note-attempts":
                 guard let descriptor = rest.popFirst().flatMap({ Int32($0) }) else {
                     return .wrong("\(name) needs a descriptor")
                 }
-                arguments.reExecDescriptor = descriptor
+                if name == "--handover" {
+                    arguments.reExecDescriptor = descriptor
+                } else {
+                    arguments.attemptsDescriptor = descriptor
+                }
             default: return .wrong("unknown option \(word)")
             }
         }

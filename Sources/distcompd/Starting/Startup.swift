@@ -21,6 +21,13 @@ func prepareProcess(_ arguments: Arguments) throws(StartFailure) -> SignalQueue 
     }
 }
 
+/// Where a `distcomp run` that shows what tasks write is told of them; nil for all others. Before anything is started: it is nobody
+/// else's.
+func attemptNotes(_ arguments: Arguments, _ node: NodeIdentity) throws(StartFailure) -> AttemptNotes? {
+    guard let descriptor = arguments.attemptsDescriptor else { return nil }
+    return try required { () throws(SystemError) in try AttemptNotes(adopting: descriptor, node.log) }
+}
+
 /// The settings must not name a Redis that anybody on the network could give tasks to.
 func refuseOpenRedis(_ node: NodeIdentity) throws(StartFailure) {
     if let problem = OpenRedis.problem(with: node.redis, node.configuration) { throw .usage(problem) }

@@ -28,11 +28,7 @@ struct WatchCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Show nothing; the status tells.")
     var quiet = false
 
-    @Option(
-        help: .init(
-            "Run this by sh -c at the end, with DISTCOMP_JOB, _FINISHED, _FAILED and _TODO in its environment.",
-            valueName: "command"))
-    var onEnd: String?
+    @OptionGroup var end: EndOptions
 
     func run() throws {
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
@@ -54,7 +50,7 @@ struct WatchCommand: ParsableCommand {
             let overview = try queue.overview()
             let summary = RunSummary(overview, seconds: bootSeconds() - start)
             if !quiet { try show(json ? summary.json + "\n" : summary.sentence + "\n") }
-            if let onEnd { EndCommand(text: onEnd).run(job: try queue.selectedJobName(), overview.counts) }
+            try end.tell(of: queue, summary)
             if overview.counts.failed > 0 { throw CommandError.tasksFailed }
         }
     }

@@ -80,27 +80,13 @@ final class RowSpool {
 
     private static let pieceBytes = 1 << 20
 
-    private let file: OwnedDescriptor
-    private let path: String
+    private let file: TemporaryFile
     private var rows: [Row] = []
     /// What is still to be written.
     private var piece: [UInt8] = []
     private var writtenCount: Int64 = 0
 
-    init() throws(CommandError) {
-        let parent = Host.environment("TMPDIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
-        do throws(SystemError) {
-            let directory = try FileSystem.makeTemporaryDirectory(parent + "/distcomp.")
-            path = directory + "/rows"
-            defer {
-                try? FileSystem.remove(directory + "/rows")
-                try? FileSystem.removeDirectory(directory)
-            }
-            file = try OwnedDescriptor.open(path, [.readWrite, .create, .exclusive], mode: 0o600)
-        } catch {
-            throw .failed("\(error)")
-        }
-    }
+    init() throws(CommandError) { file = try TemporaryFile() }
 
     func add(_ row: String, at place: Place) throws(CommandError) {
         let bytes = Array(row.utf8)
@@ -117,22 +103,13 @@ final class RowSpool {
             return !(right.place < left.place) && left.offset < right.offset
         }
         for row in rows {
-            let bytes: [UInt8]
-            do throws(SystemError) {
-                bytes = try file.read(at: row.offset, count: row.byteCount, subject: path)
-            } catch {
-                throw .failed("\(error)")
-            }
+            let bytes = try file.read(at: row.offset, count: row.byteCount)
             guard try use(row.place, String(decoding: bytes, as: UTF8.self)) else { return }
         }
     }
 
     private func writePiece() throws(CommandError) {
-        do throws(SystemError) {
-            try file.writeAll(piece, subject: path)
-        } catch {
-            throw .failed("\(error)")
-        }
+        try file.append(piece)
         writtenCount += Int64(piece.count)
         piece.removeAll(keepingCapacity: true)
     }

@@ -50,6 +50,11 @@ struct SweepColumns {
         return zip(names, zip(columns, values)).map { name, column in (name, Self.value(column.1, column.0.kind)) }
     }
 
+    /// The same as they were typed, without those that the command has not.
+    func texts(in command: String) -> [String]? {
+        template.values(in: command, columns).map { $0.compactMap(\.self) }
+    }
+
     private static func value(_ text: String?, _ kind: ValueKind) -> ResultValue {
         switch kind {
         case .text: return .text(text)

@@ -97,10 +97,17 @@ final class LogFile {
     var isCurrent: Bool { LogFile(path)?.status.inode == status.inode }
 
     func next(_ bytesMax: Int) throws(SystemError) -> [UInt8] {
-        let bytes = try descriptor.read(at: offset, count: bytesMax, subject: path)
-        offset += Int64(bytes.count)
+        let bytes = try coming(bytesMax)
+        skip(bytes.count)
         return bytes
     }
+
+    /// What comes next, without going on.
+    func coming(_ bytesMax: Int) throws(SystemError) -> [UInt8] {
+        try descriptor.read(at: offset, count: bytesMax, subject: path)
+    }
+
+    func skip(_ byteCount: Int) { offset += Int64(byteCount) }
 
     /// The beginning of what it held when it was opened.
     func head(_ bytesMax: Int) throws(SystemError) -> [UInt8] {

@@ -271,7 +271,7 @@ extension QueueClient {
 
 extension RESPValue {
     /// A score, as RESP2 or RESP3 spells it.
-    fileprivate var number: Double? {
+    var number: Double? {
         if case .double(let number) = self { return number }
         return int.map(Double.init) ?? string.flatMap { Double($0) }
     }

@@ -19,7 +19,8 @@ struct Distcomp: ParsableCommand {
             """,
         version: "distcomp 1.1.0",
         subcommands: [
-            RunCommand.self, AttachCommand.self, SubmitCommand.self, JobsCommand.self, SetCommand.self, RenameCommand.self,
+            RunCommand.self, AttachCommand.self, SubmitCommand.self, JobsCommand.self, SetCommand.self,
+            RenameCommand.self,
             WatchCommand.self, StatusCommand.self, TopCommand.self,
             TasksCommand.self, ShowCommand.self, WhyCommand.self, LogsCommand.self, ResultsCommand.self,
             WorkersCommand.self, CancelCommand.self, RetryCommand.self, RequeueCommand.self, ForgetCommand.self,

@@ -126,7 +126,7 @@ struct RunCommand: ParsableCommand {
         var record = RunRecord()
         record.job = jobs.0
         _ = record.takeStopOrder(in: directory.files)  // That was for an earlier run.
-        try record.write(in: directory.files)
+        record.write(in: directory.files)
         if readyDescriptor != nil { try BackgroundRun.detach(in: directory) }
         let resultDirectory = settings?.resultDirectory ?? directory.path + "/result"
         do {
@@ -137,11 +137,11 @@ struct RunCommand: ParsableCommand {
         } catch {
             record.exitStatus = (error as? CommandError)?.exitStatus ?? 1
             record.message = (error as? CommandError).map { $0.message ?? "" } ?? "\(error)"
-            try? record.write(in: directory.files)  // What went wrong first is told.
+            record.write(in: directory.files)
             throw error
         }
         record.exitStatus = 0
-        try record.write(in: directory.files)
+        record.write(in: directory.files)
     }
 
     /// Without tasks there must be some that wait.
@@ -211,6 +211,8 @@ struct RunCommand: ParsableCommand {
         } catch .readerGone {
             try watch.stopNode()
             throw .failed("nobody reads what tasks write any more: running tasks went back to todo, as by Ctrl-C")
+        } catch .interrupted {
+            throw .interrupted  // Whoever pressed Ctrl-C again does not want the rest, which nobody reads.
         } catch {
             try? watch.finishOutput()  // What ended the run is told.
             throw error

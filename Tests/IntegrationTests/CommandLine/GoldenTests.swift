@@ -10,9 +10,9 @@ import Testing
 @Suite("Golden", .aFewAtATime)
 struct GoldenTests {
     private static let commands = [
-        "run", "submit", "watch", "status", "top", "tasks", "show", "why", "logs", "results", "workers", "cancel",
-        "retry",
-        "requeue", "forget", "pause", "resume", "drain", "cleanup", "stop-workers", "reset", "manager", "config", "acl",
+        "run", "attach", "submit", "watch", "status", "top", "tasks", "show", "why", "logs", "results", "workers",
+        "cancel", "retry", "requeue", "forget", "pause", "resume", "drain", "cleanup", "stop-workers", "reset",
+        "manager", "config", "acl",
         "key", "doctor",
     ]
 

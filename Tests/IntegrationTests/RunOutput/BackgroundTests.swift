@@ -19,10 +19,18 @@ struct BackgroundTests {
         "echo up >> \(scratch.path)/log; while ! test -e \(scratch.path)/go; do sleep 0.05; done"
     }
 
+    /// `distcomp attach`, when it looks on.
+    private func attached(_ scratch: Scratch, _ options: String...) async throws -> RunningProgram {
+        let program = try distcomp(scratch, ["attach"] + options)
+        try await eventually("attach looks on", program.errors) { program.errors.hasPrefix("Ctrl-C leaves the run") }
+        return program
+    }
+
     @Test("it returns once its tasks are in the queue and says how to look; attach ends with its summary and status")
     func background() async throws {
         try await withScratch { scratch in
-            let begun = try await distcomp(scratch, ["run", "--background", "--", "\(waiting(scratch)); exit 3"]).result()
+            let begun = try await distcomp(scratch, ["run", "--background", "--", "\(waiting(scratch)); exit 3"])
+                .result()
             #expect(begun.status == 0 && begun.output.split(separator: "\n").count == 1, "\(begun)")
             for words in ["distcomp attach --state", "distcomp watch --state", "distcomp status --state", "run.log"] {
                 #expect(begun.output.contains(words), "\(begun.output)")
@@ -32,13 +40,15 @@ struct BackgroundTests {
             let second = try await distcomp(scratch, ["run", "--background", "--", "true"]).result()
             #expect(second.status == 2 && second.errors.contains("another distcomp run uses"), "\(second)")
 
-            let attached = try distcomp(scratch, ["attach"])
+            let attached = try await attached(scratch)
             let status = try await distcomp(scratch, ["status", "--json"]).result()
             #expect(try jsonObject(status.output).integer("in_progress") == 1)
             try scratch.write("go", "")
             let end = try await attached.result()
             #expect(end.status == 1, "\(end)")
-            #expect(end.output.contains("1 task: 1 failed") || end.output.contains("1 task: 0 finished, 1 failed (1 exit)"), "\(end)")
+            #expect(
+                end.output.contains("1 task: 1 failed") || end.output.contains("1 task: 0 finished, 1 failed (1 exit)"),
+                "\(end)")
             try await eventually("its end") { scratch.processes(with: "--tell-ready").isEmpty }
             #expect(text(of: scratch.path + "/state/run.log").contains("1 failed (1 exit)"))
             let over = try await distcomp(scratch, ["attach"]).result()
@@ -65,14 +75,15 @@ struct BackgroundTests {
             let waiting = waiting(scratch)
             try await withTerminal(scratch, columns: 120) { terminal in
                 let script = try scratch.write(
-                    "begin", "seq 2 | \(Products.distcomp) run --background --state \(state) -- '\(waiting); echo {}'\n")
+                    "begin", "seq 2 | \(Products.distcomp) run --background --state \(state) -- '\(waiting); echo {}'\n"
+                )
                 try await terminal.enter("sh \(script); echo status $?")
                 try await terminal.until("its start") { $0.contains("status 0") }
                 try await eventually("both tasks") { scratch.lines("log").count == 2 }
             }
             let status = try await distcomp(scratch, ["status", "--json"]).result()
             #expect(try jsonObject(status.output).integer("in_progress") == 2)
-            let attached = try distcomp(scratch, ["attach", "--json"])
+            let attached = try await attached(scratch, "--json")
             try scratch.write("go", "")
             let end = try await attached.result()
             #expect(end.status == 0)
@@ -107,7 +118,7 @@ struct BackgroundTests {
         try await withScratch { scratch in
             _ = try await distcomp(scratch, ["run", "--background", "--", waiting(scratch)]).result()
             try await eventually("the task") { scratch.lines("log") == ["up"] }
-            let attached = try distcomp(scratch, ["attach"])
+            let attached = try await attached(scratch)
             let runs = scratch.processes(with: "--tell-ready")
             try #require(runs.count == 1)
             kill(runs[0], SIGKILL)
@@ -130,7 +141,8 @@ struct BackgroundTests {
             #expect(lines.last?.hasPrefix("2 tasks: 1 finished, 1 failed (1 exit), ") == true, "\(lines)")
 
             let deaf = try await distcomp(
-                scratch, ["watch", "j", "--notify"], [path, "DBUS_SESSION_BUS_ADDRESS="]).result()
+                scratch, ["watch", "j", "--notify"], [path, "DBUS_SESSION_BUS_ADDRESS="]
+            ).result()
             #expect(deaf.status == 1 && deaf.errors.contains("--notify: there is no session bus"), "\(deaf)")
             try FileSystem.remove(program)
             let missing = try await distcomp(scratch, ["watch", "j", "--notify"], [path]).result()

@@ -15,7 +15,7 @@ struct WatchCommand: ParsableCommand {
             Examples:
               distcomp submit sweep.txt && distcomp watch && ./plot
               distcomp watch cachesim && ./plot
-              distcomp watch cachesim --on-end 'notify-send "$DISTCOMP_JOB: $DISTCOMP_FAILED failed"'
+              distcomp watch cachesim --notify --on-end 'mail -s "$DISTCOMP_FAILED failed" me < /dev/null'
               distcomp watch --quiet || distcomp results --failed
             """)
 

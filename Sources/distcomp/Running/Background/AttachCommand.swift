@@ -15,7 +15,7 @@ struct AttachCommand: ParsableCommand {
 
             Examples:
               distcomp run sweep.txt --background && distcomp attach && ./plot
-              distcomp attach --stop                     as Ctrl-C does: running tasks go back to todo
+              distcomp attach --stop                     running tasks go back to todo
               distcomp attach --state /srv/sweep
             """)
 
@@ -34,6 +34,10 @@ struct AttachCommand: ParsableCommand {
     func run() throws {
         let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         let run = try RunOnLook(state)
+        if !quiet, !stop {
+            let place = BackgroundRun.option(ofState: state)
+            standardError.write("Ctrl-C leaves the run going on; distcomp attach\(place) --stop stops it\n")
+        }
         if stop {
             do {
                 try run.record.orderStop(in: run.files)
@@ -63,7 +67,8 @@ private struct RunOnLook {
             throw .usage("no run has been started in \(shown): `distcomp run FILE\(place)` starts one")
         }
         let noRun = CommandError.usage(
-            "no run goes on in \(shown): `distcomp run\(place)` goes on with what waits there, `distcomp status\(place)` counts it")
+            "no run goes on in \(shown): `distcomp run\(place)` goes on with what waits there, `distcomp status\(place)` counts it"
+        )
         guard try StateDirectory.tryOpen(state, create: false) == nil else { throw noRun }
         do throws(SystemError) {
             files = try GuardedDirectory(path: state)
@@ -92,8 +97,7 @@ private struct RunOnLook {
             if let counts { display.show(Progress(counts), nowSeconds: bootSeconds()) }
             if try DescriptorWait.until(signals.descriptor, readable: true, writable: false, atMostMilliseconds: 200) {
                 display.clear()
-                let place = BackgroundRun.option(ofState: state)
-                standardError.write("distcomp: the run goes on: distcomp attach\(place) shows it again, with --stop ends it\n")
+                standardError.write("distcomp: the run goes on\n")
                 throw CommandError.interrupted
             }
         }
@@ -105,7 +109,8 @@ private struct RunOnLook {
         let isOver = mayBeOver ? try StateDirectory.isFree(files) : false
         guard let now = RunRecord(in: files) else { throw .failed("the run's \(state)/run.json is gone") }
         guard now.identifier == record.identifier else {
-            throw .failed("the run has ended, and another has begun: distcomp attach\(BackgroundRun.option(ofState: state))")
+            throw .failed(
+                "the run has ended, and another has begun: distcomp attach\(BackgroundRun.option(ofState: state))")
         }
         if now.exitStatus != nil { return now }
         guard isOver else { return nil }

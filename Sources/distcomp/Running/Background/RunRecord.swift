@@ -44,7 +44,8 @@ struct RunRecord {
         }
     }
 
-    func write(in files: GuardedDirectory) throws(CommandError) {
+    /// Where it cannot be noted the run is none the worse.
+    func write(in files: GuardedDirectory) {
         var writer = JSONObjectWriter()
         writer.field("run", identifier)
         writer.field("job", job)
@@ -55,7 +56,7 @@ struct RunRecord {
         do throws(SystemError) {
             try files.replace(Self.name, with: writer.bytes + [UInt8(ascii: "\n")], mode: 0o644)
         } catch {
-            throw .failed("\(error)")
+            standardError.write("distcomp: warning: \(error): distcomp attach cannot tell of this run\n")
         }
     }
 

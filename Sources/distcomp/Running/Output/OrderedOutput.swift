@@ -91,7 +91,8 @@ extension QueueClient {
             let keys = keys.of(line: line)
             // One that goes back to todo, or is taken from there, between the first two is seen by the third.
             for key in [keys.inProgress, keys.todo, keys.inProgress] {
-                requests.append(.command(RedisCommand(bytes: [Array("HEXISTS".utf8), Array(key.utf8), Array(line.utf8)])))
+                requests.append(
+                    .command(RedisCommand(bytes: [Array("HEXISTS".utf8), Array(key.utf8), Array(line.utf8)])))
             }
         }
         let answers = try answers(requests)

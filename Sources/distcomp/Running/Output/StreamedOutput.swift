@@ -1,7 +1,6 @@
 // `run --output stream`: the lines of all tasks as they come. The node notes in a file what begins and ends; of each attempt the two
 // files are read from its begin until they are whole, so that nothing is lost of a task that is over between two looks.
 
-import DequeModule
 import LinuxSystem
 import TaskModel
 

@@ -78,7 +78,7 @@ let package = Package(
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),
         .testTarget(name: "TaskModelTests", dependencies: ["Notation", "TaskModel"]),
-        .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "TaskModel", "TaskQueue"]),
+        .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "LinuxSystem", "TaskModel", "TaskQueue"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"],

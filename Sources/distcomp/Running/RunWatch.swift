@@ -164,6 +164,7 @@ final class RunWatch {
         let earlierCount = signalCount
         takeSignals()
         if signalCount > earlierCount, node.endingIfEnded() != nil { throw .interrupted }
+        try output?.lookWhileWaiting()
     }
 
     private func takeSignals(_ display: ProgressDisplay? = nil) {

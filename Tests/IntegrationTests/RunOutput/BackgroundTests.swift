@@ -81,6 +81,9 @@ struct BackgroundTests {
                 try await terminal.until("its start") { $0.contains("status 0") }
                 try await eventually("both tasks") { scratch.lines("log").count == 2 }
             }
+            for process in scratch.processes(with: "--tell-ready") {
+                #expect(getsid(process) == process, "no shell that ends takes it along")
+            }
             let status = try await distcomp(scratch, ["status", "--json"]).result()
             #expect(try jsonObject(status.output).integer("in_progress") == 2)
             let attached = try await attached(scratch, "--json")

@@ -167,20 +167,32 @@ struct StreamTests {
         }
     }
 
+    /// A run whose standard output is a pipe that somebody has open and nobody reads.
+    private func unread(_ scratch: Scratch, _ words: [String]) throws -> (run: RunningProgram, reader: RunningProgram) {
+        let state = scratch.path + "/state"
+        scratch.expectGroups(ofNode: Host.shortName, stateDirectory: state + "/node")
+        let pipe = scratch.path + "/pipe"
+        #expect(mkfifo(pipe, 0o600) == 0)
+        // It reads when it is told to.
+        let read = "exec < \(pipe); while ! test -e \(scratch.path)/read; do sleep 0.05; done; exec cat"
+        let reader = try RunningProgram("/bin/sh", ["-c", read], in: scratch)
+        let run = try RunningProgram(
+            "/bin/sh",
+            ["-c", "exec \"$@\" > \(pipe)", "sh", Products.distcomp, "run", "--state", state, "--slots", "1"] + words,
+            in: scratch)
+        return (run, reader)
+    }
+
     @Test("while the reader takes nothing the tasks go on, and Ctrl-C is heard")
     func slowReader() async throws {
         try await withScratch { scratch in
-            let state = scratch.path + "/state"
-            scratch.expectGroups(ofNode: Host.shortName, stateDirectory: state + "/node")
-            let pipe = scratch.path + "/pipe"
-            #expect(mkfifo(pipe, 0o600) == 0)
-            let reader = try RunningProgram("/bin/sh", ["-c", "exec sleep 1000 < \(pipe)"], in: scratch)
-            let program = try RunningProgram(
-                "/bin/sh",
+            let (program, reader) = try unread(
+                scratch,
                 [
-                    "-c",
-                    "exec \(Products.distcomp) run --state \(state) --slots 1 --output stream -- 'seq 20000; echo {} >> \(scratch.path)/log' ::: 1 2 3 'x; exec sleep 1000' > \(pipe)",
-                ], in: scratch)
+                    "--output", "stream", "--",
+                    "seq 20000; echo {} >> \(scratch.path)/log; test {} != x || exec sleep 1000",
+                    ":::", "1", "2", "3", "x",
+                ])
             try await eventually("all tasks begin", program.errors) { scratch.lines("log").count == 4 }
             program.send(SIGINT)
             try await eventually("the order is heard", program.errors) { program.errors.contains("stopping:") }
@@ -189,6 +201,20 @@ struct StreamTests {
             #expect(try await program.result().status == 130)
             reader.send(SIGKILL)
             try await reader.result()
+        }
+    }
+
+    @Test("of a task that is tried again while the reader takes nothing, every attempt is shown when it reads")
+    func slowReaderOfAttempts() async throws {
+        try await withScratch { scratch in
+            let task = "seq 20000; echo try $DISTCOMP_ATTEMPT; echo x >> \(scratch.path)/log; exit 3"
+            let (program, reader) = try unread(scratch, ["--output", "stream", "--attempts", "3", "--", task])
+            try await eventually("all attempts", program.errors) { scratch.lines("log").count == 3 }
+            try scratch.write("read", "")
+            #expect(try await program.result().status == 1)
+            let lines = try await reader.result().outputLines
+            #expect(lines.filter { $0.hasPrefix("try ") } == ["try 1", "try 2", "try 3"])
+            #expect(lines.count == 60_003)
         }
     }
 

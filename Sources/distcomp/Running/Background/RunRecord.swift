@@ -5,7 +5,7 @@ import LinuxSystem
 import TaskModel
 
 /// The last run of a state directory.
-struct RunRecord {
+struct RunRecord: Equatable {
     /// Tells it from all others.
     var identifier = String(randomUInt64(), radix: 36)
     /// The identifier of its job, "" for what is of none; nil for all that waited.

@@ -39,6 +39,8 @@ final class OrderedOutput: OutputOfRun {
         return hasMore
     }
 
+    func lookWhileWaiting() {}
+
     /// What has not ended goes back to todo: it is shown by the run that does it.
     func finish() throws(CommandError) {
         while true {

@@ -8,6 +8,9 @@ protocol OutputOfRun: AnyObject {
     /// Shows what has come; whether there may be more at once.
     func look() throws(CommandError) -> Bool
 
+    /// Takes in what will not be there later. To be called now and then while our reader takes nothing.
+    func lookWhileWaiting() throws(CommandError)
+
     /// Shows the rest. To be called when nothing runs any more.
     func finish() throws(CommandError)
 }

@@ -36,6 +36,8 @@ final class StreamedOutput: OutputOfRun {
     private var offset: Int64 = 0
     /// In the order in which they began.
     private var attempts: [Attempt] = []
+    /// What has begun since the last look.
+    private var newAttempts: [Attempt] = []
     private var numbers: [UInt64: Attempt] = [:]
     private var openCount = 0
     private var endedCount = 0
@@ -54,6 +56,8 @@ final class StreamedOutput: OutputOfRun {
         let hasMore = try copy()
         return hasMore || hasMoreNotes
     }
+
+    func lookWhileWaiting() throws(CommandError) { _ = try readNotes() }
 
     func finish() throws(CommandError) {
         while try look() {}
@@ -87,7 +91,7 @@ final class StreamedOutput: OutputOfRun {
         switch event {
         case .begun(let number, let line):
             let attempt = Attempt(number, line: line)
-            attempts.append(attempt)
+            newAttempts.append(attempt)
             numbers[number] = attempt
             // At once: another attempt will have new files.
             if openCount < Self.openMax { open(attempt) }
@@ -115,6 +119,8 @@ final class StreamedOutput: OutputOfRun {
     private func copy() throws(CommandError) -> Bool {
         var hasMore = false
         var left: [Attempt] = []
+        attempts += newAttempts
+        newAttempts = []
         for attempt in attempts {
             if attempt.streams == nil, openCount < Self.openMax || attempt.hasEnded { open(attempt) }
             var isWhole = attempt.hasEnded

@@ -41,6 +41,27 @@ struct JobRunTests {
         }
     }
 
+    @Test("single tasks are tried again with more memory and time, and the rest of the job keeps what it has")
+    func retryWithMore() async throws {
+        try await withScratch { scratch in
+            let command = "test $(($DISTCOMP_MEMORY_BYTES >> 20)) -ge {} || exit 3"
+            let first = try await distcomp(
+                scratch, "run", "--quiet", "--memory", "60M", "--attempts", "1", "--", command, ":::", "50", "100",
+                "200")
+            #expect(first.status == 1 && first.output.contains("1 finished, 2 failed"), "\(first.output)")
+            let retry = try await distcomp(scratch, "retry", "--job", "test", "--memory", "150M", "--timeout", "2h")
+            #expect(retry.status == 0 && retry.output.contains("2 queued again"), "\(retry)")
+            let shown = try await distcomp(scratch, "show", "*-ge 200*")
+            #expect(shown.output.contains("150 MB") || shown.output.contains("157"), "\(shown.output)")
+            let second = try await distcomp(scratch, "run", "--quiet", "--attempts", "1")
+            #expect(second.output.contains("2 finished, 1 failed"), "\(second.output)")
+            try scratch.write("lines", "shell:0:0:0:false\n")
+            _ = try await distcomp(scratch, "run", "--quiet", "--attempts", "1", scratch.path + "/lines")
+            let ofNone = try await distcomp(scratch, "retry", "--memory", "1G", "shell:0:0:0:false")
+            #expect(ofNone.status != 0 && ofNone.errors.contains("left alone: 1 of no job"), "\(ofNone)")
+        }
+    }
+
     @Test("commands at standard input that nobody asked to read are no reason to say that nothing waits")
     func inputUnasked() async throws {
         try await withScratch { scratch in

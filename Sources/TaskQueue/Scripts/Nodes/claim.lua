@@ -115,13 +115,14 @@ local function give(class, lines, scores)
   local holding, doing = {}, {}
   local attempts = call('HMGET', ATTEMPTS, unpack(lines))
   local signatures = ARGV[7] == '1' and call('HMGET', SIGNATURES, unpack(lines)) or {}
+  local owns = job ~= '' and has_own() and call('HMGET', OWN, unpack(lines)) or {}
   local token = new_tokens(#lines)
   for i, line in ipairs(lines) do
     local attempt, own = tonumber(attempts[i] or 0) + 1, string.format('%.0f', token + i - 1)
     holding[i * 2 - 1] = line
     holding[i * 2] = own .. ' ' .. class.memory_text .. ' ' .. class.millicores_text .. ' ' .. scores[i] .. ' ' .. attempt
     doing[i * 2 - 1], doing[i * 2] = line, name
-    taken[#taken + 1] = {line, own, attempt, signatures[i] or false, job ~= '' and own_of(line)}
+    taken[#taken + 1] = {line, own, attempt, signatures[i] or false, owns[i] or false}
   end
   call('HSET', held, unpack(holding))
   call('HSET', DOING, unpack(doing))
@@ -136,14 +137,16 @@ end
 local function first_lines(class, limit)
   local count, lines, scores, values = math.min(1000, room(class) + stale), {}, {}, {}
   if class.job ~= '' and class.name == plain_class() then
-    local first = score_of_fresh(0)
+    local entries = call('LRANGE', FRESH, 0, count - 1)
+    local first = entries[1] and score_of((parts_of_fresh(entries[1])))
     local other = tonumber(call('ZRANGE', class_key(class.name), 0, 0, 'WITHSCORES')[2])
     if first and (not other or first < other) then
       limit = math.min(limit, other or math.huge)
-      for i, entry in ipairs(call('LRANGE', FRESH, 0, count - 1)) do
+      for i, entry in ipairs(entries) do
         local digits, line = parts_of_fresh(entry)
-        if score_of(digits) > limit then break end
-        lines[i], scores[i], values[i] = line, string.format('%.0f', score_of(digits)), digits
+        local s = score_of(digits)
+        if s > limit then break end
+        lines[i], scores[i], values[i] = line, string.format('%.0f', s), digits
       end
       return lines, scores, values, true
     end

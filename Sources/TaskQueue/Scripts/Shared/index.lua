@@ -26,11 +26,13 @@ end
 
 local function plain_class() return '@' .. job .. ' ' .. job_size() .. ':' end
 
--- `memory:millicores timeout` of a line that has what its job has not; else false.
-local function own_of(line)
+local function has_own()
   if jobs_with_own[job] == nil then jobs_with_own[job] = call('EXISTS', OWN) == 1 end
-  return jobs_with_own[job] and call('HGET', OWN, line)
+  return jobs_with_own[job]
 end
+
+-- `memory:millicores timeout` of a line that has what its job has not; else false.
+local function own_of(line) return has_own() and call('HGET', OWN, line) end
 
 local function class_name(line, memory, millicores, exclusion)
   if job == '' then return memory .. ':' .. millicores .. ':' .. exclusion end
@@ -43,8 +45,10 @@ local function score_of(digits) return tonumber(digits, 16) end
 
 -- The score in digits, and the line of an entry of FRESH. What is not of our making waits nowhere under such a name, and is stale.
 local function parts_of_fresh(entry)
-  local digits, line = string.match(entry, '^(%x+) (.*)$')
-  return digits or '0', line or entry
+  local space = string.find(entry, ' ', 1, true)
+  local digits = space and string.sub(entry, 1, space - 1)
+  if not digits or string.find(digits, '%X') or digits == '' then return '0', entry end
+  return digits, string.sub(entry, space + 1)
 end
 local function score_of_fresh(position)
   local entry = call('LINDEX', FRESH, position)

@@ -62,6 +62,37 @@ struct JobRunTests {
         }
     }
 
+    @Test("why tells of a job how its tasks stand, and of each kind of failure an example and an order that helps")
+    func whyJob() async throws {
+        try await withScratch { scratch in
+            let run = try await distcomp(
+                scratch, "run", "--quiet", "--timeout", "1", "--attempts", "1", "--name", "mix", "--",
+                "test {} = 1 && exit 3; test {} = 2 && sleep 60; true", ":::", "1", "2", "3")
+            #expect(run.status == 1)
+            let why = try await distcomp(scratch, "why", "mix")
+            let lines = why.outputLines
+            #expect(lines.count == 3 && lines[0] == "mix: of 3, 1 finished, 2 failed.", "\(why.output)")
+            #expect(lines.contains { $0.contains("1 failed by exit, such as ") && $0.contains("exit 3.") })
+            #expect(
+                lines.contains {
+                    $0.contains(
+                        "`distcomp retry --job mix --cause timeout --timeout 2s` tries it again with twice the time.")
+                }, "\(why.output)")
+            #expect(try await distcomp(scratch, "why", "mix", "--json").output.contains(#""because":"failed""#))
+
+            let watch = try await distcomp(scratch, "watch", "mix")
+            #expect(
+                watch.status == 1 && watch.output.contains("exit 3") && watch.output.contains("3 tasks: 1 finished"))
+            #expect(
+                try await distcomp(scratch, "retry", "--job", "mix", "--cause", "timeout", "--timeout", "1h").status
+                    == 0)
+            let waiting = try await distcomp(scratch, "why", "mix")
+            #expect(waiting.output.contains("What waits: "), "\(waiting.output)")
+            let of = try await distcomp(scratch, "show", "*sleep 60*")
+            #expect(of.status == 0)
+        }
+    }
+
     @Test("commands at standard input that nobody asked to read are no reason to say that nothing waits")
     func inputUnasked() async throws {
         try await withScratch { scratch in

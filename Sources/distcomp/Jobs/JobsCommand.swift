@@ -79,6 +79,7 @@ struct JobsShowCommand: ParsableCommand {
 struct ListedJob {
     let job: Job?
     let isPaused: Bool
+    var isHalted = false
     let todo: Int
     let inProgress: Int
     let finished: Int
@@ -90,7 +91,7 @@ struct ListedJob {
     /// A word for people and scripts.
     var state: String {
         if inProgress > 0 { return "running" }
-        if todo > 0 { return isPaused ? "paused" : "waiting" }
+        if todo > 0 { return isHalted ? "halted" : isPaused ? "paused" : "waiting" }
         return failed > 0 ? "failed" : "finished"
     }
 
@@ -112,6 +113,7 @@ struct ListedJob {
         writer.field("cores", job.map { Double($0.settings.millicores) / 1000 })
         writer.field("timeout_seconds", job?.settings.timeout.seconds)
         writer.field("priority", job?.settings.priority)
+        writer.field("halt", job.flatMap { $0.settings.halt.isEmpty ? nil : $0.settings.halt })
         return writer
     }
 
@@ -131,6 +133,7 @@ struct ListedJob {
             ("cores", settings.millicores == 0 ? "none asked for" : oneDecimal(Double(settings.millicores) / 1000)),
             ("timeout", settings.timeout.text), ("priority", "\(settings.priority)"), ("id", job.identifier),
         ]
+        if !settings.halt.isEmpty { facts.append(("halt", settings.halt)) }
         return facts
     }
 }
@@ -159,7 +162,8 @@ extension QueueClient {
         return (hasOwn ? [own] : [])
             + (try jobRows()).map { row in
                 ListedJob(
-                    job: row.job, isPaused: row.isPaused || counts.isPaused, todo: row.todo, inProgress: row.inProgress,
+                    job: row.job, isPaused: row.isPaused || counts.isPaused, isHalted: row.isHalted, todo: row.todo,
+                    inProgress: row.inProgress,
                     finished: row.finished, failed: row.failed)
             }
     }

@@ -63,7 +63,9 @@ public enum QueueScripts {
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "lease": PackageResources.lease_lua,
         "names": PackageResources.names_lua, "reaping": PackageResources.reaping_lua,
-        "retries": PackageResources.retries_lua, "some": PackageResources.some_lua, "waking": PackageResources.waking_lua,
+        "retries": PackageResources.retries_lua,
+        "some": PackageResources.some_lua,
+        "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }
 

@@ -8,6 +8,7 @@ struct JobsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs",
         abstract: "List jobs: what one `submit` or `run` of a command added, and how it stands.",
+        usage: "distcomp jobs [<options>]\n       distcomp jobs show [<options>] <job>",
         discussion: """
             The NAME names a job in other commands, such as `distcomp status NAME`. `default` are the tasks of task files.
 
@@ -21,7 +22,7 @@ struct JobsCommand: ParsableCommand {
 
 struct JobsListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List all jobs.", shouldDisplay: false)
+        commandName: "list", abstract: "List all jobs.", usage: "distcomp jobs [<options>]", shouldDisplay: false)
 
     @OptionGroup var connection: ConnectionOptions
 
@@ -144,7 +145,7 @@ extension TimeoutRequest {
 
     fileprivate var text: String {
         switch self {
-        case .byDefault: "the nodes' default"
+        case .byDefault: "not given: the nodes' setting decides; none on one machine"
         case .none: "none"
         case .seconds(let seconds): AmountText.seconds(seconds)
         }

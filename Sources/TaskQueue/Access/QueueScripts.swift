@@ -43,6 +43,7 @@ public enum QueueScripts {
     static let counts = script("counts", PackageResources.counts_lua)
     static let nodes = script("nodes", PackageResources.nodes_lua)
     static let retryStates = script("retry-states", PackageResources.retry_states_lua)
+    static let waiting = script("waiting", PackageResources.waiting_lua)
 
     /// What a connection of a node loads when it is made.
     public static let forNodes: [RedisScript] = [
@@ -51,17 +52,20 @@ public enum QueueScripts {
     /// The same for the command line.
     public static let forCommandLine: [RedisScript] = [
         submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain, openJob, changeJob, pauseJob,
-        forgetJob, jobs,
+        forgetJob, jobs, waiting,
     ]
     public static let all = forNodes + forCommandLine
 
     /// What several scripts share, by the names that they use it by.
     private static let shared: [String: [LuaPart]] = [
         "adding": PackageResources.adding_lua, "clock": PackageResources.clock_lua,
+        "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "lease": PackageResources.lease_lua,
         "names": PackageResources.names_lua, "reaping": PackageResources.reaping_lua,
-        "retries": PackageResources.retries_lua, "waking": PackageResources.waking_lua,
+        "retries": PackageResources.retries_lua,
+        "some": PackageResources.some_lua,
+        "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }
 

@@ -72,12 +72,6 @@ final class RunWatch {
             if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
             display.show(progress, nowSeconds: bootSeconds())
             takeSignals(display)
-            if isToldToStop() {
-                display.clear()
-                standardError.write("stopping, as distcomp attach --stop asks: running tasks go back to todo\n")
-                stopRequests += 1
-                node.askToStop()
-            }
             if let ending = node.endingIfEnded() {
                 if stopRequests > 0 { return .interrupted }
                 display.clear()
@@ -170,14 +164,18 @@ final class RunWatch {
     private func takeSignals(_ display: ProgressDisplay? = nil) {
         while let signal = signals.next() {
             guard signal != .child else { continue }
-            stopRequests += 1
-            signalCount += 1
-            node.askToStop()
-            display?.clear()
-            standardError.write(
-                stopRequests == 1
-                    ? "stopping: running tasks go back to todo (again to hurry)\n" : "hurrying\n")
+            stop("stopping", display)
         }
+        if isToldToStop() { stop("stopping, as distcomp attach --stop asks", display) }
+    }
+
+    private func stop(_ word: String, _ display: ProgressDisplay?) {
+        stopRequests += 1
+        signalCount += 1
+        node.askToStop()
+        display?.clear()
+        standardError.write(
+            stopRequests == 1 ? "\(word): running tasks go back to todo (again to hurry)\n" : "hurrying\n")
     }
 
     private func wait(milliseconds: Int32) throws(CommandError) {

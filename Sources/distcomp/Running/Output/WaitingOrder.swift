@@ -41,16 +41,18 @@ final class WaitingOrder {
         let classes = ReadClasses(keys: queue.keys)
         let spool = try RowSpool()
         _ = try queue.scanEach(\.todo) { keys, entries throws(CommandError) in
-            let lines = entries.map { queue.text($0.field) }
             let failedOn = try queue.values(keys.failed, of: entries.map(\.field))
-            var requests: [(line: String, request: RedisRequest)] = []
-            for (line, failedOn) in zip(lines, failedOn) {
-                guard let task = try queue.parse(line) else { continue }
-                requests.append((line, classes.place(of: task, failedOn: failedOn.map { queue.text($0) } ?? "")))
+            var others: [(line: String, request: RedisRequest)] = []
+            for (entry, failedOn) in zip(entries, failedOn) {
+                let line = queue.text(entry.field)
+                if let place = TaskStanding.place(ofTodo: entry.value) {
+                    try spool.add(line, at: RowSpool.Place(number: nil, startUnixSeconds: place))
+                } else if let task = try queue.parse(line) {
+                    others.append((line, classes.place(of: task, failedOn: failedOn.map { queue.text($0) } ?? "")))
+                }
             }
-            for ((line, _), answer) in zip(requests, try queue.answers(requests.map(\.request))) {
-                let place = RowSpool.Place(number: nil, startUnixSeconds: answer.number ?? .infinity)
-                try spool.add(line, at: place)
+            for ((line, _), answer) in zip(others, try queue.answers(others.map(\.request))) {
+                try spool.add(line, at: RowSpool.Place(number: nil, startUnixSeconds: answer.number ?? .infinity))
             }
             return true
         }

@@ -30,6 +30,9 @@ found=$("$PRODUCTS/distcomp" doctor)
 expect_match "doctor sees what a run has: a scope from the system's manager" "host +a group of its own, delegated by systemd as a scope.*system's manager" "$found"
 expect_match "and caps" 'ok +memory caps' "$found"
 
+expect_equal "the node in that scope has what it was handed: what tasks write is shown" "shown" \
+  "$("$PRODUCTS/distcomp" run --state "$CASE/open/shown" --quiet --output stream -- echo shown 2>/dev/null)"
+
 limited=(systemd-run --scope --quiet --collect -p MemoryMax=400M --)
 said=$("${limited[@]}" "$PRODUCTS/distcomp" run grow --state "$CASE/open/limited" --quiet 2>&1)
 expect_match "in a scope with MemoryMax a task does not get more" '1 failed \(1 oom\)' "$said"
@@ -51,6 +54,8 @@ systemctl start "user@$(id -u tester)" || not_ok "a manager for the user starts"
 runtime=/run/user/$(id -u tester)
 wait_until 60 test -e "$runtime/bus"
 row "a user's session" "$(run session "${user[@]}" env -i PATH="$PATH" HOME=/home/tester XDG_RUNTIME_DIR="$runtime")"
+expect_equal "and sees what tasks write" "shown" "$("${user[@]}" env -i PATH="$PATH" HOME=/home/tester XDG_RUNTIME_DIR="$runtime" \
+  "$PRODUCTS/distcomp" run --state "$CASE/open/shown-user" --quiet --output stream -- echo shown 2>/dev/null)"
 row "a user without XDG_RUNTIME_DIR, as in cron" "$(run cron "${user[@]}" env -i PATH="$PATH" HOME=/home/tester)"
 row "a user with the XDG_RUNTIME_DIR of another" "$(run su "${user[@]}" env -i PATH="$PATH" HOME=/home/tester XDG_RUNTIME_DIR=/run)"
 echo 'shell:5:0:0:60:echo "[$XDG_RUNTIME_DIR]"' > variable

@@ -215,9 +215,10 @@ struct OutputElsewhereTests {
             // What it understands it answers: nothing beyond the end, nothing of what it does not have.
             func answer(_ wanted: OutputRequest?) async throws -> OutputAnswer {
                 let wanted = try #require(wanted)
-                try publish([wanted.message])
                 return try await eventually("an answer") {
-                    try client.perform(ReadOutputAnswer(wanted, keys: QueueKeys())).answer(to: wanted)
+                    // One that is dropped, or lost on its way, is asked again.
+                    try publish([wanted.message])
+                    return try client.perform(ReadOutputAnswer(wanted, keys: QueueKeys())).answer(to: wanted)
                 }
             }
             func request(

@@ -1,6 +1,7 @@
 // What a task writes on another node, read through the queue. The command line of these tests is on no node: it has no settings that say
 // so, and its host is not among the nodes. Its user may only look.
 
+import Foundation
 import Glibc
 import LinuxSystem
 import RedisClient
@@ -66,6 +67,28 @@ struct OutputElsewhereTests {
             #expect(result.output == "try 1\nend 1\ntry 2\nend 2\n" && result.status == 0, "\(result.errors)")
             #expect(first != second && result.errors.contains("attempt 2, on \(second)\n"), "\(result.errors)")
             for node in nodes { try await node.stop() }
+        }
+    }
+
+    @Test("a daemon that executes itself anew hands on what its tasks write, as before")
+    func reExecuted() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", ["restart_mode": "\"keep\""])
+            let go = fleet.scratch.path + "/go"
+            try await fleet.submit(["shell:1:0:0:0:echo first; \(untilThere(go)); echo last"])
+            let log = try fleet.start(["logs", "-f", "*first*"])
+            try await eventually("its first line", log.errors) { log.output == "first\n" }
+            node.program?.send(SIGHUP)
+            try await eventually("the next program", node.log) {
+                node.log.components(separatedBy: " connected").count > 2
+            }
+            hide("a", fleet)
+            let soFar = try await fleet.distcomp("logs", "*first*")
+            #expect(soFar.output == "first\n" && soFar.status == 0, "\(soFar.errors)")
+            try fleet.scratch.write("go", "")
+            let result = try await log.result()
+            #expect(result.output == "first\nlast\n" && result.status == 0, "\(result.errors)")
+            try await node.stop()
         }
     }
 
@@ -148,12 +171,12 @@ struct OutputElsewhereTests {
         arguments: [
             "ln -s PRECIOUS $O/stdout", "ln PRECIOUS $O/stdout", "mkfifo $O/stdout", "mkdir $O/stdout",
             "rmdir $O; ln -s $(dirname PRECIOUS) $O", "mkfifo $O/stdout.1 $O/.attempts; echo x > $O/stdout",
-        ])
-    func nothingElse(_ trick: String) async throws {
+        ], [1, 2])
+    func nothingElse(_ trick: String, attempts: Int) async throws {
         try await withFleet { fleet in
             #expect(mkdir(fleet.scratch.path + "/roots", 0o755) == 0)
             let precious = try fleet.scratch.write("roots/stdout", "secret of root\n")
-            let node = try await fleet.startedNode("a", ["max_retry_per_task": "2"])
+            let node = try await fleet.startedNode("a", ["max_retry_per_task": "\(attempts)"])
             let command = trick.replacing("PRECIOUS", with: precious)
             let go = fleet.scratch.path + "/go"
             try await fleet.submit([

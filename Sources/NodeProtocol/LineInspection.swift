@@ -20,7 +20,7 @@ struct LineInspection {
     }
 
     func result(of claimed: ClaimTasks.Claimed) -> Result {
-        let line: TaskLine
+        var line: TaskLine
         do {
             line = try TaskLine(parsing: claimed.line, of: jobs.jobs)
         } catch {
@@ -30,6 +30,16 @@ struct LineInspection {
             }
             // It got into the index by no hand of ours.
             return refusal(of: claimed, step: "read the line", "\(error)", attemptsMax: 0)
+        }
+        if let text = claimed.own {
+            guard let own = OwnSettings(text: text) else {
+                // Perhaps of a later version.
+                return refusal(
+                    of: claimed, step: "read what the task may use",
+                    "found \(text), expected memory:millicores timeout",
+                    attemptsMax: facts.attemptsMax)
+            }
+            line = line.taking(own)
         }
         switch facts.taskKey?.problem(with: line, signature: claimed.signature) {
         case nil: return .task(NodeSupervisor.ClaimedTask(line: line, token: claimed.token, attempt: claimed.attempt))

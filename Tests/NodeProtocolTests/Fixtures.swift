@@ -70,7 +70,9 @@ enum Answer {
         let jobs = areJobsKnown ? [] : Set(tasks.compactMap(\.line.job))
         let told = jobs.flatMap { [text($0.identifier), text($0.record)] }
         let isOfJobs = tasks.contains { $0.line.job != nil }
-        let rows = tasks.flatMap { [text($0.line.text), text($0.token), .integer(Int64($0.attempt)), .null] }
+        let rows = tasks.flatMap { task -> [RESPValue] in
+            [text(task.line.text), text(task.token), .integer(Int64(task.attempt)), .null, own(of: task)]
+        }
         return .array(
             [.array(rows)] + integers(0, sweep ? 1 : 0, -1, 0, 0, 0, silence) + [
                 .array(isOfJobs ? [text("\(revision)")] + told : [])
@@ -81,8 +83,12 @@ enum Answer {
         .array(
             tasks.flatMap { task in
                 let record = task.line.job.map { text($0.record) } ?? .null
-                return [text(task.line.text), text("\(task.token) 0 0 1 \(task.attempt)"), .null, record]
+                return [text(task.line.text), text("\(task.token) 0 0 1 \(task.attempt)"), .null, record, own(of: task)]
             })
+    }
+
+    private static func own(of task: NodeSupervisor.ClaimedTask) -> RESPValue {
+        task.line.own.map { text($0.text) } ?? .null
     }
 
     static func error(_ code: String, _ message: String = "") -> RESPValue {

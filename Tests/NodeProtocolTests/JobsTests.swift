@@ -77,7 +77,7 @@ struct JobsTests {
         var node = Conversation.member()
         node.hear(.claim(Conversation.claim(1)))
         let task = try task("x", of: job())
-        let row = [Answer.text(task.line.text), Answer.text(task.token), .integer(1), .null]
+        let row = [Answer.text(task.line.text), Answer.text(task.token), .integer(1), .null, .null]
         let told: RESPValue = .array(["1", "j1", "sim\n{}\n{\"container\":\"y\"}"].map { Answer.text($0) })
         node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1) + [told]))
         #expect(given(node).isEmpty)
@@ -85,6 +85,35 @@ struct JobsTests {
         #expect(report[2] == "failed" && report[4].contains("later version"), "\(report)")
         #expect(report[5] == "\(node.node.facts.attemptsMax)" && report[5] != "0")
     }
+
+    @Test("what a single task may use is told with it, also when it is held; what cannot be read is for others to try")
+    func ownSettings() throws {
+        let more = OwnSettings(memoryBytes: 4 << 30, millicores: 500, timeout: .seconds(9))
+        var node = Conversation.member()
+        node.hear(.claim(Conversation.claim(1)))
+        let plain = try task("x", of: job())
+        let own = NodeSupervisor.ClaimedTask(
+            line: try task("y", of: job()).line.taking(more), token: tokenText("y"), attempt: 1)
+        node.answer("claim", Answer.claimed([plain, own]))
+        #expect(given(node).map(\.line.own) == [nil, more])
+
+        node.hear(.reconcile(request(1)))
+        node.answer("held", Answer.held([plain, own]))
+        guard case .held(_, let held) = node.told.last else { throw Missing() }
+        #expect(held.map(\.line.own) == [nil, more])
+
+        node.hear(.claim(Conversation.claim(2)))
+        let line = try task("z", of: job()).line.text
+        let row = [Answer.text(line), Answer.text(tokenText("z")), .integer(1), .null, Answer.text("much")]
+        let told: RESPValue = .array([Answer.text("1")])
+        node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1) + [told]))
+        #expect(given(node).isEmpty)
+        let report = try #require(node.question("report")).arguments
+        #expect(report[2] == "failed" && report[4].contains("found much, expected"), "\(report)")
+        #expect(report[5] == "\(node.node.facts.attemptsMax)")
+    }
+
+    private struct Missing: Error {}
 
     @Test("what is held is told with its job; a report that goes to the disk takes its job with it")
     func heldAndStored() throws {

@@ -107,7 +107,7 @@ struct ReportsTests {
     func refusedLine() {
         var node = Conversation.member()
         node.hear(.claim(Conversation.claim(1)))
-        let row: [RESPValue] = [Answer.text("nonsense"), Answer.text("5"), .integer(1), .null]
+        let row: [RESPValue] = [Answer.text("nonsense"), Answer.text("5"), .integer(1), .null, .null]
         node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1) + [.array([])]))
         #expect(node.told == [.claimed(request(1), [], refusedCount: 1, dueSeconds: nil)])
         #expect(node.question("report")?.arguments.prefix(3) == ["nonsense", "5", "failed"])

@@ -228,7 +228,7 @@ extension QueueModel {
             let signature = withSignatures ? signatures[line] : nil
             rows += [
                 Self.text(line), Self.text(String(own)), .integer(Int64(attempt)),
-                signature.map { .bulkString($0) } ?? .null,
+                signature.map { .bulkString($0) } ?? .null, ownText(line),
             ]
         }
         return rows
@@ -254,9 +254,14 @@ extension QueueModel {
             rows.flatMap { line, entry in
                 let fields = "\(entry.token) \(entry.memory) \(entry.millicores) \(entry.score) \(entry.attempt)"
                 let signature = arguments.text(3) == "1" ? signatures[line] : nil
-                return [Self.text(line), Self.text(fields), signature.map { .bulkString($0) } ?? .null, .null]
+                return [
+                    Self.text(line), Self.text(fields), signature.map { .bulkString($0) } ?? .null, .null,
+                    ownText(line),
+                ]
             })
     }
+
+    private func ownText(_ line: String) -> RESPValue { owns[line].map { Self.text($0) } ?? .null }
 
     mutating func cancellations(_ arguments: Arguments) -> RESPValue {
         let me = arguments.text(2)
@@ -278,13 +283,15 @@ extension QueueModel {
         let (isLast, earlierCount) = (arguments.text(3) == "1", arguments.int(4))
         let earlier = earlierCount > 0 ? Set((5...4 + earlierCount).map(arguments.text)) : []
         var answers: [RESPValue] = []
-        for position in stride(from: 5 + earlierCount, through: arguments.count, by: 7) {
+        for position in stride(from: 5 + earlierCount, through: arguments.count, by: 8) {
             let line = arguments.text(position)
             let entry = Held(
                 token: arguments.int(position + 1), memory: arguments.unsigned(position + 2),
                 millicores: arguments.int(position + 3),
                 score: Self.band(ofPriority: arguments.int(position + 4)) * Self.arrivalsOfBand,
                 attempt: arguments.int(position + 5))
+            let own = arguments.text(position + 7)
+            if !own.isEmpty, line.hasPrefix("@"), owns[line] == nil { owns[line] = own }
             answers.append(Self.text(restore(line, entry, for: me, earlier)))
         }
         if isLast {

@@ -8,8 +8,8 @@ extension QueueModel {
         guard !positions.isEmpty else { return }
         for position in positions {
             let line = arguments.text(position)
-            let place = Place(
-                memory: arguments.unsigned(position + 1), millicores: arguments.int(position + 2),
+            let place = place(
+                of: line, memory: arguments.unsigned(position + 1), millicores: arguments.int(position + 2),
                 score: score(band: Self.band(ofPriority: arguments.int(position + 3))))
             todo.insert(line)
             waiting[line] = place
@@ -107,14 +107,19 @@ extension QueueModel {
 
     mutating func retry(_ arguments: Arguments) -> RESPValue {
         var (rest, seen, hastened): ([Int], Set<String>, Int) = ([], [], 0)
-        for position in stride(from: 2, through: arguments.count, by: 4) {
+        let own = arguments.text(2)
+        func give(_ line: String) { if !own.isEmpty, line.hasPrefix("@") { owns[line] = own } }
+        for position in stride(from: 3, through: arguments.count, by: 4) {
             let line = arguments.text(position)
             guard seen.insert(line).inserted else { continue }
             if todo.contains(line) {
-                guard let entry = delayed[line], entry.due > 0 else { continue }
+                guard let entry = delayed[line] else { continue }
+                give(line)
+                guard entry.due > 0 else { continue }
                 delayed[line] = Delayed(memory: entry.memory, millicores: entry.millicores, band: entry.band, due: 0)
                 hastened += 1
             } else if failed[line] != nil, doing[line] == nil, done[line] == nil {
+                give(line)
                 rest.append(position)
             }
         }
@@ -138,6 +143,7 @@ extension QueueModel {
             }
             outcomes[line] = nil
             signatures[line] = nil
+            owns[line] = nil
             count += 1
         }
         return .integer(Int64(count))
@@ -186,7 +192,8 @@ extension QueueModel {
             guard isKnown, delayed[line] == nil else { continue }
             if failed[line] != nil { retrying.insert(line) }
             let fresh = score(band: Self.band(ofPriority: arguments.int(position + 4)))
-            waiting[line] = Place(
+            waiting[line] = place(
+                of: line,
                 memory: arguments.unsigned(position + 2), millicores: arguments.int(position + 3),
                 score: waiting[line]?.score ?? fresh)
             added += 1

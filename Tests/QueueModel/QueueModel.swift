@@ -66,6 +66,8 @@ public struct QueueModel: Sendable {
     public internal(set) var attempts: [String: Int] = [:]
     public internal(set) var lost: [String: Int] = [:]
     public internal(set) var signatures: [String: [UInt8]] = [:]
+    /// line -> `memory:millicores timeout`, where that is not what its job says.
+    public internal(set) var owns: [String: String] = [:]
 
     // Nodes.
     public internal(set) var leases: [String: Int] = [:]
@@ -282,7 +284,15 @@ public struct QueueModel: Sendable {
 
     mutating func putBack(_ line: String, _ memory: UInt64, _ millicores: Int, score: Int) {
         todo.insert(line)
-        waiting[line] = Place(memory: memory, millicores: millicores, score: score)
+        waiting[line] = place(of: line, memory: memory, millicores: millicores, score: score)
+    }
+
+    /// By what the queue knows of the line, or else by what is said of it.
+    func place(of line: String, memory: UInt64, millicores: Int, score: Int) -> Place {
+        let size = owns[line]?.split(separator: " ").first?.split(separator: ":") ?? []
+        return Place(
+            memory: size.first.flatMap { UInt64($0) } ?? memory,
+            millicores: size.last.flatMap { Int($0) } ?? millicores, score: score)
     }
 
     mutating func promoteDelayed(_ now: Int) {
@@ -295,8 +305,8 @@ public struct QueueModel: Sendable {
             }
         for (line, entry) in due.prefix(100) {
             if todo.contains(line) {
-                waiting[line] = Place(
-                    memory: entry.memory, millicores: entry.millicores, score: score(band: entry.band))
+                waiting[line] = place(
+                    of: line, memory: entry.memory, millicores: entry.millicores, score: score(band: entry.band))
                 note(.promoted(line: line))
             }
             delayed[line] = nil

@@ -251,7 +251,9 @@ extension World {
     // MARK: - One machine
 
     func judgeMachine(_ node: SimulatedNode, ticked: Bool) {
-        if ticked, let overdue = node.overdue(at: node.clock(at: now)) { fail("\(node.name): \(overdue)") }
+        if ticked, !node.isDone, let overdue = node.overdue(at: node.clock(at: now)) {
+            fail("\(node.name): \(overdue)")
+        }
         if node.numbers.oneIn(16), let wrong = node.dialogue.inconsistency(at: node.clock(at: now)) {
             fail("\(node.name): \(wrong)")
         }

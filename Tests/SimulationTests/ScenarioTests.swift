@@ -284,4 +284,15 @@ struct ScenarioTests {
                 [Happening(0.045, .requeue(line: 16))]))
         #expect(world.tally["ran twice"] == 1)
     }
+
+    @Test("a task that no kill ends keeps no node from leaving, and is no node's once it has said so")
+    func leavesUndead() {
+        let scenario = Scenario(
+            seed: 658_782_108, nodes: 3, lines: 34, lease: 6.0, seconds: 106.042,
+            [
+                Happening(18.411, .stop(node: 2, downSeconds: 3.328)),
+                Happening(22.998, .restart(downSeconds: 19.2, keeping: .all)),
+            ])
+        #expect((run(scenario).tally["leave"] ?? 0) >= 1)
+    }
 }

@@ -91,6 +91,8 @@ final class SimulatedNode {
     var wasLow = false
     var isStopping = false
     var leavesSince: Instant?
+    /// Its supervisor has said ``NodeSupervisor/Action/leave``, after which nothing follows: what is left is the business of the queue.
+    var isDone = false
     var diedAt: Int64?
     var cancelledLines: Set<String> = []
     /// When this node had trouble of its own, by the world's clock.

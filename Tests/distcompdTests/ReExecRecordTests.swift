@@ -38,18 +38,23 @@ struct ReExecRecordTests {
         var settings = Job.Settings()
         (settings.memoryBytes, settings.timeout) = (1 << 30, .seconds(9))
         let job = Job(identifier: "k2x", name: "sim", settings: settings, definition: Job.Definition())
-        let record = record([try TaskLine(command: "{ a\nb; }", of: job), try TaskLine(parsing: "shell:1:2:0:echo :,")])
+        let more = OwnSettings(memoryBytes: 4 << 30, millicores: 0, timeout: .none)
+        let record = record([
+            try TaskLine(command: "{ a\nb; }", of: job), try TaskLine(parsing: "shell:1:2:0:echo :,"),
+            try TaskLine(command: "c", of: job).taking(more),
+        ])
         let read = ReExecRecord(record.bytes)
         expectSame(record, read)
         #expect(read?.reExecState.tasks.first?.task.line.job == job)
-        #expect(read?.reExecState.tasks.first?.task.line.memoryBytes == 1 << 30)
+        #expect(read?.reExecState.tasks.map(\.task.line.own) == [nil, nil, more])
+        #expect(read?.reExecState.tasks.map(\.task.line.memoryBytes) == [1 << 30, 2 << 30, 4 << 30])
     }
 
     @Test("the record of a version before jobs is understood: its tasks go on")
     func beforeJobs() throws {
         let record = record([try TaskLine(parsing: "shell:1:2:0:sleep 60")])
-        // It had no record of a job, the last of a task's facts.
-        let bytes = record.bytes.dropLast("0:,".utf8.count)
+        // It had no record of a job and no settings beside that, the last of a task's facts.
+        let bytes = record.bytes.dropLast("0:,0:,".utf8.count)
         let old = String(decoding: bytes, as: UTF8.self).replacing("handover-2", with: "handover-1")
         expectSame(record, ReExecRecord(Array(old.utf8)))
         #expect(ReExecRecord(Array(bytes)) == nil && ReExecRecord(Array(old.replacing("-1", with: "-9").utf8)) == nil)

@@ -32,10 +32,10 @@ public struct TaskLine: Hashable, Sendable {
     /// Higher runs first; from -1,000,000 to 1,000,000.
     public let priority: Int
     /// The cap on the memory of all its processes together; 0: no cap of its own.
-    public let memoryBytes: UInt64
+    public internal(set) var memoryBytes: UInt64
     /// Thousandths of a core it asks for.
-    public let millicores: Int
-    public let timeout: TimeoutRequest
+    public internal(set) var millicores: Int
+    public internal(set) var timeout: TimeoutRequest
     /// Never empty, without NUL; without newlines too unless the line is JSON.
     public let command: String
     /// Of which job it is; nil for a line of none.

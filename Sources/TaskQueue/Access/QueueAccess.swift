@@ -26,8 +26,8 @@ public enum QueueAccess: String, CaseIterable, Sendable {
     var commands: [String] {
         let handshake = ["hello", "select", "ping", "eval", "evalsha", "script|load"]
         let looking = [
-            "exists", "get", "hexists", "hget", "hlen", "hmget", "hscan", "scard", "sismember", "smembers",
-            "smismember", "time", "zcard", "zcount", "zrange", "zscore",
+            "exists", "get", "hexists", "hget", "hlen", "hmget", "hscan", "lindex", "llen", "scard", "sismember",
+            "smembers", "smismember", "time", "zcard", "zcount", "zrange", "zscore",
         ]
         let changing = [
             "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "sadd", "set",
@@ -35,19 +35,21 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         ]
         // For a job that is given another size.
         let resizing = ["rename", "zunionstore"]
+        let adding = ["rpush"]
         // For `distcomp reset`. SCAN tells the names of all keys there are, whosever they are; not what they hold.
         let resetting = ["scan", "unlink"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
         let working = [
-            "hincrby", "info", "sscan", "subscribe", "type", "unsubscribe", "zmscore", "zremrangebyrank",
+            "hincrby", "info", "lrange", "ltrim", "sscan", "subscribe", "type", "unsubscribe", "zmscore",
+            "zremrangebyrank",
             "zrevrange", "zrevrangebyscore",
         ]
         switch self {
         case .node:
             return (handshake + looking + changing + working).filter {
-                !["scard", "smembers", "smismember", "zcount"].contains($0)
+                !["llen", "scard", "smembers", "smismember", "zcount"].contains($0)
             }
-        case .submitter: return handshake + looking + changing + resizing + resetting
+        case .submitter: return handshake + looking + changing + adding + resizing + resetting
         case .watcher: return handshake + looking + ["publish"]
         }
     }

@@ -34,6 +34,8 @@ public struct QueueKeys: Hashable, Sendable {
 
     /// line -> `token {record}`: how the last attempt ended.
     public var outcomes: String { self[.outcomes] }
+    /// line -> ``OwnSettings``, of the tasks of a job that have such.
+    public var own: String { self[.own] }
     /// line -> its signature, while it has not finished.
     public var signatures: String { self[.signatures] }
     /// Lines in `failed` that wait for another try, or are having it.
@@ -88,6 +90,10 @@ enum QueueKey: String, CaseIterable {
     case attempts = "distcomp:attempts"
     case lost = "distcomp:lost"
     case signatures = "distcomp:signatures"
+    /// The lines of a job that wait for their first try, each behind its score: a list.
+    case fresh = "distcomp:fresh"
+    /// line -> ``OwnSettings``.
+    case own = "distcomp:own"
     case tokens = "distcomp:tokens"
 
     // Jobs.
@@ -126,7 +132,7 @@ enum QueueKey: String, CaseIterable {
     var isOfJob: Bool {
         switch self {
         case .todo, .inProgress, .finished, .failed, .failReason, .retrying, .failedOn, .outcomes, .attempts, .lost,
-            .signatures:
+            .signatures, .fresh, .own:
             true
         default: false
         }

@@ -43,6 +43,7 @@ public enum QueueScripts {
     static let counts = script("counts", PackageResources.counts_lua)
     static let nodes = script("nodes", PackageResources.nodes_lua)
     static let retryStates = script("retry-states", PackageResources.retry_states_lua)
+    static let waiting = script("waiting", PackageResources.waiting_lua)
 
     /// What a connection of a node loads when it is made.
     public static let forNodes: [RedisScript] = [
@@ -51,7 +52,7 @@ public enum QueueScripts {
     /// The same for the command line.
     public static let forCommandLine: [RedisScript] = [
         submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain, openJob, changeJob, pauseJob,
-        forgetJob, jobs,
+        forgetJob, jobs, waiting,
     ]
     public static let all = forNodes + forCommandLine
 

@@ -50,10 +50,14 @@ public struct ClaimTasks: QueueOperation {
         public let signature: [UInt8]?
         /// The record of its job, where it is told with each line.
         public let jobRecord: [UInt8]?
+        /// ``OwnSettings`` as text; nil where it has what its job has.
+        public let own: String?
 
         public init(
-            line: String, token: String, attempt: Int, signature: [UInt8]? = nil, jobRecord: [UInt8]? = nil
+            line: String, token: String, attempt: Int, signature: [UInt8]? = nil, jobRecord: [UInt8]? = nil,
+            own: String? = nil
         ) {
+            self.own = own
             self.jobRecord = jobRecord
             self.line = line
             self.token = token
@@ -108,12 +112,15 @@ public struct ClaimTasks: QueueOperation {
             throw .unexpectedReply("claim")
         }
         var tasks: [Claimed] = []
-        for index in stride(from: 0, to: rows.count - 3, by: 4) {
+        for index in stride(from: 0, to: rows.count - 4, by: 5) {
             guard let line = rows[index].string, let token = rows[index + 1].string, let attempt = rows[index + 2].int
             else {
                 throw .unexpectedReply("claim")
             }
-            tasks.append(Claimed(line: line, token: token, attempt: attempt, signature: rows[index + 3].bytes))
+            tasks.append(
+                Claimed(
+                    line: line, token: token, attempt: attempt, signature: rows[index + 3].bytes,
+                    own: rows[index + 4].string))
         }
         return Reply(
             tasks: tasks, closeRequested: parts[1].int == 1, needsSweep: parts[2].int == 1,

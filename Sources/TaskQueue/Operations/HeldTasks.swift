@@ -26,7 +26,7 @@ public struct HeldTasks: QueueOperation {
     public static func parse(_ value: RESPValue) throws(QueueError) -> [ClaimTasks.Claimed] {
         guard let rows = try elements(value) else { throw .unexpectedReply("held") }
         var tasks: [ClaimTasks.Claimed] = []
-        for index in stride(from: 0, to: rows.count - 3, by: 4) {
+        for index in stride(from: 0, to: rows.count - 4, by: 5) {
             guard let line = rows[index].string, let fields = rows[index + 1].string?.split(separator: " "),
                 fields.count == 5,
                 let attempt = Int(fields[4])
@@ -34,7 +34,7 @@ public struct HeldTasks: QueueOperation {
             tasks.append(
                 ClaimTasks.Claimed(
                     line: line, token: String(fields[0]), attempt: attempt, signature: rows[index + 2].bytes,
-                    jobRecord: rows[index + 3].bytes))
+                    jobRecord: rows[index + 3].bytes, own: rows[index + 4].string))
         }
         return tasks
     }
@@ -103,6 +103,7 @@ public struct RestoreTasks: QueueOperation {
             call.append(task.line.priority)
             call.append(task.attempt)
             call.append(task.line.job?.record ?? "")
+            call.append(task.line.own?.text ?? "")
         }
         return .script(call)
     }

@@ -17,15 +17,20 @@ public struct RetryTasks: QueueOperation {
 
     private let keys: QueueKeys
     private let lines: ArraySlice<TaskLine>
+    private let own: OwnSettings?
 
-    /// - Parameter lines: all of one job; only the first `SubmitTasks.linesMax` are looked at.
-    public init(_ lines: ArraySlice<TaskLine>, keys: QueueKeys) {
+    /// - Parameters:
+    ///   - lines: all of one job; only the first `SubmitTasks.linesMax` are looked at.
+    ///   - own: what they may use from now on, where they are of a job; nil: what they could before.
+    public init(_ lines: ArraySlice<TaskLine>, own: OwnSettings? = nil, keys: QueueKeys) {
         self.keys = keys
+        self.own = own
         self.lines = lines.prefix(SubmitTasks.linesMax)
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.retry, keys)
+        call.append(own?.text ?? "")
         for line in lines { call.append(line) }
         return .script(call)
     }

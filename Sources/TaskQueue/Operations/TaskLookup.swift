@@ -26,6 +26,10 @@ public struct TaskStanding: Sendable {
     public var dueMilliseconds: Int?
     /// How many waiting tasks go before it; nil where the index does not know it.
     public var aheadCount: Int?
+    /// Its place in the order of all that wait, where it waits for its first try in a job.
+    public var place: Double?
+    /// What it may use, where that is not what its job says.
+    public var own: OwnSettings?
     /// The server's clock when this was read, in milliseconds since 1970.
     public var serverMilliseconds = 0
 
@@ -52,7 +56,7 @@ public struct ReadStanding: Sendable {
 
     public var requests: [RedisRequest] {
         let fields: [(String, String)] = [
-            ("HEXISTS", keys.todo), ("HGET", keys.inProgress), ("HGET", keys.finished), ("HGET", keys.failed),
+            ("HGET", keys.todo), ("HGET", keys.inProgress), ("HGET", keys.finished), ("HGET", keys.failed),
             ("HGET", keys.failReason), ("HGET", keys.outcomes), ("SMISMEMBER", keys.retrying),
             ("HGET", keys[.attempts]),
         ]
@@ -62,6 +66,7 @@ public struct ReadStanding: Sendable {
             .command(RedisCommand("TIME")), .command(RedisCommand("GET", keys[.clock])),
             .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.failedOn].utf8), line])),
             .command(RedisCommand("SISMEMBER", keys[.jobsPaused], keys.job)),
+            .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.own].utf8), line])),
         ]
     }
 
@@ -75,12 +80,14 @@ public struct ReadStanding: Sendable {
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
-        guard values.count == 13, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+        guard values.count == 14, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
             let microseconds = time[1].int
         else { throw .unexpectedReply("a look at one task") }
         for value in values { if let error = value.error { throw QueueError(error) } }
         var standing = TaskStanding()
-        standing.isWaiting = values[0].int == 1
+        standing.isWaiting = values[0].string != nil
+        standing.place = values[0].string.flatMap { UInt64($0, radix: 16) }.map { Double($0) }
+        standing.own = values[13].string.flatMap { OwnSettings(text: $0) }
         standing.worker = values[1].string
         standing.finishedValue = values[2].bytes
         standing.failedValue = values[3].bytes
@@ -140,22 +147,48 @@ public struct ReadClasses: QueueOperation {
         }
     }
 
-    /// How many lines wait in the class.
-    public func count(of members: Class) -> RedisRequest { .command(RedisCommand("ZCARD", key(members))) }
-
-    /// How many lines of the class come before a place in the order; see `place(of:)`.
-    public func count(of members: Class, before score: Double) -> RedisRequest {
-        .command(RedisCommand("ZCOUNT", key(members), "-inf", "(\(score)"))
-    }
-
     /// The place of a waiting line in the order of all; its answer is nil where the index does not know it.
     public func place(of line: TaskLine, failedOn: String) -> RedisRequest {
         let job = line.job.map { "@\($0.identifier) " } ?? ""
         let key = keys[.waiting, "\(job)\(line.memoryBytes):\(line.millicores):\(failedOn)"]
         return .command(RedisCommand("ZSCORE", key, line.text))
     }
+}
 
-    private func key(_ members: Class) -> String { keys[.waiting, members.name] }
+/// How many lines of some classes wait. Ask all `requests`, and add their answers.
+public struct CountWaiting: QueueOperation {
+    /// A script that looked at more would hold up every node.
+    private static let classesMax = 100
+
+    private let keys: QueueKeys
+    private let classes: ArraySlice<ReadClasses.Class>
+    private let score: Double?
+
+    private init(_ classes: ArraySlice<ReadClasses.Class>, before score: Double?, keys: QueueKeys) {
+        (self.classes, self.score, self.keys) = (classes, score, keys)
+    }
+
+    /// - Parameter score: only lines before this place are counted; nil: all.
+    public static func requests(
+        _ classes: [ReadClasses.Class], before score: Double? = nil, keys: QueueKeys
+    ) -> [RedisRequest] {
+        stride(from: 0, to: classes.count, by: classesMax).map { first in
+            CountWaiting(classes[first..<min(first + classesMax, classes.count)], before: score, keys: keys).request
+        }
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(QueueScripts.waiting, keys)
+        call.append(score.map { String(Int($0)) } ?? "")
+        for members in classes { call.append(members.name) }
+        return .script(call)
+    }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Int {
+        if let error = value.error { throw QueueError(error) }
+        guard let count = value.int else { throw .unexpectedReply("waiting") }
+        return count
+    }
 }
 
 /// A score that is a time; nil where there is none.

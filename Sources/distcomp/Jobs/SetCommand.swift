@@ -20,6 +20,27 @@ struct SetCommand: ParsableCommand {
     @Argument(help: .init("The job's name.", valueName: "job"))
     var job: String
 
+    @OptionGroup var sizes: SizeOptions
+
+    func validate() throws {
+        if try sizes.change().isEmpty { throw ValidationError("say --memory, --cores or --timeout") }
+    }
+
+    func run() throws {
+        let name = try connection.withQueue { queue in
+            let job = try queue.orderedJob(job)
+            let settings = try sizes.change().applied(to: job.settings)
+            guard try queue.perform(ChangeJob(job.identifier, settings: settings, keys: queue.keys)) == .changed else {
+                throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
+            }
+            return job.name
+        }
+        try show("changed: what waits of \(name) has these settings, what runs keeps its own\n")
+    }
+}
+
+/// What tasks that are there are given in place of what they had.
+struct SizeOptions: ParsableArguments {
     @Option(help: .init("The memory a task may use, such as 2G; 0: no cap.", valueName: "amount"))
     var memory: String?
 
@@ -29,41 +50,45 @@ struct SetCommand: ParsableCommand {
     @Option(help: .init("How long a task may run, such as 90s, 10m, 2h; 0: no limit.", valueName: "time"))
     var timeout: String?
 
-    func validate() throws {
-        if memory == nil && cores == nil && timeout == nil {
-            throw ValidationError("say --memory, --cores or --timeout")
-        }
-        _ = try changed(Job.Settings())
-    }
+    func validate() throws { _ = try change() }
 
-    func run() throws {
-        let name = try connection.withQueue { queue in
-            let job = try queue.orderedJob(job)
-            let settings = try changed(job.settings)
-            guard try queue.perform(ChangeJob(job.identifier, settings: settings, keys: queue.keys)) == .changed else {
-                throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
-            }
-            return job.name
-        }
-        try show("changed: what waits of \(name) has these settings, what runs keeps its own\n")
-    }
-
-    private func changed(_ settings: Job.Settings) throws -> Job.Settings {
+    func change() throws -> SizeChange {
         var parts = TaskLine.Parts(command: "true")
         if let memory { parts.memory = memory }
         if let cores { parts.cores = cores }
         parts.timeout = timeout
-        let line: TaskLine
+        let task: TaskLine
         do {
-            line = try TaskLine(of: parts)
+            task = try TaskLine(of: parts)
         } catch {
             throw ValidationError(error.problems.map { "--\($0)" }.joined(separator: "; "))
         }
+        return SizeChange(
+            memoryBytes: memory.map { _ in task.memoryBytes }, millicores: cores.map { _ in task.millicores },
+            timeout: timeout.map { _ in task.timeout })
+    }
+}
+
+/// What tasks may use from now on; nil: what they could before.
+struct SizeChange: Equatable {
+    var memoryBytes: UInt64?
+    var millicores: Int?
+    var timeout: TimeoutRequest?
+
+    var isEmpty: Bool { self == SizeChange() }
+
+    func applied(to settings: Job.Settings) -> Job.Settings {
         var settings = settings
-        if memory != nil { settings.memoryBytes = line.memoryBytes }
-        if cores != nil { settings.millicores = line.millicores }
-        if timeout != nil { settings.timeout = line.timeout }
+        settings.memoryBytes = memoryBytes ?? settings.memoryBytes
+        settings.millicores = millicores ?? settings.millicores
+        settings.timeout = timeout ?? settings.timeout
         return settings
+    }
+
+    func applied(to own: OwnSettings) -> OwnSettings {
+        OwnSettings(
+            memoryBytes: memoryBytes ?? own.memoryBytes, millicores: millicores ?? own.millicores,
+            timeout: timeout ?? own.timeout)
     }
 }
 

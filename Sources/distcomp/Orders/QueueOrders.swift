@@ -37,14 +37,34 @@ extension LineBatch<String> {
 
 extension QueueClient {
     /// Queues lines again that failed for good, and lets those that wait for their retry run at once; how many of each.
-    func retry(_ lines: [String]) throws(CommandError) -> RetryTasks.Reply {
+    ///
+    /// - Parameter change: what those of a job are given; those of none say themselves what they may use.
+    func retry(_ lines: [String], _ change: SizeChange = SizeChange()) throws(CommandError) -> RetryTasks.Reply {
         var total = RetryTasks.Reply()
         for lines in Self.byJob(try taskLines(lines)) {
-            let reply = try perform(RetryTasks(lines[...], keys: keys))
-            total.queued += reply.queued
-            total.hastened += reply.hastened
+            for (own, lines) in try given(change, lines) {
+                let reply = try perform(RetryTasks(lines[...], own: own, keys: keys))
+                total.queued += reply.queued
+                total.hastened += reply.hastened
+            }
         }
         return total
+    }
+
+    /// The lines of one job by what they have with these.
+    private func given(
+        _ change: SizeChange, _ lines: [TaskLine]
+    ) throws(CommandError) -> [OwnSettings?: [TaskLine]] {
+        guard !change.isEmpty, lines.first?.job != nil else { return [nil: lines] }
+        let known = try valuesEach(\.own, of: lines.map { Array($0.text.utf8) })
+        var groups: [OwnSettings?: [TaskLine]] = [:]
+        for (line, text) in zip(lines, known) {
+            let before =
+                text.flatMap { OwnSettings(text: String(decoding: $0, as: UTF8.self)) }
+                ?? OwnSettings(memoryBytes: line.memoryBytes, millicores: line.millicores, timeout: line.timeout)
+            groups[change.applied(to: before), default: []].append(line)
+        }
+        return groups
     }
 
     /// Puts lines that are in progress back into todo; how many were.

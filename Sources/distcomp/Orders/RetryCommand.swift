@@ -12,7 +12,7 @@ struct RetryCommand: ParsableCommand {
             Examples:
               distcomp retry --all-failed
               distcomp retry --cause oom --cause timeout
-              distcomp retry --job cachesim --cause oom
+              distcomp retry --job cachesim --cause oom --memory 4G
               distcomp retry --file sweep.txt
               distcomp retry 4f2a '*cachesim * lru*'
             """)
@@ -34,6 +34,8 @@ struct RetryCommand: ParsableCommand {
     @Option(help: .init("Every task that failed so: \(Cause.words.joined(separator: ", ")).", valueName: "cause"))
     var cause: [String] = []
 
+    @OptionGroup var sizes: SizeOptions
+
     @OptionGroup var caution: OrderCaution
 
     @Flag(help: "Print one JSON object.")
@@ -49,13 +51,21 @@ struct RetryCommand: ParsableCommand {
     }
 
     func run() throws {
-        var (queued, hastened) = (0, 0)
+        var (queued, hastened, unchangedCount) = (0, 0, 0)
+        let change = try sizes.change()
         var problems = ProblemList()
         let agrees = try connection.withQueue { queue in
             try queue.select(job)
             guard try isAgreedTo(queue, &problems) else { return false }
-            var batch = LineBatch { lines throws(CommandError) in
-                let reply = try queue.retry(lines)
+            var batch = LineBatch<String> { lines throws(CommandError) in
+                var lines = lines
+                if !change.isEmpty {
+                    // A task that is of no job is its line, and with other fields it is another.
+                    let count = lines.count
+                    lines.removeAll { Job.identifier(ofLine: $0).isEmpty }
+                    unchangedCount += count - lines.count
+                }
+                let reply = try queue.retry(lines, change)
                 queued += reply.queued
                 hastened += reply.hastened
             }
@@ -85,6 +95,12 @@ struct RetryCommand: ParsableCommand {
         } else {
             let waited = hastened == 0 ? "" : ", \(grouped(hastened)) waited and need not any longer"
             try show("\(grouped(queued)) queued again\(waited)\n")
+        }
+        if unchangedCount > 0 {
+            standardError.write(
+                "distcomp: left alone: \(grouped(unchangedCount)) of no job, whose lines say what they may use; submit them with other "
+                    + "fields, or retry them without --memory, --cores and --timeout\n")
+            throw CommandError.reported
         }
         if problems.count > 0 { throw CommandError.reported }
     }

@@ -11,6 +11,8 @@ struct RunSummary {
     private var failuresByCause: [String: Int] = [:]
     private var failures: [TaskResult] = []
     private let seconds: Double
+    /// The job it is about; "" where that need not be said.
+    private var jobName = ""
     /// What to say where a task was not permitted something; nil for nothing.
     var hintOfPermission: String?
     /// Whether it ended early, because of its failures; nil for a queue that was watched.
@@ -32,11 +34,20 @@ struct RunSummary {
         failures = shown
     }
 
-    /// For a queue that was watched: failures are counted, not listed.
-    init(_ overview: QueueOverview, seconds: Double) {
+    /// For a queue that was watched, perhaps of millions: its failures are counted by a sample, and the first are listed.
+    init(_ queue: QueueClient, watched overview: QueueOverview, seconds: Double) throws(CommandError) {
         counts = overview.counts
         failuresByCause = overview.failuresByCause
         self.seconds = seconds
+        jobName = try queue.selectedJobName() ?? ""
+        var shown: [TaskResult] = []
+        if counts.failed > 0 {
+            try queue.forEachFailure { result in
+                shown.append(result)
+                return shown.count < Self.failuresShownMax
+            }
+        }
+        failures = shown
     }
 
     /// One object with the integers of `distcomp status --json`, and the failures by their cause.
@@ -53,10 +64,10 @@ struct RunSummary {
         var text = ""
         if !failures.isEmpty { text = "\n" + failureLines(columns: columns ?? 120).joined(separator: "\n") + "\n" }
         if counts.failed > failures.count {
-            text += "... and \(grouped(counts.failed - failures.count)) more: distcomp results --failed\n"
+            text += "... and \(grouped(counts.failed - failures.count)) more: distcomp results \(jobName.isEmpty ? "" : jobName + " ")--failed\n"
         }
         if let hintOfPermission, failures.contains(where: \.wasNotPermitted) { text += hintOfPermission + "\n" }
-        return text + "\n" + sentence + "\n"
+        return (isHalted == nil && text.isEmpty ? "" : text + "\n") + sentence + "\n"
     }
 
     /// Why they failed, and what they are: each gets half of the room, or what the other leaves.

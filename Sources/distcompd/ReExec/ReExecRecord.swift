@@ -36,7 +36,7 @@ struct ReExecRecord {
     // MARK: As bytes
 
     private static let form = "distcompd-handover-2"
-    /// Of versions that know of no jobs: a fact less a task.
+    /// Of versions that know of no jobs: two facts less a task.
     private static let oldForm = "distcompd-handover-1"
 
     /// Netstrings (length, colon, bytes, comma) one after the other: a task line may hold any character.
@@ -58,7 +58,7 @@ struct ReExecRecord {
                 "\(task.number.rawValue)", task.task.line.text, task.task.token, "\(task.task.attempt)",
                 "\(task.timeoutSeconds ?? -1)", "\(task.begunAt.nanoseconds)", "\(task.deadline?.nanoseconds ?? -1)",
                 run.group, "\(run.process)", "\(run.standardOutput)", "\(run.standardError)", run.folderPath,
-                task.task.line.job?.record ?? "",
+                task.task.line.job?.record ?? "", task.task.line.own?.text ?? "",
             ]
             for fact in facts { add(fact) }
         }
@@ -80,7 +80,7 @@ struct ReExecRecord {
         else { return nil }
         var (tasks, running) = ([NodeSupervisor.ReExecState.RunningTask](), [Running]())
         while !facts.isEmpty {
-            let count = form == Self.form ? 13 : 12
+            let count = form == Self.form ? 14 : 12
             guard facts.count >= count, let (task, run) = Self.task(Array(facts.prefix(count))) else { return nil }
             tasks.append(task)
             running.append(run)
@@ -108,11 +108,12 @@ struct ReExecRecord {
         let record = facts.count > 12 ? Array(facts[12].utf8) : []
         let job = identifier.isEmpty ? nil : try? Job(identifier: identifier, record: record)
         guard let number = UInt64(facts[0]),
-            let line = try? TaskLine(parsing: facts[1], of: job.map { [identifier: $0] } ?? [:]),
+            var line = try? TaskLine(parsing: facts[1], of: job.map { [identifier: $0] } ?? [:]),
             let attempt = Int(facts[3]), let timeoutSeconds = Double(facts[4]), let begunAt = Int64(facts[5]),
             let deadline = Int64(facts[6]), let process = Int32(facts[8]), let standardOutput = Int32(facts[9]),
             let standardError = Int32(facts[10])
         else { return nil }
+        if facts.count > 13, let own = OwnSettings(text: facts[13]) { line = line.taking(own) }
         let task = NodeSupervisor.ReExecState.RunningTask(
             number: TaskNumber(number),
             task: NodeSupervisor.ClaimedTask(line: line, token: facts[2], attempt: attempt),

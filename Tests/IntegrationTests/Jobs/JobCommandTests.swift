@@ -41,6 +41,58 @@ struct JobRunTests {
         }
     }
 
+    @Test("single tasks are tried again with more memory and time, and the rest of the job keeps what it has")
+    func retryWithMore() async throws {
+        try await withScratch { scratch in
+            let command = "test $(($DISTCOMP_MEMORY_BYTES >> 20)) -ge {} || exit 3"
+            let first = try await distcomp(
+                scratch, "run", "--quiet", "--memory", "60M", "--attempts", "1", "--", command, ":::", "50", "100",
+                "200")
+            #expect(first.status == 1 && first.output.contains("1 finished, 2 failed"), "\(first.output)")
+            let retry = try await distcomp(scratch, "retry", "--job", "test", "--memory", "150M", "--timeout", "2h")
+            #expect(retry.status == 0 && retry.output.contains("2 queued again"), "\(retry)")
+            let shown = try await distcomp(scratch, "show", "*-ge 200*")
+            #expect(shown.output.contains("150 MB") || shown.output.contains("157"), "\(shown.output)")
+            let second = try await distcomp(scratch, "run", "--quiet", "--attempts", "1")
+            #expect(second.output.contains("2 finished, 1 failed"), "\(second.output)")
+            try scratch.write("lines", "shell:0:0:0:false\n")
+            _ = try await distcomp(scratch, "run", "--quiet", "--attempts", "1", scratch.path + "/lines")
+            let ofNone = try await distcomp(scratch, "retry", "--memory", "1G", "shell:0:0:0:false")
+            #expect(ofNone.status != 0 && ofNone.errors.contains("left alone: 1 of no job"), "\(ofNone)")
+        }
+    }
+
+    @Test("why tells of a job how its tasks stand, and of each kind of failure an example and an order that helps")
+    func whyJob() async throws {
+        try await withScratch { scratch in
+            let run = try await distcomp(
+                scratch, "run", "--quiet", "--timeout", "1", "--attempts", "1", "--name", "mix", "--",
+                "test {} = 1 && exit 3; test {} = 2 && sleep 60; true", ":::", "1", "2", "3")
+            #expect(run.status == 1)
+            let why = try await distcomp(scratch, "why", "mix")
+            let lines = why.outputLines
+            #expect(lines.count == 3 && lines[0] == "mix: of 3, 1 finished, 2 failed.", "\(why.output)")
+            #expect(lines.contains { $0.contains("1 failed by exit, such as ") && $0.contains("exit 3.") })
+            #expect(
+                lines.contains {
+                    $0.contains(
+                        "`distcomp retry --job mix --cause timeout --timeout 2s` tries it again with twice the time.")
+                }, "\(why.output)")
+            #expect(try await distcomp(scratch, "why", "mix", "--json").output.contains(#""because":"failed""#))
+
+            let watch = try await distcomp(scratch, "watch", "mix")
+            #expect(
+                watch.status == 1 && watch.output.contains("exit 3") && watch.output.contains("3 tasks: 1 finished"))
+            #expect(
+                try await distcomp(scratch, "retry", "--job", "mix", "--cause", "timeout", "--timeout", "1h").status
+                    == 0)
+            let waiting = try await distcomp(scratch, "why", "mix")
+            #expect(waiting.output.contains("What waits: "), "\(waiting.output)")
+            let of = try await distcomp(scratch, "show", "*sleep 60*")
+            #expect(of.status == 0)
+        }
+    }
+
     @Test("commands at standard input that nobody asked to read are no reason to say that nothing waits")
     func inputUnasked() async throws {
         try await withScratch { scratch in

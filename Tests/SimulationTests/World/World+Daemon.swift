@@ -17,7 +17,7 @@ extension World {
         count("start")
         node.life += 1
         node.isUp = true
-        node.hasLeft = false
+        (node.hasLeft, node.isDone) = (false, false)
         node.diedAt = nil
         node.tasks = [:]
         (node.taskCount, node.memoryBytes, node.millicores, node.lastNumber) = (0, 0, 0, 0)
@@ -280,6 +280,7 @@ extension World {
             return hear(.leaseLost, node, at: local)
         case .leave:
             if node.leavesSince == nil { fail("\(node.name) leaves unasked") }
+            node.isDone = true
             return hear(.leave, node, at: local)
         case .measureMemory: return [.memory(availableBytes: available(node))]
         case .takeBackMemory: return []  // There is nothing of ended tasks in these nodes.

@@ -153,9 +153,11 @@ private struct RandomRun {
         // Without the records of jobs.
         case "claim": return text(.array(Array(parts.dropLast())))
         case "held":
-            return stride(from: 0, to: parts.count - 3, by: 4).map { text(.array(Array(parts[$0...($0 + 2)]))) }
-                .sorted()
-                .joined()
+            return stride(from: 0, to: parts.count - 4, by: 5).map { first in
+                text(.array(parts[first...(first + 2)] + [parts[first + 4]]))
+            }
+            .sorted()
+            .joined()
         case "cancellations": return parts.map { text($0) }.sorted().joined()
         default: return text(value)
         }
@@ -196,6 +198,7 @@ private struct RandomRun {
         state["worker_status"] = model.status
         state["distcomp:outcomes"] = model.outcomes
         state["distcomp:attempts"] = model.attempts.mapValues { "\($0)" }
+        state["distcomp:own"] = model.owns
         state["distcomp:lost"] = model.lost.mapValues { "\($0)" }
         state["distcomp:retrying"] = Dictionary(uniqueKeysWithValues: model.retrying.map { ($0, "") })
         state["distcomp:leases"] = model.leases.mapValues { "\($0)" }
@@ -276,11 +279,30 @@ private struct RandomRun {
                     guard let parts = pair.elements, parts.count == 2 else { continue }
                     fields[parts[0].string ?? ""] = number(parts[1])
                 }
+            case "list": continue
             default: fields[""] = try command("GET", full).string
             }
             state[name, default: [:]].merge(fields) { $1 }
         }
-        return state
+        let fresh = try fresh(of: &state)
+        return state.merging(fresh) { $0.merging($1) { $1 } }
+    }
+
+    /// What waits in the lists of jobs, as if it were in the sorted sets; with that their values in todo are gone.
+    private func fresh(of state: inout [String: [String: String]]) throws -> [String: [String: String]] {
+        var fresh: [String: [String: String]] = [:]
+        for (identifier, job) in jobs {
+            let list = try command(
+                "LRANGE", keys.of(job: identifier).todo.replacing("todo_tasks", with: "fresh"), "0", "-1")
+            for entry in (list.elements ?? []).compactMap(\.string) {
+                let parts = entry.split(separator: " ", maxSplits: 1)
+                guard parts.count == 2, state["todo_tasks"]?[String(parts[1])] == String(parts[0]) else { continue }
+                let key = "distcomp:class:@\(identifier) \(job.settings.size):"
+                fresh[key, default: [:]][String(parts[1])] = Int(parts[0], radix: 16).map { "\($0)" }
+                state["todo_tasks"]?[String(parts[1])] = ""
+            }
+        }
+        return fresh
     }
 
     private func number(_ value: RESPValue) -> String {
@@ -343,7 +365,10 @@ private struct RandomRun {
         case 18...21: try report()
         case 22: try ask(CancelTask(someLine().text, keys: keys, jobs: jobs).request)
         case 23: try ask(RequeueTasks(someLines(), keys: keys).request)
-        case 24: try ask(RetryTasks(someLines(), keys: keys).request)
+        case 24:
+            let own = OwnSettings(
+                memoryBytes: [0, 4, 16][pick(3)] << 30, millicores: pick(3) * 1000, timeout: .seconds(5))
+            try ask(RetryTasks(someLines(), own: pick(2) == 0 ? own : nil, keys: keys).request)
         case 25: try ofSomeLife { HeldTasks(keys: $1, incarnation: $0).request }
         case 26: try ofSomeLife { TakeCancellations(keys: $1, incarnation: $0).request }
         case 27: if pick(4) == 0 { try ofSomeLife { LeaveQueue(keys: $1, incarnation: $0).request } }
@@ -421,7 +446,8 @@ private struct RandomRun {
         var running: [RestoreTasks.Running] = []
         for (incarnation, task) in attempts.suffix(20)
         where incarnation.nodeName == life.incarnation.nodeName && pick(2) == 0 {
-            guard let line = try? TaskLine(parsing: task.line, of: jobs) else { continue }
+            guard var line = try? TaskLine(parsing: task.line, of: jobs) else { continue }
+            if let own = task.own.flatMap({ OwnSettings(text: $0) }) { line = line.taking(own) }
             running.append(.init(line: line, token: task.token, attempt: task.attempt))
         }
         if running.isEmpty, pick(4) > 0 { return }

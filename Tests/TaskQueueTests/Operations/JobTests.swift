@@ -105,6 +105,128 @@ struct JobTests {
         #expect(try numbers(bench, job) == [0, 3, 0, 0])
     }
 
+    private func look(_ bench: QueueBench, _ line: TaskLine, _ job: Job) throws -> TaskStanding {
+        try ReadStanding.parse(
+            try bench.client.pipeline(
+                ReadStanding(line.text, keys: bench.keys, jobs: [job.identifier: job]).requests))
+    }
+
+    /// How many wait before a line, or in all.
+    private func waiting(_ bench: QueueBench, before score: Double? = nil) throws -> Int {
+        let classes = try bench.perform(ReadClasses(keys: bench.keys))
+        return try bench.client.pipeline(CountWaiting.requests(classes, before: score, keys: bench.keys))
+            .reduce(0) { try $0 + CountWaiting.parse($1) }
+    }
+
+    @Test(
+        "single tasks of a job are given more, which goes with them wherever they go, until the job is given something")
+    func ownSettings() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings(memory: 1 << 30))
+        let lines = try ["1", "2", "3", "4"].map { try TaskLine(command: $0, of: job) }
+        try submit(bench, job, "1", "2", "3", "4")
+        let tasks = try node.claim(3)
+        try node.fail(tasks[0], attemptsMax: 1)
+        try node.fail(tasks[1], attemptsMax: 1)
+        try node.fail(tasks[2], retryMilliseconds: 100_000)
+        let more = OwnSettings(memoryBytes: 9 << 30, millicores: 500, timeout: .seconds(7200))
+        let reply = try bench.perform(RetryTasks([lines[0], lines[2], lines[3]], own: more, keys: bench.keys))
+        #expect(reply.queued == 1 && reply.hastened == 1)
+        #expect(try look(bench, lines[0], job).own == more && look(bench, lines[3], job).own == nil)
+        _ = try bench.perform(RetryTasks(lines[1...1], keys: bench.keys))
+
+        #expect(try node.claim(10, gigabytes: 8).map(\.line) == [lines[3].text, lines[1].text])
+        let given = try node.claim(10, gigabytes: 27)
+        #expect(
+            given.map(\.line) == [lines[2].text, lines[0].text] || given.map(\.line) == [lines[0].text, lines[2].text])
+        #expect(given.map(\.own) == [more.text, more.text])
+        let held = try bench.perform(HeldTasks(keys: bench.keys, incarnation: node.incarnation))
+        #expect(Set(held.filter { $0.own == more.text }.map(\.line)) == [lines[0].text, lines[2].text])
+
+        #expect(try bench.perform(RequeueTasks([lines[0]], keys: bench.keys)) == 1)
+        _ = try bench.perform(TakeCancellations(keys: bench.keys, incarnation: node.incarnation))
+        #expect(try node.claim(10, gigabytes: 8).isEmpty)
+        #expect(
+            try bench.perform(ChangeJob(job.identifier, settings: settings(memory: 2 << 30), keys: bench.keys))
+                == .changed)
+        let last = try node.claim(10, gigabytes: 2)
+        #expect(last.map(\.line) == [lines[0].text] && last.map(\.own) == [nil])
+    }
+
+    @Test("the same asked for again leaves what single tasks were given")
+    func ownSettingsStay() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings(memory: 1 << 30))
+        try submit(bench, job, "1")
+        try node.fail(try node.claim()[0], attemptsMax: 1)
+        let more = OwnSettings(memoryBytes: 2 << 30, millicores: 0, timeout: .byDefault)
+        _ = try bench.perform(RetryTasks([try TaskLine(command: "1", of: job)], own: more, keys: bench.keys))
+        var again = settings(memory: 1 << 30)
+        again.submittedAtUnixSeconds = 5
+        _ = try open(bench, again)
+        #expect(try node.claim(gigabytes: 1).isEmpty)
+        #expect(try node.claim(gigabytes: 2).map(\.own) == [more.text])
+    }
+
+    @Test("what is cancelled and submitted again waits behind what came before, and is given once")
+    func cancelledAndAgain() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings())
+        let first = try TaskLine(command: "1", of: job)
+        try submit(bench, job, "1", "2", "3")
+        #expect(
+            try bench.perform(CancelTask(first.text, keys: bench.keys, jobs: [job.identifier: job])) == .cancelled)
+        try submit(bench, job, "1", "4")
+        let place = try #require(try look(bench, first, job).place)
+        #expect(try waiting(bench, before: place) >= 2 && waiting(bench) == 4)
+        #expect(try node.claim(10).map { $0.line.suffix(1) } == ["2", "3", "1", "4"])
+        #expect(try waiting(bench) == 0 && numbers(bench, job) == [0, 4, 0, 0])
+    }
+
+    @Test("what was asked for with a higher priority goes before the rest of its job")
+    func morePriority() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        try submit(bench, try open(bench, settings()), "1", "2")
+        var urgent = settings()
+        urgent.priority = 5
+        try submit(bench, try open(bench, urgent), "3", "4")
+        try submit(bench, try open(bench, settings()), "5")
+        let order = try ["3", "4", "1", "2", "5"].map { _ in try node.claim()[0].line.suffix(1) }
+        #expect(order == ["3", "4", "1", "2", "5"])
+    }
+
+    @Test("of a job of which all was cancelled nothing is left in the index, though no node could ever look at it")
+    func cancelledTooLarge() throws {
+        let bench = try QueueBench()
+        let job = try open(bench, settings(memory: 1 << 50))
+        try submit(bench, job, "1", "2")
+        for command in ["1", "2"] {
+            let line = try TaskLine(command: command, of: job).text
+            _ = try bench.perform(CancelTask(line, keys: bench.keys, jobs: [job.identifier: job]))
+        }
+        #expect(try bench.perform(ReadClasses(keys: bench.keys)).isEmpty)
+    }
+
+    @Test("what stands in the list of a job by no hand of ours is passed over")
+    func damagedList() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings())
+        try submit(bench, job, "1")
+        let list = bench.keys.of(job: job.identifier).todo.replacing("todo_tasks", with: "fresh")
+        for entry in ["", "nothing", "zz @x y", "ffffffffffffffffffffff @\(job.identifier) 1"] {
+            try bench.command("LPUSH", list, entry)
+        }
+        try submit(bench, job, "2")
+        var given: [Substring] = []
+        for _ in 0..<4 { given += try node.claim(10).map { $0.line.suffix(1) } }
+        #expect(given.sorted() == ["1", "2"])
+    }
+
     @Test("what waits takes another size also where what the queue knew of the size was lost")
     func resizedUnknown() throws {
         let bench = try QueueBench()

@@ -9,7 +9,7 @@ local record = call('HGET', JOBS, id)
 if not record then return 'unknown' end
 use_job(id)
 if call('HLEN', TODO) + call('HLEN', DOING) > 0 then return 'busy' end
-call('UNLINK', TODO, DOING, DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, SIGNATURES)
+call('UNLINK', TODO, DOING, DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, SIGNATURES, FRESH, OWN)
 if call('HGET', JOB_FINGERPRINTS, fingerprint) == id then call('HDEL', JOB_FINGERPRINTS, fingerprint) end
 call('SREM', JOBS_PAUSED, id)
 call('HDEL', JOB_SIZES, id)

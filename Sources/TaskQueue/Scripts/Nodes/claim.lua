@@ -115,13 +115,14 @@ local function give(class, lines, scores)
   local holding, doing = {}, {}
   local attempts = call('HMGET', ATTEMPTS, unpack(lines))
   local signatures = ARGV[7] == '1' and call('HMGET', SIGNATURES, unpack(lines)) or {}
+  local owns = job ~= '' and has_own() and call('HMGET', OWN, unpack(lines)) or {}
   local token = new_tokens(#lines)
   for i, line in ipairs(lines) do
     local attempt, own = tonumber(attempts[i] or 0) + 1, string.format('%.0f', token + i - 1)
     holding[i * 2 - 1] = line
     holding[i * 2] = own .. ' ' .. class.memory_text .. ' ' .. class.millicores_text .. ' ' .. scores[i] .. ' ' .. attempt
     doing[i * 2 - 1], doing[i * 2] = line, name
-    taken[#taken + 1] = {line, own, attempt, signatures[i] or false}
+    taken[#taken + 1] = {line, own, attempt, signatures[i] or false, owns[i] or false}
   end
   call('HSET', held, unpack(holding))
   call('HSET', DOING, unpack(doing))
@@ -131,40 +132,69 @@ local function give(class, lines, scores)
   free_millicores = free_millicores - class.millicores * #lines
 end
 
+-- The first lines of a class, none behind `limit`, with their scores and their values in todo: from its sorted set or, of the plain class
+-- of a job, from FRESH, whichever begins earlier.
+local function first_lines(class, limit)
+  local count, lines, scores, values = math.min(1000, room(class) + stale), {}, {}, {}
+  if class.job ~= '' and class.name == plain_class() then
+    local entries = call('LRANGE', FRESH, 0, count - 1)
+    local first = entries[1] and score_of((parts_of_fresh(entries[1])))
+    local other = tonumber(call('ZRANGE', class_key(class.name), 0, 0, 'WITHSCORES')[2])
+    if first and (not other or first < other) then
+      limit = math.min(limit, other or math.huge)
+      for i, entry in ipairs(entries) do
+        local digits, line = parts_of_fresh(entry)
+        local s = score_of(digits)
+        if s > limit then break end
+        lines[i], scores[i], values[i] = line, string.format('%.0f', s), digits
+      end
+      return lines, scores, values, true
+    end
+    limit = math.min(limit, first or math.huge)
+  end
+  local rows = call('ZRANGE', class_key(class.name), 0, count - 1, 'WITHSCORES')
+  for i = 1, #rows, 2 do
+    if tonumber(rows[i + 1]) > limit then break end
+    lines[#lines + 1], scores[#scores + 1], values[#values + 1] = rows[i], rows[i + 1], ''
+  end
+  return lines, scores, values, false
+end
+
 -- Takes what fits from the head of a class, but nothing that comes after `limit`: another class is due there.
 local function take(class, limit)
   use_job(class.job)
   local n = room(class)
-  local rows = call('ZRANGE', class_key(class.name), 0, math.min(1000, n + stale) - 1, 'WITHSCORES')
-  local lines = {}
-  for i = 1, #rows, 2 do
-    if tonumber(rows[i + 1]) > limit then break end
-    lines[#lines + 1] = rows[i]
-  end
+  local lines, scores, values, are_fresh = first_lines(class, limit)
   if #lines == 0 then return end
   local waiting = call('HMGET', TODO, unpack(lines))
   local failed_on = call('HMGET', FAILED, unpack(lines))
-  local given, scores, gone = {}, {}, 0
+  local given, given_scores, gone = {}, {}, 0
   for i, line in ipairs(lines) do
     if not waiting[i] then
       stale = stale + 1
-      not_in_todo(class, line, rows[i * 2], failed_on[i])
+      not_in_todo(class, line, scores[i], failed_on[i])
+    elseif job ~= '' and waiting[i] ~= values[i] then
+      stale = stale + 1  -- It waits elsewhere in the index.
     elseif (failed_on[i] or '') ~= class.exclusion then
       -- An old worker failed it and put it back.
       if failed_on[i] then keep_retrying(line, failed_on[i]) else stop_retrying(line) end
-      enter_if_new(line, class.memory_text, class.millicores_text, failed_on[i] or '', rows[i * 2])
+      if are_fresh then call('HSET', TODO, line, '') end
+      enter_if_new(line, class.memory_text, class.millicores_text, failed_on[i] or '', scores[i])
       has_moved = true
     elseif #given < n then
       given[#given + 1] = line
-      scores[#scores + 1] = rows[i * 2]
+      given_scores[#given] = scores[i]
     else
       break
     end
     gone = i
   end
-  if #given > 0 then give(class, given, scores) end
+  if #given > 0 then give(class, given, given_scores) end
+  if gone == 0 then return end
   -- By rank, for all of them stand at the head: one descent into the skip list instead of one for each.
-  if gone > 0 then
+  if are_fresh then
+    call('LTRIM', FRESH, gone, -1)
+  else
     local removed = call('ZREMRANGEBYRANK', class_key(class.name), 0, gone - 1)
     if job == '' then call('DECRBY', INDEXED, removed) end
   end
@@ -257,7 +287,7 @@ walk()
 use_job('')
 local told, of_jobs = {}, {}
 for i, task in ipairs(taken) do
-  for part = 1, 4 do told[i * 4 - 4 + part] = task[part] end
+  for part = 1, 5 do told[i * 5 - 5 + part] = task[part] end
 end
 -- The jobs of these, but for those that the node knows as they are now.
 if next(given_jobs) then

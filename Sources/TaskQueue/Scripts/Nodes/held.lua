@@ -20,6 +20,7 @@ repeat
     rows[#rows + 1] = page[2][i + 1]
     rows[#rows + 1] = ARGV[3] == '1' and call('HGET', SIGNATURES, page[2][i])
     rows[#rows + 1] = job ~= '' and call('HGET', JOBS, job)
+    rows[#rows + 1] = job ~= '' and call('HGET', OWN, page[2][i])
   end
 until cursor == '0'
 return rows

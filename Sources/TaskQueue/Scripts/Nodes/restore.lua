@@ -52,11 +52,12 @@ local function undo_mark(line, attempt)
 end
 
 -- The queue was emptied, and knows nothing of the job either. Meanwhile another may have come by its name, or be what was asked for.
-local function restore_job(memory, millicores, record)
+local function restore_job(record)
   if job == '' or record == '' or call('HEXISTS', JOBS, job) == 1 then return end
   local wanted, settings, definition = parts_of(record)
   local name = free_name(wanted)
-  call('HSET', JOB_SIZES, job, memory .. ':' .. millicores)
+  local memory, millicores = string.match(settings, '"memory":(%d+)'), string.match(settings, '"millicores":(%d+)')
+  call('HSET', JOB_SIZES, job, (memory or '0') .. ':' .. (millicores or '0'))
   call('HSET', JOBS, job, name .. '\n' .. settings .. '\n' .. definition)
   call('HSET', JOB_NAMES, name, job)
   local fingerprint = string.match(settings, '"fingerprint":"(%x+)"')
@@ -64,9 +65,10 @@ local function restore_job(memory, millicores, record)
   call('INCR', JOB_REVISION)
 end
 
-local function restore(line, token, memory, millicores, band, attempt, record)
+local function restore(line, token, memory, millicores, band, attempt, record, own)
   use_job_of(line)
-  restore_job(memory, millicores, record)
+  restore_job(record)
+  if own ~= '' and job ~= '' then call('HSETNX', OWN, line, own) end
   local entry = call('HGET', held, line)
   if entry then return string.match(entry, '^%d+') == token and 'held' or 'taken' end
   -- Its report was accepted, and the answer lost: told again it is a duplicate. Taken up again it would count twice.
@@ -80,8 +82,8 @@ local function restore(line, token, memory, millicores, band, attempt, record)
   if last < tonumber(token) then
     call('SET', TOKENS, string.format('%.0f', tonumber(token) + TOKENS_LOST_MAX + last % TOKENS_LOST_MAX))
   end
-  local class = class_name(memory, millicores, call('HGET', FAILED, line) or '')
-  local s = call('ZSCORE', class_key(class), line) or score(band, call('INCR', SEQUENCE))
+  local class = class_name(line, memory, millicores, call('HGET', FAILED, line) or '')
+  local s = fresh_score(line) or call('ZSCORE', class_key(class), line) or score(band, call('INCR', SEQUENCE))
   call('HSET', held, line, token .. ' ' .. memory .. ' ' .. millicores .. ' ' .. string.format('%.0f', s) .. ' ' .. attempt)
   call('HSET', DOING, line, name)
   local was_put_back = call('HEXISTS', TODO, line) == 1
@@ -97,9 +99,9 @@ local function restore(line, token, memory, millicores, band, attempt, record)
 end
 
 local answers = {}
-for i = 5 + earlier_count, #ARGV, 7 do
-  answers[#answers + 1] =
-    restore(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], band_of(tonumber(ARGV[i + 4])), ARGV[i + 5], ARGV[i + 6])
+for i = 5 + earlier_count, #ARGV, 8 do
+  answers[#answers + 1] = restore(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], band_of(tonumber(ARGV[i + 4])),
+    ARGV[i + 5], ARGV[i + 6], ARGV[i + 7])
 end
 for _, other in ipairs(is_last and others or {}) do
   if own[other] then reap(other, LINES_MAX) end

@@ -13,11 +13,11 @@ for i = 4, #ARGV, 3 do
     lines[#lines + 1] = line
     -- An old worker that ran it has left it in the index, where it would look like a line that was dropped.
     if ARGV[i + 1] ~= '' and call('HEXISTS', TODO, line) == 0 then
-      remove_all(class_name(ARGV[i + 1], ARGV[i + 2], call('HGET', FAILED, line) or ''), {line})
+      remove_all(class_name(line, ARGV[i + 1], ARGV[i + 2], call('HGET', FAILED, line) or ''), {line})
     end
   end
 end
 if #lines == 0 then return 0 end
 if is_failed then call('HDEL', REASON, unpack(lines)) end
-for _, key in ipairs({OUTCOMES, SIGNATURES}) do call('HDEL', key, unpack(lines)) end
+for _, key in ipairs({OUTCOMES, SIGNATURES, OWN}) do call('HDEL', key, unpack(lines)) end
 return call('HDEL', from, unpack(lines))

@@ -7,22 +7,32 @@
 local function add_new(positions)
   if #positions == 0 then return end
   local sequence = call('INCRBY', SEQUENCE, #positions) - #positions
-  local by_class, new, fields = {}, {}, {}
+  local by_class, new, fields, fresh = {}, {}, {}, {}
+  local last = job ~= '' and (score_of_fresh(-1) or 0)
   for i, at in ipairs(positions) do
-    local s = score(band_of(tonumber(ARGV[at + 3])), sequence + i)
-    local class = class_name(ARGV[at + 1], ARGV[at + 2], '')
-    local entries = by_class[class]
-    if not entries then
-      entries = {head = s}
+    local line, s = ARGV[at], score(band_of(tonumber(ARGV[at + 3])), sequence + i)
+    local class = class_name(line, ARGV[at + 1], ARGV[at + 2], '')
+    new[i] = line
+    fields[i * 2 - 1], fields[i * 2] = line, ''
+    -- The list is in order from the first to the last: what goes before its last does not go there.
+    if job ~= '' and class == plain_class() and s > last then
+      last = s
+      fresh.head = fresh.head or s
+      fields[i * 2] = digits_of(s)
+      fresh[#fresh + 1] = digits_of(s) .. ' ' .. line
+    else
+      local entries = by_class[class] or {head = s}
       by_class[class] = entries
+      entries.head = math.min(entries.head, s)
+      entries[#entries + 1] = s
+      entries[#entries + 1] = line
     end
-    entries.head = math.min(entries.head, s)
-    entries[#entries + 1] = s
-    entries[#entries + 1] = ARGV[at]
-    new[i] = ARGV[at]
-    fields[i * 2 - 1], fields[i * 2] = ARGV[at], ''
   end
   for class, entries in pairs(by_class) do enter_all(class, entries.head, entries) end
+  if fresh.head then
+    make_known(plain_class(), fresh.head)
+    call('RPUSH', FRESH, unpack(fresh))
+  end
   call('HSET', TODO, unpack(fields))
   -- What failed for good begins anew, without the marks of its last life.
   if call('HDEL', FAILED, unpack(new)) > 0 then

@@ -4,8 +4,13 @@
 -- without its line is dropped when it is met, and a missing one is added when somebody notices.
 
 --
--- The lines of a job are in classes of its own, and its tasks are of one size: what the queue knows of that is what counts, and with it
--- change all that wait. A node that knows nothing of jobs takes such a class for one that fits nowhere.
+-- The lines of a job are in classes of its own, and its tasks are of one size, but for those that `retry` gave another: what the queue
+-- knows of that is what counts, and with it change all that wait. A node that knows nothing of jobs takes such a class for one that fits
+-- nowhere.
+--
+-- Most lines of a job wait for their first try, in the order in which they came. They stand in a list, FRESH, each behind its score in
+-- hexadecimal digits, which is half of what a sorted set takes; it is a part of the job's plain class, that of its size and of no
+-- exclusion. The same digits are the line's value in todo: an entry whose line has another value there, or none, is stale.
 
 -- uses names waking
 
@@ -13,11 +18,47 @@
 local function band_of(priority) return math.max(0, math.min(BAND_MAX, BAND_ZERO - priority)) end
 local function score(band, sequence) return band * BAND + sequence % BAND end
 
-local job_sizes = {}
-local function class_name(memory, millicores, exclusion)
-  if job == '' then return memory .. ':' .. millicores .. ':' .. exclusion end
+local job_sizes, jobs_with_own = {}, {}
+local function job_size()
   job_sizes[job] = job_sizes[job] or call('HGET', JOB_SIZES, job) or '0:0'
-  return '@' .. job .. ' ' .. job_sizes[job] .. ':' .. exclusion
+  return job_sizes[job]
+end
+
+local function plain_class() return '@' .. job .. ' ' .. job_size() .. ':' end
+
+local function has_own()
+  if jobs_with_own[job] == nil then jobs_with_own[job] = call('EXISTS', OWN) == 1 end
+  return jobs_with_own[job]
+end
+
+-- `memory:millicores timeout` of a line that has what its job has not; else false.
+local function own_of(line) return has_own() and call('HGET', OWN, line) end
+
+local function class_name(line, memory, millicores, exclusion)
+  if job == '' then return memory .. ':' .. millicores .. ':' .. exclusion end
+  local own = own_of(line)
+  return '@' .. job .. ' ' .. (own and string.match(own, '^%d+:%d+') or job_size()) .. ':' .. exclusion
+end
+
+local function digits_of(s) return string.format('%x', s) end
+local function score_of(digits) return tonumber(digits, 16) end
+
+-- The score in digits, and the line of an entry of FRESH. What is not of our making waits nowhere under such a name, and is stale.
+local function parts_of_fresh(entry)
+  local space = string.find(entry, ' ', 1, true)
+  local digits = space and string.sub(entry, 1, space - 1)
+  if not digits or string.find(digits, '%X') or digits == '' then return '0', entry end
+  return digits, string.sub(entry, space + 1)
+end
+local function score_of_fresh(position)
+  local entry = call('LINDEX', FRESH, position)
+  return entry and score_of((parts_of_fresh(entry)))
+end
+
+-- Where a line stands in FRESH; nil where it does not.
+local function fresh_score(line)
+  local digits = job ~= '' and call('HGET', TODO, line)
+  return digits and digits ~= '' and score_of(digits) or nil
 end
 
 local function memory_of(class) return string.match(class, '^(%d+):') or string.match(class, '^@%w+ (%d+):') end
@@ -25,20 +66,24 @@ local function memory_of(class) return string.match(class, '^(%d+):') or string.
 -- Up to 1,000 lines into one class: score, line, score, line, ..., `head` the lowest score. The head may come to be too
 -- low, never too high: who takes from a class looks. A class that is known and has no line is forgotten then; one that
 -- has lines and is not known would never be looked at, so it is made known first.
-local function enter_all(class, head, entries)
+local function make_known(class, head)
   if call('ZADD', CLASSES, 'LT', head, class) == 1 then call('ZADD', FITS, memory_of(class), class) end
+end
+
+local function enter_all(class, head, entries)
+  make_known(class, head)
   local added = call('ZADD', class_key(class), unpack(entries))
   -- What old managers add, for which this is counted, is of no job.
   if added > 0 and job == '' then call('INCRBY', INDEXED, added) end
 end
 
 local function enter(line, memory, millicores, exclusion, s)
-  enter_all(class_name(memory, millicores, exclusion), s, {s, line})
+  enter_all(class_name(line, memory, millicores, exclusion), s, {s, line})
 end
 
 -- As `enter`, but a line that is in the class keeps its place.
 local function enter_if_new(line, memory, millicores, exclusion, s)
-  local place = call('ZSCORE', class_key(class_name(memory, millicores, exclusion)), line)
+  local place = call('ZSCORE', class_key(class_name(line, memory, millicores, exclusion)), line)
   enter(line, memory, millicores, exclusion, place or s)
 end
 
@@ -49,7 +94,11 @@ end
 
 -- Makes the head of a class true again; returns it, nil when the class is empty and gone.
 local function refresh_class(class)
-  local head = call('ZRANGE', class_key(class), 0, 0, 'WITHSCORES')[2]
+  local head = tonumber(call('ZRANGE', class_key(class), 0, 0, 'WITHSCORES')[2])
+  if job ~= '' and class == plain_class() then
+    local first = score_of_fresh(0)
+    head = head and first and math.min(head, first) or head or first
+  end
   if head then
     call('ZADD', CLASSES, head, class)
   else
@@ -57,15 +106,21 @@ local function refresh_class(class)
     call('ZREM', CLASSES, class)
     if call('EXISTS', CLASSES) == 0 then call('DEL', INDEXED) end
   end
-  return tonumber(head)
+  return head
 end
 
--- Before a line leaves todo other than by a claim: an entry that stayed would look like a line an old worker dropped.
+-- Before a line leaves todo other than by a claim: an entry that stayed would look like a line an old worker dropped. One in FRESH
+-- is stale when the line has left.
 local function unindex(line, memory, millicores)
   if call('HEXISTS', TODO, line) == 0 then return end
-  local class = class_name(memory, millicores, call('HGET', FAILED, line) or '')
+  local class = class_name(line, memory, millicores, call('HGET', FAILED, line) or '')
   remove_all(class, {line})
   refresh_class(class)
+  -- The last to leave takes what is stale with it, which else might stand there for ever: nobody need be large enough to meet it.
+  if job ~= '' and call('HLEN', TODO) == 1 then
+    call('DEL', FRESH)
+    refresh_class(plain_class())
+  end
 end
 
 -- Back to todo: to its old place (`s` is its score of then), or behind all others of its priority.

@@ -20,18 +20,19 @@ local function free_name(wanted)
   return wanted .. '-' .. free
 end
 
--- All that waits takes the new size, whatever it had: its classes get another name.
+-- All that waits takes the new size, whatever it had: its classes get another name. What stands in FRESH is of the plain class of any
+-- size.
 local function resize(id, size)
-  if call('HGET', JOB_SIZES, id) == size then return end
   local start = '@' .. id .. ' '
   for _, class in ipairs(call('ZRANGE', CLASSES, 0, -1)) do
     local exclusion = string.sub(class, 1, #start) == start and string.match(class, '^%d+:%d+:(.*)$', #start + 1)
     local renamed = exclusion and start .. size .. ':' .. exclusion
-    if renamed and renamed ~= class and call('EXISTS', class_key(class)) == 1 then
+    if renamed and renamed ~= class then
       local head = call('ZSCORE', CLASSES, class)
       call('ZADD', CLASSES, 'LT', head, renamed)
       call('ZADD', FITS, memory_of(renamed), renamed)
-      if call('EXISTS', class_key(renamed)) == 0 then
+      if call('EXISTS', class_key(class)) == 0 then  -- All of it is in FRESH.
+      elseif call('EXISTS', class_key(renamed)) == 0 then
         call('RENAME', class_key(class), class_key(renamed))  -- Millions may wait.
       else
         call('ZUNIONSTORE', class_key(renamed), 2, class_key(class), class_key(renamed), 'AGGREGATE', 'MIN')
@@ -45,11 +46,20 @@ local function resize(id, size)
   wake()
 end
 
+local function timeout_in(settings) return string.match(settings, '"timeout":([%d.e+-]+)') or '' end
+
 -- The record last: a user who may not do all of this is told, and may do it again.
 local function change(id, name, size, settings, definition)
   local record = name .. '\n' .. settings .. '\n' .. definition
   if call('HGET', JOBS, id) == record then return end
-  resize(id, size)
+  local known = select(2, parts_of(call('HGET', JOBS, id) or ''))
+  -- What single tasks were given is over when the job is given something.
+  if call('HGET', JOB_SIZES, id) ~= size or timeout_in(known) ~= timeout_in(settings) then
+    use_job(id)
+    call('UNLINK', OWN)
+    use_job('')
+    resize(id, size)
+  end
   call('HSET', JOBS, id, record)
   call('INCR', JOB_REVISION)
 end

@@ -66,15 +66,14 @@ extension QueueClient {
     private func countTooLarge(_ fleet: Fleet) throws(CommandError) -> Int {
         let alive = fleet.alive
         guard !alive.isEmpty else { return 0 }
-        let reading = ReadClasses(keys: keys)
-        let classes = try perform(reading)
+        let classes = try perform(ReadClasses(keys: keys))
         let misfits = classes.filter { members in
             (selection == .all || selection == .one(members.job))
                 && !alive.contains {
                     $0.isLargeEnough(memoryBytes: members.memoryBytes, millicores: members.millicores)
                 }
         }
-        return try answers(misfits.map(reading.count)).reduce(0) { $0 + ($1.int ?? 0) }
+        return try answers(CountWaiting.requests(misfits, keys: keys)).reduce(0) { $0 + ($1.int ?? 0) }
     }
 }
 

@@ -10,7 +10,7 @@ struct WatchCommand: ParsableCommand {
         abstract: "Show a progress bar until nothing waits or runs any more.",
         discussion: """
             Ends with status 0 when all tasks of the job, or else of the queue, have finished, with 1 when some have failed, and with 3 when the tasks are \
-            gone from Redis. The tasks are not touched by Ctrl-C.
+            gone from Redis. It ends with the first of those that failed, and why. The tasks are not touched by Ctrl-C.
 
             Examples:
               distcomp submit sweep.txt && distcomp watch && ./plot
@@ -22,7 +22,7 @@ struct WatchCommand: ParsableCommand {
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var selection: JobArgument
 
-    @Flag(help: "End with one JSON object instead of a sentence.")
+    @Flag(help: "End with one JSON object instead of the failures and a sentence.")
     var json = false
 
     @Flag(name: .shortAndLong, help: "Show nothing; the status tells.")
@@ -52,8 +52,10 @@ struct WatchCommand: ParsableCommand {
             }
             watcher.display.clear()
             let overview = try queue.overview()
-            let summary = RunSummary(overview, seconds: bootSeconds() - start)
-            if !quiet { try show(json ? summary.json + "\n" : summary.sentence + "\n") }
+            let summary = try RunSummary(queue, watched: overview, seconds: bootSeconds() - start)
+            if !quiet {
+                try show(json ? summary.json + "\n" : summary.text(columns: standardOutput.terminalColumns))
+            }
             if let onEnd { EndCommand(text: onEnd).run(job: try queue.selectedJobName(), overview.counts) }
             if overview.counts.failed > 0 { throw CommandError.tasksFailed }
         }

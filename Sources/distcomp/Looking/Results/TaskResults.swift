@@ -103,9 +103,10 @@ extension QueueClient {
         if filter.wants(.finished), filter.causes.isEmpty {
             let isComplete = try scanEach(\.finished, pattern: filter.pattern) { keys, entries throws(CommandError) in
                 let records = try values(keys.outcomes, of: entries.map(\.field))
-                for (entry, record) in zip(entries, records) {
-                    var result = TaskResult(finished: entry.field, value: entry.value, record: record)
-                    if !keys.job.isEmpty { result.taskOfJob = try parse(result.line) }
+                let tasks = try tasksOfJob(entries.map(\.field), keys)
+                for (index, entry) in entries.enumerated() {
+                    var result = TaskResult(finished: entry.field, value: entry.value, record: records[index])
+                    result.taskOfJob = tasks.isEmpty ? nil : tasks[index]
                     if filter.includes(result), !(try use(result)) { return false }
                 }
                 return true
@@ -124,14 +125,27 @@ extension QueueClient {
             let states = try retryStates(of: fields)
             let records = try values(keys.outcomes, of: fields)
             let reasons = try values(keys.failReason, of: fields)
+            let tasks = try tasksOfJob(fields, keys)
             for (index, entry) in entries.enumerated() where states[index] == .failedForGood {
                 var result = TaskResult(
                     failed: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
-                if !keys.job.isEmpty { result.taskOfJob = try parse(result.line) }
+                result.taskOfJob = tasks.isEmpty ? nil : tasks[index]
                 if filter.includes(result), !(try use(result)) { return false }
             }
             return true
         }
+    }
+
+    /// What lines of one job say, with what each may use; none for what is of no job.
+    private func tasksOfJob(_ fields: [[UInt8]], _ keys: QueueKeys) throws(CommandError) -> [TaskLine?] {
+        guard !keys.job.isEmpty else { return [] }
+        let owns = try values(keys.own, of: fields)
+        var tasks: [TaskLine?] = []
+        for (field, own) in zip(fields, owns) {
+            let task = try parse(text(field))
+            tasks.append(own.flatMap { OwnSettings(text: text($0)) }.flatMap { task?.taking($0) } ?? task)
+        }
+        return tasks
     }
 
     /// What it means for these lines to be in failed_tasks.

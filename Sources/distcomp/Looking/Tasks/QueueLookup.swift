@@ -227,9 +227,9 @@ extension QueueClient {
         let reading = ReadClasses(keys: keys)
         let failedOn = standing.failedValue.map { text($0) } ?? ""
         let values = try answers([reading.place(of: line, failedOn: failedOn), reading.request])
-        guard values.count == 2, let score = values[0].number else { return nil }
+        guard values.count == 2, let score = standing.place ?? values[0].number else { return nil }
         let classes = try parsed { () throws(QueueError) in try ReadClasses.parse(values[1]) }
-        return try answers(classes.map { reading.count(of: $0, before: score) }).reduce(0) { $0 + ($1.int ?? 0) }
+        return try answers(CountWaiting.requests(classes, before: score, keys: keys)).reduce(0) { $0 + ($1.int ?? 0) }
     }
 }
 
@@ -254,7 +254,8 @@ struct TaskDetails {
 extension QueueClient {
     func details(of line: String) throws(CommandError) -> TaskDetails {
         var standing = try standing(of: line)
-        let task = try parse(line)
+        var task = try parse(line)
+        if let own = standing.own { task = task?.taking(own) }
         if let task, standing.isWaiting { standing.aheadCount = try countAhead(of: task, standing) }
         var result: TaskResult?
         if let value = standing.finishedValue {

@@ -5,27 +5,42 @@ import LinuxSystem
 import TaskModel
 import TaskQueue
 
-/// `distcomp why TASK`: why a task is where it is.
+/// `distcomp why TASK`: why a task, or a job as a whole, is where it is.
 struct WhyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "why",
         abstract: "Say in a sentence why a task waits, runs or failed, and what to do about it.",
         discussion: """
+            Of a job: how its tasks stand, what one of those that wait waits for, and of each cause by which some failed an example and what \
+            to do about it.
+
             Examples:
               distcomp why 4f2a
+              distcomp why cachesim
               distcomp why '*cachesim lru*'
             """)
 
     @OptionGroup var connection: ConnectionOptions
-    @OptionGroup var selection: TaskSelection
 
-    @Flag(help: "Print one JSON object a task.")
+    @Argument(
+        help: .init(
+            "A job's name, or the task's line, the first digits of its id (four or more), or a glob such as '*lru*'.",
+            valueName: "task"))
+    var tasks: [String]
+
+    @Flag(help: "Print one JSON object a task or job.")
     var json = false
 
     func run() throws {
         try connection.withQueue { queue in
             let fleet = try queue.fleet()
-            for task in selection.tasks {
+            for task in tasks {
+                if let job = try queue.job(named: task) {
+                    queue.selection = .one(job.identifier)
+                    try print(try queue.diagnosis(of: job, fleet), of: job)
+                    queue.selection = .all
+                    continue
+                }
                 try queue.forEachLine(named: task) { line throws(CommandError) in
                     let details = try queue.details(of: line)
                     let diagnosis = Diagnosis(details.task, details.standing, result: details.result, fleet)
@@ -34,6 +49,17 @@ struct WhyCommand: ParsableCommand {
                 }
             }
         }
+    }
+
+    private func print(_ diagnosis: JobDiagnosis, of job: Job) throws(CommandError) {
+        guard json else {
+            return try show(diagnosis.sentences.map { TerminalText.escaped($0) + "\n" }.joined())
+        }
+        var writer = JSONObjectWriter()
+        writer.field("job", job.name)
+        writer.field("because", diagnosis.because)
+        writer.field("explanation", diagnosis.sentences.joined(separator: " "))
+        try show(ResultFormat.shown(writer.text) + "\n")
     }
 
     private func print(_ diagnosis: Diagnosis, of line: String) throws(CommandError) {
@@ -101,13 +127,21 @@ struct Diagnosis: Equatable {
         switch result.outcome?.cause {
         case .oom where result.outcome?.usage.oom?.otherLimit != nil:
             "That limit has to be larger, or all that is below it has to need less together."
+        case .oom where result.taskOfJob != nil:
+            "`distcomp retry \(identifier(result)) --memory AMOUNT` tries it again with more."
         case .oom: "Its line has to ask for more memory, or it has to need less."
+        case .timeout where result.taskOfJob != nil:
+            "`distcomp retry \(identifier(result)) --timeout TIME` tries it again with more."
         case .timeout: "Its line has to give it more time, or it has to take less."
         case .launch: "What it runs has to be there; then submit it again."
         case .memoryPressure: "Submit it again when nodes have more memory free, or let its line ask for what it needs."
         case .nodeLost: "Look at what it does to its node before you submit it again."
         case .exit, .signal, .cancelled, nil: "Submitted again, it is tried anew."
         }
+    }
+
+    private static func identifier(_ result: TaskResult) -> Substring {
+        TaskLine.identifier(of: result.line).prefix(8)
     }
 
     // MARK: Running
@@ -261,7 +295,7 @@ struct Diagnosis: Equatable {
     // MARK: Words
 
     /// A sentence has one full stop, also where a program's own words end with theirs.
-    private static func sentence(_ text: String) -> String { text.hasSuffix(".") ? text : text + "." }
+    static func sentence(_ text: String) -> String { text.hasSuffix(".") ? text : text + "." }
 
     private static func size(_ memoryBytes: UInt64, _ millicores: Int) -> String {
         let cores = fixed(Double(millicores) / 1000, places: millicores % 1000 == 0 ? 0 : 3)

@@ -70,6 +70,31 @@ struct OutputElsewhereTests {
         }
     }
 
+    @Test("a task that is tried again on this machine is followed from one attempt to the next, all of both")
+    func secondAttemptHere() async throws {
+        try await withFleet { fleet in
+            let (number, path) = ("$DISTCOMP_ATTEMPT", fleet.scratch.path)
+            let command =
+                "echo try \(number); \(untilThere("\(path)/go\(number)")); echo end \(number); [ \(number) = 3 ]"
+            let node = try await fleet.startedNode("a", ["node_name": "\"a\"", "max_retry_per_task": "3"])
+            try await fleet.submit(["shell:1:0:0:" + command])
+            let log = try RunningProgram(
+                Products.distcomp,
+                ["logs", "-f", "*try*", "--redis", fleet.url(.watcher), "--config", node.configurationPath],
+                in: fleet.scratch)
+            for number in 1...3 {
+                try await eventually("attempt \(number)", log.errors) { log.output.hasSuffix("try \(number)\n") }
+                try fleet.scratch.write("go\(number)", "")
+            }
+            let result = try await log.result()
+            #expect(result.output == "try 1\nend 1\ntry 2\nend 2\ntry 3\nend 3\n" && result.status == 0)
+            #expect(
+                result.errors.contains("attempt 2, on a\n") && result.errors.contains("attempt 3, on a\n"),
+                "\(result.errors)")
+            try await node.stop()
+        }
+    }
+
     @Test("a daemon that executes itself anew hands on what its tasks write, as before")
     func reExecuted() async throws {
         try await withFleet { fleet in

@@ -11,7 +11,7 @@ import TaskQueue
 final class RemoteOutput {
     enum Answer {
         case node(OutputAnswer)
-        /// Nobody answered, or we may not ask.
+        /// Nobody answered, or we may not ask; with names as they are in the queue.
         case none(why: String)
     }
 
@@ -115,7 +115,7 @@ extension QueueClient {
                 ? "\(name) is a worker of the old system, which hands on no output" : nil
         }
         return Self.handsOnOutput(version)
-            ? nil : "\(name) runs distcompd \(TerminalText.escaped(version)), which hands on no output: 1.1 does"
+            ? nil : "\(name) runs distcompd \(version), which hands on no output: 1.1 does"
     }
 
     /// Whether a distcompd of that version does; of one we cannot read it is asked.

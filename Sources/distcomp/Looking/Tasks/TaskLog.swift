@@ -42,7 +42,7 @@ struct TaskLog {
             guard let why = try copy(remote, isRunning: details.running?.number == number) else {
                 return try printer.finish()
             }
-            reasons.append(why)
+            reasons.append(TerminalText.escaped(why))
         }
         let why = reasons.isEmpty ? "" : " (\(reasons.joined(separator: "; ")))"
         throw .failed(
@@ -56,7 +56,9 @@ struct TaskLog {
             try printer.finish()
         } else if let attempt = details.running {
             if let why = try copy(remote(details, attempt), isRunning: true) {
-                throw .failed("it runs on \(attempt.node), which has its output: \(why)")
+                throw .failed(
+                    "it runs on \(TerminalText.escaped(attempt.node)), which has its output: \(TerminalText.escaped(why))"
+                )
             }
             try printer.finish()
         } else {
@@ -133,7 +135,7 @@ struct TaskLog {
         case .todo:
             if let attempt = following.attempt, following.source != nil {
                 try leave(&following)
-                let how = details.result.map { ": \(TerminalText.escaped($0.explanation))" } ?? ""
+                let how = details.result.map { ": \($0.explanation)" } ?? ""
                 tell("attempt \(attempt.number) on \(attempt.node) is over\(how); it waits for the next")
             } else if !following.isWaitTold, following.attempt == nil {
                 tell("it waits; see distcomp why")
@@ -192,7 +194,7 @@ struct TaskLog {
             following.isSilenceTold = false
         case .node(.notBegun), .node(.absent): break  // It is about to begin, or has just ended.
         case .node(.unreadable(let reason)):
-            if !following.isSilenceTold { tell("\(remote.node) cannot read it: \(TerminalText.escaped(reason))") }
+            if !following.isSilenceTold { tell("\(remote.node) cannot read it: \(reason)") }
             following.isSilenceTold = true
         case .none(let why):
             if !following.isSilenceTold { tell("\(why); asking again") }
@@ -229,13 +231,14 @@ struct TaskLog {
 
     // MARK: Steps
 
-    private func tell(_ text: String) { standardError.write("distcomp: \(text)\n") }
+    /// Names of nodes are what others wrote into the queue.
+    private func tell(_ text: String) { standardError.write("distcomp: \(TerminalText.escaped(text))\n") }
 
     /// Says behind the output how it failed: the reason is seldom in what it wrote.
     private func tellFailure(_ details: TaskDetails) {
         guard details.state != .inProgress, let result = details.result, !result.succeeded else { return }
         let name = TaskLine.identifier(of: details.line).prefix(8)
-        tell("\(name) failed: \(TerminalText.escaped(result.explanation))")
+        tell("\(name) failed: \(result.explanation)")
     }
 
     private func copy(_ file: LogFile) throws(CommandError) {
@@ -264,7 +267,7 @@ struct TaskLog {
             case .node(.notBegun): return "\(remote.node) has not begun it"
             case .node(.absent): return "\(remote.node) has no output of its attempt \(remote.attempt) any more"
             case .node(.unreadable(let reason)):
-                return "\(remote.node) cannot read it: \(TerminalText.escaped(reason))"
+                return "\(remote.node) cannot read it: \(reason)"
             case .none(let why): return why
             }
         }

@@ -47,11 +47,12 @@ final class RemoteOutput {
     func next(isRunning: Bool) throws(CommandError) -> Answer {
         if !isKnownToAnswer, let why = try queue.whyMute(node) { return .none(why: why) }
         number += 1
+        var sent: OutputRequest?
         var sentAt = -Double.infinity
+        var isPlaceTaken = false
         var pauseMilliseconds: UInt32 = 2
         let begun = bootSeconds()
         while true {
-            guard let request = request(isRunning) else { return .none(why: "\(node) cannot be asked for it") }
             let now = bootSeconds()
             if now - begun > Self.waitSeconds {
                 isKnownToAnswer = false
@@ -59,9 +60,13 @@ final class RemoteOutput {
                 return .none(why: "\(node) does not answer\(try queue.heardOf(node))")
             }
             if now - sentAt > Self.repeatSeconds {
+                // Another reader has drawn the same place.
+                if isPlaceTaken { place = Self.anyPlace }
+                guard let request = request(isRunning) else { return .none(why: "\(node) cannot be asked for it") }
                 if let why = try publish(request) { return .none(why: why) }
-                sentAt = now
+                (sent, sentAt) = (request, now)
             }
+            guard let request = sent else { continue }
             pause(milliseconds: pauseMilliseconds)
             pauseMilliseconds = min(Self.pauseMillisecondsMax, pauseMilliseconds * 2)
             let reply = try queue.perform(ReadOutputAnswer(request, keys: queue.keys))
@@ -70,11 +75,7 @@ final class RemoteOutput {
                 if case .piece(let bytes, _) = answer { offset += Int64(bytes.count) }
                 return .node(answer)
             }
-            if reply.isOfAnother(than: request) {
-                // Two readers have drawn one place; this one draws again, and asks at once.
-                place = Self.anyPlace
-                sentAt = -Double.infinity
-            }
+            isPlaceTaken = reply.isOfAnother(than: request)
         }
     }
 

@@ -83,7 +83,9 @@ enum Answer {
         .array(
             tasks.flatMap { task in
                 let record = task.line.job.map { text($0.record) } ?? .null
-                return [text(task.line.text), text("\(task.token) 0 0 1 \(task.attempt)"), .null, record, own(of: task)]
+                return [
+                    text(task.line.text), text("\(task.token) 0 0 1 \(task.attempt)"), .null, record, own(of: task),
+                ]
             })
     }
 

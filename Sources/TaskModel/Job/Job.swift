@@ -35,6 +35,8 @@ public final class Job: Sendable {
         public var command = ""
         /// What tells that the same is asked for again; "" where nothing does.
         public var fingerprint = ""
+        /// After how many failures nothing more of it is given out, as `--halt` takes it (`soon,fail=3`); "" for never.
+        public var halt = ""
         /// How the commands were made; nil where they have no values, or nobody can tell.
         public var template: JobTemplate?
 
@@ -161,6 +163,7 @@ extension Job.Settings {
         writer.field("submitted_at", submittedAtUnixSeconds)
         writer.field("command", command)
         writer.field("fingerprint", fingerprint)
+        if !halt.isEmpty { writer.field("halt", halt) }
         if let template { writer.field("template", json: template.json) }
         return writer.text
     }
@@ -187,6 +190,7 @@ extension Job.Settings {
             case ("submitted_at", let content): submittedAtUnixSeconds = content.double ?? 0
             case ("command", .string(let text)): command = text
             case ("fingerprint", .string(let text)): fingerprint = text
+            case ("halt", .string(let text)): halt = text
             case ("template", .object(let members)): template = JobTemplate(members)
             default: break
             }

@@ -47,7 +47,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         switch self {
         case .node:
             return (handshake + looking + changing + working).filter {
-                !["llen", "scard", "smembers", "smismember", "zcount"].contains($0)
+                !["llen", "smembers", "smismember", "zcount"].contains($0)
             }
         case .submitter: return handshake + looking + changing + adding + resizing + resetting
         case .watcher: return handshake + looking + ["publish"]

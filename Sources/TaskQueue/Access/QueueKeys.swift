@@ -111,6 +111,10 @@ enum QueueKey: String, CaseIterable {
     case jobRevision = "distcomp:job-revision"
     /// Identifiers.
     case jobsPaused = "distcomp:jobs-paused"
+    /// identifier -> `soon` or `now`: jobs that are paused because so many of their tasks have failed.
+    case jobsHalted = "distcomp:jobs-halted"
+    /// identifier -> how many of its failures do not count, for somebody let it go on after them.
+    case jobHalts = "distcomp:job-halts"
     /// As `delayed`, for the lines of all jobs.
     case jobsDelayed = "distcomp:jobs-delayed"
 

@@ -59,10 +59,13 @@ public enum QueueScripts {
     /// What several scripts share, by the names that they use it by.
     private static let shared: [String: [LuaPart]] = [
         "adding": PackageResources.adding_lua, "clock": PackageResources.clock_lua,
+        "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "lease": PackageResources.lease_lua,
         "names": PackageResources.names_lua, "reaping": PackageResources.reaping_lua,
-        "retries": PackageResources.retries_lua, "waking": PackageResources.waking_lua,
+        "retries": PackageResources.retries_lua,
+        "some": PackageResources.some_lua,
+        "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }
 

@@ -180,12 +180,32 @@ public struct ReadJob: QueueOperation {
     }
 }
 
+/// Whether so many tasks of a job have failed that nothing more of it is given out.
+public struct ReadJobHalted: QueueOperation {
+    private let keys: QueueKeys
+    private let identifier: String
+
+    public init(_ identifier: String, keys: QueueKeys) {
+        self.keys = keys
+        self.identifier = identifier
+    }
+
+    public var request: RedisRequest { .command(RedisCommand("HEXISTS", keys[.jobsHalted], identifier)) }
+
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Bool {
+        if let error = value.error { throw QueueError(error) }
+        return value.int == 1
+    }
+}
+
 /// A page of the jobs there are, from `cursor`, which begins and ends at "0". A job that is added meanwhile may be missing.
 public struct ReadJobs: QueueOperation {
     /// A job and how it stands.
     public struct Row: Sendable {
         public let job: Job
         public let isPaused: Bool
+        /// It is paused because so many have failed.
+        public let isHalted: Bool
         public let todo: Int
         public let inProgress: Int
         public let finished: Int
@@ -235,7 +255,8 @@ public struct ReadJobs: QueueOperation {
             }
             rows.append(
                 Row(
-                    job: job, isPaused: numbers[0] == 1, todo: numbers[1], inProgress: numbers[2],
+                    job: job, isPaused: numbers[0] > 0, isHalted: numbers[0] > 1, todo: numbers[1],
+                    inProgress: numbers[2],
                     finished: numbers[3], failed: max(0, numbers[4] - numbers[5])))
         }
         return Page(cursor: cursor, rows: rows, unreadable: unreadable)

@@ -20,6 +20,8 @@ public struct TaskStanding: Sendable {
     public var isRetrying = false
     /// Its job is paused.
     public var isJobPaused = false
+    /// It is so because as many of its tasks have failed as were allowed to.
+    public var isJobHalted = false
     /// How often it was tried, where it is not done with.
     public var attempts = 0
     /// When its next try is due, by the server's clock in milliseconds, as far as that keeps step with the queue's.
@@ -66,6 +68,7 @@ public struct ReadStanding: Sendable {
             .command(RedisCommand("TIME")), .command(RedisCommand("GET", keys[.clock])),
             .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.failedOn].utf8), line])),
             .command(RedisCommand("SISMEMBER", keys[.jobsPaused], keys.job)),
+            .command(RedisCommand("HEXISTS", keys[.jobsHalted], keys.job)),
             .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.own].utf8), line])),
         ]
     }
@@ -80,14 +83,14 @@ public struct ReadStanding: Sendable {
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
-        guard values.count == 14, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+        guard values.count == 15, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
             let microseconds = time[1].int
         else { throw .unexpectedReply("a look at one task") }
         for value in values { if let error = value.error { throw QueueError(error) } }
         var standing = TaskStanding()
         standing.isWaiting = values[0].string != nil
         standing.place = values[0].string.flatMap { UInt64($0, radix: 16) }.map { Double($0) }
-        standing.own = values[13].string.flatMap { OwnSettings(text: $0) }
+        standing.own = values[14].string.flatMap { OwnSettings(text: $0) }
         standing.worker = values[1].string
         standing.finishedValue = values[2].bytes
         standing.failedValue = values[3].bytes
@@ -100,6 +103,7 @@ public struct ReadStanding: Sendable {
             && (isWaiting || standing.finishedValue == nil && standing.failedValue == values[11].bytes)
         standing.attempts = values[7].int ?? 0
         standing.isJobPaused = values[12].int == 1
+        standing.isJobHalted = values[13].int == 1
         standing.serverMilliseconds = seconds &* 1000 &+ microseconds / 1000
         let clock = QueueClock(parsing: values[10].string ?? "")
         standing.dueMilliseconds = milliseconds(values[8]).map { due in

@@ -8,6 +8,7 @@ struct JobsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs",
         abstract: "List jobs: what one `submit` or `run` of a command added, and how it stands.",
+        usage: "distcomp jobs [<options>]\n       distcomp jobs show [<options>] <job>",
         discussion: """
             The NAME names a job in other commands, such as `distcomp status NAME`. `default` are the tasks of task files.
 
@@ -21,7 +22,7 @@ struct JobsCommand: ParsableCommand {
 
 struct JobsListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List all jobs.", shouldDisplay: false)
+        commandName: "list", abstract: "List all jobs.", usage: "distcomp jobs [<options>]", shouldDisplay: false)
 
     @OptionGroup var connection: ConnectionOptions
 
@@ -79,6 +80,7 @@ struct JobsShowCommand: ParsableCommand {
 struct ListedJob {
     let job: Job?
     let isPaused: Bool
+    var isHalted = false
     let todo: Int
     let inProgress: Int
     let finished: Int
@@ -90,7 +92,7 @@ struct ListedJob {
     /// A word for people and scripts.
     var state: String {
         if inProgress > 0 { return "running" }
-        if todo > 0 { return isPaused ? "paused" : "waiting" }
+        if todo > 0 { return isHalted ? "halted" : isPaused ? "paused" : "waiting" }
         return failed > 0 ? "failed" : "finished"
     }
 
@@ -112,6 +114,7 @@ struct ListedJob {
         writer.field("cores", job.map { Double($0.settings.millicores) / 1000 })
         writer.field("timeout_seconds", job?.settings.timeout.seconds)
         writer.field("priority", job?.settings.priority)
+        writer.field("halt", job.flatMap { $0.settings.halt.isEmpty ? nil : $0.settings.halt })
         return writer
     }
 
@@ -131,6 +134,7 @@ struct ListedJob {
             ("cores", settings.millicores == 0 ? "none asked for" : oneDecimal(Double(settings.millicores) / 1000)),
             ("timeout", settings.timeout.text), ("priority", "\(settings.priority)"), ("id", job.identifier),
         ]
+        if !settings.halt.isEmpty { facts.append(("halt", settings.halt)) }
         return facts
     }
 }
@@ -141,7 +145,7 @@ extension TimeoutRequest {
 
     fileprivate var text: String {
         switch self {
-        case .byDefault: "the nodes' default"
+        case .byDefault: "not given: the nodes' setting decides; none on one machine"
         case .none: "none"
         case .seconds(let seconds): AmountText.seconds(seconds)
         }
@@ -159,7 +163,8 @@ extension QueueClient {
         return (hasOwn ? [own] : [])
             + (try jobRows()).map { row in
                 ListedJob(
-                    job: row.job, isPaused: row.isPaused || counts.isPaused, todo: row.todo, inProgress: row.inProgress,
+                    job: row.job, isPaused: row.isPaused || counts.isPaused, isHalted: row.isHalted, todo: row.todo,
+                    inProgress: row.inProgress,
                     finished: row.finished, failed: row.failed)
             }
     }

@@ -22,14 +22,23 @@ struct SetCommand: ParsableCommand {
 
     @OptionGroup var sizes: SizeOptions
 
+    @Option(help: .init("When it is halted, as `submit --halt` has it; none: never.", valueName: "rule"))
+    var halt: String?
+
     func validate() throws {
-        if try sizes.change().isEmpty { throw ValidationError("say --memory, --cores or --timeout") }
+        if try sizes.change().isEmpty, halt == nil {
+            throw ValidationError("say --memory, --cores, --timeout or --halt")
+        }
+        if let halt, halt != "none", HaltRule(argument: halt) == nil {
+            throw ValidationError("--halt \(TerminalText.escaped(halt)): expected soon,fail=3 or now,fail=5% or none")
+        }
     }
 
     func run() throws {
         let name = try connection.withQueue { queue in
             let job = try queue.orderedJob(job)
-            let settings = try sizes.change().applied(to: job.settings)
+            var settings = try sizes.change().applied(to: job.settings)
+            if let halt { settings.halt = halt == "none" ? "" : halt }
             guard try queue.perform(ChangeJob(job.identifier, settings: settings, keys: queue.keys)) == .changed else {
                 throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }

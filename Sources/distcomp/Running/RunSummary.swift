@@ -64,7 +64,8 @@ struct RunSummary {
         var text = ""
         if !failures.isEmpty { text = "\n" + failureLines(columns: columns ?? 120).joined(separator: "\n") + "\n" }
         if counts.failed > failures.count {
-            text += "... and \(grouped(counts.failed - failures.count)) more: distcomp results \(jobName.isEmpty ? "" : jobName + " ")--failed\n"
+            text +=
+                "... and \(grouped(counts.failed - failures.count)) more: distcomp results \(jobName.isEmpty ? "" : jobName + " ")--failed\n"
         }
         if let hintOfPermission, failures.contains(where: \.wasNotPermitted) { text += hintOfPermission + "\n" }
         return (isHalted == nil && text.isEmpty ? "" : text + "\n") + sentence + "\n"

@@ -33,6 +33,14 @@ struct SubmitCommand: ParsableCommand {
     @Option(help: .init("Sign with this key instead of the settings' task_key_file.", valueName: "file"))
     var keyFile: String?
 
+    @Option(
+        help: .init(
+            """
+            Give out nothing more of the job once so many of its tasks have failed: soon,fail=3, or now,fail=5% to take away what runs as \
+            well. `distcomp resume JOB` lets it go on.
+            """, valueName: "rule"))
+    var halt: HaltRule?
+
     @Flag(help: "Add what an old worker, or an older distcompd, that is alive knows nothing of.")
     var force = false
 
@@ -45,7 +53,11 @@ struct SubmitCommand: ParsableCommand {
     func validate() throws { if tasks.isEmpty { throw ValidationError(TaskArguments.nothingGiven) } }
 
     func run() throws {
-        let input = try tasks.input()
+        var input = try tasks.input()
+        if let halt {
+            input.halt = halt
+            input.optionsOfCommands.append("--halt")
+        }
         if tasks.dryRun { return try input.printLines() }
         let submission = try connection.withFleetQueue { queue in
             queue.keyFile = keyFile

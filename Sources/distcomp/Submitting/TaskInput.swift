@@ -25,6 +25,8 @@ struct TaskInput {
     var typed: [String] = []
     /// The name that was chosen for the job of the commands.
     var jobName: String?
+    /// After how many failures nothing more of the job is given out.
+    var halt: HaltRule?
     /// What need not be run again.
     var jobLog: JobLog?
 
@@ -162,6 +164,7 @@ extension TaskInput {
         (settings.memoryBytes, settings.millicores) = (line.memoryBytes, line.millicores)
         (settings.timeout, settings.priority) = (line.timeout, line.priority)
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
+        settings.halt = halt?.text ?? ""
         if case .sweep(let sweep) = source { settings.template = sweep.made }
         var definition = Job.Definition()
         definition.surroundings = commonSurroundings

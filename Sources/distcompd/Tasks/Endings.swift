@@ -58,9 +58,11 @@ extension TaskRunner {
     func describe(_ failure: LauncherFailure, of task: RunningTask? = nil) -> NodeSupervisor.LaunchFailure {
         var step = failure.step?.callName ?? "distcomp-launch"
         var message = errorText(failure.code)
-        if let path = task?.surroundings?.path(of: failure.step) {
+        if let path = task?.line.surroundings?.path(of: failure.step) {
             step += " \(path)"
             message += " (on \(settings.worker))"  // Others may have it.
+        } else if failure.step == .execute, let line = task?.line {
+            step += ((try? CommandForm(line).arguments.first).flatMap(\.self)).map { " \($0.prefix(200))" } ?? ""
         }
         return NodeSupervisor.LaunchFailure(
             step: step, errno: failure.code, message: message,

@@ -36,7 +36,7 @@ final class TaskRunner {
         let group: TaskGroup
         var process: Int32?
         /// What it has of its own, to name what of it could not be had.
-        let surroundings: TaskSurroundings?
+        let line: TaskLine
         /// When it began, in nanoseconds since the boot.
         var begunAt: Int64
         /// Whether the sums of its group hold what earlier tasks used, and how much is not known any more.
@@ -57,13 +57,13 @@ final class TaskRunner {
         var residentBytesMax: UInt64 = 0
 
         init(
-            group: TaskGroup, process: Int32? = nil, surroundings: TaskSurroundings?, begunAt: Int64,
+            group: TaskGroup, process: Int32? = nil, line: TaskLine, begunAt: Int64,
             hasMixedUsage: Bool = false,
             memoryBytesMax: UInt64?, processors: ProcessorMap.Share? = nil, usedBefore: TaskGroupUsage? = nil
         ) {
             self.group = group
             self.process = process
-            self.surroundings = surroundings
+            self.line = line
             self.begunAt = begunAt
             self.hasMixedUsage = hasMixedUsage
             self.memoryBytesMax = memoryBytesMax
@@ -147,7 +147,7 @@ final class TaskRunner {
                     command, environment: environment, place: place, output: output, limits: limits)
             {
                 running[number] = RunningTask(
-                    group: begun.group, process: begun.process, surroundings: task.line.surroundings,
+                    group: begun.group, process: begun.process, line: task.line,
                     begunAt: begun.at, memoryBytesMax: limits.memoryBytesMax, usedBefore: begun.usedBefore)
                 return launched(number, begun.process, at: begun.at)
             }
@@ -158,7 +158,7 @@ final class TaskRunner {
             let share = isPinned ? processors.take(millicores: task.line.millicores) : nil
             let begunAt = SystemClock.bootNanoseconds()
             running[number] = RunningTask(
-                group: group, surroundings: task.line.surroundings, begunAt: begunAt,
+                group: group, line: task.line, begunAt: begunAt,
                 memoryBytesMax: limits.memoryBytesMax, processors: share)
             let process = try attempt(cappedAt: limits.memoryBytesMax) { () throws(SystemError) in
                 try start(
@@ -338,7 +338,7 @@ final class TaskRunner {
         let parts = task.group.split(separator: ".")
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)
         running[task.number] = RunningTask(
-            group: TaskGroup(name: task.group), process: task.process, surroundings: state.task.line.surroundings,
+            group: TaskGroup(name: task.group), process: task.process, line: state.task.line,
             begunAt: state.begunAt.nanoseconds, hasMixedUsage: hasMixedUsage, memoryBytesMax: memoryBytesMax,
             processors: share(of: task.process, state.task.line))
         numbers[task.process] = task.number

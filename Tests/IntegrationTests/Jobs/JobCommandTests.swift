@@ -234,6 +234,33 @@ struct JobFleetTests {
         }
     }
 
+    @Test("a job that is to halt ends its watch with status 1, and goes on when it is resumed")
+    func halted() async throws {
+        try await withFleet { fleet in
+            let submitted = try await fleet.distcomp(
+                "submit", "--name", "h", "--halt", "soon,fail=2", "--", "test {} -gt 5", ":::", "1", "2", "3", "4", "5",
+                "6",
+                "7")
+            #expect(submitted.status == 0, "\(submitted.errors)")
+            let node = try await fleet.startedNode("n", ["max_retry_per_task": "1", "max_task_per_worker": "1"])
+            let watch = try await fleet.distcomp("watch", "h")
+            #expect(watch.status == 1 && watch.errors.contains("distcomp resume h lets it go on"), "\(watch)")
+            #expect(try await job(fleet, "h")["state"] as? String == "halted")
+            #expect(try await fleet.distcomp("why", "h").output.contains("--halt soon,fail=2"))
+            #expect(try await job(fleet, "h")["halt"] as? String == "soon,fail=2")
+            _ = try await fleet.distcomp("set", "h", "--halt", "soon,fail=99%")
+            #expect(try await fleet.distcomp("resume", "h").status == 0)
+            #expect(try await fleet.distcomp("watch", "h").status == 1)
+            #expect(try await numbers(fleet, "h").first == 0)
+            try await fleet.submit(["shell:1:0:0:true"])
+            let file = try fleet.scratch.write("lines", "shell:1:0:0:true\n")
+            let ofLines = try await fleet.distcomp("submit", "--halt", "soon,fail=1", file)
+            #expect(ofLines.status == 2 && ofLines.errors.contains("--halt"), "\(ofLines)")
+            #expect(try await fleet.distcomp("submit", "--halt", "later", "--", "true").status == 2)
+            try await node.stop()
+        }
+    }
+
     @Test("a job whose record cannot be read is told, and hides no other")
     func unreadable() async throws {
         try await withFleet { fleet in

@@ -170,6 +170,83 @@ struct JobTests {
         #expect(try node.claim(gigabytes: 2).map(\.own) == [more.text])
     }
 
+    private func halting(_ rule: String, fingerprint: String = "f") -> Job.Settings {
+        var settings = settings(fingerprint: fingerprint)
+        settings.halt = rule
+        return settings
+    }
+
+    @Test(
+        "of a job that is to halt nothing is given out once so many have failed for good; what runs may end, and resume lets it go on"
+    )
+    func haltedSoon() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, halting("soon,fail=2"))
+        try submit(bench, job, "1", "2", "3", "4", "5", "6", "7", "8")
+        let tasks = try node.claim(3)
+        try node.fail(tasks[0], attemptsMax: 1)
+        #expect(try node.claim(1).count == 1)
+        try node.fail(tasks[1], attemptsMax: 1)
+        #expect(try rows(bench).map(\.isHalted) == [true] && rows(bench).map(\.isPaused) == [true])
+        #expect(try bench.perform(ReadJobHalted(job.identifier, keys: bench.keys)))
+        #expect(try node.claim(10).isEmpty)
+        try node.finish(tasks[2])
+        #expect(try numbers(bench, job) == [4, 1, 1, 2])
+
+        #expect(try bench.perform(PauseJob(job.identifier, isPaused: false, keys: bench.keys)) == .changed)
+        #expect(try rows(bench).map(\.isHalted) == [false])
+        let more = try node.claim(3)
+        try node.fail(more[0], attemptsMax: 1)
+        #expect(try node.claim(1).count == 1, "what had failed before does not count")
+        try node.fail(more[1], attemptsMax: 1)
+        #expect(try node.claim(10).isEmpty && rows(bench).map(\.isHalted) == [true])
+        #expect(try open(bench, halting("soon,fail=2")).identifier == job.identifier)
+        #expect(try rows(bench).map(\.isHalted) == [false], "asked for again, it goes on")
+    }
+
+    @Test("what is to be tried again is no failure that halts, and a share is one of all tasks of the job")
+    func haltedByShare() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, halting("soon,fail=50%"))
+        try submit(bench, job, "1", "2", "3", "4")
+        let tasks = try node.claim(3)
+        for task in tasks { try node.fail(task, retryMilliseconds: 100_000) }
+        #expect(try rows(bench).map(\.isHalted) == [false])
+        try bench.pass(seconds: 200)
+        let again = try node.claim(3)
+        try node.fail(again[0], attemptsMax: 1)
+        #expect(try rows(bench).map(\.isHalted) == [false])
+        try node.fail(again[1], attemptsMax: 1)
+        #expect(try rows(bench).map(\.isHalted) == [true])
+    }
+
+    @Test("of a job that halts at once what runs is taken away and waits, however much there is")
+    func haltedNow() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, halting("now,fail=1"))
+        let lines = try (0..<2500).map { try TaskLine(command: "\($0)", of: job) }
+        for first in stride(from: 0, to: lines.count, by: 500) {
+            try bench.perform(SubmitTasks(lines[first..<(first + 500)], keys: bench.keys))
+        }
+        var tasks: [ClaimTasks.Claimed] = []
+        for _ in 0..<3 { tasks += try node.claim(1000) }
+        #expect(tasks.count == 2500)
+        try node.fail(tasks[0], attemptsMax: 1)
+        #expect(try rows(bench).map(\.isHalted) == [true])
+        for _ in 0..<20 { _ = try node.beat() }
+        #expect(try numbers(bench, job) == [2499, 0, 0, 1])
+        var told: Set<String> = []
+        while case let page = try bench.perform(TakeCancellations(keys: bench.keys, incarnation: node.incarnation)),
+            !page.isEmpty
+        { told.formUnion(page) }
+        #expect(told.count == 2499)
+        #expect(try node.report(tasks[1], .finished(value: [], record: "{}")) == .stale)
+        #expect(try bench.perform(ForgetJob(job, keys: bench.keys)) == .busy)
+    }
+
     @Test("what is cancelled and submitted again waits behind what came before, and is given once")
     func cancelledAndAgain() throws {
         let bench = try QueueBench()

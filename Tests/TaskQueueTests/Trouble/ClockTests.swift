@@ -113,6 +113,20 @@ struct ClockTests {
         #expect(try alive.claim().map(\.attempt) == [2])
     }
 
+    @Test("all that a dead node held goes back, also of thousands, page by page")
+    func takenOverWhole() throws {
+        let bench = try QueueBench()
+        let (dead, other) = (try bench.node("dead"), try bench.node("other"))
+        try bench.submit((0..<5000).map { line("t\($0)") })
+        for _ in 0..<5 { #expect(try dead.claim(1000, gigabytes: 1 << 20).count == 1000) }
+        // A page of a node's tasks is taken from the beginning of a hash, which is empty there after the first of them.
+        for _ in 0..<200 where try bench.numbers[1] > 0 {
+            try bench.pass(seconds: Double(other.leaseMilliseconds) / 2000)
+            _ = try other.beat(elapsedMilliseconds: 100_000_000)
+        }
+        #expect(try bench.numbers == [5000, 0, 0, 0])
+    }
+
     @Test("after a silence a dead node is taken over a lease later, and not before")
     func deadAfterSilence() throws {
         let bench = try QueueBench()

@@ -12,6 +12,8 @@ if call('HLEN', TODO) + call('HLEN', DOING) > 0 then return 'busy' end
 call('UNLINK', TODO, DOING, DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, SIGNATURES, FRESH, OWN)
 if call('HGET', JOB_FINGERPRINTS, fingerprint) == id then call('HDEL', JOB_FINGERPRINTS, fingerprint) end
 call('SREM', JOBS_PAUSED, id)
+call('HDEL', JOBS_HALTED, id)
+call('HDEL', JOB_HALTS, id)
 call('HDEL', JOB_SIZES, id)
 call('HDEL', JOB_NAMES, (parts_of(record)))
 call('HDEL', JOBS, id)

@@ -2,7 +2,7 @@
 -- Idempotent: the same is asked for again, and its job is there. Stopped half-way: a job without tasks, or one whose lines wait in a
 -- class of another size than the job now says, where the next claim finds them all the same.
 
--- uses jobs
+-- uses jobs halting
 
 local wanted, is_chosen, fingerprint, size, settings, definition = ARGV[2], ARGV[3] == '1', ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 
@@ -13,6 +13,8 @@ if record then
   local name, _, known = parts_of(record)
   if known ~= definition then return {id, name, 'other', known} end
   change(id, name, size, settings, definition)
+  use_job(id)
+  if lift_halt() then wake() end
   return {id, name, 'known', known}
 end
 

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Idempotent: each task is put back once. Stopped half-way: what was not put back yet is still held by the dead node.
 
--- uses names clock index lease reaping
+-- uses names clock index lease reaping halting
 
 -- Lines an old worker has dropped, seen missing before `until_then`. Old workers die one at a time: a hundred lines gone at
 -- once were removed by somebody, and stay so.
@@ -35,6 +35,17 @@ local function settle_some()
   end
 end
 
+-- What runs of jobs that were halted at once is too much for one script.
+local function take_away_halted()
+  if call('EXISTS', JOBS_HALTED) == 0 then return end
+  local page = some_of(JOBS_HALTED, 20)
+  for i = 1, #page, 2 do
+    use_job(page[i])
+    if page[i + 1] == 'now' and call('HLEN', DOING) > 0 then take_away_some(200) end
+  end
+  use_job('')
+end
+
 local me, lease, asked_in, elapsed = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local now, expiry = observe(lease), expiry_of(me)
 if not expiry then return fenced() end
@@ -50,6 +61,7 @@ pass_lost_tokens(ARGV[14], ARGV[8])
 describe(me, 9)
 promote_delayed(now)
 settle_some()
+take_away_halted()
 -- Something is to be put back, or will be unless its node is heard of: whether all could be heard until then is only known if
 -- somebody looks at the clock all the while.
 local function is_any_before(key, time)

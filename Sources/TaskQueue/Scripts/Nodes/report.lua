@@ -50,7 +50,7 @@ if kind == 'finished' and call('HEXISTS', TODO, line) == 0 then
 end
 
 -- What ends well is nearly all that is reported, and needs nothing of these, which would cost as much as all before.
--- uses clock index ending
+-- uses clock index ending halting
 
 if kind == 'finished' then
   unindex(line, memory, millicores)
@@ -78,6 +78,9 @@ elseif kind == 'failed' then
     unindex(line, memory, millicores)
     call('HSET', FAILED, line, workers)
     fail_for_good(line, token, ARGV[7], record)
+    let_go()
+    halt_if_due()
+    return 'accepted'
   end
 elseif is_cancelled then
   unindex(line, memory, millicores)

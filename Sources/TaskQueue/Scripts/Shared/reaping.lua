@@ -1,6 +1,6 @@
 -- Putting back what a node held that is gone.
 
--- uses names index ending
+-- uses names index ending some
 
 -- What becomes of one task of a node that is gone. Unless it left in order (`unmarked`), the attempt counts, and a line
 -- that has taken three nodes with it stays failed.
@@ -47,7 +47,7 @@ end
 local function reap(incarnation, limit, unmarked)
   call('ZADD', LEASES, 'XX', 0, incarnation)
   local held, count = held_key(incarnation), 0
-  local rows = call('HSCAN', held, 0, 'COUNT', limit)[2]
+  local rows = some_of(held, limit)
   for i = 1, #rows, 2 do
     put_back_held(incarnation, rows[i], rows[i + 1], unmarked)
     call('HDEL', held, rows[i])

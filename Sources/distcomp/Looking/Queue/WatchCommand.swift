@@ -10,7 +10,7 @@ struct WatchCommand: ParsableCommand {
         abstract: "Show a progress bar until nothing waits or runs any more.",
         discussion: """
             Ends with status 0 when all tasks of the job, or else of the queue, have finished, with 1 when some have failed, and with 3 when the tasks are \
-            gone from Redis. It ends with the first of those that failed, and why. The tasks are not touched by Ctrl-C.
+            gone from Redis. It ends with status 1 too when the job was halted (submit --halt). It ends with the first of those that failed, and why. The tasks are not touched by Ctrl-C.
 
             Examples:
               distcomp submit sweep.txt && distcomp watch && ./plot
@@ -51,6 +51,11 @@ struct WatchCommand: ParsableCommand {
                 }
             }
             watcher.display.clear()
+            if watcher.isHalted, !quiet {
+                let job = try queue.selectedJobName() ?? ""
+                standardError.write(
+                    "distcomp: so many have failed that the job was halted: distcomp resume \(job) lets it go on\n")
+            }
             let overview = try queue.overview()
             let summary = try RunSummary(queue, watched: overview, seconds: bootSeconds() - start)
             if !quiet {
@@ -71,6 +76,8 @@ private final class QueueWatcher {
     private var watched: WatchedQueue
     private var absence = Absence()
     private var lastRemark = ""
+    /// Nothing more of the job is given out, since so many have failed.
+    private(set) var isHalted = false
 
     init(_ queue: QueueClient, isQuiet: Bool, showsProgress: Bool) throws(CommandError) {
         self.queue = queue
@@ -91,6 +98,10 @@ private final class QueueWatcher {
             if let news = try watched.take(WatchedQueue.Look(counts), nowSeconds: bootSeconds()), !isQuiet { say(news) }
             let progress = Progress(counts)
             if progress.isOver { return watched.isSettled }
+            if progress.running == 0, case .one(let job) = queue.selection, !job.isEmpty {
+                isHalted = try queue.perform(ReadJobHalted(job, keys: queue.keys))
+                if isHalted { return true }
+            }
             if progress.running == 0, showsProgress { try remark() }
             display.show(progress, nowSeconds: bootSeconds())
         } catch .unreachable(let message) {

@@ -179,6 +179,12 @@ struct Diagnosis: Equatable {
         if fleet.isPaused { return ("paused", "The queue is paused: distcomp resume lets it go on.") }
         if standing.isJobPaused {
             let name = line.job?.name ?? Job.defaultName
+            if standing.isJobHalted {
+                return (
+                    "job-halted",
+                    "So many tasks of the job \(name) have failed that it was halted (--halt \(line.job?.settings.halt ?? "")): distcomp resume \(name) lets it go on."
+                )
+            }
             return ("job-paused", "The job \(name) is paused: distcomp resume \(name) lets it go on.")
         }
         if let due = standing.dueMilliseconds, due > standing.serverMilliseconds {

@@ -1,0 +1,40 @@
+-- Jobs that are to be given out no more once so many of their tasks have failed. JOBS_HALTED says of each that has come to that what
+-- becomes of what runs: `soon`, it may end; `now`, it is taken away. It is paused as if by hand.
+
+-- uses taking some
+
+local function failed_count() return call('HLEN', FAILED) - call('SCARD', RETRYING) end
+
+-- Of the present job, which has to be halted now; as many as one script may, and heartbeats see to the rest.
+local function take_away_some(limit)
+  for i, line in ipairs(some_of(DOING, limit)) do
+    if i % 2 == 1 then take_away(line, '0', '0', band_of(0)) end
+  end
+  tell_holders()
+end
+
+-- After a task of the present job has failed for good.
+local function halt_if_due()
+  local rule = job ~= '' and string.match(call('HGET', JOBS, job) or '', '"halt":"(%a+,fail=[%d.]+%%?)"')
+  if not rule or call('HEXISTS', JOBS_HALTED, job) == 1 then return end
+  local manner, number, percent = string.match(rule, '^(%a+),fail=([%d.]+)(%%?)$')
+  local failed = failed_count()
+  -- What had failed when somebody let it go on does not count; of that, some may have been tried again.
+  local before = math.min(tonumber(call('HGET', JOB_HALTS, job) or 0), failed - 1)
+  local bound = tonumber(number) or math.huge
+  if percent == '%' then
+    bound = bound / 100 * (call('HLEN', TODO) + call('HLEN', DOING) + call('HLEN', DONE) + failed)
+  end
+  if failed - before < bound then return end
+  call('SADD', JOBS_PAUSED, job)
+  call('HSET', JOBS_HALTED, job, manner)
+  if manner == 'now' then take_away_some(1000) end
+end
+
+-- Somebody lets it go on.
+local function lift_halt()
+  if call('HDEL', JOBS_HALTED, job) == 0 then return false end
+  call('HSET', JOB_HALTS, job, failed_count())
+  call('SREM', JOBS_PAUSED, job)
+  return true
+end

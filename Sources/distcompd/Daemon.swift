@@ -242,7 +242,7 @@ final class Daemon {
                 launches.removeFirst()
                 log.debug("launching", metadata: ["task": "\(next.task.line.text)", "attempt": "\(next.task.attempt)"])
                 let event = runner.launch(next.number, next.task)
-                if case .launched = event { attempts?.noteBegin(next.number, line: next.task.line.text) }
+                if case .launched = event { attempts?.noteBegin(next.number, next.task) }
                 decide([event])
                 standBySoon()
             }

@@ -3,15 +3,15 @@
 
 /// Something that became of one attempt.
 public enum AttemptEvent: Hashable, Sendable {
-    /// It has begun, and its files are there. The number is the node's, the line the task's.
-    case begun(UInt64, line: String)
+    /// It has begun, and its files are there. The number is the node's; the attempt, from 1, and the line are the task's.
+    case begun(UInt64, attempt: Int, line: String)
     /// Nothing writes to its files any more.
     case ended(UInt64)
 
     /// As it is noted, with the newline.
     public var note: String {
         switch self {
-        case .begun(let number, let line): "+\(number) \(JSONText.quoted(line))\n"
+        case .begun(let number, let attempt, let line): "+\(number) \(attempt) \(JSONText.quoted(line))\n"
         case .ended(let number): "-\(number)\n"
         }
     }
@@ -20,18 +20,18 @@ public enum AttemptEvent: Hashable, Sendable {
     ///
     /// - Parameter note: without the newline.
     public init?(note: ArraySlice<UInt8>) {
-        let rest = note.dropFirst()
-        let digits = rest.prefix { $0.isDigit }
-        guard let number = UInt64(String(decoding: digits, as: UTF8.self)) else { return nil }
-        let text = rest.dropFirst(digits.count)
+        let parts = note.dropFirst().split(separator: UInt8(ascii: " "), maxSplits: 2, omittingEmptySubsequences: false)
+        guard let digits = parts.first, digits.allSatisfy(\.isDigit),
+            let number = UInt64(String(decoding: digits, as: UTF8.self))
+        else { return nil }
         switch note.first {
         case UInt8(ascii: "+"):
-            guard text.first == UInt8(ascii: " "), let line = JSONText.unquoted(Array(text.dropFirst())) else {
-                return nil
-            }
-            self = .begun(number, line: line)
+            guard parts.count == 3, let attempt = Int(String(decoding: parts[1], as: UTF8.self)),
+                let line = JSONText.unquoted(Array(parts[2]))
+            else { return nil }
+            self = .begun(number, attempt: attempt, line: line)
         case UInt8(ascii: "-"):
-            guard text.isEmpty else { return nil }
+            guard parts.count == 1 else { return nil }
             self = .ended(number)
         default: return nil
         }

@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import Logging
+import NodeSupervisor
 import TaskModel
 
 final class AttemptNotes {
@@ -16,9 +17,9 @@ final class AttemptNotes {
         self.log = log
     }
 
-    func noteBegin(_ number: TaskNumber, line: String) {
+    func noteBegin(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask) {
         open.insert(number.rawValue)
-        write(.begun(number.rawValue, line: line))
+        write(.begun(number.rawValue, attempt: task.attempt, line: task.line.text))
     }
 
     /// To be called when nothing is left of an attempt, also of one that never began, and again: each end is told once.

@@ -3,6 +3,7 @@
 
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 /// Writes lines of many sources, each marked as its own where that is wanted.
 final class LineMerger {

@@ -3,6 +3,7 @@
 
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 final class StreamedOutput: OutputOfRun {
     /// What one look shows of one stream at most, so that a loud task does not silence the others.
@@ -17,13 +18,16 @@ final class StreamedOutput: OutputOfRun {
     /// One attempt that has begun and is not shown to its end.
     private final class Attempt {
         let number: UInt64
+        /// Of its task, from 1.
+        let count: Int
         let line: String
         var streams: [(source: LineMerger.Source, file: LogFile)]?
         var tag: [UInt8]?
         var hasEnded = false
 
-        init(_ number: UInt64, line: String) {
+        init(_ number: UInt64, count: Int, line: String) {
             self.number = number
+            self.count = count
             self.line = line
         }
     }
@@ -89,11 +93,11 @@ final class StreamedOutput: OutputOfRun {
 
     private func take(_ event: AttemptEvent) {
         switch event {
-        case .begun(let number, let line):
-            let attempt = Attempt(number, line: line)
+        case .begun(let number, let count, let line):
+            let attempt = Attempt(number, count: count, line: line)
             newAttempts.append(attempt)
             numbers[number] = attempt
-            // At once: another attempt will have new files.
+            // At once: only the files of the last attempts are kept.
             if openCount < Self.openMax { open(attempt) }
         case .ended(let number):
             if let attempt = numbers[number] { end(attempt) }
@@ -108,7 +112,9 @@ final class StreamedOutput: OutputOfRun {
     private func open(_ attempt: Attempt) {
         let folder = resultDirectory + "/" + TaskLine.identifier(of: attempt.line)
         attempt.streams = [OutputStream.stdout, .stderr].compactMap { stream in
-            LogFile("\(folder)/\(stream.rawValue)").map { (.init(attempt: attempt.number, stream: stream), $0) }
+            LogFile("\(folder)/\(stream.rawValue)", attempt: attempt.count).map {
+                (.init(attempt: attempt.number, stream: stream), $0)
+            }
         }
         openCount += 1
     }

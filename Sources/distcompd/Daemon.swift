@@ -16,6 +16,7 @@ final class Daemon {
         static let pressure: UInt64 = 4
         static let settings: UInt64 = 5
         static let leftMemory: UInt64 = 6
+        static let news: UInt64 = 7
     }
 
     private static let launchesPerRound = 4
@@ -73,6 +74,7 @@ final class Daemon {
             timer = try Timer()
             try loop.add(self.signals.descriptor, for: .readable, token: Token.signals)
             try loop.add(timer.descriptor, for: .readable, token: Token.timer)
+            try loop.add(runner.newsDescriptor, for: .readable, token: Token.news)
             if let press = runner.groups?.leftMemory.descriptor {
                 try loop.add(press, for: .readable, token: Token.leftMemory)
             }
@@ -142,6 +144,7 @@ final class Daemon {
         case Token.leftMemory:
             runner.groups?.leftMemory.acknowledge()
             return measuredMemory()
+        case Token.news: return runner.news()
         case Token.settings: return settingsWatch?.hasChanged() == true ? reloadSettings() : []
         default: return []
         }
@@ -237,7 +240,7 @@ final class Daemon {
             case .now:
                 launches.removeFirst()
                 log.debug("launching", metadata: ["task": "\(next.task.line.text)", "attempt": "\(next.task.attempt)"])
-                decide([runner.launch(next.number, next.task)])
+                decide(runner.launch(next.number, next.task))
                 standBySoon()
             }
         }

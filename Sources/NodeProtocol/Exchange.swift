@@ -103,6 +103,8 @@ extension NodeProtocol {
         case stored(token: String, isStored: Bool)
         /// The answer to ``Action/readEarlierReports``: none when there are no more.
         case earlierReports([EarlierReport])
+        /// The answer to ``Action/readOutput(_:)``.
+        case outputRead(OutputRequest, OutputAnswer)
         case tick
     }
 
@@ -128,6 +130,11 @@ extension NodeProtocol {
         case releaseEarlierReport(name: String)
         /// The queue could not answer it: its file stays for the next life.
         case leaveEarlierReport(name: String)
+
+        // MARK: Outputs
+
+        /// Read a piece of what a task wrote here, for somebody elsewhere. One is asked for at a time.
+        case readOutput(OutputRequest)
 
         // MARK: This node
 

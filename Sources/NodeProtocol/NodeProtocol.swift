@@ -5,7 +5,7 @@
 // This file holds what is known and the way of an event through it. Each subject has its own file: the connection and what is
 // settled before it is used (Connecting), requests and their replies (Requests, Replies), the lease of one life (Registering),
 // taking up again what the queue has forgotten (Restoring), reports from their making to their answer (Reports, ReportRecord),
-// orders and lines of others (Orders), the last word (Leaving).
+// orders and lines of others (Orders), what readers elsewhere see of outputs (Outputs), the last word (Leaving).
 
 import DequeModule
 import NodeSupervisor
@@ -32,6 +32,7 @@ public struct NodeProtocol: Sendable {
     var restoration: Restoration?
     var reports = Reports()
     var orders = Orders()
+    var outputs = Outputs()
     var departure = Departure.none
     var refusals = RefusalLog()
     /// Those of the tasks it was given of late.
@@ -71,7 +72,7 @@ public struct NodeProtocol: Sendable {
 
     /// When ``Event/tick`` is next needed; nil while nothing waits for time.
     public var nextDeadline: Instant? {
-        [reports.retryAt, departure.deadline].compactMap { $0 }.min()
+        [reports.retryAt, departure.deadline, outputs.deadline].compactMap { $0 }.min()
     }
 
     /// Whether nothing is under way that a program executed in our place could not know of.
@@ -97,7 +98,7 @@ public struct NodeProtocol: Sendable {
             // One of a connection that is gone has no purpose any more.
             guard let purpose = outstanding.removeValue(forKey: number) else { return }
             understand(value, purpose, at: now, into: &actions)
-        case .message(let payload): heard(payload, into: &actions)
+        case .message(let payload): heard(payload, at: now, into: &actions)
 
         case .register: registering.isWanted = true
         case .heartbeat: heartbeat(at: now, into: &actions)
@@ -112,8 +113,10 @@ public struct NodeProtocol: Sendable {
         case .encoded(let token, let result): reports.encoded(token, result)
         case .stored(let token, let isStored): reports.stored(token, isStored: isStored)
         case .earlierReports(let earlier): deliver(earlier, into: &actions)
+        case .outputRead(let request, let answer): outputRead(request, answer, at: now, into: &actions)
 
         case .tick:
+            readOutputs(at: now, into: &actions)
             if let at = reports.retryAt, at <= now { reports.retryAt = nil }
             leaveAnywayIfDue(at: now)
         }

@@ -11,9 +11,11 @@ extension NodeProtocol {
         var isDrained = false
     }
 
-    mutating func heard(_ payload: [UInt8], into actions: inout [Action]) {
+    mutating func heard(_ payload: [UInt8], at now: Instant, into actions: inout [Action]) {
         guard connection.phase == .open else { return }
-        if payload.elementsEqual("cancel".utf8) {
+        if OutputRequest.isOne(payload) {
+            askedForOutput(payload, at: now, into: &actions)
+        } else if payload.elementsEqual("cancel".utf8) {
             askForCancellations(into: &actions)
         } else {
             actions.append(.tell(.wake))

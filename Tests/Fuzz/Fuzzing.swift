@@ -19,6 +19,7 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case UInt8(ascii: "o"): readRecord(bytes)
     case UInt8(ascii: "s"): readStoredReport(bytes)
     case UInt8(ascii: "w"): readValuesOfOldWorkers(bytes)
+    case UInt8(ascii: "m"): readMessage(bytes)
     case UInt8(ascii: "u"): _ = try? RedisEndpoint(parsing: String(decoding: bytes, as: UTF8.self))
     default: break
     }
@@ -144,6 +145,14 @@ private func readStoredReport(_ bytes: [UInt8]) {
     let stored = report.stored
     guard let again = try? ReportTask(stored: stored) else { preconditionFailure("what it stored cannot be read") }
     precondition(again.stored == stored)
+}
+
+private func readMessage(_ bytes: [UInt8]) {
+    guard let request = OutputRequest(message: bytes) else { return }
+    precondition(OutputRequest.isOne(bytes))
+    precondition(OutputRequest(message: Array(request.message.utf8)) == request)
+    precondition(request.offset >= 0 && request.offset &+ Int64(OutputRequest.pieceBytesMax) > 0)
+    precondition(!request.task.contains("/") && (0..<OutputRequest.placeCount).contains(request.place))
 }
 
 private func readValuesOfOldWorkers(_ bytes: [UInt8]) {

@@ -141,6 +141,8 @@ struct Conversation {
     private(set) var storedJobs: [Job] = []
     private(set) var released: [String] = []
     private(set) var releasedFiles: [String] = []
+    /// What is to be read of outputs, to be answered by the test.
+    private(set) var outputsAsked: [OutputRequest] = []
     private(set) var lives: [String]?
     private(set) var failure: String?
     private(set) var hasLeft = false
@@ -215,6 +217,7 @@ struct Conversation {
                 earlier.removeAll { $0.name == name }
                 releasedFiles.append(name)
             case .leaveEarlierReport(let name): earlier.removeAll { $0.name == name }
+            case .readOutput(let request): outputsAsked.append(request)
             case .rememberLives(let lives): self.lives = lives
             case .giveUp(let reason): failure = reason
             case .left: hasLeft = true

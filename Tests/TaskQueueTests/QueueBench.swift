@@ -63,6 +63,9 @@ final class QueueBench {
         return clients[access] ?? client
     }
 
+    /// For what each kind of user asks the same way.
+    func client(of access: QueueAccess) -> BlockingRedisClient { clients[access] ?? client }
+
     func call(_ request: RedisRequest) throws -> RESPValue { try client(for: request).call(request) }
 
     @discardableResult

@@ -147,7 +147,7 @@ public final class GuardedDirectory: Sendable {
             path, try OwnedDescriptor.openGuarded(path, [.readOnly, .directory], creatingDirectories: mode))
     }
 
-    private init(_ path: String, _ opened: consuming OwnedDescriptor) throws(SystemError) {
+    init(_ path: String, _ opened: consuming OwnedDescriptor) throws(SystemError) {
         let status = try opened.status(subject: path)
         self.path = path
         ownerIdentifier = status.ownerIdentifier

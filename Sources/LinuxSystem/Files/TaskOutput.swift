@@ -49,14 +49,15 @@ public final class OutputDirectory {
         directory = SharedDescriptor(opened)
     }
 
-    /// Creates the folder `name` and empty files for the two streams; what an earlier attempt wrote is replaced. Where that cannot be,
-    /// nothing is left behind. Whatever else an attempt put in the way is set aside, as `name.earlier-1`: it is the task's own.
-    public func createOutput(named name: String) throws(SystemError) -> TaskOutput {
+    /// Creates the folder `name` and empty files for the two streams of an attempt; what the two attempts before it wrote is kept beside
+    /// them, see ``KeptAttempts``. Where that cannot be, nothing is left behind. Whatever else an attempt put in the way is set aside,
+    /// as `name.earlier-1`: it is the task's own.
+    public func createOutput(named name: String, attempt: Int = 1) throws(SystemError) -> TaskOutput {
         do throws(SystemError) {
-            return try createOutput(inFolder: name)
+            return try createOutput(inFolder: name, attempt)
         } catch  where Self.codesOfWhatIsThere.contains(error.code) {
             guard setAside(name) else { throw error }
-            return try createOutput(inFolder: name)
+            return try createOutput(inFolder: name, attempt)
         }
     }
 
@@ -79,7 +80,7 @@ public final class OutputDirectory {
         return false
     }
 
-    private func createOutput(inFolder name: String) throws(SystemError) -> TaskOutput {
+    private func createOutput(inFolder name: String, _ attempt: Int) throws(SystemError) -> TaskOutput {
         guard FileSystem.isPlainName(name) else {
             throw SystemError(call: "mkdir", subject: "\(path)/\(name)", code: EINVAL)
         }
@@ -90,19 +91,70 @@ public final class OutputDirectory {
             let folder = SharedDescriptor(
                 try OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: directory))
             try give(folder.raw, "\(path)/\(name)")
+            if !isNew || attempt > 1 { try keepEarlier(in: folder, of: name, isNew: isNew, before: attempt) }
             return TaskOutput(
                 standardOutput: try createFile("stdout", in: folder, of: name),
-                standardError: try createFile("stderr", in: folder, of: name), folderPath: "\(path)/\(name)")
+                standardError: try createFile("stderr", in: folder, of: name), folderPath: "\(path)/\(name)",
+                attempt: attempt)
         } catch {
             if isNew { removeOutput(named: name) }  // Files nobody will use would only take what was missing.
             throw error
         }
     }
 
-    /// Removes the folder of that name and the two files in it; a folder that holds more stays.
+    // MARK: Earlier attempts
+
+    private static let streams = ["stdout", "stderr"]
+
+    /// Gives what the attempt before wrote the names under which it is kept, takes away what is older than is kept, and says which there
+    /// are. What cannot be kept, since the task put something in its way, is replaced as what is not kept.
+    private func keepEarlier(
+        in folder: SharedDescriptor, of name: String, isNew: Bool, before attempt: Int
+    ) throws(SystemError) {
+        let before = isNew ? nil : keptAttempts(in: folder) ?? .first
+        let after = before?.followed(by: attempt) ?? KeptAttempts(only: attempt)
+        for stream in Self.streams {
+            for (index, number) in (before?.numbers ?? []).enumerated() {
+                let earlier = KeptAttempts.earlierName(of: stream, number)
+                if !after.numbers.dropFirst().contains(number) {
+                    if index > 0 { unlinkat(folder.raw, earlier, 0) }
+                } else if index == 0 {
+                    renameat(folder.raw, stream, folder.raw, earlier)
+                }
+            }
+        }
+        unlinkat(folder.raw, KeptAttempts.fileName, 0)
+        guard attempt > 1 else { return }
+        // Before there is anything of this attempt: should we die in between, nothing is taken for another's.
+        let file = try OwnedDescriptor.open(
+            KeptAttempts.fileName, [.writeOnly, .create, .exclusive, .doNotFollow], mode: permissions.file,
+            below: folder)
+        try give(file.raw, "\(path)/\(name)/\(KeptAttempts.fileName)")
+        try file.writeAll(Array(after.text.utf8), subject: "\(path)/\(name)/\(KeptAttempts.fileName)")
+    }
+
+    private func keptAttempts(in folder: SharedDescriptor) -> KeptAttempts? {
+        guard
+            let file = try? OwnedDescriptor.open(
+                KeptAttempts.fileName, [.readOnly, .doNotFollow, .nonBlocking], below: folder),
+            (try? file.requirePlainFile(subject: KeptAttempts.fileName)) != nil,
+            let text = try? file.readToEnd(subject: KeptAttempts.fileName, bytesMax: KeptAttempts.fileBytesMax)
+        else { return nil }
+        return KeptAttempts(text: text)
+    }
+
+    /// Opens what an attempt wrote to a stream; nil where that is not here, or is not a plain file of the task's own any more.
+    public func openOutput(named name: String, _ stream: String, ofAttempt attempt: Int) -> OwnedDescriptor? {
+        guard let directory, let copy = try? OwnedDescriptor.duplicate(of: directory.raw),
+            let results = try? GuardedDirectory(path, copy), let folder = try? results.directory(name)
+        else { return nil }
+        return try? folder.openOutput(stream, ofAttempt: attempt)
+    }
+
+    /// Removes the folder of that name and the files in it that are ours; a folder that holds more stays.
     public func removeOutput(named name: String) {
         guard let directory, let folder = folder(named: name) else { return }
-        for stream in ["stdout", "stderr"] { unlinkat(folder.raw, stream, 0) }
+        for file in Self.streams + [KeptAttempts.fileName] { unlinkat(folder.raw, file, 0) }
         unlinkat(directory.raw, name, AT_REMOVEDIR)
     }
 
@@ -205,11 +257,15 @@ public struct TaskOutput {
     public let standardOutput: SharedDescriptor
     public let standardError: SharedDescriptor
     public let folderPath: String
+    public let attempt: Int
 
-    public init(standardOutput: SharedDescriptor, standardError: SharedDescriptor, folderPath: String) {
+    public init(
+        standardOutput: SharedDescriptor, standardError: SharedDescriptor, folderPath: String, attempt: Int = 1
+    ) {
         self.standardOutput = standardOutput
         self.standardError = standardError
         self.folderPath = folderPath
+        self.attempt = attempt
     }
 
     public var standardOutputPath: String { folderPath + "/stdout" }

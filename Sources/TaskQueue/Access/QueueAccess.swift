@@ -13,7 +13,8 @@ public enum QueueAccess: String, CaseIterable, Sendable {
     /// The rules for `ACL SETUSER name reset on >password`, in its words.
     public func rules(keys: QueueKeys) -> [String] {
         let pattern = RedisPattern.escaped(keys.prefix)
-        let channels = self == .watcher ? [] : ["&\(pattern)distcomp:wake"]
+        // A watcher too asks nodes there for what tasks write: see OutputRequest.
+        let channels = ["&\(pattern)distcomp:wake"]
         let oldKeys = [keys.todo, keys.inProgress, keys.finished, keys.failed, keys.failReason, keys.workerStatus]
         return ["resetchannels"] + channels + oldKeys.map { "~" + RedisPattern.escaped($0) } + [
             "~\(pattern)distcomp:*", "-@all",
@@ -49,7 +50,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
                 !["llen", "smembers", "smismember", "zcount"].contains($0)
             }
         case .submitter: return handshake + looking + changing + adding + resizing + resetting
-        case .watcher: return handshake + looking
+        case .watcher: return handshake + looking + ["publish"]
         }
     }
 }

@@ -171,6 +171,8 @@ enum QueueKeyFamily: String, CaseIterable {
     case held = "distcomp:held:"
     case cancelled = "distcomp:cancel:"
     case revoked = "distcomp:revoked:"
+    /// What a node was asked for of a task's output, by place.
+    case output = "distcomp:output:"
 
     /// The function by which the scripts make one.
     var luaName: String {
@@ -180,6 +182,7 @@ enum QueueKeyFamily: String, CaseIterable {
         case .held: "held_key"
         case .cancelled: "cancel_key"
         case .revoked: "revoked_key"
+        case .output: "output_key"
         }
     }
 }

@@ -182,6 +182,8 @@ final class QueueLink {
         case .releaseEarlierReport(let name): store.removeEarlier(name)
         case .leaveEarlierReport(let name): store.leaveEarlier(name)
 
+        case .readOutput(let request): pending.append(.outputRead(request, runner.output(askedFor: request)))
+
         case .rememberLives(let lives): rememberLives(lives, of: node)
         case .giveUp(let reason):
             fatalFailure = .redis("Redis at \(address): \(reason)")

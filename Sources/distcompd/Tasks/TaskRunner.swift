@@ -141,7 +141,7 @@ final class TaskRunner {
         do throws(LaunchObstacle) {
             let command = try arguments(for: task.line)
             let place = try attempt { () throws(SystemError) in try self.place(of: task.line) }
-            let output = try makeOutput(named: task.line.identifier)
+            let output = try makeOutput(named: task.line.identifier, attempt: task.attempt)
             kept[number] = output
             let environment = environment(for: task, output: output)
             let limits = limits(for: task.line)
@@ -222,13 +222,15 @@ final class TaskRunner {
     private static let roomSeenForNanoseconds: Int64 = 10_000_000
 
     /// The files for a task's output, unless it could not write to them.
-    func makeOutput(named name: String) throws(LaunchObstacle) -> TaskOutput {
+    func makeOutput(named name: String, attempt: Int = 1) throws(LaunchObstacle) -> TaskOutput {
         let now = SystemClock.bootNanoseconds()
         if now - roomSeenNanoseconds >= Self.roomSeenForNanoseconds {
             if let shortage = outputs.shortage { throw LaunchObstacle(ofTheNode: shortage) }
             roomSeenNanoseconds = now
         }
-        return try attempt { () throws(SystemError) in try outputs.createOutput(named: name) }
+        return try self.attempt { () throws(SystemError) in
+            try outputs.createOutput(named: name, attempt: attempt)
+        }
     }
 
     private func launched(_ number: TaskNumber, _ process: Int32, at nanoseconds: Int64) -> Event {
@@ -374,7 +376,8 @@ final class TaskRunner {
         let memoryBytesMax = limits(for: state.task.line).memoryBytesMax
         kept[task.number] = TaskOutput(
             standardOutput: SharedDescriptor(try ReExec.kept(task.standardOutput)),
-            standardError: SharedDescriptor(try ReExec.kept(task.standardError)), folderPath: task.folderPath)
+            standardError: SharedDescriptor(try ReExec.kept(task.standardError)), folderPath: task.folderPath,
+            attempt: state.task.attempt)
         // A group is named after its first task. No group is kept in which the out-of-memory killer was, so those kills are its own.
         let parts = task.group.split(separator: ".")
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)

@@ -119,7 +119,7 @@ struct WatchTests {
             try await fleet.distcomp("cancel", "*too large*")
             let result = try await watch.result()
             #expect(result.status == 1, "\(result.errors)")
-            #expect(result.output.hasPrefix("3 tasks: 2 finished, 1 failed (1 cancelled), "))
+            #expect(result.outputLines.last?.hasPrefix("3 tasks: 2 finished, 1 failed (1 cancelled), ") == true)
             #expect(result.errorLines.count { $0.contains("Redis had lost a part of the queue: ") } == 1)
             try await second.stop()
         }

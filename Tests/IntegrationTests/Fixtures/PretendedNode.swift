@@ -12,7 +12,7 @@ final class PretendedNode {
     private var silence = 0
 
     /// Registers it.
-    init(_ name: String, life: Int64 = 1, on fleet: Fleet) throws {
+    init(_ name: String, life: Int64 = 1, version: String = "", on fleet: Fleet) throws {
         var options = RedisConnectionOptions()
         options.session.scripts = QueueScripts.all
         client = try BlockingRedisClient(fleet.redis.endpoint, options: options)
@@ -22,7 +22,7 @@ final class PretendedNode {
         silence = try client.perform(
             RegisterNode(
                 keys: keys, incarnation: incarnation, leaseMilliseconds: 600_000, status: report.text,
-                node: NodeDescription(memoryBytes: 12 << 30, millicores: 8000))
+                node: NodeDescription(memoryBytes: 12 << 30, millicores: 8000, version: version))
         ).silence
     }
 

@@ -377,6 +377,8 @@ extension World {
             node.disk.earlier.removeAll { $0 == name }
             node.disk.files.removeAll { $0.name == name }
         case .leaveEarlierReport(let name): node.disk.earlier.removeAll { $0 == name }
+
+        case .readOutput: break  // Nobody reads in these worlds.
         case .rememberLives(let lives): if node.disk.refusesUntil <= now { node.disk.lives = lives }
         case .giveUp(let reason):
             node.gaveUp = reason

@@ -3,6 +3,7 @@
 
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 final class ResultFolders {
     private static let pieceBytes = 1 << 20

@@ -1,20 +1,23 @@
 import ArgumentParser
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 /// `distcomp logs TASK`: what a task wrote.
 struct LogsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "logs",
-        abstract: "Print what a task wrote, from its files on its node, elsewhere from what was reported.",
+        abstract: "Print what a task wrote, or writes, wherever it runs.",
         discussion: """
-            On the node the files of the task are read, also while it runs; -f goes on until the task has ended. Elsewhere there \
-            is what the node reported: all of a finished task's standard output up to 1 MiB, and the end of standard error. On a \
-            terminal control characters are shown escaped.
+            On the node the files of the task are read. Elsewhere it is what the node reported, where that is all: a finished task's \
+            standard output up to 1 MiB. Else the node is asked for it, through the queue, 2 MiB a second at most; where it does not \
+            answer, what was reported has to do: the end of standard error. -f goes on until the task has ended, also when it \
+            is tried again on another node. On a terminal control characters are shown escaped.
 
             Examples:
               distcomp logs 4f2a
               distcomp logs -f --stderr 4f2a
+              distcomp logs --attempt 1 4f2a
               distcomp logs --state .distcomp '*cachesim lru*'
             """)
 
@@ -27,11 +30,21 @@ struct LogsCommand: ParsableCommand {
     @Flag(help: "Standard error instead of standard output.")
     var stderr = false
 
+    @Option(
+        help: .init(
+            "What this attempt wrote (default: the last). A node keeps the last three, by their number.",
+            valueName: "number"))
+    var attempt: Int?
+
     @Flag(help: "Control characters as they are, also on a terminal.")
     var raw = false
 
     func validate() throws {
         if follow, selection.tasks.count > 1 { throw ValidationError("one task at a time can be followed") }
+        if follow, attempt != nil {
+            throw ValidationError("--attempt and -f exclude each other: the last attempt is followed")
+        }
+        if let attempt, attempt < 1 { throw ValidationError("--attempt: attempts are counted from 1") }
     }
 
     func run() throws {
@@ -53,7 +66,7 @@ struct LogsCommand: ParsableCommand {
                     let name = TaskLine.identifier(of: line).prefix(8)
                     try show("==> \(name) \(TerminalText.escaped(TaskLine.command(ofLine: line))) <==\n")
                 }
-                try log.print(line)
+                if let attempt { try log.print(line, attempt: attempt) } else { try log.print(line) }
             }
         }
     }

@@ -3,11 +3,7 @@
 
 import LinuxSystem
 import TaskModel
-
-/// One of the two streams of a task: its name is that of its file.
-enum OutputStream: String {
-    case stdout, stderr
-}
+import TaskQueue
 
 /// The files on this machine that tasks wrote.
 struct OutputFiles {
@@ -24,9 +20,20 @@ struct OutputFiles {
         ownName = stateDirectory == nil ? queue.settings.nodeName ?? Host.shortName : nil
     }
 
-    /// Where a task that runs on that node writes; nil when that is another machine.
-    func path(_ stream: OutputStream, ofTaskRunning line: String, on node: String) -> String? {
-        ownName ?? node == node ? ownPath(stream, of: line) : nil
+    /// Whether a node of that name would have its files on this machine.
+    func areHere(of node: String) -> Bool { ownName ?? node == node }
+
+    /// What an attempt at a task wrote, or writes, on a node; nil where it is not on this machine, or not kept.
+    func file(_ stream: OutputStream, of line: String, attempt: Int, on node: String) -> LogFile? {
+        areHere(of: node) ? LogFile(ownPath(stream, of: line), attempt: attempt) : nil
+    }
+
+    /// What attempts are kept of a task on this machine, the last one first.
+    func keptAttempts(of line: String) -> [Int] {
+        guard let results = try? GuardedDirectory(path: directory + "/"),
+            let folder = try? results.directory(TaskLine.identifier(of: line))
+        else { return [] }
+        return folder.keptAttempts?.numbers ?? []
     }
 
     /// What an attempt that is over wrote; nil where it is not on this machine.
@@ -75,26 +82,34 @@ struct OutputFiles {
 /// never what a link leads to: root would show the task what only root may read.
 final class LogFile {
     private let path: String
+    private let attempt: Int?
     private let descriptor: SharedDescriptor
     let status: FileStatus
     private var offset: Int64 = 0
 
-    /// - Parameter path: a directory of results, the task's folder in it, and the file.
-    init?(_ path: String) {
+    /// - Parameters:
+    ///   - path: a directory of results, the task's folder in it, and the file.
+    ///   - attempt: what this one wrote, nil: the last one.
+    init?(_ path: String, attempt: Int? = nil) {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
         guard parts.count > 2,
             let results = try? GuardedDirectory(path: parts.dropLast(2).joined(separator: "/") + "/"),
-            let folder = try? results.directory(parts[parts.count - 2]),
-            let file = try? folder.open(parts[parts.count - 1], [.readOnly]),
-            let status = try? file.status(subject: path)
+            let folder = try? results.directory(parts[parts.count - 2])
         else { return nil }
+        let stream = parts[parts.count - 1]
+        // A folder that says nothing of attempts has the first, or whichever was the last before nodes kept more.
+        let isLast = attempt == nil || folder.keptAttempts.map { $0.numbers.first == attempt } ?? true
+        let opened =
+            isLast ? try? folder.open(stream, [.readOnly]) : try? folder.openOutput(stream, ofAttempt: attempt ?? 1)
+        guard let opened, let status = try? opened.status(subject: path) else { return nil }
         self.path = path
+        self.attempt = attempt
         self.status = status
-        descriptor = SharedDescriptor(file)
+        descriptor = SharedDescriptor(opened)
     }
 
     /// Whether the name still means this file: another attempt has a new one.
-    var isCurrent: Bool { LogFile(path)?.status.inode == status.inode }
+    var isCurrent: Bool { LogFile(path, attempt: attempt)?.status.inode == status.inode }
 
     func next(_ bytesMax: Int) throws(SystemError) -> [UInt8] {
         let bytes = try descriptor.read(at: offset, count: bytesMax, subject: path)

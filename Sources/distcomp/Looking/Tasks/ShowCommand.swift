@@ -32,10 +32,11 @@ struct ShowCommand: ParsableCommand {
                     details.result = details.result.map { files.completed($0) }
                     if !json && !isFirst { try show("\n") }
                     isFirst = false
+                    let kept = files.keptAttempts(of: line)
                     try show(
                         json
-                            ? ResultFormat.shown(details.json) + "\n"
-                            : details.text(columns: standardOutput.terminalColumns))
+                            ? ResultFormat.shown(details.json(kept: kept)) + "\n"
+                            : details.text(kept: kept, columns: standardOutput.terminalColumns))
                     return true
                 }
             }
@@ -49,13 +50,15 @@ extension TaskDetails {
     private static let nameColumns = 9
 
     /// A name and a value a line.
-    func text(columns: Int?) -> String {
+    ///
+    /// - Parameter kept: the attempts whose output is on this machine.
+    func text(kept: [Int], columns: Int?) -> String {
         var rows: [(String, String)] = [("task", line), ("id", TaskLine.identifier(of: line)), ("state", stateText)]
         if let task {
             rows.append(("command", task.command))
             rows.append(("asks for", request(task)))
         }
-        rows += historyRows + usageRows
+        rows += historyRows + usageRows + keptRows(kept)
         var text = rows.map { name, value in
             let row = "\(filled(name, Self.nameColumns))  \(TerminalText.escaped(value))"
             return (columns.map { TerminalText.shortened(row, to: $0) } ?? row) + "\n"
@@ -109,6 +112,17 @@ extension TaskDetails {
         return rows
     }
 
+    /// Where to see what earlier attempts wrote.
+    private func keptRows(_ kept: [Int]) -> [(String, String)] {
+        let order = "distcomp logs --attempt N \(TaskLine.identifier(of: line).prefix(8))"
+        if kept.count > 1 {
+            let numbers = kept.reversed().map { "\($0)" }
+            let list = numbers.dropLast().joined(separator: ", ") + " and " + (numbers.last ?? "")
+            return [("outputs", "attempts \(list) are kept here: \(order)")]
+        }
+        return attemptCount > 1 ? [("outputs", "nodes keep those of their last three attempts: \(order)")] : []
+    }
+
     private var usageRows: [(String, String)] {
         guard let outcome = result?.outcome else { return [] }
         let usage = outcome.usage
@@ -143,7 +157,7 @@ extension TaskDetails {
     }
 
     /// One object: what the line asks for, where it stands, and the fields of a result.
-    var json: String {
+    func json(kept: [Int]) -> String {
         var writer = JSONObjectWriter()
         writer.field("task", line)
         writer.field("id", TaskLine.identifier(of: line))
@@ -162,6 +176,7 @@ extension TaskDetails {
         writer.field("running_on", standing.worker)
         writer.field("failed_on", standing.failedOn)
         writer.field("retry_at", standing.dueMilliseconds.map { Double($0) / 1000 })
+        writer.field("kept_attempts", json: Array("[\(kept.map { "\($0)" }.joined(separator: ","))]".utf8))
         writer.field("last_attempt", json: Array((result?.json ?? "null").utf8))
         return writer.text
     }

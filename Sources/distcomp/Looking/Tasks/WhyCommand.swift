@@ -94,10 +94,21 @@ struct Diagnosis: Equatable {
     private static func explain(
         _ line: TaskLine?, _ standing: TaskStanding, _ result: TaskResult?, _ fleet: Fleet
     ) -> Answer {
-        if let name = standing.worker { return running(on: name, standing, fleet) }
+        if let name = standing.worker {
+            let (because, sentence) = running(on: name, standing, fleet)
+            return (because, sentence + earlier(line?.identifier, standing.attempts))
+        }
         if standing.isWaiting { return waiting(line, standing, result, fleet) }
         guard let result else { return ("unknown", "The queue does not know it.") }
-        return ended(result, standing)
+        let (because, sentence) = ended(result, standing)
+        let attempt = result.succeeded ? 1 : result.outcome?.attempt ?? 1
+        return (because, sentence + earlier(TaskLine.identifier(of: result.line), attempt - 1))
+    }
+
+    /// Where to see what the attempt before wrote.
+    private static func earlier(_ identifier: String?, _ attempt: Int) -> String {
+        guard attempt > 0, let identifier else { return "" }
+        return " `distcomp logs --attempt \(attempt) \(identifier.prefix(8))` shows what it wrote before."
     }
 
     // MARK: Ended

@@ -1,0 +1,39 @@
+// What a task writes here, read for somebody elsewhere. A task owns the folder of its output and may put anything in the place of its
+// files: so of what runs the file is read that was made for it, by the descriptor that was kept; and of what has ended nothing but a
+// plain file of the task's own. Neither can be a link, and neither keeps the daemon waiting as a FIFO would.
+
+import LinuxSystem
+import NodeSupervisor
+import TaskQueue
+
+extension TaskRunner {
+    /// A piece of what an attempt wrote.
+    func output(askedFor request: OutputRequest) -> OutputAnswer {
+        if let output = output(ofTask: request.task, request.attempt) {
+            let file = request.stream == .stdout ? output.standardOutput : output.standardError
+            return piece(of: file, request)
+        }
+        // What lies in the folder may be of an earlier count of attempts.
+        if request.isRunning { return .notBegun }
+        let opened = outputs.openOutput(named: request.task, request.stream.rawValue, ofAttempt: request.attempt)
+        guard let opened else { return .absent }
+        return piece(of: SharedDescriptor(opened), request)
+    }
+
+    /// The output of a task that runs here, or whose report has not been answered.
+    private func output(ofTask identifier: String, _ attempt: Int) -> TaskOutput? {
+        kept.filter { $0.value.attempt == attempt && $0.value.folderPath.hasSuffix("/" + identifier) }
+            .max { $0.key.rawValue < $1.key.rawValue }?.value
+    }
+
+    private func piece(of file: SharedDescriptor, _ request: OutputRequest) -> OutputAnswer {
+        guard let size = file.sizeBytes else { return .absent }
+        let count = max(0, min(size - request.offset, Int64(OutputRequest.pieceBytesMax)))
+        do throws(SystemError) {
+            let bytes = try file.read(at: request.offset, count: Int(count), subject: request.stream.rawValue)
+            return .piece(bytes, sizeBytes: size)
+        } catch {
+            return .unreadable("\(error)")
+        }
+    }
+}

@@ -543,7 +543,7 @@ static pid_t copy(int directory, bool *born) {
         wanted.cgroup = (uint64_t)directory;
         pid_t process = (pid_t)syscall(SYS_clone3, &wanted, sizeof wanted);
         // Before Linux 5.7, in a container whose filter refuses what it does not know, or where the group takes no process so.
-        if (process >= 0 || (errno != ENOSYS && errno != EINVAL && errno != EPERM && errno != EOPNOTSUPP && errno != E2BIG)) {
+        if (process >= 0 || (errno != ENOSYS && errno != EINVAL && errno != EPERM && errno != EACCES && errno != EOPNOTSUPP && errno != E2BIG)) {
             return process;
         }
         *born = false;

@@ -40,7 +40,7 @@ int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
 int clinux_message_sockets(int ends[2]) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends); }
 
 ssize_t clinux_send_with_descriptors(int socket, const void *bytes, size_t size, const int *descriptors, int count) {
-    enum { count_max = 8 };
+    enum { count_max = 20 };
     union {
         struct cmsghdr alignment;
         char bytes[CMSG_SPACE(count_max * sizeof(int))];

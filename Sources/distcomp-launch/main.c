@@ -3,6 +3,7 @@
 //
 //     distcomp-launch [options] -- PROGRAM [ARGUMENT...]
 //     distcomp-launch -w [options]
+//     distcomp-launch -s [options]
 //
 // Descriptors on entry: 0-2 the task's own; 3 the status pipe; from 4 on the cgroup.procs files of the task's group (-c says
 // how many). Every step is checked. One that fails is written to the status pipe as a `struct failure`, and the task does not
@@ -14,7 +15,11 @@
 // With -w it stands by: it joins the group, and waits there to be told what to run, on the socket after the cgroup.procs files.
 // Joining a group is what takes longest on a machine that has been quiet: 10 ms, a grace period of the kernel's RCU.
 //
-// Small and static on purpose: it is executed once a task, and its start-up was most of what it cost. So the Makefile links it with
+// With -s it stays, outside of all groups, and begins as many tasks as it is told of on the socket at descriptor 4: each is a copy of
+// it (clone(2)) that goes through the same steps. The copies are the daemon's own children (CLONE_PARENT), so that neither a task's end
+// nor what it is told of it depends on this process. Each says first of all on the status pipe who it is, and for which order.
+//
+// Small and static on purpose: it is executed once a task, or copied, and its start-up was most of what it cost. So the Makefile links it with
 // musl where that is installed: glibc asks the processor about itself at every start, which a virtual machine answers in 0.4 ms.
 
 #define _GNU_SOURCE
@@ -33,6 +38,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sched.h>
 #include <unistd.h>
 
 enum { status_descriptor = 3, first_group_descriptor = 4, groups_max = 256 };
@@ -71,9 +77,14 @@ enum step {
     step_execute,
     step_own_directory,
     step_standard_input,
+    step_begin,
 };
 
-// Written in one piece (far below PIPE_BUF), so that launches sharing the pipe do not mix.
+// In place of a step: `process` has begun for the order that `code` is the number of.
+enum { step_begun = 0 };
+
+// Written in one piece (far below PIPE_BUF), so that launches sharing the pipe do not mix. An order for which there is no process has
+// its number below zero in place of one.
 struct failure {
     int32_t process;
     int32_t step;
@@ -82,6 +93,7 @@ struct failure {
 
 struct request {
     bool stands_by;
+    bool stays;
     int group_descriptors;
     bool change_user;
     bool change_group;
@@ -105,10 +117,14 @@ struct request {
 
 static struct request request = {.umask = 022, .file_size_max = RLIM_INFINITY};
 
-static _Noreturn void fail(enum step step, int code) {
-    struct failure failure = {getpid(), step, code};
+static void tell(int32_t process, int32_t step, int32_t code) {
+    struct failure failure = {process, step, code};
     ssize_t written = write(status_descriptor, &failure, sizeof failure);
     (void)written;  // Without a pipe the exit status is all that is left to say it with.
+}
+
+static _Noreturn void fail(enum step step, int code) {
+    tell(getpid(), step, code);
     _exit(125);
 }
 
@@ -163,9 +179,10 @@ static void read_groups(const char *list) {
 
 static void read_options(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+wc:u:g:G:a:b:m:n:of:d:C:i:F:E:")) != -1) {
+    while ((option = getopt(argc, argv, "+wsc:u:g:G:a:b:m:n:of:d:C:i:F:E:")) != -1) {
         switch (option) {
         case 'w': request.stands_by = true; break;
+        case 's': request.stays = true; break;
         case 'c': request.group_descriptors = (int)number(optarg, 10, 16); break;
         case 'u': request.uid = (uid_t)number(optarg, 10, identifier_max); request.change_user = true; break;
         case 'g': request.gid = (gid_t)number(optarg, 10, identifier_max); request.change_group = true; break;
@@ -185,7 +202,7 @@ static void read_options(int argc, char **argv) {
         }
     }
     // A user without a group would keep root's.
-    if ((optind < argc) == request.stands_by || request.change_user != request.change_group) fail(step_arguments, EINVAL);
+    if ((optind < argc) == (request.stands_by || request.stays) || request.change_user != request.change_group) fail(step_arguments, EINVAL);
 }
 
 // First of all, while still allowed to: whatever comes after is counted and can be killed with the group.
@@ -205,14 +222,32 @@ static const uint32_t order_has_place = 1U << 31, order_has_input = 1U << 30;
 
 static char order[order_bytes_max];
 
-// Its streams become ours.
-static void take_streams(struct msghdr *message, int count) {
-    static const int places[streams_max] = {STDOUT_FILENO, STDERR_FILENO, STDIN_FILENO};
+// Before the order of one who stays: its number, how many groups there are to join, and what else comes. Behind the streams come the
+// descriptors of the groups' files, that of the v2 tree first, and then that of the directory of the group in the v2 tree.
+struct stay_head {
+    uint32_t number;
+    uint32_t group_count;
+    uint32_t flags;
+};
+
+// The last descriptor is a directory to be born in; processors to run on are the first string.
+static const uint32_t stay_has_directory = 1, stay_has_processors = 2;
+
+enum { descriptors_max = streams_max + 16 + 1 };
+
+// The descriptors that came with a message; how many.
+static int taken_descriptors(struct msghdr *message, int *descriptors) {
     struct cmsghdr *control = CMSG_FIRSTHDR(message);
-    int streams[streams_max];
-    size_t size = (size_t)count * sizeof *streams;
-    if (control == NULL || control->cmsg_type != SCM_RIGHTS || control->cmsg_len != CMSG_LEN(size)) fail(step_arguments, EBADMSG);
-    memcpy(streams, CMSG_DATA(control), size);
+    if (control == NULL || control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) return 0;
+    size_t size = control->cmsg_len - CMSG_LEN(0);
+    if (size > descriptors_max * sizeof *descriptors) return 0;
+    memcpy(descriptors, CMSG_DATA(control), size);
+    return (int)(size / sizeof *descriptors);
+}
+
+// Its streams become ours.
+static void take_streams(const int *streams, int count) {
+    static const int places[streams_max] = {STDOUT_FILENO, STDERR_FILENO, STDIN_FILENO};
     for (int index = 0; index < count; index++) {
         check(step_descriptors, dup2(streams[index], places[index]) >= 0);
         close(streams[index]);
@@ -226,39 +261,58 @@ static const char *taken(char **next) {
     return *string == '\0' ? NULL : string;
 }
 
-// Waits for an order and takes it: returns the arguments, and sets the environment. When the daemon ends, or wants no task
-// begun here, nobody holds the other end of the socket any more, and there is nothing to do.
-static char **stand_by(int socket) {
+struct message {
+    size_t size;
+    int descriptors[descriptors_max];
+    int descriptor_count;
+};
+
+// Waits for a message, into `order`. When the daemon ends, or wants no task begun here, nobody holds the other end of the socket any
+// more, and there is nothing to do.
+static struct message received(int socket) {
     union {
         struct cmsghdr alignment;
-        char bytes[CMSG_SPACE(streams_max * sizeof(int))];
+        char bytes[CMSG_SPACE(descriptors_max * sizeof(int))];
     } control;
     struct iovec place = {.iov_base = order, .iov_len = sizeof order};
-    struct msghdr message = {
+    struct msghdr header = {
         .msg_iov = &place, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     ssize_t size;
-    do size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    do size = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
     while (size < 0 && errno == EINTR);
     if (size == 0) _exit(0);
     check(step_arguments, size > 0);
+    struct message message = {.size = (size_t)size};
+    message.descriptor_count = taken_descriptors(&header, message.descriptors);
+    if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) message.size = 0;
+    return message;
+}
+
+// Reads an order from `at` on: returns the arguments, and sets the environment, the place and the streams, the first `stream_count`
+// descriptors.
+static char **taken_order(const struct message *message, size_t at, int stream_count, bool has_processors) {
     uint32_t argument_count;
-    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || (size_t)size <= sizeof argument_count || order[size - 1] != '\0') {
-        fail(step_arguments, EBADMSG);
-    }
-    memcpy(&argument_count, order, sizeof argument_count);
+    if (message->size <= at + sizeof argument_count || order[message->size - 1] != '\0') fail(step_arguments, EBADMSG);
+    memcpy(&argument_count, order + at, sizeof argument_count);
     bool has_place = (argument_count & order_has_place) != 0;
-    take_streams(&message, (argument_count & order_has_input) != 0 ? 3 : 2);
-    close(socket);
+    if (stream_count != ((argument_count & order_has_input) != 0 ? 3 : 2)) fail(step_arguments, EBADMSG);
+    take_streams(message->descriptors, stream_count);
 
     argument_count &= ~(order_has_place | order_has_input);
+    at += sizeof argument_count;
     size_t string_count = 0;
-    for (ssize_t at = sizeof argument_count; at < size; at++) string_count += order[at] == '\0';
-    if (has_place && string_count < 2) fail(step_arguments, EBADMSG);
-    char *next = order + sizeof argument_count;
+    for (size_t index = at; index < message->size; index++) string_count += order[index] == '\0';
+    size_t own_count = (has_processors ? 1 : 0) + (has_place ? 2 : 0);
+    if (string_count < own_count) fail(step_arguments, EBADMSG);
+    string_count -= own_count;
+    char *next = order + at;
+    if (has_processors) {
+        const char *processors = taken(&next);
+        if (processors != NULL) read_processors(processors);
+    }
     if (has_place) {
         request.directory = taken(&next);
         request.input = taken(&next);
-        string_count -= 2;
     }
     if (argument_count == 0 || argument_count > string_count) fail(step_arguments, EBADMSG);
     // The arguments, NULL, the environment, NULL.
@@ -270,6 +324,12 @@ static char **stand_by(int socket) {
     }
     environ = strings + argument_count + 1;
     return strings;
+}
+
+static char **stand_by(int socket) {
+    struct message message = received(socket);
+    close(socket);
+    return taken_order(&message, 0, message.descriptor_count, false);
 }
 
 // posix_spawn has set every disposition to its default, but for the signals that glibc keeps for itself: those it leaves ignored,
@@ -304,14 +364,17 @@ static void set_limit(int resource, rlim_t soft) {
 }
 
 static void set_limits(void) {
-    if (request.nice != 0) check(step_nice, setpriority(PRIO_PROCESS, 0, request.nice) == 0);
-    bool is_placed = !request.has_processors
-        || syscall(SYS_sched_setaffinity, 0, sizeof request.processors, request.processors) == 0;
-    check(step_affinity, is_placed);
     umask(request.umask);
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_FSIZE, request.file_size_max);
     if (request.descriptors_max != 0) set_limit(RLIMIT_NOFILE, request.descriptors_max);
+}
+
+static void set_priority(void) {
+    if (request.nice != 0) check(step_nice, setpriority(PRIO_PROCESS, 0, request.nice) == 0);
+    bool is_placed = !request.has_processors
+        || syscall(SYS_sched_setaffinity, 0, sizeof request.processors, request.processors) == 0;
+    check(step_affinity, is_placed);
 }
 
 static void drop_bounding_set(void) {
@@ -333,7 +396,7 @@ static void change_user(void) {
         check(step_gid, getresgid(&real, &effective, &saved) == 0);
         if (real != request.gid || effective != request.gid || saved != request.gid) fail(step_gid, EPERM);
     }
-    drop_bounding_set();
+    if (!request.stays) drop_bounding_set();  // Who stays has dropped it once for all.
     if (request.change_user) {
         check(step_uid, setresuid(request.uid, request.uid, request.uid) == 0);
         uid_t real, effective, saved;
@@ -454,17 +517,9 @@ static _Noreturn void execute(char **arguments) {
     fail(step_execute, reason);
 }
 
-int main(int argc, char **argv) {
-    if (fcntl(status_descriptor, F_SETFD, FD_CLOEXEC) != 0) _exit(125);
-    read_options(argc, argv);
-    // Until it is the task: other tasks of the same user must not trace it. Nothing is lost where that is refused; exec ends it.
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    join_control_groups();
-    check(step_setsid, setsid() >= 0);
-    char **arguments = request.stands_by ? stand_by(first_group_descriptor + request.group_descriptors) : argv + optind;
-    reset_signals();
-    reset_oom_score();
-    set_limits();
+// From here on nothing of root's is needed, but for the change of the user.
+static _Noreturn void become_task(char **arguments) {
+    set_priority();
     change_user();
     drop_capabilities();
     enter_directory();
@@ -472,4 +527,80 @@ int main(int argc, char **argv) {
     close_descriptors();
     unmark_environment();
     execute(arguments);
+}
+
+// A copy of this process as a child of the daemon: in the v2 group whose directory is open, where there is one and the kernel can.
+// Returns 0 in the copy, and says in `*born` whether it is in the group.
+static pid_t copy(int directory, bool *born) {
+    // As in clone3(2), up to what Linux 5.7 has; C libraries do not all know it.
+    struct {
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+    } wanted = {.flags = CLONE_PARENT};
+    static const uint64_t clone_into_cgroup = 1ULL << 33;
+    *born = directory >= 0;
+    if (directory >= 0) {
+        wanted.flags |= clone_into_cgroup;
+        wanted.cgroup = (uint64_t)directory;
+        pid_t process = (pid_t)syscall(SYS_clone3, &wanted, sizeof wanted);
+        // Before Linux 5.7, in a container whose filter refuses what it does not know, or where the group takes no process so.
+        if (process >= 0 || (errno != ENOSYS && errno != EINVAL && errno != EPERM && errno != EACCES && errno != EOPNOTSUPP && errno != E2BIG)) {
+            return process;
+        }
+        *born = false;
+    }
+    return (pid_t)syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, NULL);
+}
+
+static _Noreturn void begin(const struct message *message, const struct stay_head *head, bool born) {
+    tell(getpid(), step_begun, (int32_t)head->number);
+    int stream_count = message->descriptor_count - (int)head->group_count - (head->flags & stay_has_directory ? 1 : 0);
+    const int *groups = message->descriptors + stream_count;
+    for (uint32_t index = born ? 1 : 0; index < head->group_count; index++) {
+        check(step_join_cgroup, write(groups[index], "0", 1) == 1);
+    }
+    // Opened by root: none of them must even be there once we are the task's user.
+    for (int index = stream_count; index < message->descriptor_count; index++) close(message->descriptors[index]);
+    check(step_setsid, setsid() >= 0);
+    become_task(taken_order(message, sizeof *head, stream_count, (head->flags & stay_has_processors) != 0));
+}
+
+static _Noreturn void stay(int socket) {
+    check(step_setsid, setsid() >= 0);  // A Ctrl-C at the daemon's terminal is not for us.
+    reset_signals();
+    reset_oom_score();
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    set_limits();
+    drop_bounding_set();
+    check(step_no_new_privileges, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    while (true) {
+        struct message message = received(socket);
+        struct stay_head head = {0};
+        if (message.size >= sizeof head) memcpy(&head, order, sizeof head);
+        int least = 2 + (int)head.group_count + (head.flags & stay_has_directory ? 1 : 0);
+        bool born = false;
+        if (message.size < sizeof head || head.group_count > 16 || message.descriptor_count < least) {
+            tell(-(int32_t)head.number, step_arguments, EBADMSG);
+        } else {
+            int directory = head.flags & stay_has_directory ? message.descriptors[message.descriptor_count - 1] : -1;
+            pid_t process = copy(directory, &born);
+            if (process == 0) begin(&message, &head, born);
+            if (process < 0) tell(-(int32_t)head.number, step_begin, errno);
+        }
+        for (int index = 0; index < message.descriptor_count; index++) close(message.descriptors[index]);
+    }
+}
+
+int main(int argc, char **argv) {
+    if (fcntl(status_descriptor, F_SETFD, FD_CLOEXEC) != 0) _exit(125);
+    read_options(argc, argv);
+    // Until it is the task: other tasks of the same user must not trace it. Nothing is lost where that is refused; exec ends it.
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (request.stays) stay(first_group_descriptor);
+    join_control_groups();
+    check(step_setsid, setsid() >= 0);
+    char **arguments = request.stands_by ? stand_by(first_group_descriptor + request.group_descriptors) : argv + optind;
+    reset_signals();
+    reset_oom_score();
+    set_limits();
+    become_task(arguments);
 }

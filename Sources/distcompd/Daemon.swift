@@ -16,6 +16,7 @@ final class Daemon {
         static let pressure: UInt64 = 4
         static let settings: UInt64 = 5
         static let leftMemory: UInt64 = 6
+        static let news: UInt64 = 7
     }
 
     private static let launchesPerRound = 4
@@ -75,6 +76,7 @@ final class Daemon {
             timer = try Timer()
             try loop.add(self.signals.descriptor, for: .readable, token: Token.signals)
             try loop.add(timer.descriptor, for: .readable, token: Token.timer)
+            try loop.add(runner.newsDescriptor, for: .readable, token: Token.news)
             if let press = runner.groups?.leftMemory.descriptor {
                 try loop.add(press, for: .readable, token: Token.leftMemory)
             }
@@ -144,6 +146,7 @@ final class Daemon {
         case Token.leftMemory:
             runner.groups?.leftMemory.acknowledge()
             return measuredMemory()
+        case Token.news: return runner.news()
         case Token.settings: return settingsWatch?.hasChanged() == true ? reloadSettings() : []
         default: return []
         }
@@ -241,9 +244,10 @@ final class Daemon {
             case .now:
                 launches.removeFirst()
                 log.debug("launching", metadata: ["task": "\(next.task.line.text)", "attempt": "\(next.task.attempt)"])
-                let event = runner.launch(next.number, next.task)
-                if case .launched = event { attempts?.noteBegin(next.number, next.task) }
-                decide([event])
+                let events = runner.launch(next.number, next.task)
+                // One that a launcher was told of and that does not begin has an end too.
+                if !events.contains(where: \.isOfFailedLaunch) { attempts?.noteBegin(next.number, next.task) }
+                decide(events)
                 standBySoon()
             }
         }
@@ -377,4 +381,8 @@ final class Daemon {
         services.notify("WATCHDOG=1")
         lifeSignDueNanoseconds = now + Int64(period / 2 * 1e9)
     }
+}
+
+extension NodeSupervisor.Event {
+    fileprivate var isOfFailedLaunch: Bool { if case .launchFailed = self { true } else { false } }
 }

@@ -130,6 +130,8 @@ final class LaunchBench {
     let folder: TemporaryFolder
     private let output: OwnedDescriptor
     private let errorOutput: OwnedDescriptor
+    /// Told before the process that they are about was waited for.
+    private var keptFailures: [LauncherFailure] = []
 
     init(
         account: Account? = nil, umask: UInt32 = 0o022, fileSizeBytesMax: UInt64? = nil, descriptorsMax: UInt64 = 1024,
@@ -167,6 +169,44 @@ final class LaunchBench {
             try #require(order), standardOutput: output.raw, standardError: errorOutput.raw)
     }
 
+    /// Tells a launcher that stays of `words`.
+    func tell(
+        _ words: [String], environment: [String] = standardEnvironment, place: LaunchPlace? = nil,
+        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32, on staying: StayingLauncher
+    ) throws {
+        let order = LaunchOrder(
+            words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) }, place: place,
+            processors: processors)
+        try staying.begin(
+            try #require(order), number: number, standardOutput: output.raw, standardError: errorOutput.raw,
+            joining: groups, bornIn: nil)
+    }
+
+    /// Has a launcher that stays begin `words`, and waits until it has a process; the caller reaps that.
+    func begin(
+        _ words: [String], environment: [String] = standardEnvironment, place: LaunchPlace? = nil,
+        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32 = 7, on staying: StayingLauncher
+    ) throws -> Int32 {
+        try tell(
+            words, environment: environment, place: place, processors: processors, joining: groups, number: number,
+            on: staying)
+        while true {
+            _ = try DescriptorWait.until(
+                launcher.statusPipe.reading, readable: true, writable: false, atMostMilliseconds: nil)
+            var begun: Int32?
+            for news in launcher.news() {
+                switch news {
+                case .begun(let process, let order) where order == number: begun = process
+                case .begun: break
+                case .failed(let failure): keptFailures.append(failure)
+                case .notBegun(_, let step, let code):
+                    throw SystemError(call: step?.callName ?? "", subject: "a launcher that stays", code: code)
+                }
+            }
+            if let begun { return begun }
+        }
+    }
+
     /// Starts `words` and waits for the end.
     func run(
         _ words: [String], environment: [String] = standardEnvironment, joining groups: [SharedDescriptor] = []
@@ -177,7 +217,7 @@ final class LaunchBench {
     /// Waits for the end of a launch, and takes what it wrote.
     func finish(_ process: Int32) throws -> LaunchResult {
         let ending = try endOf(process)
-        let failure = launcher.failures().first { $0.process == process }
+        let failure = (keptFailures + launcher.failures()).first { $0.process == process }
         let result = LaunchResult(
             process: process, ending: ending, failure: failure, output: try written(output),
             errorOutput: String(decoding: try written(errorOutput), as: UTF8.self))

@@ -61,7 +61,7 @@ int clinux_pipe(int ends[2]);
 /// socketpair(2): two connected Unix sockets that keep messages apart, close-on-exec; -1 and errno on failure.
 int clinux_message_sockets(int ends[2]);
 
-/// sendmsg(2) of one message and copies of `count` descriptors (at most 8), without waiting; -1 and errno on failure.
+/// sendmsg(2) of one message and copies of `count` descriptors (at most 20), without waiting; -1 and errno on failure.
 ssize_t clinux_send_with_descriptors(int socket, const void *bytes, size_t size, const int *descriptors, int count);
 
 /// pidfd_open(2); -1 and errno on failure.

@@ -26,6 +26,7 @@ public enum LaunchStep: Int32, CaseIterable, Sendable {
     case execute
     case ownDirectory
     case standardInput
+    case begin
 
     /// The step as an operator knows it: the call it makes.
     public var callName: String {
@@ -49,8 +50,18 @@ public enum LaunchStep: Int32, CaseIterable, Sendable {
         case .execute: "execve"
         case .ownDirectory: "chdir"
         case .standardInput: "open standard input"
+        case .begin: "clone"
         }
     }
+}
+
+/// What launches tell.
+public enum LaunchNews: Equatable, Sendable {
+    /// A launcher that stays has begun the order of this number as this process, a child of ours.
+    case begun(process: Int32, order: UInt32)
+    /// It could not.
+    case notBegun(order: UInt32, step: LaunchStep?, code: Int32)
+    case failed(LauncherFailure)
 }
 
 /// A launch that ended before the task began, as distcomp-launch told it.
@@ -59,6 +70,10 @@ public struct LauncherFailure: Equatable, Sendable {
     /// nil when the launcher sent a number this version does not know.
     public let step: LaunchStep?
     public let code: Int32
+
+    public init(process: Int32, step: LaunchStep?, code: Int32) {
+        (self.process, self.step, self.code) = (process, step, code)
+    }
 }
 
 /// Everything that is the same for all tasks of a node.
@@ -155,15 +170,28 @@ public final class ProcessLauncher {
     /// moving one into it takes.
     public static var canSpawnInGroup: Bool { clinux_can_spawn_in_cgroup() }
 
-    /// The launches that failed since last asked. A failure is here before its process can be reaped, so reap first, then ask;
+    /// What launches have told since last asked. It is here before the process that it is about can be reaped, so reap first, then ask;
     /// and keep what comes for a process that is not reaped yet: it comes only once.
-    public func failures() -> [LauncherFailure] {
-        var failures: [LauncherFailure] = []
+    public func news() -> [LaunchNews] {
+        var news: [LaunchNews] = []
         var record: (Int32, Int32, Int32) = (0, 0, 0)
         while retryingInterrupted({ read(statusReading.raw, &record, MemoryLayout.size(ofValue: record)) }) == 12 {
-            failures.append(LauncherFailure(process: record.0, step: LaunchStep(rawValue: record.1), code: record.2))
+            let (process, step, code) = record
+            if step == 0 {
+                news.append(.begun(process: process, order: UInt32(bitPattern: code)))
+            } else if process < 0 {
+                let order = UInt32(bitPattern: 0 &- process)
+                news.append(.notBegun(order: order, step: LaunchStep(rawValue: step), code: code))
+            } else {
+                news.append(.failed(LauncherFailure(process: process, step: LaunchStep(rawValue: step), code: code)))
+            }
         }
-        return failures
+        return news
+    }
+
+    /// The launches that failed since last asked; for who has none that stay.
+    public func failures() -> [LauncherFailure] {
+        news().compactMap { if case .failed(let failure) = $0 { failure } else { nil } }
     }
 
     private static func arguments(for settings: LaunchSettings) throws(SystemError) -> [String] {

@@ -5,7 +5,7 @@
 import CLinux
 import Glibc
 
-/// What a launch that waits is to run, in the form in which it is told.
+/// What a launch that waits, or a launcher that stays, is to run, in the form in which it is told.
 public struct LaunchOrder {
     /// What one message holds: `order_bytes_max` of distcomp-launch.
     static let bytesMax = 65_536
@@ -14,22 +14,35 @@ public struct LaunchOrder {
     /// `order_has_place` and `order_has_input` of distcomp-launch.
     private static let (hasPlace, hasInput) = (UInt32(1) << 31, UInt32(1) << 30)
 
-    fileprivate let message: [UInt8]
-    fileprivate let input: LaunchPlace.Input?
+    let message: [UInt8]
+    let hasProcessors: Bool
+    private let input: LaunchPlace.Input?
 
     /// nil when it is too long for one message, or holds a NUL byte: then it is to be launched anew, or refused as others are.
-    public init?(_ arguments: [[UInt8]], environment: [[UInt8]], place: LaunchPlace? = nil) {
+    ///
+    /// - Parameter processors: the only ones it may run on; empty for all that the daemon may. Only a launcher that stays heeds them.
+    public init?(
+        _ arguments: [[UInt8]], environment: [[UInt8]], place: LaunchPlace? = nil, processors: [Int] = []
+    ) {
+        hasProcessors = !processors.isEmpty
         guard !arguments.isEmpty, arguments.count < Self.bytesMax else { return nil }
         input = place?.input
         let flags = (place == nil ? 0 : Self.hasPlace) | (place?.inputDescriptor == nil ? 0 : Self.hasInput)
         var message = withUnsafeBytes(of: UInt32(arguments.count) | flags) { Array($0) }
-        let own = place.map { [Array(($0.directory ?? "").utf8), Array(($0.inputPath ?? "").utf8)] } ?? []
+        let pinned = hasProcessors ? [Array(processors.map { String($0) }.joined(separator: ",").utf8)] : []
+        let own = pinned + (place.map { [Array(($0.directory ?? "").utf8), Array(($0.inputPath ?? "").utf8)] } ?? [])
         for string in [own, arguments, environment].joined() {
             guard message.count + string.count < Self.bytesMax, !string.contains(0) else { return nil }
             message += string
             message.append(0)
         }
         self.message = message
+    }
+
+    /// The descriptors that go with it.
+    func streams(_ standardOutput: Int32, _ standardError: Int32) -> [Int32] {
+        if case .open(let descriptor) = input { return [standardOutput, standardError, descriptor.raw] }
+        return [standardOutput, standardError]
     }
 }
 
@@ -48,8 +61,7 @@ public final class StandbyLaunch {
     ///
     /// - Throws: EPIPE or ECONNRESET when the process has ended; nothing was begun.
     public func begin(_ order: LaunchOrder, standardOutput: Int32, standardError: Int32) throws(SystemError) {
-        var streams = [standardOutput, standardError]
-        if case .open(let descriptor) = order.input { streams.append(descriptor.raw) }
+        let streams = order.streams(standardOutput, standardError)
         let message = order.message
         let sent = clinux_send_with_descriptors(socket.raw, message, message.count, streams, Int32(streams.count))
         guard sent == message.count else { throw .last("sendmsg", "distcomp-launch \(process)") }

@@ -14,33 +14,54 @@ extension TaskRunner {
     func reapEnded() -> [Event] {
         var ended: [EndedChild] = []
         while let child = ChildProcesses.nextEnded() { ended.append(child) }
-        noteFailures()
-        return ended.compactMap { child in
-            if standby?.hasEnded(child.process) == true {
-                noteStandbyEnd(child)
-                return nil
-            }
-            if isTrial(child.process) { return trialEnded(child) }
-            if child.process == watchedProcess {
-                watchedEnding = child.ending
-                return nil
-            }
-            // An orphan of some task that we adopted: it was in that task's group, which is dealt with as a whole.
-            guard let number = numbers.removeValue(forKey: child.process) else { return nil }
-            if let failure = failures.removeValue(forKey: child.process) {
-                return .launchFailed(number, describe(failure, of: running[number]))
-            }
-            running[number]?.hasEndedBadly = child.ending != .exit(code: 0)
-            running[number]?.residentBytesMax = child.residentBytesMax
-            if watch != nil {
-                var used = TaskGroupUsage()
-                (used.userMicroseconds, used.systemMicroseconds) = (child.userMicroseconds, child.systemMicroseconds)
-                running[number]?.processUsage = used
-            }
-            switch child.ending {
-            case .exit(let code): return .exited(number, .code(code))
-            case .signal(let signal): return .exited(number, .signal(signal))
-            }
+        return news() + ended.flatMap { child in end(of: child) }
+    }
+
+    private func end(of child: EndedChild) -> [Event] {
+        if let left = launchers?.hasEnded(child.process) { return launcherEnded(child, left) }
+        return endOfTask(child).map { [$0] } ?? []
+    }
+
+    /// What it had been told and did not say that it has begun may be begun all the same: the group is killed, and a process that still
+    /// says so is too.
+    private func launcherEnded(_ child: EndedChild, _ left: [Launchers.Order]) -> [Event] {
+        let failure = failures.removeValue(forKey: child.process).map { describe($0) }
+        let reason = failure.map { "\($0.step): \($0.message)" } ?? "\(child.ending)"
+        log.warning("a launcher has ended (\(reason)); \(left.count) tasks that it was to begin go back")
+        return left.map { order in
+            if let group = running[order.number]?.group { try? groups?.kill(group) }
+            return .launchFailed(
+                order.number,
+                NodeSupervisor.LaunchFailure(
+                    step: "distcomp-launch", errno: 0, message: "the launcher ended (\(reason))", fault: .node))
+        }
+    }
+
+    private func endOfTask(_ child: EndedChild) -> Event? {
+        if standby?.hasEnded(child.process) == true {
+            noteStandbyEnd(child)
+            return nil
+        }
+        if isTrial(child.process) { return trialEnded(child) }
+        if child.process == watchedProcess {
+            watchedEnding = child.ending
+            return nil
+        }
+        // An orphan of some task that we adopted: it was in that task's group, which is dealt with as a whole.
+        guard let number = numbers.removeValue(forKey: child.process) else { return nil }
+        if let failure = failures.removeValue(forKey: child.process) {
+            return .launchFailed(number, describe(failure, of: running[number]))
+        }
+        running[number]?.hasEndedBadly = child.ending != .exit(code: 0)
+        running[number]?.residentBytesMax = child.residentBytesMax
+        if watch != nil {
+            var used = TaskGroupUsage()
+            (used.userMicroseconds, used.systemMicroseconds) = (child.userMicroseconds, child.systemMicroseconds)
+            running[number]?.processUsage = used
+        }
+        switch child.ending {
+        case .exit(let code): return .exited(number, .code(code))
+        case .signal(let signal): return .exited(number, .signal(signal))
         }
     }
 
@@ -49,10 +70,6 @@ extension TaskRunner {
         let reason = failure.map { "\($0.step): \($0.message)" } ?? "\(child.ending)"
         let next = canStandBy ? "another will after the next task" : "tasks are launched when they come"
         log.info("the launch that waited for a task has ended (\(reason)); \(next)")
-    }
-
-    func noteFailures() {
-        for failure in launcher.failures() { failures[failure.process] = failure }
     }
 
     func describe(_ failure: LauncherFailure, of task: RunningTask? = nil) -> NodeSupervisor.LaunchFailure {

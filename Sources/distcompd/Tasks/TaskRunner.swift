@@ -96,6 +96,8 @@ final class TaskRunner {
     lazy var processors = ProcessorMap(nodes: Processors.byNode())
     /// Nil without groups: then there is nothing that takes long.
     let standby: Standby?
+    /// Nil without groups: what a launcher began as it died could not be found.
+    let launchers: Launchers?
     /// Launches known to have failed whose process has not been reaped yet.
     var failures: [Int32: LauncherFailure] = [:]
     /// See Trial.swift.
@@ -116,6 +118,7 @@ final class TaskRunner {
         let life = String(SystemClock.bootNanoseconds() / 1_000_000, radix: 36)
         self.life = life
         standby = groups.map { Standby(groups: $0, launcher: launcher, life: life) }
+        launchers = groups.map { _ in Launchers(launcher, processorCount: Processors.allowed().count) }
         watch = groups == nil ? TaskWatch() : nil
         watch?.knownChildren = { [unowned self] in knownChildren }
     }
@@ -132,8 +135,9 @@ final class TaskRunner {
             bornIn: spawnsInGroup ? try groups?.cgroupDescriptor(of: group) : nil, place: place, processors: processors)
     }
 
-    /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind.
-    func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask) -> Event {
+    /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind; or nothing, when one of
+    /// the launchers has been told of it: then what came of it is among `news()`.
+    func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask) -> [Event] {
         do throws(LaunchObstacle) {
             let command = try arguments(for: task.line)
             let place = try attempt { () throws(SystemError) in try self.place(of: task.line) }
@@ -149,7 +153,7 @@ final class TaskRunner {
                 running[number] = RunningTask(
                     group: begun.group, process: begun.process, line: task.line,
                     begunAt: begun.at, memoryBytesMax: limits.memoryBytesMax, usedBefore: begun.usedBefore)
-                return launched(number, begun.process, at: begun.at)
+                return [launched(number, begun.process, at: begun.at)]
             }
             let name = "\(life).\(number.rawValue).\(task.line.identifier)"
             let group = try attempt { () throws(SystemError) in
@@ -160,6 +164,9 @@ final class TaskRunner {
             running[number] = RunningTask(
                 group: group, line: task.line, begunAt: begunAt,
                 memoryBytesMax: limits.memoryBytesMax, processors: share)
+            let order = LaunchOrder(
+                command, environment: environment, place: place, processors: share?.processors ?? [])
+            if let order, try isBegun(order, for: number, output: output, in: group) { return [] }
             let process = try attempt(cappedAt: limits.memoryBytesMax) { () throws(SystemError) in
                 try start(
                     command, environment: environment, standardOutput: output.standardOutput.raw,
@@ -169,11 +176,47 @@ final class TaskRunner {
             running[number]?.process = process
             watch?.add(
                 number, process: process, identifier: task.line.identifier, memoryBytesMax: limits.memoryBytesMax)
-            return launched(number, process, at: begunAt)
+            return [launched(number, process, at: begunAt)]
         } catch {
-            return .launchFailed(number, error.failure)
+            return [.launchFailed(number, error.failure)]
         }
     }
+
+    /// Whether one of the launchers could be told of it.
+    private func isBegun(
+        _ order: LaunchOrder, for number: TaskNumber, output: TaskOutput, in group: TaskGroup
+    ) throws(LaunchObstacle) -> Bool {
+        guard let launchers, let groups else { return false }
+        let (joining, directory) = try attempt { () throws(SystemError) in
+            (try groups.joiningDescriptors(of: group), try groups.cgroupDescriptor(of: group))
+        }
+        return launchers.begin(order, for: number, output: output, joining: joining, bornIn: directory)
+    }
+
+    /// What the launchers have done since last asked.
+    func news() -> [Event] {
+        launcher.news().compactMap { news in
+            switch news {
+            case .begun(let process, let order):
+                guard let order = launchers?.end(order, hasBegun: true) else {
+                    ChildProcesses.kill(process: process)  // Its task was given up with its launcher.
+                    return nil
+                }
+                running[order.number]?.process = process
+                return launched(order.number, process, at: running[order.number]?.begunAt ?? order.at)
+            case .notBegun(let order, let step, let code):
+                guard let order = launchers?.end(order, hasBegun: false) else { return nil }
+                let failure = LauncherFailure(process: 0, step: step, code: code)
+                return .launchFailed(order.number, describe(failure, of: running[order.number]))
+            case .failed(let failure):
+                failures[failure.process] = failure
+                return nil
+            }
+        }
+    }
+
+    /// Where launchers tell of what they have begun; readable when there is something.
+    var newsDescriptor: Int32 { launcher.statusPipe.reading }
 
     /// How long room for outputs that was seen is believed in: of hundreds of launches a second not each need look.
     private static let roomSeenForNanoseconds: Int64 = 10_000_000
@@ -207,6 +250,7 @@ final class TaskRunner {
         groups?.removeSpares()
         groups?.leftMemory.letGo()
         standby?.dismiss()
+        launchers?.dismiss()
         endTrial()
     }
 

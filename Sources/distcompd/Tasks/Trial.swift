@@ -52,7 +52,7 @@ extension TaskRunner {
         do throws(LaunchObstacle) {
             let trial = try begin(command, output)
             let ending = try attempt { () throws(SystemError) in try ChildProcesses.wait(for: trial.process) }
-            noteFailures()
+            _ = news()  // There are no tasks yet.
             return failure(of: trial, ending)
         } catch {
             return error.failure

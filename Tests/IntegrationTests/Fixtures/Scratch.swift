@@ -110,6 +110,11 @@ final class Scratch {
     /// The launches that wait for a task.
     func waitingLaunches() -> [pid_t] { processes().filter { isWaitingLaunch($0.command) }.map(\.process) }
 
+    /// The launchers that stay.
+    func stayingLaunchers() -> [pid_t] {
+        processes().filter { $0.command.hasPrefix("distcomp-launch ") && $0.command.hasSuffix(" -s") }.map(\.process)
+    }
+
     private func isWaitingLaunch(_ command: String) -> Bool {
         command.hasPrefix("distcomp-launch ") && command.contains(" -w ")
     }

@@ -290,9 +290,10 @@ struct InsideTests {
             try await eventually("as many descriptors as before", "\(before)") {
                 try descriptors(of: node) <= before
             }
-            try await eventually("no child but the launch that waits for the next task") {
+            try await eventually("no child but the launch that waits for the next task, and launchers") {
                 let children = text(of: "/proc/\(node.process)/task/\(node.process)/children")
-                return children.split(separator: " ").compactMap { pid_t($0) } == fleet.scratch.waitingLaunches()
+                let known = fleet.scratch.waitingLaunches() + fleet.scratch.stayingLaunchers()
+                return children.split(separator: " ").compactMap { pid_t($0) }.sorted() == known.sorted()
             }
             #expect(try fleet.scratch.taskGroupsInUse().isEmpty)
             try await node.stop()

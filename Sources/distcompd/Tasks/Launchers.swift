@@ -1,0 +1,99 @@
+// The launchers that stay: to which of them a task is given, and what is under way with each.
+
+import LinuxSystem
+
+/// A few distcomp-launch that stay, started when the first task comes.
+final class Launchers {
+    /// A task that was handed to one of them and has no process yet.
+    struct Order {
+        let number: TaskNumber
+        /// When, in nanoseconds since the boot.
+        let at: Int64
+        fileprivate let launcher: Int32
+    }
+
+    private let launcher: ProcessLauncher
+    private let count: Int
+    private var staying: [Int32: StayingLauncher] = [:]
+    private var orders: [UInt32: Order] = [:]
+    /// Of launchers that have ended: what they begin all the same is to be killed.
+    private var lost: Set<UInt32> = []
+    /// Not from 1 on: the pipe by which they are told of may be that of the image before this one.
+    private var nextOrder = UInt32(truncatingIfNeeded: SystemClock.bootNanoseconds() >> 20) & UInt32(Int32.max) | 1
+    private var deathCount = 0
+
+    /// So many that ended without having begun anything, one after the other, are taken for a sign that all would.
+    private static let deathCountMax = 4
+
+    init(_ launcher: ProcessLauncher, processorCount: Int) {
+        self.launcher = launcher
+        count = min(8, max(2, processorCount / 4))
+    }
+
+    /// Hands a task to whoever has least to do; false where none can take it, and it is to be launched by one of its own.
+    func begin(
+        _ order: LaunchOrder, for number: TaskNumber, output: TaskOutput, joining groups: [SharedDescriptor],
+        bornIn directory: SharedDescriptor?
+    ) -> Bool {
+        guard deathCount < Self.deathCountMax else { return false }
+        while staying.count < count {
+            guard let another = try? launcher.stay() else { break }  // Who is launched otherwise will tell why.
+            staying[another.process] = another
+        }
+        var waiting = staying.mapValues { _ in 0 }
+        for order in orders.values { waiting[order.launcher]? += 1 }
+        for (process, _) in waiting.sorted(by: { ($0.value, $0.key) < ($1.value, $1.key) }) {
+            do throws(SystemError) {
+                try staying[process]?.begin(
+                    order, number: nextOrder, standardOutput: output.standardOutput.raw,
+                    standardError: output.standardError.raw, joining: groups, bornIn: directory)
+            } catch {
+                continue  // It has ended, which its being reaped will tell, or has as much to do as it can be told.
+            }
+            orders[nextOrder] = Order(number: number, at: SystemClock.bootNanoseconds(), launcher: process)
+            nextOrder = nextOrder == UInt32(Int32.max) ? 1 : nextOrder + 1
+            return true
+        }
+        return false
+    }
+
+    /// An order has a process, or will have none; nil for one that was given up: then its process is to be killed.
+    func end(_ order: UInt32, hasBegun: Bool) -> Order? {
+        guard let ended = orders.removeValue(forKey: order) else {
+            lost.remove(order)
+            return nil
+        }
+        if hasBegun { deathCount = 0 }
+        return ended
+    }
+
+    /// Whether a process that was reaped was one of these; with what it was to begin and has not said that it has.
+    func hasEnded(_ process: Int32) -> [Order]? {
+        guard staying.removeValue(forKey: process) != nil else { return nil }
+        deathCount += 1
+        let left = orders.filter { $0.value.launcher == process }
+        for number in left.keys {
+            orders[number] = nil
+            lost.insert(number)
+        }
+        return Array(left.values)
+    }
+
+    private func isRunning(_ process: Int32) throws(SystemError) -> Bool {
+        try ChildProcesses.endingIfEnded(process) == nil
+    }
+
+    /// Ends them all, once they have done what they were told, and waits a moment for that.
+    func dismiss() {
+        let processes = staying.keys
+        staying = [:]
+        for process in processes {
+            var millisecondsLeft: UInt32 = 500
+            // That it cannot be waited for means that it was.
+            while millisecondsLeft > 0, (try? isRunning(process)) == true {
+                pause(milliseconds: 1)
+                millisecondsLeft -= 1
+            }
+        }
+    }
+}

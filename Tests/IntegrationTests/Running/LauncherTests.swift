@@ -21,7 +21,7 @@ struct LauncherTests {
                 let launchers = fleet.scratch.stayingLaunchers()
                 for launcher in launchers { kill(launcher, SIGKILL) }
                 try fleet.scratch.write("go\(round)", "")
-                try await fleet.untilFinished(round * 2)
+                try await fleet.untilFinished((round - 1) * 22 + 2)
                 try await fleet.submit((0..<20).map { "shell:1:0:0:echo next \(round) \($0)" })
                 try await eventually("all have ended") { try fleet.hash("finished_tasks").count == round * 22 }
             }

@@ -198,13 +198,14 @@ final class Daemon {
         case .collect(let number): return collect(number)
         case .tryLaunch: return runner.tryLaunch()
         case .heartbeat:
+            let news = runner.news()
             runner.tidy()
             tellLeavers()
             let drained = queue.isDrained ? ", drained" : ""
             let trouble = supervisor.hindrance.map { ", in trouble: \($0)" } ?? ""
             services.notify("STATUS=\(runner.runningCount) running, \(done) done, \(failed) failed\(drained)\(trouble)")
             let changes = lookAround()
-            return changes + ask(action, at: now) + measuredMemory() + runner.lookAtMemory()
+            return news + changes + ask(action, at: now) + measuredMemory() + runner.lookAtMemory()
         case .register, .reconcile, .claim, .leaseLost, .leave: return ask(action, at: now)
         case .report(let report):
             note(report)

@@ -21,6 +21,11 @@ final class Launchers {
     /// Not from 1 on: the pipe by which they are told of may be that of the image before this one.
     private var nextOrder = UInt32(truncatingIfNeeded: SystemClock.bootNanoseconds() >> 20) & UInt32(Int32.max) | 1
     private var deathCount = 0
+    /// Orders that were old when somebody looked last.
+    private var suspects: Set<UInt32> = []
+
+    /// A task is begun within a millisecond, on a machine that is out of breath within a second or two.
+    private static let stuckNanoseconds: Int64 = 10_000_000_000
 
     /// So many that ended without having begun anything, one after the other, are taken for a sign that all would.
     private static let deathCountMax = 4
@@ -77,6 +82,17 @@ final class Launchers {
             lost.insert(number)
         }
         return Array(left.values)
+    }
+
+    /// Ends launchers that have been told of a task long ago, at two looks in turn, and have not begun it: one that was stopped, say. Their
+    /// tasks go back when they are reaped. How many they are. To be called now and then, after what is told was heard.
+    func endStuck() -> Int {
+        let now = SystemClock.bootNanoseconds()
+        let old = orders.filter { now - $0.value.at > Self.stuckNanoseconds }
+        let stuck = Set(old.filter { suspects.contains($0.key) }.map(\.value.launcher))
+        for process in stuck { ChildProcesses.kill(process: process) }
+        suspects = Set(old.keys)
+        return stuck.count
     }
 
     private func isRunning(_ process: Int32) throws(SystemError) -> Bool {

@@ -341,6 +341,11 @@ final class TaskRunner {
         groups?.leftMemory.press(.nowAndThen)
         if settings.processorLimit == .pin { processors.nodes = Processors.byNode() }
         removeTrialGroups()
+        if let count = launchers?.endStuck(), count > 0 {
+            log.warning(
+                "\(count) launchers have not begun what they were told of for 10 s: they are killed, and their tasks go back"
+            )
+        }
     }
 
     /// How many tasks have processes here.

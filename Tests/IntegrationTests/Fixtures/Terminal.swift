@@ -37,7 +37,7 @@ final class Terminal {
     @discardableResult
     func until(_ what: String, _ condition: (String) -> Bool) async throws -> String {
         var last = ""
-        let deadline = ContinuousClock.now + .seconds(60)
+        let deadline = ContinuousClock.now + .seconds(900)
         while ContinuousClock.now < deadline {
             last = try await screen()
             if condition(last) { return last }

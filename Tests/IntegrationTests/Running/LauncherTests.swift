@@ -30,4 +30,23 @@ struct LauncherTests {
             #expect(fleet.scratch.stayingLaunchers().isEmpty && fleet.scratch.processes().isEmpty)
         }
     }
+
+    @Test("one that is stopped, or hangs, is ended, and what it was told of is begun by others")
+    func stopped() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", ["max_task_per_worker": "4", "lease_seconds": "3"])
+            // One is begun by the launch that waits, and the others by launchers.
+            try await fleet.submit((1...4).map { "shell:1:0:0:sleep 0.2; echo first \($0)" })
+            try await fleet.untilFinished(4)
+            let launchers = fleet.scratch.stayingLaunchers()
+            #expect(launchers.count >= 2)
+            for launcher in launchers { kill(launcher, SIGSTOP) }
+            try await fleet.submit((1...12).map { "shell:1:0:0:echo \($0)" })
+            try await fleet.untilFinished(16)
+            #expect(try fleet.hash("failed_tasks").isEmpty)
+            #expect(node.log.contains("launchers have not begun what they were told of"))
+            #expect(try await node.stop().status == 0)
+            #expect(fleet.scratch.stayingLaunchers().isEmpty)
+        }
+    }
 }

@@ -19,8 +19,13 @@ local function band_of(priority) return math.max(0, math.min(BAND_MAX, BAND_ZERO
 local function score(band, sequence) return band * BAND + sequence % BAND end
 
 local job_sizes, jobs_with_own = {}, {}
+local function size_in(record)
+  return (string.match(record, '"memory":(%d+)') or '0') .. ':' .. (string.match(record, '"millicores":(%d+)') or '0')
+end
+
+-- By the record where the size was lost: a list of another class would be looked at by nobody.
 local function job_size()
-  job_sizes[job] = job_sizes[job] or call('HGET', JOB_SIZES, job) or '0:0'
+  job_sizes[job] = job_sizes[job] or call('HGET', JOB_SIZES, job) or size_in(call('HGET', JOBS, job) or '')
   return job_sizes[job]
 end
 

@@ -17,7 +17,8 @@
 //
 // With -s it stays, outside of all groups, and begins as many tasks as it is told of on the socket at descriptor 4: each is a copy of
 // it (clone(2)) that goes through the same steps. The copies are the daemon's own children (CLONE_PARENT), so that neither a task's end
-// nor what it is told of it depends on this process. Each says first of all on the status pipe who it is, and for which order.
+// nor what it is told of it depends on this process. Each says first of all on the status pipe who it is, and for which order; and so does
+// this process after it, for a copy may die in a small group before it can say anything.
 //
 // Small and static on purpose: it is executed once a task, or copied, and its start-up was most of what it cost. So the Makefile links it with
 // musl where that is installed: glibc asks the processor about itself at every start, which a virtual machine answers in 0.4 ms.
@@ -80,8 +81,8 @@ enum step {
     step_begin,
 };
 
-// In place of a step: `process` has begun for the order that `code` is the number of.
-enum { step_begun = 0 };
+// In place of a step: `process` has begun for the order that `code` is the number of, by its own word, or by that of who copied itself.
+enum { step_begun = 0, step_copied = -1 };
 
 // Written in one piece (far below PIPE_BUF), so that launches sharing the pipe do not mix. An order for which there is no process has
 // its number below zero in place of one.
@@ -585,6 +586,7 @@ static _Noreturn void stay(int socket) {
             pid_t process = copy(directory, &born);
             if (process == 0) begin(&message, &head, born);
             if (process < 0) tell(-(int32_t)head.number, step_begin, errno);
+            if (process > 0) tell(process, step_copied, (int32_t)head.number);
         }
         for (int index = 0; index < message.descriptor_count; index++) close(message.descriptors[index]);
     }

@@ -197,7 +197,7 @@ final class LaunchBench {
             for news in launcher.news() {
                 switch news {
                 case .begun(let process, let order) where order == number: begun = process
-                case .begun: break
+                case .begun, .copied: break
                 case .failed(let failure): keptFailures.append(failure)
                 case .notBegun(_, let step, let code):
                     throw SystemError(call: step?.callName ?? "", subject: "a launcher that stays", code: code)

@@ -54,6 +54,14 @@ public enum ChildProcesses {
         return ending(status)
     }
 
+    /// Whether `process` is a child of ours that has not been waited for yet; it may have ended.
+    public static func isUnreaped(_ process: Int32) -> Bool {
+        var information = siginfo_t()
+        return retryingInterrupted {
+            waitid(P_PID, id_t(process), &information, WEXITED | WNOHANG | WNOWAIT)
+        } == 0
+    }
+
     /// Signals a child of ours that has not been waited for yet, so its number cannot have been given to another.
     public static func signal(_ signal: Signal, process: Int32) { _ = Glibc.kill(process, signal.rawValue) }
 

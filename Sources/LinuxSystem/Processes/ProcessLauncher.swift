@@ -59,6 +59,8 @@ public enum LaunchStep: Int32, CaseIterable, Sendable {
 public enum LaunchNews: Equatable, Sendable {
     /// A launcher that stays has begun the order of this number as this process, a child of ours.
     case begun(process: Int32, order: UInt32)
+    /// The same by the launcher's word, which comes after it or before; for a process that has ended before it could say so alone.
+    case copied(process: Int32, order: UInt32)
     /// It could not.
     case notBegun(order: UInt32, step: LaunchStep?, code: Int32)
     case failed(LauncherFailure)
@@ -179,6 +181,8 @@ public final class ProcessLauncher {
             let (process, step, code) = record
             if step == 0 {
                 news.append(.begun(process: process, order: UInt32(bitPattern: code)))
+            } else if step == -1 {
+                news.append(.copied(process: process, order: UInt32(bitPattern: code)))
             } else if process < 0 {
                 let order = UInt32(bitPattern: 0 &- process)
                 news.append(.notBegun(order: order, step: LaunchStep(rawValue: step), code: code))

@@ -113,7 +113,7 @@ enum QueueKey: String, CaseIterable {
     case jobsPaused = "distcomp:jobs-paused"
     /// identifier -> `soon` or `now`: jobs that are paused because so many of their tasks have failed.
     case jobsHalted = "distcomp:jobs-halted"
-    /// identifier -> how many of its failures do not count, for somebody let it go on after them.
+    /// identifier -> how many of its tasks have failed for good since it was begun, or let go on last.
     case jobHalts = "distcomp:job-halts"
     /// As `delayed`, for the lines of all jobs.
     case jobsDelayed = "distcomp:jobs-delayed"

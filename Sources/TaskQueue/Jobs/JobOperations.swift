@@ -80,8 +80,14 @@ public struct ChangeJob: QueueOperation {
     private let identifier: String
     private let name: String
     private let settings: Job.Settings?
+    private let resetsOwn: Bool
 
-    public init(_ identifier: String, name: String? = nil, settings: Job.Settings? = nil, keys: QueueKeys) {
+    /// - Parameter resetsOwn: whether what single tasks were given is over, also where the job had these settings before.
+    public init(
+        _ identifier: String, name: String? = nil, settings: Job.Settings? = nil, resetsOwn: Bool = false,
+        keys: QueueKeys
+    ) {
+        self.resetsOwn = resetsOwn
         self.keys = keys
         self.identifier = identifier
         self.name = name ?? ""
@@ -94,6 +100,7 @@ public struct ChangeJob: QueueOperation {
         call.append(name)
         call.append(settings?.size ?? "")
         call.append(settings?.json ?? "")
+        call.append(resetsOwn ? 1 : 0)
         return .script(call)
     }
 

@@ -39,7 +39,9 @@ struct SetCommand: ParsableCommand {
             let job = try queue.orderedJob(job)
             var settings = try sizes.change().applied(to: job.settings)
             if let halt { settings.halt = halt == "none" ? "" : halt }
-            guard try queue.perform(ChangeJob(job.identifier, settings: settings, keys: queue.keys)) == .changed else {
+            let resetsOwn = try !sizes.change().isEmpty
+            let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
+            guard try queue.perform(order) == .changed else {
                 throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }
             return job.name

@@ -39,6 +39,9 @@ struct HaltRule: Equatable, ExpressibleByArgument {
         self.text = text
     }
 
+    /// Whether it depends on how many tasks there are.
+    var isShare: Bool { if case .percent = bound { true } else { false } }
+
     /// - Parameter failedBefore: what had failed when the run began, which is none of its failures.
     func isReached(_ progress: Progress, failedBefore: Int) -> Bool {
         let failed = progress.failed - failedBefore

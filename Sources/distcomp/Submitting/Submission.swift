@@ -54,7 +54,10 @@ struct Submission {
         func openJob(firstCommand: String? = nil) throws(CommandError) -> Job {
             if let job = submission.job { return job }
             if isForFleet, !isForced { try queue.refuseOldNodes() }
-            let job = try queue.open(try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand))
+            var request = try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand)
+            // A share is one of all there are, which are known when all have been added.
+            if tasks.halt?.isShare == true { request.settings.halt = "" }
+            let job = try queue.open(request)
             submission.job = job
             return job
         }
@@ -84,6 +87,11 @@ struct Submission {
             }
         }
         try submission.send(&lines, to: queue, display)
+        if let halt = tasks.halt, halt.isShare, let job = submission.job {
+            var settings = job.settings
+            settings.halt = halt.text
+            _ = try queue.perform(ChangeJob(job.identifier, settings: settings, keys: queue.keys))
+        }
         return submission
     }
 

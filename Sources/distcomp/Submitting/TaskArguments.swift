@@ -64,21 +64,28 @@ struct TaskArguments: ParsableArguments {
     @Flag(help: "Print the lines of the tasks and do nothing else.")
     var dryRun = false
 
+    @Option(name: .customLong(Self.wordsOption), parsing: .unconditionalSingleValue, help: .hidden)
+    private var packedCommand: [String] = []
+
     /// The words after `--`; see `wordsAsOptions`.
-    @Option(name: .customLong(Self.wordOption), parsing: .unconditionalSingleValue, help: .hidden)
-    var command: [String] = []
+    var command: [String] {
+        packedCommand.flatMap { $0.split(separator: Self.between, omittingEmptySubsequences: false).map { String($0) } }
+    }
 
-    private static let wordOption = "command-word"
+    private static let wordsOption = "command-words"
+    /// No word of a command line holds one.
+    private static let between: Character = "\0"
 
-    /// ArgumentParser cannot tell files from what follows `--`, so the words of a command are passed to it as hidden options; nor does
-    /// it know `-j4`, as people are used to write `-j 4`.
+    /// ArgumentParser cannot tell files from what follows `--`, and takes the square of their number to look at many words. So the words of a
+    /// command are passed to it as one hidden option. Nor does it know `-j4`, as people are used to write `-j 4`.
     static func wordsAsOptions(_ arguments: [String]) -> [String] {
         guard let subcommand = arguments.first, ["submit", "run"].contains(subcommand) else { return arguments }
         let own = arguments.prefix { $0 != "--" }.flatMap { word in
             let digits = word.dropFirst(2)
             return word.hasPrefix("-j") && !digits.isEmpty && Int(digits) != nil ? ["-j", String(digits)] : [word]
         }
-        return own + arguments.drop { $0 != "--" }.dropFirst().flatMap { ["--" + wordOption, $0] }
+        let words = arguments.drop { $0 != "--" }.dropFirst()
+        return own + (words.isEmpty ? [] : ["--" + wordsOption, words.joined(separator: String(between))])
     }
 
     /// How the commands that take tasks are used.

@@ -14,11 +14,13 @@ extension TaskRunner {
     func reapEnded() -> [Event] {
         var ended: [EndedChild] = []
         while let child = ChildProcesses.nextEnded() { ended.append(child) }
+        launchers?.forget(unknown: ended)
         return news() + ended.flatMap { child in end(of: child) }
     }
 
     private func end(of child: EndedChild) -> [Event] {
         if let left = launchers?.hasEnded(child.process) { return launcherEnded(child, left) }
+        if numbers[child.process] == nil { launchers?.note(unknown: child) }
         return endOfTask(child).map { [$0] } ?? []
     }
 
@@ -37,7 +39,7 @@ extension TaskRunner {
         }
     }
 
-    private func endOfTask(_ child: EndedChild) -> Event? {
+    func endOfTask(_ child: EndedChild) -> Event? {
         if standby?.hasEnded(child.process) == true {
             noteStandbyEnd(child)
             return nil

@@ -18,6 +18,8 @@ final class Launchers {
     private var orders: [UInt32: Order] = [:]
     /// Of launchers that have ended: what they begin all the same is to be killed.
     private var lost: Set<UInt32> = []
+    /// Children that have ended while orders were under way, and that nobody knew.
+    private var unknown: [Int32: EndedChild] = [:]
     /// Not from 1 on: the pipe by which they are told of may be that of the image before this one.
     private var nextOrder = UInt32(truncatingIfNeeded: SystemClock.bootNanoseconds() >> 20) & UInt32(Int32.max) | 1
     private var deathCount = 0
@@ -62,15 +64,32 @@ final class Launchers {
         return false
     }
 
-    /// An order has a process, or will have none; nil for one that was given up: then its process is to be killed.
-    func end(_ order: UInt32, hasBegun: Bool) -> Order? {
-        guard let ended = orders.removeValue(forKey: order) else {
-            lost.remove(order)
-            return nil
+    enum Answer {
+        case to(Order)
+        /// It was answered before.
+        case again
+        /// It was given up: its process is to be killed.
+        case late
+    }
+
+    /// An order has a process, or will have none.
+    func answer(_ order: UInt32, hasBegun: Bool) -> Answer {
+        guard let answered = orders.removeValue(forKey: order) else {
+            return lost.contains(order) ? .late : .again
         }
         if hasBegun { deathCount = 0 }
-        return ended
+        if orders.isEmpty { unknown = [:] }
+        return .to(answered)
     }
+
+    /// A child has ended that nobody knows: an orphan of a task, or a copy that could not say what it was for.
+    func note(unknown child: EndedChild) { if !orders.isEmpty { unknown[child.process] = child } }
+
+    /// These have ended now, whoever had their numbers before.
+    func forget(unknown children: [EndedChild]) { for child in children { unknown[child.process] = nil } }
+
+    /// How a process ended that was unknown then.
+    func unknown(_ process: Int32) -> EndedChild? { unknown[process] }
 
     /// Whether a process that was reaped was one of these; with what it was to begin and has not said that it has.
     func hasEnded(_ process: Int32) -> [Order]? {

@@ -195,24 +195,31 @@ final class TaskRunner {
 
     /// What the launchers have done since last asked.
     func news() -> [Event] {
-        launcher.news().compactMap { news in
+        launcher.news().flatMap { news -> [Event] in
             switch news {
-            case .begun(let process, let order):
-                guard let order = launchers?.end(order, hasBegun: true) else {
-                    ChildProcesses.kill(process: process)  // Its task was given up with its launcher.
-                    return nil
+            case .begun(let process, let order), .copied(let process, let order):
+                switch launchers?.answer(order, hasBegun: true) {
+                case .to(let order): return begun(order, as: process)
+                // Its task was given up with its launcher.
+                case .late where ChildProcesses.isUnreaped(process): ChildProcesses.kill(process: process)
+                case .late, .again, nil: break
                 }
-                running[order.number]?.process = process
-                return launched(order.number, process, at: running[order.number]?.begunAt ?? order.at)
             case .notBegun(let order, let step, let code):
-                guard let order = launchers?.end(order, hasBegun: false) else { return nil }
+                guard case .to(let order)? = launchers?.answer(order, hasBegun: false) else { break }
                 let failure = LauncherFailure(process: 0, step: step, code: code)
-                return .launchFailed(order.number, describe(failure, of: running[order.number]))
-            case .failed(let failure):
-                failures[failure.process] = failure
-                return nil
+                return [.launchFailed(order.number, describe(failure, of: running[order.number]))]
+            case .failed(let failure): failures[failure.process] = failure
             }
+            return []
         }
+    }
+
+    /// Also of a process that was reaped before it was known whose it was.
+    private func begun(_ order: Launchers.Order, as process: Int32) -> [Event] {
+        running[order.number]?.process = process
+        let event = launched(order.number, process, at: running[order.number]?.begunAt ?? order.at)
+        if ChildProcesses.isUnreaped(process) { return [event] }
+        return [event] + (launchers?.unknown(process).flatMap { endOfTask($0) }.map { [$0] } ?? [])
     }
 
     /// Where launchers tell of what they have begun; readable when there is something.

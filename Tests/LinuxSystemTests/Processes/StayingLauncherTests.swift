@@ -219,15 +219,16 @@ private final class DirectLauncher {
     func failure() throws -> (step: LaunchStep?, code: Int32) {
         while true {
             let (_, step, code) = try record()
-            if step != 0 { return (LaunchStep(rawValue: step), code) }
+            if step > 0 { return (LaunchStep(rawValue: step), code) }
         }
     }
 
-    /// The process of the next that it begins.
+    /// The process of the next that it begins, by its own word and by that of the launcher.
     func begun() throws -> Int32 {
+        var said: Set<Int32> = []
         while true {
             let (process, step, _) = try record()
-            if step == 0 { return process }
+            if step <= 0, !said.insert(process).inserted { return process }
         }
     }
 

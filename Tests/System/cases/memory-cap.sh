@@ -28,6 +28,13 @@ expect_equal "what it read is not what it needed" yes \
   "$([[ $(field memory_needed_bytes 2:8M) -le $((6 << 20)) ]] && echo yes)"
 expect_equal "a child over the cap takes the whole group with it" oom "$(field cause 3:60M)"
 
+# A copy of a launcher that is killed before it could say what it was for.
+submit 'shell:9:4K:0:60:true a' 'shell:9:16K:0:60:true b' 'shell:9:100K:0:60:true c' 'shell:1:0:0:60:echo after'
+wait_until 60 all_ended
+expect_equal "a cap in which nothing can begin is the failure of the tasks that have it" "failed failed" \
+  "$(field state 9:4K) $(field state 9:16K)"
+expect_equal "and others are begun" after "$(field stdout 'echo after')"
+
 submit "shell:1:40M:2:120:exec sleep 41.5"
 group=$(group_of 'sleep 41.5')
 expect_equal "memory.max is the task's memory" $((40 << 20)) "$(cat "$group/memory.max")"

@@ -251,7 +251,7 @@ private struct RandomRun {
     private static let ignored: Set = [
         "time", "distcomp:classes", "distcomp:fits", "distcomp:indexed", "distcomp:sizes", "distcomp:failed-on",
         "distcomp:settled", "distcomp:failed_on", "distcomp:jobs", "distcomp:job-sizes", "distcomp:job-names",
-        "distcomp:job-revision",
+        "distcomp:job-revision", "distcomp:job-halts",
     ]
 
     /// What a key is called where there are no jobs: what is known of their lines is compared with the rest.

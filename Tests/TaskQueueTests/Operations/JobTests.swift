@@ -167,7 +167,13 @@ struct JobTests {
         again.submittedAtUnixSeconds = 5
         _ = try open(bench, again)
         #expect(try node.claim(gigabytes: 1).isEmpty)
-        #expect(try node.claim(gigabytes: 2).map(\.own) == [more.text])
+        let held = try node.claim(gigabytes: 2)
+        #expect(held.map(\.own) == [more.text])
+        // By order it takes what the job has, though that is no other than before.
+        try node.report(held[0], .returned)
+        let order = ChangeJob(job.identifier, settings: again, resetsOwn: true, keys: bench.keys)
+        #expect(try bench.perform(order) == .changed)
+        #expect(try node.claim(gigabytes: 1).map(\.own) == [nil])
     }
 
     private func halting(_ rule: String, fingerprint: String = "f") -> Job.Settings {
@@ -201,8 +207,37 @@ struct JobTests {
         #expect(try node.claim(1).count == 1, "what had failed before does not count")
         try node.fail(more[1], attemptsMax: 1)
         #expect(try node.claim(10).isEmpty && rows(bench).map(\.isHalted) == [true])
-        #expect(try open(bench, halting("soon,fail=2")).identifier == job.identifier)
+        let again = try open(bench, halting("soon,fail=2"))
         #expect(try rows(bench).map(\.isHalted) == [false], "asked for again, it goes on")
+        #expect(try submit(bench, again, "1", "2").added == 2, "these are tried anew, and count from now on")
+        for _ in 1...2 { try node.fail(try node.claim()[0], attemptsMax: 1) }
+        #expect(try rows(bench).map(\.isHalted) == [true])
+    }
+
+    @Test(
+        "what is cancelled is no failure that halts; another rule counts what has failed, and without one a job goes on"
+    )
+    func haltedByRule() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, halting("soon,fail=2"))
+        let lines = try ["1", "2", "3", "4", "5", "6"].map { try TaskLine(command: $0, of: job) }
+        try submit(bench, job, "1", "2", "3", "4", "5", "6")
+        let jobs = [job.identifier: job]
+        for line in lines[4...] { _ = try bench.perform(CancelTask(line.text, keys: bench.keys, jobs: jobs)) }
+        let tasks = try node.claim(3)
+        _ = try bench.perform(CancelTask(tasks[2].line, keys: bench.keys, jobs: jobs))
+        try node.fail(tasks[0], attemptsMax: 1)
+        try node.fail(tasks[2], attemptsMax: 1)
+        #expect(try rows(bench).map(\.isHalted) == [false])
+        func give(_ rule: String) throws {
+            _ = try bench.perform(ChangeJob(job.identifier, settings: halting(rule), keys: bench.keys))
+        }
+        try give("soon,fail=10%")
+        #expect(try rows(bench).map(\.isHalted) == [true], "one has failed of six")
+        try give("")
+        #expect(try rows(bench).map(\.isHalted) == [false] && rows(bench).map(\.isPaused) == [false])
+        #expect(try node.claim(10).count == 1)
     }
 
     @Test("what is to be tried again is no failure that halts, and a share is one of all tasks of the job")

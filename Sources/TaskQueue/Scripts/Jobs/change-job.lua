@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Other settings for a job, or another name, or both: the name '' stays as it is. Idempotent. Stopped half-way: as open-job.
 
--- uses jobs
+-- uses jobs halting
 
-local id, wanted, size, settings = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local id, wanted, size, settings, resets_own = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6] == '1'
 local record = call('HGET', JOBS, id)
 if not record then return 'unknown' end
 local name, old_settings, definition = parts_of(record)
@@ -13,5 +13,17 @@ if wanted ~= '' and wanted ~= name then
   call('HDEL', JOB_NAMES, name)
   name = wanted
 end
-change(id, name, size ~= '' and size or call('HGET', JOB_SIZES, id), settings ~= '' and settings or old_settings, definition)
+change(id, name, size ~= '' and size or call('HGET', JOB_SIZES, id), settings ~= '' and settings or old_settings, definition,
+  resets_own)
+use_job(id)
+local halt = '"halt":"([^"]*)"'
+local new_rule = settings ~= '' and string.match(settings, halt)
+if settings ~= '' and new_rule ~= string.match(old_settings, halt) then
+  -- What has failed so far counts by another rule, and without one nothing is halted.
+  if call('HEXISTS', JOBS_HALTED, id) == 1 then
+    if lift_halt() then wake() end
+  else
+    halt_if_due(tonumber(call('HGET', JOB_HALTS, id) or 0))
+  end
+end
 return 'changed'

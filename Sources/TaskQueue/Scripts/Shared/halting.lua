@@ -3,8 +3,6 @@
 
 -- uses taking some
 
-local function failed_count() return call('HLEN', FAILED) - call('SCARD', RETRYING) end
-
 -- Of the present job, which has to be halted now; as many as one script may, and heartbeats see to the rest.
 local function take_away_some(limit)
   for i, line in ipairs(some_of(DOING, limit)) do
@@ -13,19 +11,17 @@ local function take_away_some(limit)
   tell_holders()
 end
 
--- After a task of the present job has failed for good.
-local function halt_if_due()
-  local rule = job ~= '' and string.match(call('HGET', JOBS, job) or '', '"halt":"(%a+,fail=[%d.]+%%?)"')
+-- JOB_HALTS says how many tasks of a job have failed for good since it was let go on last; what was cancelled is none of them.
+local function halt_if_due(count)
+  local rule = string.match(call('HGET', JOBS, job) or '', '"halt":"(%a+,fail=[%d.]+%%?)"')
   if not rule or call('HEXISTS', JOBS_HALTED, job) == 1 then return end
   local manner, number, percent = string.match(rule, '^(%a+),fail=([%d.]+)(%%?)$')
-  local failed = failed_count()
-  -- What had failed when somebody let it go on does not count; of that, some may have been tried again.
-  local before = math.min(tonumber(call('HGET', JOB_HALTS, job) or 0), failed - 1)
   local bound = tonumber(number) or math.huge
   if percent == '%' then
-    bound = bound / 100 * (call('HLEN', TODO) + call('HLEN', DOING) + call('HLEN', DONE) + failed)
+    bound = bound / 100 * (call('HLEN', TODO) + call('HLEN', DOING) + call('HLEN', DONE) + call('HLEN', FAILED)
+      - call('SCARD', RETRYING))
   end
-  if failed - before < bound then return end
+  if count == 0 or count < bound then return end
   call('SADD', JOBS_PAUSED, job)
   call('HSET', JOBS_HALTED, job, manner)
   if manner == 'now' then take_away_some(1000) end
@@ -33,8 +29,8 @@ end
 
 -- Somebody lets it go on.
 local function lift_halt()
+  call('HDEL', JOB_HALTS, job)
   if call('HDEL', JOBS_HALTED, job) == 0 then return false end
-  call('HSET', JOB_HALTS, job, failed_count())
   call('SREM', JOBS_PAUSED, job)
   return true
 end

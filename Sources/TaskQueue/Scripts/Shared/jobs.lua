@@ -49,12 +49,12 @@ end
 local function timeout_in(settings) return string.match(settings, '"timeout":([%d.e+-]+)') or '' end
 
 -- The record last: a user who may not do all of this is told, and may do it again.
-local function change(id, name, size, settings, definition)
+local function change(id, name, size, settings, definition, resets_own)
   local record = name .. '\n' .. settings .. '\n' .. definition
-  if call('HGET', JOBS, id) == record then return end
+  if call('HGET', JOBS, id) == record and not resets_own then return end
   local known = select(2, parts_of(call('HGET', JOBS, id) or ''))
   -- What single tasks were given is over when the job is given something.
-  if call('HGET', JOB_SIZES, id) ~= size or timeout_in(known) ~= timeout_in(settings) then
+  if resets_own or call('HGET', JOB_SIZES, id) ~= size or timeout_in(known) ~= timeout_in(settings) then
     use_job(id)
     call('UNLINK', OWN)
     use_job('')

@@ -61,13 +61,32 @@ struct LogsCommand: ParsableCommand {
                     return lines.count < 1000
                 }
             }
+            var missed: CommandError?
             for line in lines {
                 if lines.count > 1 {
                     let name = TaskLine.identifier(of: line).prefix(8)
                     try show("==> \(name) \(TerminalText.escaped(TaskLine.command(ofLine: line))) <==\n")
                 }
-                if let attempt { try log.print(line, attempt: attempt) } else { try log.print(line) }
+                do throws(CommandError) {
+                    if let attempt { try log.print(line, attempt: attempt) } else { try log.print(line) }
+                } catch {
+                    // One that has none keeps no other from being shown.
+                    guard lines.count > 1, error.isOfOneTask, let message = error.message else { throw error }
+                    standardError.write("distcomp: \(message)\n")
+                    missed = .reported
+                }
             }
+            if let missed { throw missed }
+        }
+    }
+}
+
+extension CommandError {
+    /// Whether another task may be shown all the same.
+    fileprivate var isOfOneTask: Bool {
+        switch self {
+        case .usage, .noSuchTask, .failed: true
+        case .unreachable, .queueGone, .tasksFailed, .reported, .readerGone, .interrupted: false
         }
     }
 }

@@ -140,6 +140,11 @@ struct Diagnosis: Equatable {
         }
     }
 
+    private static func rule(of line: TaskLine) -> String {
+        guard let halt = line.job?.settings.halt, !halt.isEmpty else { return "" }
+        return " (--halt \(halt))"
+    }
+
     private static func identifier(_ result: TaskResult) -> Substring {
         TaskLine.identifier(of: result.line).prefix(8)
     }
@@ -182,7 +187,7 @@ struct Diagnosis: Equatable {
             if standing.isJobHalted {
                 return (
                     "job-halted",
-                    "So many tasks of the job \(name) have failed that it was halted (--halt \(line.job?.settings.halt ?? "")): distcomp resume \(name) lets it go on."
+                    "So many tasks of the job \(name) have failed that it was halted\(Self.rule(of: line)): distcomp resume \(name) lets it go on."
                 )
             }
             return ("job-paused", "The job \(name) is paused: distcomp resume \(name) lets it go on.")

@@ -130,6 +130,9 @@ final class LaunchBench {
     let folder: TemporaryFolder
     private let output: OwnedDescriptor
     private let errorOutput: OwnedDescriptor
+    /// Launchers that stay, to be waited for at the end: a child that has ended and is not waited for keeps the monitor of exit tests from
+    /// seeing any other.
+    private var stayed: [Int32] = []
     /// Told before the process that they are about was waited for.
     private var keptFailures: [LauncherFailure] = []
 
@@ -167,6 +170,20 @@ final class LaunchBench {
             words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) }, place: place)
         try standby.begin(
             try #require(order), standardOutput: output.raw, standardError: errorOutput.raw)
+    }
+
+    deinit {
+        for process in stayed where ChildProcesses.isUnreaped(process) {
+            ChildProcesses.kill(process: process)
+            _ = try? ChildProcesses.wait(for: process)
+        }
+    }
+
+    /// Starts a launcher that stays.
+    func stay() throws -> StayingLauncher {
+        let staying = try launcher.stay()
+        stayed.append(staying.process)
+        return staying
     }
 
     /// Tells a launcher that stays of `words`.

@@ -85,11 +85,26 @@ extension QueueClient {
     ) throws(CommandError) -> Fleet {
         let counts = try counts()
         var nodes: [String: FleetNode] = [:]
+        try readLeases(into: &nodes)
+        try scan(keys.workerStatus) { entries in
+            for (field, value) in entries {
+                nodes[text(field), default: FleetNode(name: text(field))].report = NodeReport(parsing: text(value))
+            }
+        }
+        // One that came between the two looks is not to be taken for a worker of the old system, which has no lease.
+        if nodes.values.contains(where: { $0.leaseSecondsLeft == nil }) { try readLeases(into: &nodes) }
+        if countingTasks { try countTasks(of: &nodes, use) }
+        return Fleet(
+            nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: counts.isPaused,
+            isClosing: counts.closeRequested, nowUnixSeconds: SystemClock.wallSeconds())
+    }
+
+    private func readLeases(into nodes: inout [String: FleetNode]) throws(CommandError) {
         for lease in try leases() {
             let left = Double(lease.leaseMilliseconds) / 1000
             // A node may have several incarnations; the one whose lease lasts longest counts.
             if let other = nodes[lease.incarnation.nodeName]?.leaseSecondsLeft, other >= left { continue }
-            var node = FleetNode(name: lease.incarnation.nodeName)
+            var node = nodes[lease.incarnation.nodeName] ?? FleetNode(name: lease.incarnation.nodeName)
             node.leaseSecondsLeft = left
             node.memoryBytes = lease.memoryBytes
             node.millicores = lease.millicores
@@ -99,15 +114,6 @@ extension QueueClient {
             node.address = lease.address.isEmpty ? nil : lease.address
             nodes[node.name] = node
         }
-        try scan(keys.workerStatus) { entries in
-            for (field, value) in entries {
-                nodes[text(field), default: FleetNode(name: text(field))].report = NodeReport(parsing: text(value))
-            }
-        }
-        if countingTasks { try countTasks(of: &nodes, use) }
-        return Fleet(
-            nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: counts.isPaused,
-            isClosing: counts.closeRequested, nowUnixSeconds: SystemClock.wallSeconds())
     }
 
     /// Every incarnation of a node that has a lease, or had one until a moment ago.

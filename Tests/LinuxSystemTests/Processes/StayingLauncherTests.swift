@@ -13,7 +13,7 @@ struct StayingLauncherTests {
 
     init() throws {
         bench = try LaunchBench(account: canLaunchAsNobody ? nobody : nil)
-        staying = try bench.launcher.stay()
+        staying = try bench.stay()
     }
 
     private func run(
@@ -112,7 +112,7 @@ struct StayingLauncherTests {
 
     @Test("it ends by itself once nobody can tell it anything any more, and what it began goes on")
     func abandoned() throws {
-        var other: StayingLauncher? = try bench.launcher.stay()
+        var other: StayingLauncher? = try bench.stay()
         let process = try #require(other).process
         let task = try bench.begin(["sleep", "60"], on: try #require(other))
         #expect(try ChildProcesses.endingIfEnded(process) == nil)

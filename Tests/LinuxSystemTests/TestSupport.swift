@@ -104,6 +104,13 @@ private func canOthersEnter(_ path: String) -> Bool {
     }
 }
 
+extension ProcessLauncher {
+    /// The launches that failed since last asked.
+    func failures() -> [LauncherFailure] {
+        news().compactMap { if case .failed(let failure) = $0 { failure } else { nil } }
+    }
+}
+
 /// What came of one launch.
 struct LaunchResult {
     let process: Int32

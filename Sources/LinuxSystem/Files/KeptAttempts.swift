@@ -49,17 +49,23 @@ public struct KeptAttempts: Equatable, Sendable {
 }
 
 extension GuardedDirectory {
-    /// Which attempts this folder of a task holds the output of, as far as it says so; nil where it says nothing: of the first alone, or
-    /// of whichever was the last before nodes kept more.
-    public var keptAttempts: KeptAttempts? {
-        (try? contents(of: KeptAttempts.fileName, bytesMax: KeptAttempts.fileBytesMax)).flatMap {
-            KeptAttempts(text: $0)
+    /// Which attempts this folder of a task holds the output of, as far as it says so; nil where it says nothing, or what no node wrote:
+    /// of the first alone, or of whichever was the last before nodes kept more.
+    ///
+    /// - Throws: what tells of the machine. That it could not be read is not that it says nothing.
+    public func keptAttempts() throws(SystemError) -> KeptAttempts? {
+        do throws(SystemError) {
+            return KeptAttempts(
+                text: try contents(of: KeptAttempts.fileName, bytesMax: KeptAttempts.fileBytesMax))
+        } catch {
+            if error.isOfTheMachine { throw error }
+            return nil
         }
     }
 
     /// Opens what an attempt wrote to a stream; nil where that is not kept.
     public func openOutput(_ stream: String, ofAttempt attempt: Int) throws(SystemError) -> OwnedDescriptor? {
-        guard let name = (keptAttempts ?? .first).fileName(of: stream, attempt: attempt) else { return nil }
+        guard let name = (try keptAttempts() ?? .first).fileName(of: stream, attempt: attempt) else { return nil }
         return try open(name, [.readOnly])
     }
 }

@@ -111,7 +111,7 @@ public final class OutputDirectory {
     private func keepEarlier(
         in folder: SharedDescriptor, of name: String, isNew: Bool, before attempt: Int
     ) throws(SystemError) {
-        let before = isNew ? nil : keptAttempts(in: folder) ?? .first
+        let before = isNew ? nil : try keptAttempts(in: folder) ?? .first
         let after = before?.followed(by: attempt) ?? KeptAttempts(only: attempt)
         for stream in Self.streams {
             for (index, number) in (before?.numbers ?? []).enumerated() {
@@ -133,22 +133,34 @@ public final class OutputDirectory {
         try file.writeAll(Array(after.text.utf8), subject: "\(path)/\(name)/\(KeptAttempts.fileName)")
     }
 
-    private func keptAttempts(in folder: SharedDescriptor) -> KeptAttempts? {
-        guard
-            let file = try? OwnedDescriptor.open(
-                KeptAttempts.fileName, [.readOnly, .doNotFollow, .nonBlocking], below: folder),
-            (try? file.requirePlainFile(subject: KeptAttempts.fileName)) != nil,
-            let text = try? file.readToEnd(subject: KeptAttempts.fileName, bytesMax: KeptAttempts.fileBytesMax)
-        else { return nil }
-        return KeptAttempts(text: text)
+    /// nil where there is none, or what no node wrote. One that could not be read is neither: with that the outputs would get wrong numbers.
+    private func keptAttempts(in folder: SharedDescriptor) throws(SystemError) -> KeptAttempts? {
+        do throws(SystemError) {
+            let file = try OwnedDescriptor.open(
+                KeptAttempts.fileName, [.readOnly, .doNotFollow, .nonBlocking], below: folder)
+            try file.requirePlainFile(subject: KeptAttempts.fileName)
+            return KeptAttempts(
+                text: try file.readToEnd(subject: KeptAttempts.fileName, bytesMax: KeptAttempts.fileBytesMax))
+        } catch {
+            if error.isOfTheMachine { throw error }
+            return nil
+        }
     }
 
     /// Opens what an attempt wrote to a stream; nil where that is not here, or is not a plain file of the task's own any more.
-    public func openOutput(named name: String, _ stream: String, ofAttempt attempt: Int) -> OwnedDescriptor? {
-        guard let directory, let copy = try? OwnedDescriptor.duplicate(of: directory.raw),
-            let results = try? GuardedDirectory(path, copy), let folder = try? results.directory(name)
-        else { return nil }
-        return try? folder.openOutput(stream, ofAttempt: attempt)
+    ///
+    /// - Throws: what tells of the machine: then it may be here.
+    public func openOutput(
+        named name: String, _ stream: String, ofAttempt attempt: Int
+    ) throws(SystemError) -> OwnedDescriptor? {
+        guard let directory else { return nil }
+        do throws(SystemError) {
+            let results = try GuardedDirectory(path, try OwnedDescriptor.duplicate(of: directory.raw))
+            return try results.directory(name).openOutput(stream, ofAttempt: attempt)
+        } catch {
+            if error.isOfTheMachine { throw error }
+            return nil
+        }
     }
 
     /// Removes the folder of that name and the files in it that are ours; a folder that holds more stays.

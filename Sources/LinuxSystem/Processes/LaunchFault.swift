@@ -32,6 +32,11 @@ private let programErrors: Set<Int32> = [
     ENOENT, EACCES, ENOEXEC, ENOTDIR, ELOOP, E2BIG, ENAMETOOLONG, EISDIR, EPERM, EINVAL, ELIBBAD, ETXTBSY,
 ]
 
+extension SystemError {
+    /// Whether it tells of the machine, and nothing of the file or program that was asked for: a limit that is reached, a disk that fails.
+    var isOfTheMachine: Bool { shortages.contains(code) || code == EIO }
+}
+
 /// What any task would have met.
 private let shortages: Set<Int32> = [ENOMEM, ENFILE, EMFILE]
 

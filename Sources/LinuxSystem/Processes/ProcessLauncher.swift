@@ -136,7 +136,7 @@ public final class ProcessLauncher {
 
     /// Starts `arguments` with standard output and error going to the given descriptors, in the groups that `joining` opens.
     ///
-    /// Returns once distcomp-launch runs; a failure of its own steps shows in `failures()` after the process has ended.
+    /// Returns once distcomp-launch runs; a failure of its own steps is among `news()` after the process has ended.
     /// - Parameters:
     ///   - cgroupDescriptor: the directory of a v2 group to be born in, see `canSpawnInGroup`; nil to join by `joining` alone.
     ///   - place: the directory and standard input of the task's own, where it has any.
@@ -191,11 +191,6 @@ public final class ProcessLauncher {
             }
         }
         return news
-    }
-
-    /// The launches that failed since last asked; for who has none that stay.
-    public func failures() -> [LauncherFailure] {
-        news().compactMap { if case .failed(let failure) = $0 { failure } else { nil } }
     }
 
     private static func arguments(for settings: LaunchSettings) throws(SystemError) -> [String] {

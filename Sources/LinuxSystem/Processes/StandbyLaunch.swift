@@ -57,7 +57,7 @@ public final class StandbyLaunch {
         self.socket = socket
     }
 
-    /// Has it begin the task. As with `ProcessLauncher.launch`, a failure of its own steps shows in `failures()`.
+    /// Has it begin the task. As with `ProcessLauncher.launch`, a failure of its own steps is among `news()`.
     ///
     /// - Throws: EPIPE or ECONNRESET when the process has ended; nothing was begun.
     public func begin(_ order: LaunchOrder, standardOutput: Int32, standardError: Int32) throws(SystemError) {

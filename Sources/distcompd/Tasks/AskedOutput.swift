@@ -15,9 +15,14 @@ extension TaskRunner {
         }
         // What lies in the folder may be of an earlier count of attempts.
         if request.isRunning { return .notBegun }
-        let opened = outputs.openOutput(named: request.task, request.stream.rawValue, ofAttempt: request.attempt)
-        guard let opened else { return .absent }
-        return piece(of: SharedDescriptor(opened), request)
+        do throws(SystemError) {
+            let opened = try outputs.openOutput(
+                named: request.task, request.stream.rawValue, ofAttempt: request.attempt)
+            guard let opened else { return .absent }
+            return piece(of: SharedDescriptor(opened), request)
+        } catch {
+            return .unreadable("\(error)")
+        }
     }
 
     /// The output of a task that runs here, or whose report has not been answered.

@@ -31,7 +31,11 @@ extension TaskRunner {
         let reason = failure.map { "\($0.step): \($0.message)" } ?? "\(child.ending)"
         log.warning("a launcher has ended (\(reason)); \(left.count) tasks that it was to begin go back")
         return left.map { order in
-            if let group = running[order.number]?.group { try? groups?.kill(group) }
+            do throws(SystemError) {
+                if let group = running[order.number]?.group { try groups?.kill(group) }
+            } catch {
+                log.error("kill \(order.number): \(error); what is left in its group is killed before that is removed")
+            }
             return .launchFailed(
                 order.number,
                 NodeSupervisor.LaunchFailure(

@@ -1,6 +1,7 @@
 // The launchers that stay: to which of them a task is given, and what is under way with each.
 
 import LinuxSystem
+import Logging
 
 /// A few distcomp-launch that stay, started when the first task comes.
 final class Launchers {
@@ -13,7 +14,10 @@ final class Launchers {
     }
 
     private let launcher: ProcessLauncher
+    private let log: Logger
     private let count: Int
+    /// Why no other could be started when it was tried last.
+    private var refusal: SystemError?
     private var staying: [Int32: StayingLauncher] = [:]
     private var orders: [UInt32: Order] = [:]
     /// Of launchers that have ended: what they begin all the same is to be killed.
@@ -32,8 +36,9 @@ final class Launchers {
     /// So many that ended without having begun anything, one after the other, are taken for a sign that all would.
     private static let deathCountMax = 4
 
-    init(_ launcher: ProcessLauncher, processorCount: Int) {
+    init(_ launcher: ProcessLauncher, processorCount: Int, _ log: Logger) {
         self.launcher = launcher
+        self.log = log
         count = min(8, max(2, processorCount / 4))
     }
 
@@ -43,10 +48,7 @@ final class Launchers {
         bornIn directory: SharedDescriptor?
     ) -> Bool {
         guard deathCount < Self.deathCountMax else { return false }
-        while staying.count < count {
-            guard let another = try? launcher.stay() else { break }  // Who is launched otherwise will tell why.
-            staying[another.process] = another
-        }
+        startMissing()
         var waiting = staying.mapValues { _ in 0 }
         for order in orders.values { waiting[order.launcher]? += 1 }
         for (process, _) in waiting.sorted(by: { ($0.value, $0.key) < ($1.value, $1.key) }) {
@@ -62,6 +64,21 @@ final class Launchers {
             return true
         }
         return false
+    }
+
+    private func startMissing() {
+        do throws(SystemError) {
+            while staying.count < count {
+                let another = try launcher.stay()
+                staying[another.process] = another
+            }
+            refusal = nil
+        } catch {
+            if refusal == nil {
+                log.warning("\(error): tasks are launched by \(staying.count) launchers, or by one each")
+            }
+            refusal = error
+        }
     }
 
     enum Answer {
@@ -95,6 +112,9 @@ final class Launchers {
     func hasEnded(_ process: Int32) -> [Order]? {
         guard staying.removeValue(forKey: process) != nil else { return nil }
         deathCount += 1
+        if deathCount == Self.deathCountMax {
+            log.error("\(deathCount) launchers have ended and begun nothing: each task is launched by one of its own")
+        }
         let left = orders.filter { $0.value.launcher == process }
         for number in left.keys {
             orders[number] = nil

@@ -118,7 +118,7 @@ final class TaskRunner {
         let life = String(SystemClock.bootNanoseconds() / 1_000_000, radix: 36)
         self.life = life
         standby = groups.map { Standby(groups: $0, launcher: launcher, life: life) }
-        launchers = groups.map { _ in Launchers(launcher, processorCount: Processors.allowed().count) }
+        launchers = groups.map { _ in Launchers(launcher, processorCount: Processors.allowed().count, log) }
         watch = groups == nil ? TaskWatch() : nil
         watch?.knownChildren = { [unowned self] in knownChildren }
     }

@@ -31,7 +31,7 @@ struct KeptAttemptsTests {
     }
 
     private func read(_ attempt: Int, _ stream: String = "stdout") throws -> String? {
-        guard let file = outputs.openOutput(named: "task", stream, ofAttempt: attempt) else { return nil }
+        guard let file = try outputs.openOutput(named: "task", stream, ofAttempt: attempt) else { return nil }
         return String(decoding: try file.readToEnd(subject: stream, bytesMax: 100), as: UTF8.self)
     }
 
@@ -46,7 +46,35 @@ struct KeptAttemptsTests {
         #expect(
             try FileSystem.entries(of: task).sorted()
                 == [".attempts", "stderr", "stderr.3", "stderr.4", "stdout", "stdout.3", "stdout.4"])
-        #expect(try GuardedDirectory(path: task).keptAttempts?.numbers == [5, 4, 3])
+        #expect(try GuardedDirectory(path: task).keptAttempts()?.numbers == [5, 4, 3])
+    }
+
+    @Test("where the list cannot be read for want of descriptors, nothing is renamed and no output is lost")
+    func noDescriptors() async throws {
+        await #expect(processExitsWith: .success) {
+            let here = try KeptAttemptsTests()
+            for attempt in 1...2 { try here.run(attempt) }
+            var limit = rlimit()
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            let most = limit.rlim_cur
+            let lowest = try OwnedDescriptor.open("/dev/null", [.readOnly]).raw
+            var refusals = 0
+            for free in 0...12 {
+                limit.rlim_cur = rlim_t(lowest) + rlim_t(free)
+                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+                let output = Result { try here.outputs.createOutput(named: "task", attempt: 3) }
+                limit.rlim_cur = most
+                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+                #expect(try here.read(1) == "1" && here.read(2) == "2", "with \(free) to open")
+                if case .failure(let error as SystemError) = output {
+                    #expect(error.code == EMFILE)
+                    refusals += 1
+                } else {
+                    break
+                }
+            }
+            #expect(refusals >= 2)
+        }
     }
 
     @Test("a first attempt has two files and no more")

@@ -78,9 +78,8 @@ elseif kind == 'failed' then
     unindex(line, memory, millicores)
     call('HSET', FAILED, line, workers)
     fail_for_good(line, token, ARGV[7], record)
-    local was_cancelled = is_cancelled
     let_go()
-    if job ~= '' and not was_cancelled then halt_if_due(call('HINCRBY', JOB_HALTS, job, 1)) end
+    if job ~= '' and not is_cancelled then halt_if_due(call('HINCRBY', JOB_HALTS, job, 1)) end
     return 'accepted'
   end
 elseif is_cancelled then

@@ -31,9 +31,9 @@ struct OutputFiles {
     /// What attempts are kept of a task on this machine, the last one first.
     func keptAttempts(of line: String) -> [Int] {
         guard let results = try? GuardedDirectory(path: directory + "/"),
-            let folder = try? results.directory(TaskLine.identifier(of: line))
+            let folder = try? results.directory(TaskLine.identifier(of: line)), let kept = try? folder.keptAttempts()
         else { return [] }
-        return folder.keptAttempts?.numbers ?? []
+        return kept.numbers
     }
 
     /// What an attempt that is over wrote; nil where it is not on this machine.
@@ -98,9 +98,16 @@ final class LogFile {
         else { return nil }
         let stream = parts[parts.count - 1]
         // A folder that says nothing of attempts has the first, or whichever was the last before nodes kept more.
-        let isLast = attempt == nil || folder.keptAttempts.map { $0.numbers.first == attempt } ?? true
-        let opened =
-            isLast ? try? folder.open(stream, [.readOnly]) : try? folder.openOutput(stream, ofAttempt: attempt ?? 1)
+        let opened: OwnedDescriptor?
+        do throws(SystemError) {
+            let kept = attempt == nil ? nil : try folder.keptAttempts()
+            let isLast = kept.map { $0.numbers.first == attempt } ?? true
+            opened =
+                isLast
+                ? try folder.open(stream, [.readOnly]) : try folder.openOutput(stream, ofAttempt: attempt ?? 1)
+        } catch {
+            return nil
+        }
         guard let opened, let status = try? opened.status(subject: path) else { return nil }
         self.path = path
         self.attempt = attempt

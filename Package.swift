@@ -72,6 +72,7 @@ let package = Package(
                 "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], path: "Tests/Chaos"),
+        .testTarget(name: "ChaosTests", dependencies: ["distcomp-chaos"]),
         .testTarget(name: "LayeringTests", dependencies: ["LinuxSystem"]),
         .testTarget(name: "NotationTests", dependencies: ["Notation"]),
         .testTarget(name: "LinuxSystemTests", dependencies: ["CLinux", "LinuxSystem"]),

@@ -68,6 +68,8 @@ struct DistcompChaos: ParsableCommand {
         let duration = campaign.seconds
         fleet.proxy.stop()  // Requests that were still on their way have arrived now.
 
+        // For whoever looks into what is found.
+        try FileSystem.replace(place + "/journal", with: Array(campaign.journal.text.utf8), mode: 0o644)
         let logs = try NodeLogs(of: fleet.nodes, tasks: set)
         let checker = Checker(
             fleet: fleet, tasks: set, traces: try Traces(of: set),

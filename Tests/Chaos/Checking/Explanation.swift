@@ -105,7 +105,7 @@ struct Explanation {
         }
     }
 
-    /// The times in which the node's lease was over, as far as Redis being there counts, early enough for another to have what it held.
+    /// The times in which the node's lease was over, as the queue counts time, early enough for another to have what it held.
     private func lapses(of node: String, in span: ClosedRange<Double>, takenOverBy end: Double) -> [Lapse] {
         renewals.lapses.filter { lapse in
             guard lapse.node == node, overlaps(lapse.fromSeconds, lapse.untilSeconds, span) else { return false }

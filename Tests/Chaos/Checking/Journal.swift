@@ -21,6 +21,7 @@ struct Journal {
         let kind: RedisKind
         let fromSeconds: Double
         var untilSeconds = Double.infinity
+        var seconds: Double { untilSeconds - fromSeconds }
     }
 
     /// Redis's time of day, set forward or back.
@@ -78,20 +79,45 @@ struct Journal {
     func countDisk(_ trouble: DiskTrouble) -> Int { diskFailures.count { $0.trouble == trouble } }
 
     func countRedisBeyondLease(_ kind: RedisKind) -> Int {
-        redisAbsences.count { $0.kind == kind && $0.untilSeconds - $0.fromSeconds > Fleet.leaseSeconds }
+        redisAbsences.count { $0.kind == kind && $0.seconds > Fleet.leaseSeconds }
     }
 
-    /// How much of a time Redis was there, and its clock went on by itself or by small steps, which nobody can tell from time that has
-    /// passed: by so much a lease that was renewed at its start may have been used up at its end.
+    /// By how much a lease that was renewed at `begin` may have been used up when it was last possible, until `end`, to take its node
+    /// over. Redis's clock goes on while Redis is away: the queue counts what is short beside a lease, as it counts short steps, for
+    /// nobody can tell that from time in which nobody asked. In return nobody is taken over soon after; see clock.lua.
     func leaseSecondsUsed(from begin: Double, until end: Double) -> Double {
-        let away = redisAbsences.reduce(0.0) { sum, absence in
+        var end = end
+        for absence in redisAbsences.reversed() where absence.seconds > Self.shortestSeconds {
+            let quiet = absence.fromSeconds...(absence.untilSeconds + Self.quietSeconds)
+            if quiet.contains(end) { end = absence.fromSeconds }
+        }
+        let away = redisAbsences.filter { $0.seconds > Self.gapSeconds }.reduce(0.0) { sum, absence in
             sum + max(0, min(end, absence.untilSeconds) - max(begin, absence.fromSeconds))
         }
         let stepped = clockSteps.reduce(0.0) { sum, step in
-            let isSmall = (0...(Fleet.leaseSeconds / 2)).contains(step.bySeconds)
-            return isSmall && (begin...end).contains(step.atSeconds) ? sum + step.bySeconds : sum
+            let isSmall = (0...Self.gapSeconds).contains(step.bySeconds)
+            return isSmall && step.atSeconds >= begin && step.atSeconds <= end ? sum + step.bySeconds : sum
         }
         return end - begin - away + stepped
+    }
+
+    /// What is longer is a silence to the queue, in which its clock stands.
+    private static let gapSeconds = Fleet.leaseSeconds / 2
+    /// What is longer begins a quiet.
+    private static let shortestSeconds = Fleet.leaseSeconds / 6
+    /// Two fifths of a lease, less how exactly we know when Redis was back.
+    private static let quietSeconds = Fleet.leaseSeconds * 2 / 5 - 0.3
+
+    /// A line for each, by time, in seconds of /proc/uptime.
+    var text: String {
+        let lines =
+            absences.map {
+                ($0.fromSeconds, "\($0.node) \($0.kind) until \($0.untilSeconds.map { "\($0)" } ?? "the end")")
+            }
+            + redisAbsences.map { ($0.fromSeconds, "Redis \($0.kind) until \($0.untilSeconds)") }
+            + clockSteps.map { ($0.atSeconds, "Redis's clock stepped by \($0.bySeconds)") }
+            + diskFailures.map { ($0.fromSeconds, "\($0.node) \($0.trouble.word) until \($0.untilSeconds)") }
+        return lines.sorted { $0.0 < $1.0 }.map { "\($0.0) \($0.1)\n" }.joined()
     }
 
     func count(_ kind: Kind) -> Int { absences.count { $0.kind == kind } }

@@ -40,6 +40,13 @@ public struct Configuration: Hashable, Sendable {
         case kill
     }
 
+    public enum OutputStore: String, CaseIterable, Sendable {
+        /// Small outputs stand one behind the other in few files.
+        case packed
+        /// Each task has a folder with two files.
+        case files
+    }
+
     public enum LogLevel: String, CaseIterable, Sendable { case debug, info, warning, error }
 
     public enum LogFormat: String, CaseIterable, Sendable {
@@ -69,8 +76,10 @@ public struct Configuration: Hashable, Sendable {
     public var defaultTaskTimeoutSeconds = 3600.0
     /// `task_timeout_check_interval`: how often everything running is checked again, beside the exact timers.
     public var taskTimeoutCheckIntervalSeconds = 30.0
-    /// `result_dir`: where the output of tasks is kept, a directory a task; made when it is not there.
+    /// `result_dir`: where the output of tasks is kept; made when it is not there.
     public var resultDirectory = "./result"
+    /// `output_store`: how.
+    public var outputStore = OutputStore.packed
 
     // MARK: Redis
 

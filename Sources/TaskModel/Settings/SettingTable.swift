@@ -62,6 +62,7 @@ extension Setting {
             Setting("memory_caps", \.memoryCaps, .choice()),
             Setting("cpu_limit", \.cpuLimit, .choice(), live: true),
             Setting("max_processes_per_task", \.maxProcessesPerTask, .integer(1...4_194_304), live: true),
+            Setting("output_store", \.outputStore, .choice()),
             Setting("max_output_bytes", \.maxOutputBytes, .integer(1...(1 << 62))),
             Setting("task_umask", \.taskUmask, .umask),
             Setting("kill_grace_seconds", \.killGraceSeconds, .seconds(0...3600), live: true),

@@ -63,6 +63,7 @@ extension TaskOutcome {
             writer.field("errno", errno)
             writer.field("launch_error", message)
         }
+        if let packedOutput { packedOutput.write(to: &writer) }
         if !notes.isEmpty { writer.field("notes", notes) }
     }
 
@@ -82,8 +83,20 @@ extension TaskOutcome {
             cause: try fields.cause(), usage: usage, memoryCapBytes: fields.unsigned("memory_cap_bytes"),
             timeoutSeconds: fields.double("timeout_seconds"), stderrTail: fields.string("stderr_tail") ?? "",
             stdoutPath: fields.string("stdout_path") ?? "", stderrPath: fields.string("stderr_path") ?? "",
+            packedOutput: fields.packedOutput(),
             node: fields.string("worker") ?? "", attempt: fields.integer("attempts").map { Int($0) } ?? 1,
             notes: fields.strings("notes"), finishedAtUnixSeconds: fields.double("finished_at"))
+    }
+}
+
+extension PackedOutput {
+    fileprivate func write(to writer: inout JSONObjectWriter) {
+        if let segmentPath {
+            writer.field("output_segment", segmentPath)
+            writer.field("output_offset", offset)
+        }
+        writer.field("stdout_bytes", stdoutBytes)
+        writer.field("stderr_bytes", stderrBytes)
     }
 }
 
@@ -125,6 +138,13 @@ private struct RecordFields {
             anonymousBytes: unsigned("oom_anonymous_bytes"), tmpfsBytes: unsigned("oom_tmpfs_bytes"),
             kernelBytes: unsigned("oom_kernel_bytes"), otherLimit: string("oom_limit"))
         return oom == OutOfMemory() ? nil : oom
+    }
+
+    /// Nil where none of it is there, or it cannot be.
+    func packedOutput() -> PackedOutput? {
+        PackedOutput(
+            path: string("output_segment"), offset: integer("output_offset"),
+            stdoutBytes: integer("stdout_bytes"), stderrBytes: integer("stderr_bytes"))
     }
 
     func string(_ name: String) -> String? {

@@ -99,12 +99,12 @@ struct ReportEncoder {
             worker: settings.worker, standardOutput: size > Self.outputBytesMax ? nil : piece(of: output, at: 0, size))
     }
 
-    private func sizeBytes(of output: TaskOutput?) -> Int { Int(output?.standardOutput.sizeBytes ?? 0) }
+    private func sizeBytes(of output: TaskOutput?) -> Int { Int(output?.sizeBytes(.stdout) ?? 0) }
 
     /// Nil when it cannot be read, empty at the end.
     private func piece(of output: TaskOutput?, at offset: Int, _ count: Int) -> [UInt8]? {
         guard let output else { return [] }
-        return try? output.standardOutput.read(at: Int64(offset), count: count, subject: output.standardOutputPath)
+        return try? output.read(.stdout, at: Int64(offset), count: count)
     }
 
     // MARK: Large ones

@@ -89,6 +89,10 @@ extension TaskResult {
             ("oom_limit", .text(usage?.oom?.otherLimit)), ("launch_step", .text(launch?.step)),
             ("errno", .integer(launch?.errno)), ("launch_error", .text(launch?.message)),
             ("stdout_path", .text(path(outcome?.stdoutPath))), ("stderr_path", .text(path(outcome?.stderrPath))),
+            ("output_segment", .text(outcome?.packedOutput?.segmentPath)),
+            ("output_offset", .integer(outcome?.packedOutput.flatMap { $0.segment > 0 ? Int($0.offset) : nil })),
+            ("stdout_bytes", .integer(outcome?.packedOutput?.stdoutBytes)),
+            ("stderr_bytes", .integer(outcome?.packedOutput?.stderrBytes)),
             ("stderr_tail", .text(outcome?.stderrTail)), ("stdout_truncated", .flag(isOutputTruncated)),
             ("stdout", .textJSON(standardOutputJSON)),
         ]

@@ -126,7 +126,7 @@ extension OutputFiles {
             let head = try? file.head(Self.outputBytesMax)
         {
             result.standardOutputJSON = JSONText.quoted(bytes: head)
-            result.isOutputTruncated = file.status.sizeBytes > head.count
+            result.isOutputTruncated = file.sizeBytes > head.count
         }
         return result
     }
@@ -134,6 +134,6 @@ extension OutputFiles {
     /// How much it wrote to standard output, as far as that is known here.
     func outputByteCount(_ result: TaskResult) -> Int {
         if let json = result.standardOutputJSON { return JSONText.unquoted(json)?.utf8.count ?? 0 }
-        return result.outcome.flatMap { file(.stdout, of: result.line, $0) }.map { Int($0.status.sizeBytes) } ?? 0
+        return result.outcome.flatMap { file(.stdout, of: result.line, $0) }.map { Int($0.sizeBytes) } ?? 0
     }
 }

@@ -32,7 +32,7 @@ struct ShowCommand: ParsableCommand {
                     details.result = details.result.map { files.completed($0) }
                     if !json && !isFirst { try show("\n") }
                     isFirst = false
-                    let kept = files.keptAttempts(of: line)
+                    let kept = files.keptAttempts(of: line, last: details.result?.outcome)
                     try show(
                         json
                             ? ResultFormat.shown(details.json(kept: kept)) + "\n"

@@ -33,13 +33,14 @@ struct TaskLog {
         }
         var reasons: [String] = []
         for node in details.nodes(ofAttempt: number) {
-            if let file = files.file(stream, of: line, attempt: number, on: node) {
+            if let file = localFile(details, attempt: number, on: node) {
                 try copy(file)
                 return try printer.finish()
             }
-            if files.areHere(of: node) { continue }
-            let remote = RemoteOutput(of: line, stream, attempt: number, on: node, queue)
-            guard let why = try copy(remote, isRunning: details.running?.number == number) else {
+            let isRunning = details.running == TaskAttempt(node: node, number: number)
+            // What has just begun has no file yet: its node is asked, wherever that is.
+            if files.areHere(of: node), !isRunning { continue }
+            guard let why = try copy(remote(details, TaskAttempt(node: node, number: number)), isRunning: isRunning) else {
                 return try printer.finish()
             }
             reasons.append(TerminalText.escaped(why))
@@ -274,13 +275,27 @@ struct TaskLog {
     }
 
     private func remote(_ details: TaskDetails, _ attempt: TaskAttempt) -> RemoteOutput {
-        RemoteOutput(of: details.line, stream, attempt: attempt.number, on: attempt.node, queue)
+        let packed = details.ended == attempt ? details.result?.outcome?.packedOutput : nil
+        return RemoteOutput(
+            of: details.line, stream, attempt: attempt.number, on: attempt.node, packed: packed, queue)
+    }
+
+    /// What one attempt wrote, on this machine; nil when it is another machine's.
+    private func localFile(_ details: TaskDetails, attempt number: Int, on node: String) -> LogFile? {
+        let attempt = TaskAttempt(node: node, number: number)
+        if details.running == attempt { return files.file(stream, of: details.line, running: number, on: node) }
+        if details.ended == attempt, let outcome = details.result?.outcome,
+            let file = files.file(stream, of: details.line, outcome)
+        {
+            return file
+        }
+        return files.file(stream, of: details.line, earlier: number, on: node)
     }
 
     /// The file on this machine; nil when it is another machine's.
     private func localFile(_ details: TaskDetails) -> LogFile? {
         if let attempt = details.running {
-            return files.file(stream, of: details.line, attempt: attempt.number, on: attempt.node)
+            return files.file(stream, of: details.line, running: attempt.number, on: attempt.node)
         }
         return details.result?.outcome.flatMap { files.file(stream, of: details.line, $0) }
     }

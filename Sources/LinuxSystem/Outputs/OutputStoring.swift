@@ -11,6 +11,7 @@ extension OutputDirectory {
         var packs = false
         /// Whether files have their names from the start, for somebody who reads them while they are written.
         var namesAtOnce = false
+        /// Tells this node from others that have their outputs in the same place.
         var node = ""
         /// nil where outputs are files.
         fileprivate(set) var files: SpareFiles?
@@ -21,7 +22,10 @@ extension OutputDirectory {
         /// What is in memory of files that are finished.
         fileprivate var cached: [SharedDescriptor] = []
         fileprivate var segmentBytes = SegmentStore.segmentBytes
-        fileprivate var uncacher = Uncacher()
+        fileprivate let uncacher = Uncacher()
+        let retention = OutputRetention()
+        var doomedCount = 0
+        var nextLookNanoseconds: Int64 = 0
     }
 
     /// As much of an output as this is packed, both streams together.
@@ -32,7 +36,7 @@ extension OutputDirectory {
     /// Has outputs packed from now on. To be called before the directory is opened.
     ///
     /// - Parameters:
-    ///   - node: tells this node from others that have their outputs in the same place.
+    ///   - node: its name among those that have their outputs in the same place.
     ///   - namesAtOnce: whether files have their names from the start all the same.
     public func packOutputs(ofNode node: String, namesAtOnce: Bool = false, segmentBytes: Int64? = nil) {
         (storing.packs, storing.node, storing.namesAtOnce) = (true, node, namesAtOnce)
@@ -48,7 +52,7 @@ extension OutputDirectory {
         do throws(SystemError) {
             let mode = permissions.file & ~fileModeMask
             let files = try SpareFiles(in: directory, path)
-            let segments = try SegmentStore(
+            let segments = SegmentStore(
                 in: directory, path, mode: mode & ~0o022 | 0o600, owner: try ownerOfSegments(directory, mode),
                 segmentBytes: storing.segmentBytes)
             storing.folders?.clear()
@@ -264,13 +268,13 @@ extension OutputDirectory {
 
     /// How much of the disk an output takes, in bytes: its streams and what the task made beside them, as far as a short look tells.
     public func bytesOnDisk(of output: TaskOutput) -> UInt64 {
-        guard let slash = output.folderPath.lastIndex(of: "/") else { return 0 }
-        let name = output.folderPath[output.folderPath.index(after: slash)...]
-        return bytesOnDisk(ofOutputNamed: String(name)) &+ output.bytesOnDiskUnnamed
+        bytesOnDisk(ofOutputNamed: output.name) &+ output.bytesOnDiskUnnamed
     }
 
-    /// To be called now and then: what is in memory of finished files is given back.
-    public func giveBackMemory() {
+    /// To be called now and then: what waits in vain is given up, and what is in memory of finished files is given back.
+    public func tidy() {
+        storing.files?.clearIdle()
+        storing.folders?.clearIdle()
         guard !storing.cached.isEmpty else { return }
         if storing.uncacher.start(storing.cached) { storing.cached = [] }
     }

@@ -12,6 +12,8 @@ final class SpareFiles {
     private static let countMax = 256
 
     private var pairs: [OutputPair] = []
+    /// Whether one was taken since it was last looked at.
+    private var isInUse = false
     private let directory: SharedDescriptor
     private let path: String
 
@@ -20,11 +22,12 @@ final class SpareFiles {
         (self.directory, self.path) = (directory, path)
         // Sent to a holder of a lease while another opens the file: we hold one for a moment, to see whether anybody does.
         signal(SIGIO, SIG_IGN)
-        pairs.append(try made())
+        _ = try madeFile()
     }
 
     /// Two empty files: to be read by, and for the task.
     func take() throws(SystemError) -> (files: OutputPair, ends: OutputPair) {
+        isInUse = true
         while let pair = pairs.popLast() {
             // One that cannot be opened any more is of no use; a new one tells why.
             guard let output = try? reopened(pair.standardOutput), let error = try? reopened(pair.standardError) else {
@@ -48,6 +51,12 @@ final class SpareFiles {
 
     /// Lets go of them all.
     func clear() { pairs = [] }
+
+    /// Lets go of what has waited in vain since this was last called: an open file keeps its disk from being mounted read-only.
+    func clearIdle() {
+        if !isInUse { clear() }
+        isInUse = false
+    }
 
     /// Whether it is empty now, and nobody else writes to it. Where the file system cannot tell, somebody may.
     private func isFree(_ file: SharedDescriptor) -> Bool {
@@ -109,6 +118,7 @@ final class SpareFolders {
     private static let countMax = 256
 
     private var folders: [TaskFolder] = []
+    private var isInUse = false
     private var freeNames: [String]
     private let directory: SharedDescriptor
 
@@ -122,6 +132,7 @@ final class SpareFolders {
 
     /// A folder with this name that nobody has, and in which nothing is; nil when none waits, or something has the name.
     func take(_ name: String) -> TaskFolder? {
+        isInUse = true
         while let folder = folders.last {
             let isEmpty = clinux_is_empty_directory(folder.descriptor.raw)
             if isEmpty, clinux_rename_in(directory.raw, folder.name, name) == 0 {
@@ -159,10 +170,18 @@ final class SpareFolders {
     }
 
     /// Removes them all.
-    func clear() {
-        for folder in folders where unlinkat(directory.raw, folder.name, AT_REMOVEDIR) == 0 {
-            freeNames.append(folder.name)
-        }
-        folders = []
+    func clear() { while !folders.isEmpty { removeLast() } }
+
+    /// Removes some of those that have waited in vain since this was last called.
+    func clearIdle() {
+        for _ in 0..<Self.removedAtOnceMax where !isInUse && !folders.isEmpty { removeLast() }
+        isInUse = false
+    }
+
+    private static let removedAtOnceMax = 16
+
+    private func removeLast() {
+        let folder = folders.removeLast()
+        if unlinkat(directory.raw, folder.name, AT_REMOVEDIR) == 0 { freeNames.append(folder.name) }
     }
 }

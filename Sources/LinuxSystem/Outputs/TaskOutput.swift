@@ -76,6 +76,9 @@ public final class TaskOutput {
         return pair
     }
 
+    /// What its folder is called.
+    public var name: String { String(folderPath.split(separator: "/").last ?? "") }
+
     /// Whether it was begun so long ago.
     public func isOlder(than nanoseconds: Int64, at now: Int64) -> Bool { now - begunNanoseconds >= nanoseconds }
 

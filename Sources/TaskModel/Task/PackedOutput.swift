@@ -4,7 +4,7 @@
 /// A place in one of the files in which a node keeps small outputs, `segments/NNNNNNNN` of its result_dir.
 public struct PackedOutput: Hashable, Sendable {
     /// The node's result_dir; empty where that is not said.
-    public let directory: String
+    public var directory: String
     /// The number of the file, from 1; 0 where nothing was written.
     public let segment: UInt32
     /// Where standard output begins in it; standard error follows.

@@ -147,7 +147,15 @@ extension TaskSettings {
             environment: environment,
             threadVariables: TaskVariables.threads.filter { name in
                 !environment.contains { $0.starts(with: "\(name)=".utf8) }
-            })
+            }, outputLimits: OutputLimits(node.configuration))
+    }
+}
+
+extension OutputLimits {
+    fileprivate init(_ configuration: Configuration) {
+        self.init(
+            ageSecondsMax: configuration.resultsKeepDays > 0 ? configuration.resultsKeepDays * 86_400 : nil,
+            countMax: configuration.resultsKeepCount > 0 ? configuration.resultsKeepCount : nil)
     }
 }
 

@@ -86,6 +86,11 @@ extension TaskRunner {
         }
     }
 
+    /// To be called now and then.
+    func removeOldOutputs() {
+        outputs.removeOld(settings.outputLimits, inUse: Set(kept.values.map(\.name)))
+    }
+
     /// Where the output of a task stands, if that is in no files.
     func packedOutput(of number: TaskNumber) -> PackedOutput? { kept[number]?.place.map { PackedOutput($0, outputs.path) } }
 }

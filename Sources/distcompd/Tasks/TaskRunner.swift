@@ -24,6 +24,8 @@ struct TaskSettings {
     var environment: [[UInt8]]
     /// What tells a task of whole cores how many threads to start, but for what stands in `environment` already.
     var threadVariables: [String]
+    /// How much of what has ended is kept.
+    var outputLimits = OutputLimits()
 }
 
 typealias TaskNumber = NodeSupervisor.TaskNumber
@@ -356,7 +358,8 @@ final class TaskRunner {
         groups?.leftMemory.press(.nowAndThen)
         if settings.processorLimit == .pin { processors.nodes = Processors.byNode() }
         removeTrialGroups()
-        outputs.giveBackMemory()
+        outputs.tidy()
+        removeOldOutputs()
         if let count = launchers?.endStuck(), count > 0 {
             log.warning(
                 "\(count) launchers have not begun what they were told of for 10 s: they are killed, and their tasks go back"

@@ -16,8 +16,8 @@ struct SegmentStoreTests {
         results = SharedDescriptor(try OwnedDescriptor.open(folder.path, [.readOnly, .directory]))
     }
 
-    private func store(_ segmentBytes: Int64 = SegmentStore.segmentBytes) throws -> SegmentStore {
-        try SegmentStore(in: results, folder.path, mode: 0o644, owner: nil, segmentBytes: segmentBytes)
+    private func store(_ segmentBytes: Int64 = SegmentStore.segmentBytes) -> SegmentStore {
+        SegmentStore(in: results, folder.path, mode: 0o644, owner: nil, segmentBytes: segmentBytes)
     }
 
     /// That of a next life. A process that another test starts has a copy of every descriptor until its exec, and with it the lock of
@@ -26,7 +26,7 @@ struct SegmentStoreTests {
         try waitUntil("the lock of the life before is gone") {
             try !FileSystem.exists(path()) || OwnedDescriptor.open(path(), [.readWrite]).tryLock()
         }
-        return try store()
+        return store()
     }
 
     private func file(_ bytes: [UInt8]) throws -> SharedDescriptor {
@@ -69,7 +69,7 @@ struct SegmentStoreTests {
 
     @Test("what was appended is read back, by its task and its attempt alone")
     func roundTrip() throws {
-        let store = try store()
+        let store = store()
         let texts = ["", "a", String(repeating: "line\n", count: 13_000), "\0\u{ff}é"]
         var places: [(UInt64, String, String, SegmentPlace)] = []
         for (index, output) in texts.enumerated() {
@@ -88,7 +88,7 @@ struct SegmentStoreTests {
 
     @Test("a segment that is full is followed by the next, and neither is longer than it may be by more than nothing")
     func roll() throws {
-        let store = try store(1000)
+        let store = store(1000)
         let places = try (1...20).map { try append(UInt64($0), String(repeating: "x", count: 200), to: store) }
         for (index, place) in places.enumerated() { #expect(place.segment == UInt32(index / 3 + 1)) }
         for number in UInt32(1)...6 { #expect(try FileSystem.status(of: path(number)).sizeBytes == 3 * 264) }
@@ -105,13 +105,13 @@ struct SegmentStoreTests {
 
     @Test("the next life appends behind what is there, and a second node in the same place to segments of its own")
     func lives() throws {
-        var first: SegmentStore? = try store()
+        var first: SegmentStore? = store()
         let one = try append(1, "one", to: try #require(first))
-        let other = try store()
+        let other = store()
         let two = try append(2, "two", to: other)
         #expect(two.segment == 2)
         first = nil
-        let third = try store()
+        let third = store()
         // The last is the other node's; what is not the last is not looked at.
         #expect(try append(3, "three", to: third).segment == 3)
         #expect(try read(1, at: one) == "one|" && read(2, at: two) == "two|")
@@ -121,7 +121,7 @@ struct SegmentStoreTests {
     func torn() throws {
         var places: [SegmentPlace] = []
         do {
-            let store = try store()
+            let store = store()
             for task in UInt64(1)...3 { places.append(try append(task, "output \(task)", "error", to: store)) }
         }
         let bytes = try FileSystem.contents(of: path())
@@ -144,7 +144,7 @@ struct SegmentStoreTests {
     @Test("an end that was never written, zeros or remains of another file, is cut off as well", arguments: [0, 0xAA])
     func unwritten(byte: UInt8) throws {
         var place: SegmentPlace?
-        do { place = try append(1, "one", to: try store()) }
+        do { place = try append(1, "one", to: store()) }
         try overwrite(path(), [UInt8](repeating: byte, count: 5000), at: 67)
         #expect(try append(2, "two", to: try nextStore()).recordOffset == 67)
         #expect(try read(1, at: try #require(place)) == "one|")
@@ -154,7 +154,7 @@ struct SegmentStoreTests {
     func damaged() throws {
         var places: [SegmentPlace] = []
         do {
-            let store = try store()
+            let store = store()
             for task in UInt64(1)...3 { places.append(try append(task, "output \(task)", "error", to: store)) }
         }
         let bytes = try FileSystem.contents(of: path())
@@ -173,7 +173,7 @@ struct SegmentStoreTests {
 
     @Test("a place that is not that of a record of this task shows nothing, and nothing outside of segments is opened")
     func hostilePlaces() throws {
-        let store = try store()
+        let store = store()
         let first = try append(1, "mine", to: store)
         let secret = try append(2, "secret", "of another", to: store)
         func place(_ segment: UInt32, _ offset: Int64, _ output: Int, _ error: Int) -> SegmentPlace? {
@@ -211,10 +211,10 @@ struct SegmentStoreTests {
             try folder.file("segments/" + name, "strange".utf8)
         }
         // The last one is not empty and holds no record: it is cut, as any torn end.
-        #expect(try append(1, "one", to: try store()).segment == 41)
+        #expect(try append(1, "one", to: store()).segment == 41)
         #expect(try FileSystem.text(of: folder.path + "/segments/42") == "strange")
         guard symlink("/etc/passwd", path(50)) == 0 else { throw SystemError.last("symlink", path(50)) }
-        #expect(throws: SystemError.self) { try append(1, "one", to: try store()) }
+        #expect(throws: SystemError.self) { try append(1, "one", to: store()) }
     }
 
     @Test("a disk that is full takes nothing of a record, tells it, and loses none that was there", .enabled(if: canMount))
@@ -224,7 +224,7 @@ struct SegmentStoreTests {
         guard try run("/bin/mount", ["-t", "tmpfs", "-o", "size=256k", "none", disk]) == .exit(code: 0) else { return }
         defer { _ = try? run("/bin/umount", ["-l", disk]) }
         let results = SharedDescriptor(try OwnedDescriptor.open(disk, [.readOnly, .directory]))
-        let store = try SegmentStore(in: results, disk, mode: 0o644, owner: nil)
+        let store = SegmentStore(in: results, disk, mode: 0o644, owner: nil)
         var places: [SegmentPlace] = []
         var refusal: SystemError?
         while refusal == nil, places.count < 100 {
@@ -252,7 +252,7 @@ struct SegmentStoreTests {
         await #expect(processExitsWith: .success) {
             let here = try SegmentStoreTests()
             let place: SegmentPlace
-            do { place = try here.append(1, "one", to: try here.store()) }
+            do { place = try here.append(1, "one", to: here.store()) }
             let store = try here.nextStore()
             let (output, error) = (try here.file(Array("two".utf8)), try here.file([]))
             let record = SegmentRecord(

@@ -21,6 +21,7 @@ final class SegmentStore {
         let number: UInt32
         let file: SharedDescriptor
         fileprivate(set) var end: Int64
+        fileprivate let begunNanoseconds = SystemClock.bootNanoseconds()
         fileprivate var index: SharedDescriptor?
 
         fileprivate init(number: UInt32, file: SharedDescriptor, end: Int64) {
@@ -28,12 +29,16 @@ final class SegmentStore {
         }
     }
 
-    private let directory: SharedDescriptor
+    private let results: SharedDescriptor
+    /// nil until something is to be written: a node that has run nothing leaves nothing.
+    private var opened: SharedDescriptor?
     private let path: String
     private let mode: UInt32
     private let owner: (user: UInt32, group: UInt32)?
     private let segmentBytesMax: Int64
     private(set) var current: Segment?
+    /// Whether the last segment there is may be one of an earlier life.
+    private var mayResume = true
     /// Those that were finished since last asked.
     private var finished: [SharedDescriptor] = []
 
@@ -44,15 +49,20 @@ final class SegmentStore {
     init(
         in results: SharedDescriptor, _ path: String, mode: UInt32, owner: (user: UInt32, group: UInt32)?,
         segmentBytes: Int64 = SegmentStore.segmentBytes
-    ) throws(SystemError) {
+    ) {
         self.path = "\(path)/\(Self.directoryName)"
-        (self.mode, self.owner, segmentBytesMax) = (mode, owner, segmentBytes)
+        (self.results, self.mode, self.owner, segmentBytesMax) = (results, mode, owner, segmentBytes)
+    }
+
+    private func directory() throws(SystemError) -> SharedDescriptor {
+        if let opened { return opened }
         let isNew = mkdirat(results.raw, Self.directoryName, mode | (mode & 0o444) >> 2) == 0
         if !isNew && errno != EEXIST { throw .last("mkdir", self.path) }
-        let opened = try OwnedDescriptor.open(
-            Self.directoryName, [.readOnly, .directory, .doNotFollow], below: results)
-        if isNew { try Self.give(opened.raw, owner, self.path) }
-        directory = SharedDescriptor(opened)
+        let directory = SharedDescriptor(
+            try OwnedDescriptor.open(Self.directoryName, [.readOnly, .directory, .doNotFollow], below: results))
+        if isNew { try Self.give(directory.raw, owner, self.path) }
+        opened = directory
+        return directory
     }
 
     private static func give(
@@ -127,6 +137,7 @@ final class SegmentStore {
 
     private func openIndex(of number: UInt32) throws(SystemError) -> OwnedDescriptor {
         let name = Self.fileName(number) + Self.indexSuffix
+        let directory = try directory()
         let raw = retryingInterrupted {
             clinux_openat(
                 directory.raw, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
@@ -158,13 +169,22 @@ final class SegmentStore {
             finished.append(old.file)
             current = nil
         }
-        if let segment = try resumed() {
-            current = segment
+        if mayResume, let segment = try resumed() {
+            (current, mayResume) = (segment, false)
             return segment
         }
         let segment = try created()
-        current = segment
+        (current, mayResume) = (segment, false)
         return segment
+    }
+
+    /// Has the next output begin another segment, if this one was begun so long ago: one goes when its newest output is old.
+    func finishCurrent(olderThanSeconds seconds: Double) {
+        guard let segment = current, segment.end > 0,
+            Double(SystemClock.bootNanoseconds() - segment.begunNanoseconds) > seconds * 1e9
+        else { return }
+        finished.append(segment.file)
+        current = nil
     }
 
     /// Segments that nothing is added to any more, each once.
@@ -175,11 +195,12 @@ final class SegmentStore {
 
     /// The numbers of the segments that are there, in their order.
     func numbers() throws(SystemError) -> [UInt32] {
-        try FileSystem.entries(of: "/proc/self/fd/\(directory.raw)").compactMap { Self.number(of: $0) }.sorted()
+        try FileSystem.entries(of: "/proc/self/fd/\(try directory().raw)").compactMap { Self.number(of: $0) }.sorted()
     }
 
     private func created() throws(SystemError) -> Segment {
         var number = (try numbers().last ?? 0) + 1
+        let directory = try directory()
         while true {
             let raw = retryingInterrupted {
                 clinux_openat(
@@ -198,10 +219,10 @@ final class SegmentStore {
 
     /// The last segment of an earlier life, where it is short and nobody appends to it, without what is torn at its end.
     private func resumed() throws(SystemError) -> Segment? {
-        guard finished.isEmpty, let number = try numbers().last else { return nil }
+        guard let number = try numbers().last else { return nil }
         let subject = name(of: number)
         let file = try OwnedDescriptor.open(
-            Self.fileName(number), [.readWrite, .doNotFollow, .nonBlocking], below: directory)
+            Self.fileName(number), [.readWrite, .doNotFollow, .nonBlocking], below: try directory())
         let status = try file.requirePlainFile(subject: subject)
         guard isOurs(status), status.permissions == mode, status.sizeBytes < min(Self.resumedBytesMax, segmentBytesMax),
             file.tryLock()

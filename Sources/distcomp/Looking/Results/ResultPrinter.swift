@@ -120,6 +120,7 @@ extension OutputFiles {
     func completed(_ result: TaskResult) -> TaskResult {
         guard let outcome = result.outcome else { return result }
         var result = result
+        result.outcome?.packedOutput = place(of: outcome)
         result.outcome?.stdoutPath = path(.stdout, of: result.line, outcome)
         result.outcome?.stderrPath = path(.stderr, of: result.line, outcome)
         if result.standardOutputJSON == nil, let file = file(.stdout, of: result.line, outcome),

@@ -46,10 +46,7 @@ struct OutputFiles {
     func file(_ stream: OutputStream, of line: String, _ outcome: TaskOutcome) -> LogFile? {
         if let place = outcome.packedOutput {
             guard areHere(of: outcome.node) else { return nil }
-            // A copy of a run's directory has files of its own, whatever is left at the old place.
-            let recorded = place.directory.isEmpty ? directory : place.directory
-            let directories = ownName == nil ? [directory, recorded] : [recorded, directory]
-            return directories.lazy.compactMap {
+            return directories(of: place).lazy.compactMap {
                 LogFile(path(stream, of: line, in: $0), in: place, attempt: outcome.attempt)
             }.first
         }
@@ -57,6 +54,25 @@ struct OutputFiles {
             if let file = LogFile(path), isWritten(file, by: outcome, path) { return file }
         }
         return nil
+    }
+
+    /// Where a small output stands: where that is now if it is on this machine, else where it was written.
+    func place(of outcome: TaskOutcome) -> PackedOutput? {
+        guard var place = outcome.packedOutput, place.segment > 0, areHere(of: outcome.node) else {
+            return outcome.packedOutput
+        }
+        for directory in directories(of: place) {
+            place.directory = directory
+            if let path = place.segmentPath, FileSystem.exists(path) { return place }
+        }
+        return outcome.packedOutput
+    }
+
+    /// The directories of results it may be in, the likeliest first.
+    private func directories(of place: PackedOutput) -> [String] {
+        let recorded = place.directory.isEmpty ? directory : place.directory
+        // A copy of a run's directory has files of its own, whatever is left at the old place.
+        return ownName == nil ? [directory, recorded] : [recorded, directory]
     }
 
     /// The path of what an attempt wrote: where it is now if it is on this machine, else where it was written.

@@ -25,8 +25,8 @@ final class RemoteOutput {
     private(set) var offset: Int64 = 0
     private let task: String
     private let stream: OutputStream
-    /// Where the node keeps it, where that is known.
-    private let packed: PackedOutput?
+    /// Where the node keeps it, once that is known.
+    var packed: PackedOutput?
     private let queue: QueueClient
     private let reader = Hexadecimal.text(UInt64.random(in: 0...UInt64.max))
     private var place = RemoteOutput.anyPlace

@@ -141,6 +141,10 @@ extension TaskDetails {
                 needed == peak ? "" : " (\(AmountText.memory(needed)) without files it read or wrote)"
             rows.append(("memory", "peak \(AmountText.memory(peak))\(cap)\(withoutFiles)"))
         }
+        if let place = outcome.packedOutput, let path = place.segmentPath {
+            let sizes = "\(place.stdoutBytes) bytes of stdout, then \(place.stderrBytes) of stderr"
+            rows.append(("output", "\(path), from byte \(place.offset): \(sizes)"))
+        }
         if !outcome.stdoutPath.isEmpty { rows.append(("stdout", outcome.stdoutPath)) }
         if !outcome.stderrPath.isEmpty { rows.append(("stderr", outcome.stderrPath)) }
         return rows

@@ -135,7 +135,7 @@ struct TaskLog {
             try readSome(&following, details, attempt)
         case .todo:
             if let attempt = following.attempt, following.source != nil {
-                try leave(&following)
+                try leave(&following, details)
                 let how = details.result.map { ": \($0.explanation)" } ?? ""
                 tell("attempt \(attempt.number) on \(attempt.node) is over\(how); it waits for the next")
             } else if !following.isWaitTold, following.attempt == nil {
@@ -154,7 +154,7 @@ struct TaskLog {
     {
         guard following.attempt != attempt else { return }
         if following.attempt != nil {
-            try leave(&following)
+            try leave(&following, details)
             tell("attempt \(attempt.number), on \(attempt.node)")
         }
         following.attempt = attempt
@@ -162,7 +162,8 @@ struct TaskLog {
     }
 
     /// Prints the rest of what an attempt wrote that is over.
-    private func leave(_ following: inout Following) throws(CommandError) {
+    private func leave(_ following: inout Following, _ details: TaskDetails) throws(CommandError) {
+        noteWhereItStands(following, details)
         switch following.source {
         case .file(let file): try copy(file)
         case .remote(let remote): if let why = try copy(remote, isRunning: false) { tell(why) }
@@ -170,6 +171,12 @@ struct TaskLog {
         }
         following.source = nil
         try printer.finish()
+    }
+
+    /// What has ended is asked for where its record says it stands.
+    private func noteWhereItStands(_ following: Following, _ details: TaskDetails) {
+        guard case .remote(let remote) = following.source, details.ended == following.attempt else { return }
+        remote.packed = details.result?.outcome?.packedOutput
     }
 
     private func readSome(
@@ -207,9 +214,10 @@ struct TaskLog {
         defer { tellFailure(details) }
         let last = details.ended
         if let attempt = following.attempt, let last, attempt != last {
-            try leave(&following)
+            try leave(&following, details)
             tell("attempt \(last.number), on \(last.node)")
         }
+        noteWhereItStands(following, details)
         switch following.source {
         case .file(let file):
             try copy(file)

@@ -196,24 +196,27 @@ final class LaunchBench {
     /// Tells a launcher that stays of `words`.
     func tell(
         _ words: [String], environment: [String] = standardEnvironment, place: LaunchPlace? = nil,
-        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32, on staying: StayingLauncher
+        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32, on staying: StayingLauncher,
+        mayWait: Bool = false
     ) throws {
         let order = LaunchOrder(
             words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) }, place: place,
             processors: processors)
         try staying.begin(
             try #require(order), number: number, standardOutput: output.raw, standardError: errorOutput.raw,
-            joining: groups, bornIn: nil)
+            joining: groups, bornIn: nil, mayWait: mayWait)
     }
 
     /// Has a launcher that stays begin `words`, and waits until it has a process; the caller reaps that.
     func begin(
         _ words: [String], environment: [String] = standardEnvironment, place: LaunchPlace? = nil,
-        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32 = 7, on staying: StayingLauncher
+        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32 = 7,
+        on staying: StayingLauncher,
+        mayWait: Bool = false
     ) throws -> Int32 {
         try tell(
             words, environment: environment, place: place, processors: processors, joining: groups, number: number,
-            on: staying)
+            on: staying, mayWait: mayWait)
         while true {
             _ = try DescriptorWait.until(
                 launcher.statusPipe.reading, readable: true, writable: false, atMostMilliseconds: nil)

@@ -16,6 +16,8 @@ public struct LaunchOrder {
 
     let message: [UInt8]
     let hasProcessors: Bool
+    /// Whether it begins in a directory or reads a file of its own, which may be on a file server that does not answer.
+    public let hasPlace: Bool
     private let input: LaunchPlace.Input?
 
     /// nil when it is too long for one message, or holds a NUL byte: then it is to be launched anew, or refused as others are.
@@ -25,6 +27,7 @@ public struct LaunchOrder {
         _ arguments: [[UInt8]], environment: [[UInt8]], place: LaunchPlace? = nil, processors: [Int] = []
     ) {
         hasProcessors = !processors.isEmpty
+        hasPlace = place != nil
         guard !arguments.isEmpty, arguments.count < Self.bytesMax else { return nil }
         input = place?.input
         let flags = (place == nil ? 0 : Self.hasPlace) | (place?.inputDescriptor == nil ? 0 : Self.hasInput)

@@ -10,8 +10,8 @@ public final class StayingLauncher {
     public let process: Int32
     private let socket: OwnedDescriptor
 
-    /// In the third number of the head: `stay_has_directory` and `stay_has_processors` of distcomp-launch.
-    private static let (hasDirectory, hasProcessors) = (UInt32(1), UInt32(2))
+    /// In the third number of the head: `stay_has_directory`, `stay_has_processors` and `stay_may_share` of distcomp-launch.
+    private static let (hasDirectory, hasProcessors, mayShare) = (UInt32(1), UInt32(2), UInt32(4))
 
     fileprivate init(process: Int32, socket: consuming OwnedDescriptor) {
         self.process = process
@@ -23,13 +23,16 @@ public final class StayingLauncher {
     /// - Parameters:
     ///   - groups: what `ControlGroupTree.joiningDescriptors` gives, the v2 tree first.
     ///   - directory: that of the group in the v2 tree, to be born in; where the kernel cannot, it joins by `groups`.
+    ///   - mayWait: whether it may wait until the task's program is executed, which costs less: not where that may take long, nor in a
+    ///     group so small that the kernel could kill for want of memory before.
     /// - Throws: EAGAIN when it has been told of as much as it can take; EPIPE or ECONNRESET when it has ended. Nothing was begun.
     public func begin(
         _ order: LaunchOrder, number: UInt32, standardOutput: Int32, standardError: Int32,
-        joining groups: [SharedDescriptor], bornIn directory: SharedDescriptor?
+        joining groups: [SharedDescriptor], bornIn directory: SharedDescriptor?, mayWait: Bool
     ) throws(SystemError) {
         let flags =
             (directory == nil ? 0 : Self.hasDirectory) | (order.hasProcessors ? Self.hasProcessors : 0)
+            | (mayWait ? Self.mayShare : 0)
         var message: [UInt8] = []
         message.reserveCapacity(12 + order.message.count)
         for part in [number, UInt32(groups.count), flags] { withUnsafeBytes(of: part) { message += $0 } }

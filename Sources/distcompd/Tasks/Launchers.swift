@@ -27,6 +27,8 @@ final class Launchers {
     /// Not from 1 on: the pipe by which they are told of may be that of the image before this one.
     private var nextOrder = UInt32(truncatingIfNeeded: SystemClock.bootNanoseconds() >> 20) & UInt32(Int32.max) | 1
     private var deathCount = 0
+    /// Whether a launcher may wait until a task's program is executed: not once one of them has waited for ever.
+    private var mayWait = true
     /// Orders that were old when somebody looked last.
     private var suspects: Set<UInt32> = []
 
@@ -42,10 +44,13 @@ final class Launchers {
         count = min(8, max(2, processorCount / 4))
     }
 
+    /// Below this a launch itself may meet the cap.
+    private static let memoryBytesForLaunch: UInt64 = 16 << 20
+
     /// Hands a task to whoever has least to do; false where none can take it, and it is to be launched by one of its own.
     func begin(
         _ order: LaunchOrder, for number: TaskNumber, output: TaskOutput, joining groups: [SharedDescriptor],
-        bornIn directory: SharedDescriptor?
+        bornIn directory: SharedDescriptor?, memoryBytesMax: UInt64?
     ) -> Bool {
         guard deathCount < Self.deathCountMax else { return false }
         startMissing()
@@ -55,7 +60,8 @@ final class Launchers {
             do throws(SystemError) {
                 try staying[process]?.begin(
                     order, number: nextOrder, standardOutput: output.standardOutput.raw,
-                    standardError: output.standardError.raw, joining: groups, bornIn: directory)
+                    standardError: output.standardError.raw, joining: groups, bornIn: directory,
+                    mayWait: mayWait && !order.hasPlace && (memoryBytesMax ?? .max) >= Self.memoryBytesForLaunch)
             } catch {
                 continue  // It has ended, which its being reaped will tell, or has as much to do as it can be told.
             }
@@ -130,6 +136,7 @@ final class Launchers {
         let old = orders.filter { now - $0.value.at > Self.stuckNanoseconds }
         let stuck = Set(old.filter { suspects.contains($0.key) }.map(\.value.launcher))
         for process in stuck { ChildProcesses.kill(process: process) }
+        if !stuck.isEmpty { mayWait = false }
         suspects = Set(old.keys)
         return stuck.count
     }

@@ -190,7 +190,9 @@ final class TaskRunner {
         let (joining, directory) = try attempt { () throws(SystemError) in
             (try groups.joiningDescriptors(of: group), try groups.cgroupDescriptor(of: group))
         }
-        return launchers.begin(order, for: number, output: output, joining: joining, bornIn: directory)
+        return launchers.begin(
+            order, for: number, output: output, joining: joining, bornIn: directory,
+            memoryBytesMax: running[number]?.memoryBytesMax)
     }
 
     /// What the launchers have done since last asked.
@@ -218,8 +220,9 @@ final class TaskRunner {
     private func begun(_ order: Launchers.Order, as process: Int32) -> [Event] {
         running[order.number]?.process = process
         let event = launched(order.number, process, at: running[order.number]?.begunAt ?? order.at)
-        if ChildProcesses.isUnreaped(process) { return [event] }
-        return [event] + (launchers?.unknown(process).flatMap { endOfTask($0) }.map { [$0] } ?? [])
+        // One that is still there has its number from another that ended.
+        guard let ended = launchers?.unknown(process), !ChildProcesses.isUnreaped(process) else { return [event] }
+        return [event] + (endOfTask(ended).map { [$0] } ?? [])
     }
 
     /// Where launchers tell of what they have begun; readable when there is something.

@@ -157,7 +157,7 @@ final class Daemon {
 
     private func signalEvents() -> [Event] {
         var events: [Event] = []
-        while let signal = signals.next() {
+        for signal in signals.all() {
             switch signal {
             case .child: events += runner.reapEnded()
             case .terminate, .interrupt:

@@ -2,7 +2,6 @@
 // starts this program, which does, and then becomes the task.
 //
 //     distcomp-launch [options] -- PROGRAM [ARGUMENT...]
-//     distcomp-launch -w [options]
 //     distcomp-launch -s [options]
 //
 // Descriptors on entry: 0-2 the task's own; 3 the status pipe; from 4 on the cgroup.procs files of the task's group (-c says
@@ -12,9 +11,6 @@
 // The task's own words (the directory of -C, the file of -i, variables of its environment) mean nothing before this is the task's
 // user: root follows no path and heeds no variable that a task's line names.
 //
-// With -w it stands by: it joins the group, and waits there to be told what to run, on the socket after the cgroup.procs files.
-// Joining a group is what takes longest on a machine that has been quiet: 10 ms, a grace period of the kernel's RCU.
-//
 // With -s it stays, outside of all groups, and begins as many tasks as it is told of on the socket at descriptor 4: each is a copy of
 // it (clone(2)) that goes through the same steps. The copies are the daemon's own children (CLONE_PARENT), so that neither a task's end
 // nor what it is told of it depends on this process. Each says first of all on the status pipe who it is, and for which order; where a
@@ -22,6 +18,9 @@
 //
 // Copying its memory, and parting with it a moment later, was a tenth of what a short task costs. So where it may, a copy uses the very
 // memory of this process, which waits until it has executed the task (as with vfork(2)).
+//
+// A copy can be told to stand by: it joins its group, and waits there to be told what to run, on a socket of its own. Joining a group is
+// what takes longest on a machine that has been quiet: 10 ms, a grace period of the kernel's RCU.
 //
 // Small and static on purpose: it is executed once a task, or copied, and its start-up was most of what it cost. So the Makefile links it with
 // musl where that is installed: glibc asks the processor about itself at every start, which a virtual machine answers in 0.4 ms.
@@ -97,7 +96,6 @@ struct failure {
 };
 
 struct request {
-    bool stands_by;
     bool stays;
     int group_descriptors;
     bool change_user;
@@ -184,9 +182,8 @@ static void read_groups(const char *list) {
 
 static void read_options(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+wsc:u:g:G:a:b:m:n:of:d:C:i:F:E:")) != -1) {
+    while ((option = getopt(argc, argv, "+sc:u:g:G:a:b:m:n:of:d:C:i:F:E:")) != -1) {
         switch (option) {
-        case 'w': request.stands_by = true; break;
         case 's': request.stays = true; break;
         case 'c': request.group_descriptors = (int)number(optarg, 10, 16); break;
         case 'u': request.uid = (uid_t)number(optarg, 10, identifier_max); request.change_user = true; break;
@@ -207,7 +204,7 @@ static void read_options(int argc, char **argv) {
         }
     }
     // A user without a group would keep root's.
-    if ((optind < argc) == (request.stands_by || request.stays) || request.change_user != request.change_group) fail(step_arguments, EINVAL);
+    if ((optind < argc) == request.stays || request.change_user != request.change_group) fail(step_arguments, EINVAL);
 }
 
 // First of all, while still allowed to: whatever comes after is counted and can be killed with the group.
@@ -218,7 +215,7 @@ static void join_control_groups(void) {
     }
 }
 
-// What a task is, as StandbyLaunch in LinuxSystem sends it in one message: the number of its arguments, the arguments and then its
+// What a task is, as LaunchOrder in LinuxSystem sends it in one message: the number of its arguments, the arguments and then its
 // environment, each ended by a NUL byte; with it come its standard output and standard error. Where the number says so, the
 // directory it begins in and the file it reads come before the arguments (empty for none), and its standard input as a third descriptor.
 enum { order_bytes_max = 65536, streams_max = 3 };
@@ -236,8 +233,9 @@ struct stay_head {
 };
 
 // The last descriptor is a directory to be born in; processors to run on are the first string; the group has room for what happens until
-// the task is executed. Of two processes with the same memory the kernel kills both for want of it.
-static const uint32_t stay_has_directory = 1, stay_has_processors = 2, stay_may_share = 4;
+// the task is executed (of two processes with the same memory the kernel kills both for want of it); there is no order yet, and what it
+// will come by is in the place of the streams.
+static const uint32_t stay_has_directory = 1, stay_has_processors = 2, stay_may_share = 4, stay_stands_by = 8;
 
 enum { descriptors_max = streams_max + 16 + 1 };
 
@@ -330,12 +328,6 @@ static char **taken_order(const struct message *message, size_t at, int stream_c
     }
     environ = strings + argument_count + 1;
     return strings;
-}
-
-static char **stand_by(int socket) {
-    struct message message = received(socket);
-    close(socket);
-    return taken_order(&message, 0, message.descriptor_count, false);
 }
 
 // posix_spawn has set every disposition to its default, but for the signals that glibc keeps for itself: those it leaves ignored,
@@ -584,7 +576,14 @@ static _Noreturn void begin(void) {
     // Opened by root: none of them must even be there once we are the task's user.
     for (int index = stream_count; index < message->descriptor_count; index++) close(message->descriptors[index]);
     check(step_setsid, setsid() >= 0);
-    become_task(taken_order(message, sizeof current.head, stream_count, (current.head.flags & stay_has_processors) != 0));
+    if ((current.head.flags & stay_stands_by) == 0) {
+        become_task(taken_order(message, sizeof current.head, stream_count, (current.head.flags & stay_has_processors) != 0));
+    }
+    close(first_group_descriptor);  // What others are told is not for us, and nobody is to take us for who is told.
+    int socket = message->descriptors[0];
+    const struct message order_message = received(socket);
+    close(socket);
+    become_task(taken_order(&order_message, 0, order_message.descriptor_count, false));
 }
 
 static char copys_stack[65536] __attribute__((aligned(16)));
@@ -650,7 +649,7 @@ static void begin_current(void) {
     int directory = current.head.flags & stay_has_directory ? current.message.descriptors[current.message.descriptor_count - 1] : -1;
     current.is_told = false;
     pid_t process = -1;
-    bool shares = can_share && copies_left == 0 && (current.head.flags & stay_may_share) != 0;
+    bool shares = can_share && copies_left == 0 && (current.head.flags & (stay_may_share | stay_stands_by)) == stay_may_share;
     if (shares) {
         const struct request kept = request;
         int64_t since = now_nanoseconds();
@@ -683,7 +682,8 @@ static _Noreturn void stay(int socket) {
         struct stay_head head = {0};
         if (current.message.size >= sizeof head) memcpy(&head, order, sizeof head);
         current.head = head;
-        int least = 2 + (int)head.group_count + (head.flags & stay_has_directory ? 1 : 0);
+        int streams = head.flags & stay_stands_by ? 1 : 2;
+        int least = streams + (int)head.group_count + (head.flags & stay_has_directory ? 1 : 0);
         if (current.message.size < sizeof head || head.group_count > 16 || current.message.descriptor_count < least) {
             tell(-(int32_t)head.number, step_arguments, EBADMSG);
         } else {
@@ -701,9 +701,8 @@ int main(int argc, char **argv) {
     if (request.stays) stay(first_group_descriptor);
     join_control_groups();
     check(step_setsid, setsid() >= 0);
-    char **arguments = request.stands_by ? stand_by(first_group_descriptor + request.group_descriptors) : argv + optind;
     reset_signals();
     reset_oom_score();
     set_limits();
-    become_task(arguments);
+    become_task(argv + optind);
 }

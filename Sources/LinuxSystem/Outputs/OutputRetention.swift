@@ -168,7 +168,9 @@ final class OutputRetention: Sendable {
 
     private func removeDoomed(in results: SharedDescriptor, _ node: String) {
         guard let names = try? FileSystem.entries(of: "/proc/self/fd/\(results.raw)") else { return }
-        for name in names where name.hasPrefix("\(Self.doomedPrefix)\(node)-") { Self.remove(name, in: results, depth: 0) }
+        for name in names where name.hasPrefix("\(Self.doomedPrefix)\(node)-") {
+            Self.remove(name, in: results, depth: 0)
+        }
     }
 
     /// Removes a directory with all that is in it, by descriptor: a link is removed, and never followed.

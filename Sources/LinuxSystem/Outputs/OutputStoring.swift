@@ -179,7 +179,8 @@ extension OutputDirectory {
         do throws(SystemError) {
             if sizes[0] + sizes[1] == 0 {
                 output.content = .packed(.empty, nil, record: [])
-            } else if sizes[0] + sizes[1] <= Int64(Self.packedBytesMax), let task = SegmentRecord.task(named: folder.name)
+            } else if sizes[0] + sizes[1] <= Int64(Self.packedBytesMax),
+                let task = SegmentRecord.task(named: folder.name)
             {
                 let record = SegmentRecord(
                     task: task, attempt: output.attempt, standardOutputBytes: Int(sizes[0]),

@@ -58,10 +58,15 @@ final class SpareFiles {
         isInUse = false
     }
 
-    /// Whether it is empty now, and nobody else writes to it. Where the file system cannot tell, somebody may.
+    private static let permissions: UInt32 = 0o666
+
+    /// Whether it is as a new one would be by now, and nobody else writes to it. Where the file system cannot tell, somebody may.
     private func isFree(_ file: SharedDescriptor) -> Bool {
-        guard clinux_is_being_written(file.raw) == 0 else { return false }
-        guard file.sizeBytes != 0 else { return true }
+        var status = stat()
+        guard fstat(file.raw, &status) == 0, status.st_nlink == 0, status.st_uid == geteuid(),
+            status.st_mode & 0o7777 == Self.permissions, clinux_is_being_written(file.raw) == 0
+        else { return false }
+        guard status.st_size != 0 else { return true }
         guard let end = try? reopened(file) else { return false }
         return ftruncate(end.raw, 0) == 0
     }
@@ -75,7 +80,7 @@ final class SpareFiles {
         let raw = clinux_open_unnamed(directory.raw, 0o600)
         guard raw >= 0 else { throw .last("open (a file without a name)", path) }
         let file = OwnedDescriptor(adopting: raw)
-        guard fchmod(raw, 0o666) == 0 else { throw .last("chmod (of a file without a name)", path) }
+        guard fchmod(raw, Self.permissions) == 0 else { throw .last("chmod (of a file without a name)", path) }
         return SharedDescriptor(try OwnedDescriptor.open("/proc/self/fd/\(file.raw)", [.readOnly]))
     }
 
@@ -134,18 +139,18 @@ final class SpareFolders {
     func take(_ name: String) -> TaskFolder? {
         isInUse = true
         while let folder = folders.last {
-            let isEmpty = clinux_is_empty_directory(folder.descriptor.raw)
-            if isEmpty, clinux_rename_in(directory.raw, folder.name, name) == 0 {
-                folders.removeLast()
-                freeNames.append(folder.name)
-                return try? TaskFolder(name, folder.descriptor, isNew: true)
+            if clinux_is_empty_directory(folder.descriptor.raw) {
+                if clinux_rename_in(directory.raw, folder.name, name) == 0 {
+                    folders.removeLast()
+                    freeNames.append(folder.name)
+                    return try? TaskFolder(name, folder.descriptor, isNew: true)
+                }
+                // Something has the name, or nothing can be changed there now.
+                guard errno == ENOENT else { return nil }
             }
-            if isEmpty, errno == EEXIST { return nil }
             // Somebody has removed it, or put something into it.
             folders.removeLast()
-            if unlinkat(directory.raw, folder.name, AT_REMOVEDIR) == 0 || errno == ENOENT {
-                freeNames.append(folder.name)
-            }
+            if !FileSystem.exists("/proc/self/fd/\(directory.raw)/\(folder.name)") { freeNames.append(folder.name) }
         }
         return nil
     }

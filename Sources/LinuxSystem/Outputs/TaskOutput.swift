@@ -64,9 +64,16 @@ public final class TaskOutput {
 
     // MARK: For the launch
 
-    /// What the task is to write to; once it has been begun, what is read of it.
-    public var standardOutput: SharedDescriptor { (ends ?? files)[.stdout] }
-    public var standardError: SharedDescriptor { (ends ?? files)[.stderr] }
+    /// What a task is handed: it is read by the output itself, wherever that stands by then.
+    public struct End {
+        fileprivate let file: SharedDescriptor
+
+        public var raw: Int32 { file.raw }
+    }
+
+    /// What the task is to write to; once it has been begun, what is open of it here.
+    public var standardOutput: End { End(file: (ends ?? files)[.stdout]) }
+    public var standardError: End { End(file: (ends ?? files)[.stderr]) }
 
     /// The task has what it writes to, or never will.
     public func closeEnds() { ends = nil }

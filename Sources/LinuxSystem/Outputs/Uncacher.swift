@@ -10,10 +10,12 @@ final class Uncacher: Sendable {
 
     /// False while it is busy with others, or cannot begin: then they are to be told again.
     func start(_ files: [SharedDescriptor]) -> Bool {
-        guard isBusy.withLock({ isBusy in
-            defer { isBusy = true }
-            return !isBusy
-        }) else { return false }
+        guard
+            isBusy.withLock({ isBusy in
+                defer { isBusy = true }
+                return !isBusy
+            })
+        else { return false }
         do throws(SystemError) {
             try DetachedThread.start {
                 // What cannot be written back now is the kernel's to write, and in memory until then.

@@ -25,7 +25,7 @@ public struct OutputRequest: Equatable, Sendable {
     /// How many places there are for answers.
     public static let placeCount = 128
     /// A request is shorter than this.
-    static let messageBytesMax = 256
+    static let messageBytesMax = 320
     private static let firstWord = "output"
     private static let fieldCount = 10
 
@@ -69,7 +69,8 @@ public struct OutputRequest: Equatable, Sendable {
     public init?(message: [UInt8]) {
         guard message.count < Self.messageBytesMax else { return nil }
         let words = String(decoding: message, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == Self.fieldCount || words.count == Self.fieldCount + 1, words[0] == Self.firstWord, let number = Int(words[3]),
+        guard (Self.fieldCount...Self.fieldCount + 1).contains(words.count), words[0] == Self.firstWord,
+            let number = Int(words[3]),
             let place = Int(words[4]), let attempt = Int(words[6]), ["running", "ended"].contains(words[7]),
             let stream = OutputStream(rawValue: String(words[8])), let offset = Int64(words[9])
         else { return nil }

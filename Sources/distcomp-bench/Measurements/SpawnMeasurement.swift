@@ -124,7 +124,8 @@ private final class SpawnWays {
         let digits = String(number, radix: 16)
         let name = String(repeating: "0", count: 16 - digits.count) + digits
         let output = try packedOutputs.beginOutput(named: name, attempt: 1)
-        try output.standardOutput.writeAll(Array("\(number)\n".utf8), subject: "output")
+        try OwnedDescriptor.duplicate(of: output.standardOutput.raw).writeAll(
+            Array("\(number)\n".utf8), subject: "output")
         try runInSpareGroup(name, standardOutput: output.standardOutput.raw, standardError: output.standardError.raw)
         if let error = packedOutputs.store(output, endedUnixMilliseconds: 0) { throw error }
     }

@@ -92,7 +92,9 @@ extension TaskRunner {
     }
 
     /// Where the output of a task stands, if that is in no files.
-    func packedOutput(of number: TaskNumber) -> PackedOutput? { kept[number]?.place.map { PackedOutput($0, outputs.path) } }
+    func packedOutput(of number: TaskNumber) -> PackedOutput? {
+        kept[number]?.place.map { PackedOutput($0, outputs.path) }
+    }
 }
 
 extension PackedOutput {

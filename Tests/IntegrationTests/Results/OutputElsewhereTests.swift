@@ -323,7 +323,8 @@ struct OutputElsewhereTests {
         }
     }
 
-    @Test("the last three attempts are kept, here and elsewhere, in segments or in files", arguments: ["packed", "files"])
+    @Test(
+        "the last three attempts are kept, here and elsewhere, in segments or in files", arguments: ["packed", "files"])
     func attempts(store: String) async throws {
         try await withFleet { fleet in
             let node = try await fleet.startedNode(

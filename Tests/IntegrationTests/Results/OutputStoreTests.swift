@@ -22,7 +22,9 @@ struct OutputStoreTests {
         ).result()
     }
 
-    @Test("fifty tasks leave one file, from which each is read; those that wrote nothing and those that never began leave none")
+    @Test(
+        "fifty tasks leave one file, from which each is read; those that wrote nothing and those that never began leave none"
+    )
     func manyTasks() async throws {
         try await withFleet { fleet in
             let node = try await fleet.startedNode("a", ["node_name": "\"a\"", "max_retry_per_task": "1"])
@@ -49,7 +51,8 @@ struct OutputStoreTests {
             let silent = try await logs(fleet, of: node, "shell:1:0:0:true")
             #expect(silent.output == "" && silent.status == 0, "\(silent.errors)")
             try await node.stop()
-            #expect(try FileSystem.entries(of: fleet.scratch.path + "/result-a") == ["segments"], "spares go with the node")
+            #expect(
+                try FileSystem.entries(of: fleet.scratch.path + "/result-a") == ["segments"], "spares go with the node")
         }
     }
 
@@ -59,7 +62,8 @@ struct OutputStoreTests {
             let settings = ["node_name": "\"a\"", "lease_seconds": "2"]
             let node = try await fleet.startedNode("a", settings)
             let go = fleet.scratch.path + "/go"
-            let line = "shell:1:0:0:echo attempt $DISTCOMP_ATTEMPT; echo bad $DISTCOMP_ATTEMPT >&2; \(untilThere(go)); echo end"
+            let line =
+                "shell:1:0:0:echo attempt $DISTCOMP_ATTEMPT; echo bad $DISTCOMP_ATTEMPT >&2; \(untilThere(go)); echo end"
             try await fleet.submit([line])
             let file = "\(fleet.scratch.path)/result-a/\(TaskLine.identifier(of: line))/stdout"
             try await eventually("it can be followed by its name", node.log) { text(of: file) == "attempt 1\n" }
@@ -75,7 +79,9 @@ struct OutputStoreTests {
         }
     }
 
-    @Test("a program put in place of the node while a task runs loses none of its output, and packs it", arguments: [0, 100_000])
+    @Test(
+        "a program put in place of the node while a task runs loses none of its output, and packs it",
+        arguments: [0, 100_000])
     func replacedNode(more: Int) async throws {
         try await withFleet { fleet in
             let node = try await fleet.startedNode("a", ["node_name": "\"a\"", "restart_mode": "\"keep\""])
@@ -169,9 +175,13 @@ struct OutputStoreTests {
             try await node.stop()
             let results = fleet.scratch.path + "/result-a"
             #expect(try entries(fleet).count == 2)
-            let paths = try FileSystem.entries(of: results).filter { $0 != "segments" }.flatMap { ["\(results)/\($0)/own", "\(results)/\($0)"] }
+            let paths = try FileSystem.entries(of: results).filter { $0 != "segments" }.flatMap {
+                ["\(results)/\($0)/own", "\(results)/\($0)"]
+            }
             for path in paths + [results + "/segments/00000001"] {
-                var times = [timespec(tv_sec: time(nil) - 90_000, tv_nsec: 0), timespec(tv_sec: time(nil) - 90_000, tv_nsec: 0)]
+                var times = [
+                    timespec(tv_sec: time(nil) - 90_000, tv_nsec: 0), timespec(tv_sec: time(nil) - 90_000, tv_nsec: 0),
+                ]
                 #expect(utimensat(AT_FDCWD, path, &times, 0) == 0)
             }
             let next = try await fleet.startedNode("a", ["node_name": "\"a\"", "results_keep_days": "1"])

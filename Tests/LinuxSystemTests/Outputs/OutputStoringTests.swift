@@ -26,7 +26,7 @@ struct OutputStoringTests {
         try outputs.beginOutput(named: name, attempt: attempt)
     }
 
-    private func write(_ text: String, to file: SharedDescriptor) {
+    private func write(_ text: String, to file: TaskOutput.End) {
         let bytes = Array(text.utf8)
         #expect(Glibc.write(file.raw, bytes, bytes.count) == bytes.count)
     }
@@ -43,7 +43,9 @@ struct OutputStoringTests {
         return output
     }
 
-    private func read(_ stream: TaskStream = .stdout, _ name: String = task, attempt: Int = 1, at place: SegmentPlace? = nil) throws -> String? {
+    private func read(
+        _ stream: TaskStream = .stdout, _ name: String = task, attempt: Int = 1, at place: SegmentPlace? = nil
+    ) throws -> String? {
         try outputs.openOutput(named: name, stream, ofAttempt: attempt, at: place).map {
             String(decoding: try $0.read(at: 0, count: 1 << 20, subject: "output"), as: UTF8.self)
         }
@@ -103,7 +105,10 @@ struct OutputStoringTests {
         if Host.isRoot, let nobody, FileSystem.isExecutable("/usr/bin/setpriv") {
             program = "/usr/bin/setpriv"
             arguments =
-                ["--reuid", "\(nobody.userIdentifier)", "--regid", "\(nobody.groupIdentifier)", "--clear-groups", "/bin/sh"]
+                [
+                    "--reuid", "\(nobody.userIdentifier)", "--regid", "\(nobody.groupIdentifier)", "--clear-groups",
+                    "/bin/sh",
+                ]
                 + arguments
         }
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
@@ -196,7 +201,8 @@ struct OutputStoringTests {
         #expect(FileSystem.exists(path()))
     }
 
-    @Test("a spare folder into which somebody put something, or which was removed, is not used", arguments: [true, false])
+    @Test(
+        "a spare folder into which somebody put something, or which was removed, is not used", arguments: [true, false])
     func spareIsTouched(removed: Bool) throws {
         try run("", "")
         let spare = try #require(try FileSystem.entries(of: outputs.path).first { $0.hasPrefix(".spare-") })
@@ -321,8 +327,12 @@ struct OutputStoringTests {
     }
 
     private func age(_ path: String, bySeconds seconds: Int) throws {
-        var times = [timespec(tv_sec: time(nil) - seconds, tv_nsec: 0), timespec(tv_sec: time(nil) - seconds, tv_nsec: 0)]
-        guard utimensat(AT_FDCWD, path, &times, AT_SYMLINK_NOFOLLOW) == 0 else { throw SystemError.last("utimensat", path) }
+        var times = [
+            timespec(tv_sec: time(nil) - seconds, tv_nsec: 0), timespec(tv_sec: time(nil) - seconds, tv_nsec: 0),
+        ]
+        guard utimensat(AT_FDCWD, path, &times, AT_SYMLINK_NOFOLLOW) == 0 else {
+            throw SystemError.last("utimensat", path)
+        }
     }
 
     /// Until nothing more is to be removed.
@@ -335,7 +345,9 @@ struct OutputStoringTests {
         }
     }
 
-    @Test("what is older than is kept goes: segments, and folders with all that is in them, but not what is in use or newer")
+    @Test(
+        "what is older than is kept goes: segments, and folders with all that is in them, but not what is in use or newer"
+    )
     func removesOld() throws {
         let secret = try folder.file("secret", "secret".utf8)
         let large = String(repeating: "x", count: 70_000)
@@ -384,7 +396,8 @@ struct OutputStoringTests {
     func full() throws {
         let disk = folder.path + "/disk"
         try FileSystem.createDirectories(disk, mode: 0o755)
-        guard try LinuxSystemTests.run("/bin/mount", ["-t", "tmpfs", "-o", "size=512k", "none", disk]) == .exit(code: 0)
+        guard
+            try LinuxSystemTests.run("/bin/mount", ["-t", "tmpfs", "-o", "size=512k", "none", disk]) == .exit(code: 0)
         else { return }
         defer { _ = try? LinuxSystemTests.run("/bin/umount", ["-l", disk]) }
         let outputs = OutputDirectory(notYetOpenedAt: disk, account: nil)

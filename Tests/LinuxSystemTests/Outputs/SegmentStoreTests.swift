@@ -150,7 +150,9 @@ struct SegmentStoreTests {
         #expect(try read(1, at: try #require(place)) == "one|")
     }
 
-    @Test("a byte that changed costs the record it is in, wherever it is, and no other; nothing is written over what is whole")
+    @Test(
+        "a byte that changed costs the record it is in, wherever it is, and no other; nothing is written over what is whole"
+    )
     func damaged() throws {
         var places: [SegmentPlace] = []
         do {
@@ -217,7 +219,9 @@ struct SegmentStoreTests {
         #expect(throws: SystemError.self) { try append(1, "one", to: store()) }
     }
 
-    @Test("a disk that is full takes nothing of a record, tells it, and loses none that was there", .enabled(if: canMount))
+    @Test(
+        "a disk that is full takes nothing of a record, tells it, and loses none that was there", .enabled(if: canMount)
+    )
     func full() throws {
         let disk = folder.path + "/disk"
         try FileSystem.createDirectories(disk, mode: 0o755)

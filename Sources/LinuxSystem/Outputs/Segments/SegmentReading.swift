@@ -85,7 +85,8 @@ extension GuardedDirectory {
     private static let indexBytesMax = 16 << 20
 
     private func segmentNumbers() throws(SystemError) -> [UInt32] {
-        try FileSystem.entries(of: "/proc/self/fd/\(descriptor.raw)").compactMap { SegmentStore.number(of: $0) }.sorted()
+        try FileSystem.entries(of: "/proc/self/fd/\(descriptor.raw)").compactMap { SegmentStore.number(of: $0) }
+            .sorted()
     }
 
     /// What an earlier attempt at a task wrote to a stream; nil where that is not kept.

@@ -62,7 +62,8 @@ struct SegmentRecord: Equatable {
         func put(_ value: some FixedWidthInteger, at offset: Int) {
             record.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
         }
-        UnsafeMutableRawBufferPointer(rebasing: record[..<Self.headBytes]).initializeMemory(as: UInt8.self, repeating: 0)
+        UnsafeMutableRawBufferPointer(rebasing: record[..<Self.headBytes]).initializeMemory(
+            as: UInt8.self, repeating: 0)
         put(Self.magic, at: 0)
         put(checksum(UnsafeRawBufferPointer(rebasing: record[Self.headBytes..<bytes])), at: 8)
         put(attempt, at: 12)

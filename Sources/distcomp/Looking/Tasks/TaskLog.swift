@@ -40,7 +40,8 @@ struct TaskLog {
             let isRunning = details.running == TaskAttempt(node: node, number: number)
             // What has just begun has no file yet: its node is asked, wherever that is.
             if files.areHere(of: node), !isRunning { continue }
-            guard let why = try copy(remote(details, TaskAttempt(node: node, number: number)), isRunning: isRunning) else {
+            guard let why = try copy(remote(details, TaskAttempt(node: node, number: number)), isRunning: isRunning)
+            else {
                 return try printer.finish()
             }
             reasons.append(TerminalText.escaped(why))

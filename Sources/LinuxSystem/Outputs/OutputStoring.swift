@@ -188,7 +188,7 @@ extension OutputDirectory {
                 let (place, segment, bytes) = try segments.append(record, from: pair.standardOutput, pair.standardError)
                 output.content = .packed(
                     place, segment, record: bytes.count <= Self.rememberedBytesMax ? bytes : nil)
-                storing.cached += segments.takeFinished()
+                cache(segments.takeFinished())
             }
         } catch {
             failure = error
@@ -199,11 +199,19 @@ extension OutputDirectory {
         }
         do throws(SystemError) {
             try name(output)
-            storing.cached += [pair.standardOutput, pair.standardError]
+            cache([pair.standardOutput, pair.standardError])
         } catch {
             return error
         }
         return failure
+    }
+
+    /// More are not kept open for it: what is in memory of the others, the kernel takes back when it wants it.
+    private static let cachedCountMax = 128
+
+    private func cache(_ files: [SharedDescriptor]) {
+        guard storing.cached.count < Self.cachedCountMax else { return }
+        storing.cached += files
     }
 
     /// What is read of an output a moment later, for its report, is kept in memory where it is short.

@@ -46,9 +46,11 @@ struct OutputFiles {
     func file(_ stream: OutputStream, of line: String, _ outcome: TaskOutcome) -> LogFile? {
         if let place = outcome.packedOutput {
             guard areHere(of: outcome.node) else { return nil }
-            return directories(of: place).lazy.compactMap {
-                LogFile(path(stream, of: line, in: $0), in: place, attempt: outcome.attempt)
-            }.first
+            for directory in directories(of: place) {
+                let path = path(stream, of: line, in: directory)
+                if let file = LogFile(path, in: place, attempt: outcome.attempt) { return file }
+            }
+            return nil
         }
         for path in paths(stream, of: line, outcome) {
             if let file = LogFile(path), isWritten(file, by: outcome, path) { return file }

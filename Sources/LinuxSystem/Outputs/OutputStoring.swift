@@ -105,11 +105,7 @@ extension OutputDirectory {
         }
     }
 
-    private func release(_ folder: TaskFolder) {
-        let owner = owner ?? (geteuid(), getegid())
-        storing.folders?.giveBack(
-            folder, permissions: permissions.folder & ~fileModeMask, owner: owner)
-    }
+    private func release(_ folder: TaskFolder) { storing.folders?.giveBack(folder) }
 
     // MARK: While it runs
 

@@ -105,11 +105,13 @@ final class TaskFolder {
 
     var inode: UInt64 { UInt64(status.st_ino) }
 
-    /// Whether it is as a new one would be.
-    fileprivate func isAsNew(_ permissions: UInt32, _ owner: (user: UInt32, group: UInt32)) -> Bool {
+    var isEmpty: Bool { clinux_is_empty_directory(descriptor.raw) }
+
+    /// Whether it belongs to whom it did, and permits what it did, when the task got it.
+    fileprivate var isUnchanged: Bool {
         var now = stat()
-        guard fstat(descriptor.raw, &now) == 0, now.st_nlink > 0, now.st_uid == owner.user, now.st_gid == owner.group,
-            now.st_mode & 0o7777 == permissions, clinux_is_empty_directory(descriptor.raw)
+        guard fstat(descriptor.raw, &now) == 0, now.st_nlink > 0, now.st_uid == status.st_uid,
+            now.st_gid == status.st_gid, now.st_mode == status.st_mode
         else { return false }
         let isUntouched =
             now.st_ctim.tv_sec == status.st_ctim.tv_sec && now.st_ctim.tv_nsec == status.st_ctim.tv_nsec
@@ -139,7 +141,7 @@ final class SpareFolders {
     func take(_ name: String) -> TaskFolder? {
         isInUse = true
         while let folder = folders.last {
-            if clinux_is_empty_directory(folder.descriptor.raw) {
+            if folder.isEmpty {
                 if clinux_rename_in(directory.raw, folder.name, name) == 0 {
                     folders.removeLast()
                     freeNames.append(folder.name)
@@ -155,9 +157,13 @@ final class SpareFolders {
         return nil
     }
 
-    /// Takes back a folder, if it is as a new one is; else it stays, with what is in it.
-    func giveBack(_ folder: TaskFolder, permissions: UInt32, owner: (user: UInt32, group: UInt32)) {
-        guard folder.isAsNew(permissions, owner), let spareName = freeNames.popLast() else { return }
+    /// Takes back a folder, or removes it, if nothing is in it; else it stays.
+    func giveBack(_ folder: TaskFolder) {
+        guard folder.isEmpty else { return }
+        guard folder.isUnchanged, let spareName = freeNames.popLast() else {
+            unlinkat(directory.raw, folder.name, AT_REMOVEDIR)
+            return
+        }
         guard clinux_rename_in(directory.raw, folder.name, spareName) == 0 else {
             unlinkat(directory.raw, folder.name, AT_REMOVEDIR)
             return freeNames.append(spareName)
@@ -165,8 +171,7 @@ final class SpareFolders {
         // Another node may have come to use it in between, for the same task; or it was another's that had the name.
         var status = stat()
         guard fstatat(directory.raw, spareName, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_ino == folder.inode,
-            clinux_is_empty_directory(folder.descriptor.raw),
-            let spare = try? TaskFolder(spareName, folder.descriptor, isNew: true)
+            folder.isEmpty, let spare = try? TaskFolder(spareName, folder.descriptor, isNew: true)
         else {
             if clinux_rename_in(directory.raw, spareName, folder.name) == 0 { freeNames.append(spareName) }
             return

@@ -198,7 +198,19 @@ struct OutputStoringTests {
         outputs.store(output, endedUnixMilliseconds: 0)
         _ = try begin(Self.other)
         #expect(try FileSystem.status(of: path(Self.other)).inode != inode)
-        #expect(FileSystem.exists(path()))
+        let isLeft = ["mkdir deep", "touch .hidden"].contains(how)
+        #expect(FileSystem.exists(path()) == isLeft, "an empty one is removed")
+    }
+
+    @Test("where folders get the group of the one they are in, they serve the next task as well")
+    func groupIsInherited() throws {
+        guard chmod(outputs.path, 0o2755) == 0 else { throw SystemError.last("chmod", outputs.path) }
+        let first = try begin()
+        let status = try FileSystem.status(of: path())
+        outputs.store(first, endedUnixMilliseconds: 0)
+        _ = try begin(Self.other)
+        #expect(try FileSystem.status(of: path(Self.other)).inode == status.inode)
+        #expect(try entries == [Self.other])
     }
 
     @Test(

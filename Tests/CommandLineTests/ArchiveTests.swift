@@ -44,15 +44,18 @@ struct ArchiveTests {
         return [full, launch, old]
     }()
 
-    private func write(_ path: String, _ results: [TaskResult]) throws -> (count: Int, newCount: Int) {
-        try ResultArchive.write(path) { writer throws(CommandError) in
+    /// How many were given, and how many of them were not there before.
+    @discardableResult
+    private func write(_ path: String, _ results: [TaskResult]) throws -> [Int] {
+        let written = try ResultArchive.write(path) { writer throws(CommandError) in
             for result in results { try writer.add(result) }
         }
+        return [written.count, written.newCount]
     }
 
     private func read(_ path: String) throws -> [TaskResult] {
         var results: [TaskResult] = []
-        try ResultArchive.read(path).forEach { result in
+        try ResultArchive.read(path).forEachResult { result in
             results.append(result)
             return true
         }
@@ -70,7 +73,7 @@ struct ArchiveTests {
     func roundTrip(_ suffix: String) throws {
         try withDirectory { directory in
             let path = directory + "/a" + suffix
-            #expect(try write(path, Self.results) == (3, 3))
+            #expect(try write(path, Self.results) == [3, 3])
             let read = try read(path)
             // A text of SQLite ends at a NUL.
             let expected = Self.results.map {
@@ -87,13 +90,13 @@ struct ArchiveTests {
         "what is there is not written again, and another ending of the same task is",
         arguments: [".sqlite", ".jsonl.zst"])
     func adding(_ suffix: String) throws {
-        try withDirectory { directory in
+        try withDirectory { directory throws in
             let path = directory + "/a" + suffix
-            #expect(try write(path, Array(Self.results.prefix(2))) == (2, 2))
+            #expect(try write(path, Array(Self.results.prefix(2))) == [2, 2])
             var later = Self.results[0]
             later.outcome?.finishedAtUnixSeconds = 1_764_430_009
-            #expect(try write(path, Self.results + [later]) == (4, 2))
-            #expect(try write(path, Self.results) == (3, 0))
+            #expect(try write(path, Self.results + [later]) == [4, 2])
+            #expect(try write(path, Self.results) == [3, 0])
             #expect(try read(path).count == 4)
         }
     }
@@ -103,9 +106,9 @@ struct ArchiveTests {
         try withDirectory { directory in
             var without = Self.results[0]
             (without.standardOutputJSON, without.outputEnd) = (nil, nil)
-            _ = try write(directory + "/a.sqlite", [without])
-            #expect(try write(directory + "/a.sqlite", [Self.results[0]]) == (1, 0))
-            #expect(try write(directory + "/a.sqlite", [without]) == (1, 0))
+            try write(directory + "/a.sqlite", [without])
+            #expect(try write(directory + "/a.sqlite", [Self.results[0]]) == [1, 0])
+            #expect(try write(directory + "/a.sqlite", [without]) == [1, 0])
             #expect(try read(directory + "/a.sqlite").first?.outputEnd?.omittedBytes == 5)
         }
     }
@@ -116,7 +119,7 @@ struct ArchiveTests {
             var (one, other) = (Self.results[0], Self.results[1])
             one.values = [("size", .integer(3)), ("Command", .integer(1))]
             other.values = [("size", .text("large")), ("size_text", .numberText("0.5"))]
-            #expect(try write(directory + "/a.sqlite", [one, other]) == (2, 2))
+            #expect(try write(directory + "/a.sqlite", [one, other]) == [2, 2])
             let read = try read(directory + "/a.sqlite")
             #expect(read.map(\.json) == [one, other].map { $0.json.replacing("\\u0000", with: "\u{FFFD}") })
         }
@@ -139,7 +142,7 @@ struct ArchiveTests {
             other.abandon()
             // What one that was killed left is written over.
             try FileSystem.replace(path + ".part", with: Array("half".utf8), mode: 0o644)
-            #expect(try write(path, Self.results) == (3, 3))
+            #expect(try write(path, Self.results) == [3, 3])
             #expect(throws: CommandError.self) { try ResultArchive.read(directory + "/b.csv") }
         }
     }
@@ -148,7 +151,7 @@ struct ArchiveTests {
     func cutShort() throws {
         try withDirectory { directory in
             let path = directory + "/a.jsonl.zst"
-            _ = try write(path, Self.results)
+            try write(path, Self.results)
             let whole = try FileSystem.contents(of: path)
             for count in [1, whole.count / 2, whole.count - 1] {
                 try FileSystem.replace(path, with: Array(whole[..<count]), mode: 0o644)

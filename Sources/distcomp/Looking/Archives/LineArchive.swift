@@ -17,7 +17,7 @@ final class LineArchiveWriter: ResultArchiveWriter {
     init(_ file: SharedDescriptor, named name: String, old: String?) throws(CommandError) {
         stream = try ZstdWriter(file, named: name)
         guard let old else { return }
-        try LineArchiveReader(path: old).forEach { result in
+        try LineArchiveReader(path: old).forEachResult { result in
             known.insert(result.archiveKey)
             return true
         }
@@ -52,7 +52,7 @@ struct LineArchiveReader: ResultArchiveReader {
 
     let path: String
 
-    func forEach(_ use: (TaskResult) throws(CommandError) -> Bool) throws(CommandError) {
+    func forEachResult(_ use: (TaskResult) throws(CommandError) -> Bool) throws(CommandError) {
         let stream = try ZstdReader(path: path)
         let results = ArchivedResults()
         var line: [UInt8] = []

@@ -43,7 +43,7 @@ protocol ResultArchiveWriter {
 /// What there is in an archive, in the order in which it was added.
 protocol ResultArchiveReader {
     /// For as long as `use` wants more.
-    func forEach(_ use: (TaskResult) throws(CommandError) -> Bool) throws(CommandError)
+    func forEachResult(_ use: (TaskResult) throws(CommandError) -> Bool) throws(CommandError)
 }
 
 enum ResultArchive {

@@ -230,7 +230,7 @@ extension SQLiteArchiveWriter {
 struct SQLiteArchiveReader: ResultArchiveReader {
     let path: String
 
-    func forEach(_ use: (TaskResult) throws(CommandError) -> Bool) throws(CommandError) {
+    func forEachResult(_ use: (TaskResult) throws(CommandError) -> Bool) throws(CommandError) {
         var configuration = GRDB.Configuration()
         configuration.readonly = true
         let results = ArchivedResults()

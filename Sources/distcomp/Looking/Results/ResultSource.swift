@@ -20,7 +20,7 @@ enum ResultSource {
         case .queue(let queue, _): try queue.forEachResult(filter, use)
         case .archive(let archive, let job):
             let glob = filter.pattern.map { GlobPattern($0) }
-            try archive.forEach { result throws(CommandError) in
+            try archive.forEachResult { result throws(CommandError) in
                 guard filter.includes(result), job.map({ result.isOf($0) }) ?? true,
                     glob.map({ result.matches($0) }) ?? true
                 else { return true }

@@ -93,9 +93,9 @@ extension TaskResult {
             ("errno", .integer(launch?.errno)), ("launch_error", .text(launch?.message)),
             ("stdout_path", .text(path(outcome?.stdoutPath))), ("stderr_path", .text(path(outcome?.stderrPath))),
             ("stderr_tail", .text(outcome?.stderrTail)), ("stdout_truncated", .flag(isOutputTruncated)),
+            ("stdout", .textJSON(standardOutputJSON)),
             ("stdout_omitted_bytes", .integer(outputEnd?.omittedBytes)), ("stdout_tail", .textJSON(outputEnd?.json)),
             ("stdout_left_at", .number(outputLeftAtUnixSeconds.map { Double($0) })),
-            ("stdout", .textJSON(standardOutputJSON)),
         ]
     }
 

@@ -17,6 +17,10 @@ struct ResultsCommand: ParsableCommand {
             --resume goes on from it. --summary tells by command how long the tasks took and what memory they used, and \
             the memory to ask for the next time; words that differ between commands are shown as *.
 
+            --archive keeps results in a file: as a database with the tables tasks and jobs, which sqlite3, pandas and DuckDB read, or \
+            as the lines of jsonl, compressed. What is added to a file that is there is not written twice. With --from, --state, \
+            --cause, --node, --since, --match, --limit, a job and all formats are of what is in such a file.
+
             Examples:
               distcomp results --format jsonl > results.jsonl
               distcomp results --format csv --state finished --since 2h
@@ -24,10 +28,6 @@ struct ResultsCommand: ParsableCommand {
               distcomp results --summary --match '*cachesim*'
               distcomp results cachesim --archive cachesim.sqlite --forget
               distcomp results --from cachesim.sqlite --cause oom
-
-            --archive keeps results in a file: as a database with the tables tasks and jobs, which sqlite3, pandas and DuckDB read, or \
-            as the lines of jsonl, compressed. What is added to a file that is there is not written twice. With --from, --state, \
-            --cause, --node, --since, --match, --limit, a job and all formats are of what is in such a file.
             """)
 
     @OptionGroup var server: ServerOptions

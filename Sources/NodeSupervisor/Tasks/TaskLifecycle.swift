@@ -130,6 +130,12 @@ extension NodeSupervisor.TaskLifecycle {
         }
     }
 
+    /// Whether its main process has ended and nothing is known to be left of it: most tasks leave nothing. What one does leave is no
+    /// reason for the next to wait longer than a look takes.
+    var isClosing: Bool {
+        if case .emptying(_, let emptying) = state { emptying.attemptCount == 0 } else { false }
+    }
+
     /// Whether the queue is still to hear of it.
     var isUnreported: Bool {
         switch state {

@@ -74,6 +74,9 @@ struct ArchiveTests {
         }
     }
 
+    /// Redis's, in seconds.
+    private func clock(_ fleet: Fleet) throws -> Int { try fleet.call("TIME").elements?.first?.int ?? 0 }
+
     @Test("an output leaves Redis by age and says where it is, then its job; asked for again it is told, not run")
     func byAge() async throws {
         try await withFleet { fleet in
@@ -104,6 +107,9 @@ struct ArchiveTests {
             try #require(
                 try await fleet.distcomp(["submit", "--name", "sweep", "--cores", "1000"] + command + ["7"]).status == 0
             )
+            // A node looks once a minute, and the setting is a second.
+            let ended = try clock(fleet)
+            try await eventually("all of it is old") { try clock(fleet) > ended + 3 }
             let second = try await fleet.startedNode("b", rule)
             try await eventually("the outputs have left", second.log) {
                 try fleet.hash("finished_tasks").values.allSatisfy { $0.hasPrefix("a: stdout left Redis at ") }

@@ -74,8 +74,8 @@ final class SQLiteArchiveWriter: ResultArchiveWriter {
     private let path: String
     /// Of the table of tasks, with their types.
     private var columns: [String: String] = [:]
-    /// By the names and types of the values of a sweep, the columns that hold them.
-    private var columnsOfValues: [[String]: [String]] = [:]
+    /// By the names and types of the values of a sweep, how a row with such values is put in: a text of a kilobyte.
+    private var insertions: [[String]: String] = [:]
     private var batch: [(sql: String, values: [DatabaseValue])] = []
     private var batchBytes = 0
     private(set) var resultCount = 0
@@ -145,13 +145,19 @@ final class SQLiteArchiveWriter: ResultArchiveWriter {
 
     func add(_ result: TaskResult) throws(CommandError) {
         resultCount += 1
-        let fields = result.fields
         let values = result.values ?? []
-        let names = fields.map(\.name) + (try columnNames(values))
-        let row = fields.map(\.value.databaseValue) + values.map(\.value.databaseValue)
-        batch.append((Self.sql(names), row))
+        let row = result.fields.map(\.value.databaseValue) + values.map(\.value.databaseValue)
+        batch.append((try insertion(values), row))
         batchBytes += 1000 + (result.standardOutputJSON?.count ?? 0) + (result.outputEnd?.json.count ?? 0)
         if batch.count >= Self.batchCountMax || batchBytes >= Self.batchBytesMax { try writeBatch() }
+    }
+
+    private func insertion(_ values: NamedValues) throws(CommandError) -> String {
+        let key = values.map { "\($0.value.columnType) \($0.name)" }
+        if let known = insertions[key] { return known }
+        let sql = Self.sql(TaskResult.fieldNames + (try columnNames(values)))
+        insertions[key] = sql
+        return sql
     }
 
     /// What is there already stays, but that an output may be known now that was not.
@@ -166,8 +172,6 @@ final class SQLiteArchiveWriter: ResultArchiveWriter {
     /// The columns of the values of a sweep. One whose name is a column of another type goes by its type as well: programs that read
     /// tables want one type a column.
     private func columnNames(_ values: NamedValues) throws(CommandError) -> [String] {
-        let key = values.map { "\($0.value.columnType) \($0.name)" }
-        if let known = columnsOfValues[key] { return known }
         var names: [String] = []
         for (name, value) in values {
             let type = value.columnType
@@ -179,7 +183,6 @@ final class SQLiteArchiveWriter: ResultArchiveWriter {
             if columns[column.lowercased()] == nil { try addColumn(column, type) }
             names.append(column)
         }
-        columnsOfValues[key] = names
         return names
     }
 
@@ -210,7 +213,9 @@ final class SQLiteArchiveWriter: ResultArchiveWriter {
             try database.write { database in
                 let before = try Self.rowCount(database)
                 for (sql, values) in batch {
-                    try database.cachedStatement(sql: sql).execute(arguments: StatementArguments(values))
+                    let statement = try database.cachedStatement(sql: sql)
+                    statement.setUncheckedArguments(StatementArguments(values))
+                    try statement.execute()
                 }
                 return try Self.rowCount(database) - before
             }

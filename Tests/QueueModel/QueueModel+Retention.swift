@@ -14,6 +14,9 @@ extension QueueModel {
     private static let bytesKept = 100
     private static let resultBytes = 160
 
+    /// As if no pass had ever been.
+    public mutating func forgetLastPass() { retention = nil }
+
     func hasLeft(_ line: String) -> Bool {
         let job = Job.identifier(ofLine: line)
         return !job.isEmpty && jobsLeft[job] != nil

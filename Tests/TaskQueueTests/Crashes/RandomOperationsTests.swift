@@ -448,18 +448,22 @@ private struct RandomRun {
             ReportTask(keys: keys, incarnation: reporter, line: task.line, token: task.token, result: result).request)
     }
 
-    /// Of an ending of now, or of one whose time is not known.
+    /// Of an ending of some minutes ago, or of one whose time is not known.
     private mutating func record(_ state: String) -> String {
         if pick(4) == 0 { return "{}" }
         return
-            "{\"state\":\"\(state)\",\"cause\":\"exit\",\"worker\":\"n\",\"finished_at\":\(model.serverMilliseconds / 1000).25}"
+            "{\"state\":\"\(state)\",\"cause\":\"exit\",\"worker\":\"n\",\"finished_at\":\(model.serverMilliseconds / 1000 - pick(8) * 47).25}"
     }
 
-    /// A pass is one step: all there is fits one.
+    /// A pass is one step: all there is fits one. The last one is mostly long ago: without lives the queue's time hardly passes.
     private mutating func retain() throws {
+        if pick(4) > 0 {
+            _ = try command("DEL", keys.prefix + "distcomp:retention")
+            model.forgetLastPass()
+        }
         let rules = [
             Retention(keepSeconds: 60), Retention(keepSeconds: 48_000), Retention(keepCount: 1 + pick(6)),
-            Retention(bytesMax: 1 + pick(3000)), Retention(keepSeconds: 240, keepCount: 4, bytesMax: 2000),
+            Retention(bytesMax: 1 + pick(6000)), Retention(keepSeconds: 240, keepCount: 4, bytesMax: 2000),
         ]
         let rule = rules[pick(rules.count)]
         try ofSomeLife { RetainResults(rule, keys: $1, incarnation: $0, resultsPerStep: 1_000_000).request }

@@ -23,7 +23,7 @@ public struct Retention: Hashable, Sendable {
 /// Does the next step of a pass through all results. However many nodes ask, one at a time does it.
 public struct RetainResults: QueueOperation {
     /// How many results a step looks at.
-    public static let resultsPerStep = 200
+    public static let resultsPerStep = 100
 
     private let keys: QueueKeys
     private let incarnation: Incarnation
@@ -33,7 +33,7 @@ public struct RetainResults: QueueOperation {
 
     /// - Parameter pauseMilliseconds: between two steps, told in the reply.
     public init(
-        _ retention: Retention, keys: QueueKeys, incarnation: Incarnation, pauseMilliseconds: Int = 25,
+        _ retention: Retention, keys: QueueKeys, incarnation: Incarnation, pauseMilliseconds: Int = 15,
         resultsPerStep: Int = Self.resultsPerStep
     ) {
         self.keys = keys

@@ -462,8 +462,8 @@ private struct RandomRun {
             model.forgetLastPass()
         }
         let rules = [
-            Retention(keepSeconds: 60), Retention(keepSeconds: 48_000), Retention(keepCount: 1 + pick(6)),
-            Retention(bytesMax: 1 + pick(6000)), Retention(keepSeconds: 240, keepCount: 4, bytesMax: 2000),
+            Retention(keepSeconds: 60), Retention(keepSeconds: 48_000), Retention(keepCount: 1 + pick(3)),
+            Retention(bytesMax: 1 + pick(1800)), Retention(keepSeconds: 240, keepCount: 2, bytesMax: 800),
         ]
         let rule = rules[pick(rules.count)]
         try ofSomeLife { RetainResults(rule, keys: $1, incarnation: $0, resultsPerStep: 1_000_000).request }

@@ -201,7 +201,7 @@ struct RetentionTests {
                 RetainResults(rule, keys: bench.keys, incarnation: node.incarnation, resultsPerStep: 10))
         }
         let first = try ask(a)
-        #expect(!first.isPassOver && first.pauseMilliseconds == 25)
+        #expect(!first.isPassOver && first.pauseMilliseconds == 15)
         for _ in 0..<3 { #expect(try ask(b).pauseMilliseconds == 10_000 && ask(b).outputsLeft == 0) }
         _ = try ask(a)
         let before = try bench.command("HGET", bench.keys.prefix + "distcomp:retention", "gone").int ?? 0

@@ -139,6 +139,9 @@ struct ArchiveTests {
             #expect(status.integer("finished") == 3 && status.integer("failed") == 1)
             let none = try await fleet.distcomp("results", "sweep", "--json")
             #expect(none.output.isEmpty && none.errors.contains("left Redis on "), "\(none.errors)")
+            let shown = try await fleet.distcomp("show", "sweep")
+            #expect(
+                shown.status == 2 && shown.errors.contains("the results of sweep left Redis on "), "\(shown.errors)")
             let again = try await fleet.distcomp(["submit", "--name", "sweep"] + command)
             #expect(again.status == 2 && again.errors.contains("distcomp forget sweep"), "\(again.errors)")
             #expect(try await fleet.distcomp("forget", "sweep").output == "3 forgotten\n")

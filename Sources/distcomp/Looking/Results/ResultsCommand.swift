@@ -116,13 +116,10 @@ struct ResultsCommand: ParsableCommand {
 
     /// An empty listing would say that nothing ever ran.
     private func tellDeparture(_ queue: QueueClient) throws(CommandError) {
-        guard case .one(let identifier) = queue.selection, !identifier.isEmpty,
-            let departure = try queue.perform(ReadJobDeparture(keys: queue.keys.of(job: identifier)))
-        else { return }
-        let when = LocalTime(unixSeconds: Int64(departure.atUnixSeconds)).text
-        standardError.write(
-            "distcomp: the results of this job left Redis on \(when): \(grouped(departure.finished)) had finished and "
-                + "\(grouped(departure.failed)) failed; an archive may have them (--from)\n")
+        guard case .one(let identifier) = queue.selection, let departure = try queue.departure(ofJob: identifier) else {
+            return
+        }
+        standardError.write("distcomp: the results of this job left Redis on \(departure)\n")
     }
 
     private func tell(_ source: ResultSource) throws {

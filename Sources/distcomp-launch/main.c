@@ -566,6 +566,7 @@ static struct {
 
 static _Noreturn void begin(void) {
     const struct message *message = &current.message;
+    if ((current.head.flags & stay_stands_by) != 0) prctl(PR_SET_NAME, "distcomp-wait", 0, 0, 0);  // In a list of processes.
     tell(getpid(), step_begun, (int32_t)current.head.number);
     current.is_told = true;
     int stream_count = message->descriptor_count - (int)current.head.group_count - (current.head.flags & stay_has_directory ? 1 : 0);

@@ -197,6 +197,8 @@ final class Daemon {
             return []
         case .terminate(let number):
             return logged("terminate", number) { () throws(SystemError) in try runner.terminate(number) }
+        case .signal(let number, let signal):
+            return logged("signal", number) { () throws(SystemError) in try runner.signal(number, signal) }
         case .kill(let number): return logged("kill", number) { () throws(SystemError) in try runner.kill(number) }
         case .collect(let number):
             ended.append(number)

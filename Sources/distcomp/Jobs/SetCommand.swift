@@ -25,9 +25,19 @@ struct SetCommand: ParsableCommand {
     @Option(help: .init("When it is halted, as `submit --halt` has it; none: never.", valueName: "rule"))
     var halt: String?
 
+    @Option(
+        help: .init(
+            "What its tasks are told before their timeout, as `submit --signal` has it; none: nothing.",
+            valueName: "signal"))
+    var signal: String?
+
     func validate() throws {
-        if try sizes.change().isEmpty, halt == nil {
-            throw ValidationError("say --memory, --cores, --timeout or --halt")
+        if try sizes.change().isEmpty, halt == nil, signal == nil {
+            throw ValidationError("say --memory, --cores, --timeout, --halt or --signal")
+        }
+        if let signal, signal != "none", DeadlineWarning(argument: signal) == nil {
+            throw ValidationError(
+                "--signal \(TerminalText.escaped(signal)): expected \(DeadlineWarning.expected) or none")
         }
         if let halt, halt != "none", HaltRule(argument: halt) == nil {
             throw ValidationError("--halt \(TerminalText.escaped(halt)): expected soon,fail=3 or now,fail=5% or none")
@@ -39,6 +49,7 @@ struct SetCommand: ParsableCommand {
             let job = try queue.orderedJob(job)
             var settings = try sizes.change().applied(to: job.settings)
             if let halt { settings.halt = halt == "none" ? "" : halt }
+            if let signal { settings.warning = DeadlineWarning(text: signal) }
             let resetsOwn = try !sizes.change().isEmpty
             let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
             guard try queue.perform(order) == .changed else {

@@ -27,6 +27,8 @@ struct TaskInput {
     var jobName: String?
     /// After how many failures nothing more of the job is given out.
     var halt: HaltRule?
+    /// What its tasks are told before their timeout.
+    var warning: DeadlineWarning?
     /// What need not be run again.
     var jobLog: JobLog?
 
@@ -165,6 +167,7 @@ extension TaskInput {
         (settings.timeout, settings.priority) = (line.timeout, line.priority)
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
         settings.halt = halt?.text ?? ""
+        settings.warning = warning
         if case .sweep(let sweep) = source { settings.template = sweep.made }
         var definition = Job.Definition()
         definition.surroundings = commonSurroundings

@@ -94,18 +94,21 @@ extension TaskRunner {
     }
 
     /// TERM to everything in the task's group.
-    func terminate(_ number: TaskNumber) throws(SystemError) {
+    func terminate(_ number: TaskNumber) throws(SystemError) { try signal(number, Signal.terminate.rawValue) }
+
+    /// A signal to everything in the task's group.
+    func signal(_ number: TaskNumber, _ signal: Int32) throws(SystemError) {
         guard let task = running[number] else { return }
         guard let groups else {
-            try watch?.terminate(number)
+            try watch?.signal(number, signal)
             return
         }
         do throws(SystemError) {
             // A process that has just been started may not have joined its group yet.
             if try groups.processes(of: task.group).isEmpty, let process = unreapedProcess(of: number) {
-                ChildProcesses.signal(.terminate, process: process)
+                ChildProcesses.signal(signal, process: process)
             }
-            try groups.signal(.terminate, to: task.group)
+            try groups.signal(signal, to: task.group)
         } catch  where error.code == ErrorCode.notFound {
             return  // Its last process has gone, and with it the group that could name others.
         }

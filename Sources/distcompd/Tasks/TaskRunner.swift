@@ -20,6 +20,8 @@ struct TaskSettings {
     var processorLimit: Configuration.CPULimit
     /// What a trial is called among the tasks' folders of output, of which other nodes may have theirs in the same place.
     var trialName: String
+    /// The timeout of a task that names none; 0 is no limit.
+    var defaultTimeoutSeconds: Double
     /// What every task finds in its environment, besides what is its own.
     var environment: [[UInt8]]
     /// What tells a task of whole cores how many threads to start, but for what stands in `environment` already.
@@ -327,6 +329,10 @@ final class TaskRunner {
             variable("DISTCOMP_CORES", coresText(task.line.millicores)),
             variable("DISTCOMP_OUTPUT_DIR", output.folderPath),
         ]
+        if let seconds = task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds) {
+            let deadline = Double(SystemClock.wallNanoseconds()) / 1e9 + seconds
+            own.append(variable("DISTCOMP_DEADLINE", String(Int64(min(deadline, 1e15)))))
+        }
         if watch != nil { own.append(variable(TaskWatch.variable, settings.nodeName)) }
         let (cores, part) = task.line.millicores.quotientAndRemainder(dividingBy: 1000)
         if cores > 0 && part == 0 { own += settings.threadVariables.map { variable($0, String(cores)) } }

@@ -257,6 +257,9 @@ extension World {
         case .terminate(let number):
             terminate(number, node)
             return []
+        case .signal(let number, _):
+            _ = known(number, node, "a signal")
+            return []
         case .kill(let number):
             kill(number, node)
             return []

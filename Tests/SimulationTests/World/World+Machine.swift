@@ -94,7 +94,7 @@ extension World {
     }
 
     /// The task an order is about. There must be one, and it must not be gone.
-    private func known(_ number: TaskNumber, _ node: SimulatedNode, _ what: String) -> SimulatedTask? {
+    func known(_ number: TaskNumber, _ node: SimulatedNode, _ what: String) -> SimulatedTask? {
         guard let task = node.tasks[number], !task.isRemoved else {
             fail("\(node.name): \(what) for \(number), which is unknown or gone")
             return nil

@@ -81,14 +81,8 @@ public struct Configuration: Hashable, Sendable {
     /// `output_store`: how.
     public var outputStore = OutputStore.packed
 
-    /// `results_keep_days`: an output leaves Redis this long after its task ended, and the records of a job when all of it ended that
-    /// long ago; 0: never.
-    public var resultsKeepDays = 0.0
-    /// `results_keep_count`: so many of the newest results stay, older ones leave in the same way; 0: all.
-    public var resultsKeepCount = 0
-
-    /// `results_keep_days`: an output leaves Redis this long after its task ended, and the records of a job when all of it ended that
-    /// long ago; 0: never.
+    /// `results_keep_days`: an output leaves Redis, and the disk of its node, this long after its task ended, and the
+    /// records of a job leave Redis when all of it ended that long ago; 0: never.
     public var resultsKeepDays = 0.0
     /// `results_keep_count`: so many of the newest results stay, older ones leave in the same way; 0: all.
     public var resultsKeepCount = 0

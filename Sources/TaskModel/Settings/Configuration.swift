@@ -81,11 +81,14 @@ public struct Configuration: Hashable, Sendable {
     /// `output_store`: how.
     public var outputStore = OutputStore.packed
 
-    /// `results_keep_days`: an output leaves Redis this long after its task ended, and the records of a job when all of it ended that
-    /// long ago; 0: never.
+    /// `results_keep_days`: an output leaves Redis, and the disk of its node, this long after its task ended, and the
+    /// records of a job leave Redis when all of it ended that long ago; 0: never.
     public var resultsKeepDays = 0.0
     /// `results_keep_count`: so many of the newest results stay, older ones leave in the same way; 0: all.
     public var resultsKeepCount = 0
+    /// `results_redis_bytes_max`: as much of Redis as results may take: the oldest outputs leave, and if that is not enough the
+    /// records of the jobs that ended first; 0: any.
+    public var resultsRedisBytesMax = 0
 
     // MARK: Redis
 

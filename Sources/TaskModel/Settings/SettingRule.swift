@@ -204,7 +204,7 @@ extension SettingRule<MemoryThreshold> {
 
 extension JSONValue.Content {
     /// Any number, unless it is NaN or infinite.
-    var double: Double? {
+    package var double: Double? {
         switch self {
         case .integer(let number): Double(number)
         case .number(let number) where number.isFinite: number

@@ -53,6 +53,7 @@ extension Setting {
             Setting("restart_mode", \.restartMode, .choice(), live: true),
             Setting("results_keep_days", \.resultsKeepDays, .days(0...36_500), live: true),
             Setting("results_keep_count", \.resultsKeepCount, .integer(0...1_000_000_000), live: true),
+            Setting("results_redis_bytes_max", \.resultsRedisBytesMax, .integer(0...(1 << 50)), live: true),
             Setting("log_level", \.logLevel, .choice(), live: true),
             Setting("log_format", \.logFormat, .choice()),
         ]

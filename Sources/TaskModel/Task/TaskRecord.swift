@@ -70,7 +70,8 @@ extension TaskOutcome {
     /// Reads a record back. Only the cause must be there; names that are missing or unknown come from other versions.
     public init(record: String) throws(TaskRecordError) { try self.init(record: Array(record.utf8)) }
 
-    /// Reads a record back. Only the cause must be there; names that are missing or unknown come from other versions.
+    /// Reads a record back, or what `distcomp results` prints of one. Only the cause must be there; names that are missing or unknown
+    /// come from other versions.
     public init(record: [UInt8]) throws(TaskRecordError) {
         let fields = try RecordFields(record)
         let usage = Usage(
@@ -85,7 +86,7 @@ extension TaskOutcome {
             stdoutPath: fields.string("stdout_path") ?? "", stderrPath: fields.string("stderr_path") ?? "",
             packedOutput: fields.packedOutput(),
             node: fields.string("worker") ?? "", attempt: fields.integer("attempts").map { Int($0) } ?? 1,
-            notes: fields.strings("notes"), finishedAtUnixSeconds: fields.double("finished_at"))
+            notes: fields.strings("notes"), finishedAtUnixSeconds: fields.double("finished_at") ?? fields.double("end"))
     }
 }
 

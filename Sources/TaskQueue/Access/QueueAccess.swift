@@ -40,7 +40,8 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         let resetting = ["scan", "unlink"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
         let working = [
-            "hincrby", "info", "lrange", "ltrim", "sscan", "subscribe", "type", "unsubscribe", "zmscore",
+            "hincrby", "hstrlen", "info", "lrange", "ltrim", "sscan", "subscribe", "type", "unlink", "unsubscribe",
+            "zmscore",
             "zremrangebyrank",
             "zrevrange", "zrevrangebyscore",
         ]

@@ -85,6 +85,8 @@ struct ListedJob {
     let inProgress: Int
     let finished: Int
     let failed: Int
+    /// When the records of its tasks left Redis; nil: they are there.
+    var leftAtUnixSeconds: Int?
 
     var identifier: String { job?.identifier ?? "" }
     var name: String { job?.name ?? Job.defaultName }
@@ -107,6 +109,7 @@ struct ListedJob {
         writer.field("finished", finished)
         writer.field("failed", failed)
         writer.field("paused", isPaused)
+        writer.field("results_left_at", leftAtUnixSeconds)
         writer.field("command", job?.settings.command)
         writer.field("host", job?.settings.host)
         writer.field("submitted_at", job?.settings.submittedAtUnixSeconds)
@@ -125,6 +128,9 @@ struct ListedJob {
             ("job", name), ("state", state), ("todo", grouped(todo)), ("running", grouped(inProgress)),
             ("finished", grouped(finished)), ("failed", grouped(failed)),
         ]
+        if let left = leftAtUnixSeconds {
+            facts.append(("results", "left Redis on " + LocalTime(unixSeconds: Int64(left)).text))
+        }
         guard let job else { return facts }
         let settings = job.settings
         facts += [
@@ -167,7 +173,7 @@ extension QueueClient {
                 ListedJob(
                     job: row.job, isPaused: row.isPaused || counts.isPaused, isHalted: row.isHalted, todo: row.todo,
                     inProgress: row.inProgress,
-                    finished: row.finished, failed: row.failed)
+                    finished: row.finished, failed: row.failed, leftAtUnixSeconds: row.leftAtUnixSeconds)
             }
     }
 }

@@ -21,8 +21,12 @@ end
 
 local closing, delayed = call('HEXISTS', TODO, CLOSE), call('ZCARD', DELAYED)
 local todo, doing, done, failed = 0, 0, 0, 0
+local has_left = call('EXISTS', JOBS_LEFT) == 1
 local function add(name)
   use_job(name)
+  -- Those whose records have left.
+  local finished, failed_before = string.match(has_left and call('HGET', JOBS_LEFT, name) or '', '^(%d+) (%d+) ')
+  if finished then done, failed = done + finished, failed + failed_before end
   todo, doing, done = todo + call('HLEN', TODO), doing + call('HLEN', DOING), done + call('HLEN', DONE)
   failed = failed + math.max(0, call('HLEN', FAILED) - not_for_good())
   if name == '' then todo = todo - closing end

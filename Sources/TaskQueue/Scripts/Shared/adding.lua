@@ -39,5 +39,7 @@ local function add_new(positions)
     call('SREM', RETRYING, unpack(new))
     for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, FAILED_ON}) do call('HDEL', key, unpack(new)) end
   end
+  -- Whoever looks whether all of the job has ended learns that more was added meanwhile.
+  if job ~= '' then call('HDEL', RETENTION, 'quiet:' .. job) end
   wake()
 end

@@ -23,11 +23,11 @@ final class ResultPrinter {
     ///   - columns: of the values of the one sweep that is printed.
     init(
         _ format: ResultFormat, _ files: OutputFiles, places: PlacesInFile?, keepsOrder: Bool, limit: Int?,
-        columns: SweepColumns? = nil
+        columns: [String]? = nil
     ) throws(CommandError) {
         self.format = format
         self.files = files
-        csv = ResultCSV(columns: columns?.names)
+        csv = ResultCSV(columns: columns)
         self.places = places
         numbering = ResultNumbering(places)
         self.limit = limit ?? .max

@@ -20,6 +20,9 @@ struct OutputFiles {
         ownName = stateDirectory == nil ? queue.settings.nodeName ?? Host.shortName : nil
     }
 
+    /// No node's: of results that are far from where they came about.
+    init() { (directory, ownName) = ("", "") }
+
     /// Whether a node of that name would have its files on this machine.
     func areHere(of node: String) -> Bool { ownName ?? node == node }
 

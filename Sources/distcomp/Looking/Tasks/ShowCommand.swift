@@ -64,7 +64,11 @@ extension TaskDetails {
             return (columns.map { TerminalText.shortened(row, to: $0) } ?? row) + "\n"
         }.joined()
         if let output = result?.standardOutputJSON.flatMap({ JSONText.unquoted($0) }) {
-            text += block(result?.isOutputTruncated == true ? "the first MiB of stdout" : "stdout", output)
+            let beginning = result?.outputEnd == nil ? "the first MiB of stdout" : "the beginning of stdout"
+            text += block(result?.isOutputTruncated == true ? beginning : "stdout", output)
+        }
+        if let end = result?.outputEnd, let output = JSONText.unquoted(end.json) {
+            text += block("the end of stdout, \(grouped(end.omittedBytes)) bytes further on", output)
         }
         text += block("the end of stderr", result?.outcome?.stderrTail ?? "")
         return text
@@ -109,6 +113,7 @@ extension TaskDetails {
             }
         }
         if !result.node.isEmpty { rows.append(("node", result.node)) }
+        if let left = result.whereItsOutputIs { rows.append(("output", left)) }
         return rows
     }
 

@@ -81,7 +81,7 @@ struct TaskLog {
     }
 
     private func isReportedWhole(_ details: TaskDetails) -> Bool {
-        stream == .stdout && details.result?.standardOutputJSON != nil
+        stream == .stdout && details.result?.standardOutputJSON != nil && details.result?.outputEnd == nil
     }
 
     // MARK: Following
@@ -321,7 +321,9 @@ struct TaskLog {
             tell("the end of it, as \(result.node) reported\(file)")
             try printer.print(Array((result.outcome?.stderrTail ?? "").utf8))
         } else if let output = result.standardOutputJSON {
-            try printer.print(Array((JSONText.unquoted(output) ?? "").utf8.dropFirst(Int(clamping: offset))))
+            try printReported(output, result.outputEnd, from: offset)
+        } else if let left = result.whereItsOutputIs {
+            throw .failed(left)
         } else if result.isOutputTruncated == true {
             throw .failed("it wrote more than a node reports: its standard output stays there\(file)")
         } else {
@@ -329,6 +331,31 @@ struct TaskLog {
             throw .failed("the standard output of a task that failed stays on its node\(file)")
         }
         try printer.finish()
+    }
+}
+
+extension TaskLog {
+    /// - Parameter end: of an output whose middle was left out.
+    private func printReported(
+        _ output: [UInt8], _ end: TaskResult.OutputEnd?, from offset: Int64
+    ) throws(CommandError) {
+        let head = Array((JSONText.unquoted(output) ?? "").utf8)
+        try printer.print(Array(head.dropFirst(Int(clamping: offset))))
+        guard let end, offset <= head.count else { return }
+        try printer.finish()
+        tell("\(grouped(end.omittedBytes)) bytes are left out here: Redis has the beginning and the end")
+        try printer.print(Array((JSONText.unquoted(end.json) ?? "").utf8))
+    }
+}
+
+extension TaskResult {
+    /// Of an output that was in Redis: since when it is not, and who still has it; nil for any other.
+    var whereItsOutputIs: String? {
+        outputLeftAtUnixSeconds.map { unixSeconds in
+            let path = outcome?.stdoutPath ?? ""
+            return "its standard output left Redis on \(LocalTime(unixSeconds: Int64(unixSeconds)).text); "
+                + "\(node.isEmpty ? "its node" : node) keeps its own\(path.isEmpty ? "" : " (\(path))")"
+        }
     }
 }
 

@@ -320,6 +320,7 @@ extension SimulatedNode {
         case .cancelled: if !cancelledLines.contains(task.line) { return "cancelled though nobody asked" }
         case .memoryPressure: if !wasLow { return "memory pressure though there was none" }
         case .nodeLost: return "node lost, said by the node"
+        case .dependency: return "never run, said by the node that ran it"
         case .exit, .signal, .oom, .launch:
             if task.hasSignalBeforeEnd { return "ended \(outcome.cause) though we stopped it" }
             if outcome.cause != task.ownCause {

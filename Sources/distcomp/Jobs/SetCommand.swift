@@ -123,7 +123,7 @@ struct RenameCommand: ParsableCommand {
             switch try queue.perform(ChangeJob(job.identifier, name: name, keys: queue.keys)) {
             case .changed: break
             case .taken: throw CommandError.usage("there is a job \(name) already")
-            case .unknown, .busy: throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
+            case .unknown, .busy, .telling: throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }
         }
     }

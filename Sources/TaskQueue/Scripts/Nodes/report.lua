@@ -43,17 +43,19 @@ local function finish()
   call('HDEL', SIGNATURES, line)
 end
 
--- Moved to todo by hand, it may be there.
-if kind == 'finished' and call('HEXISTS', TODO, line) == 0 then
+-- Moved to todo by hand, it may be there. Nobody waits for most jobs.
+if kind == 'finished' and call('HEXISTS', TODO, line) == 0 and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
   finish()
   return let_go()
 end
 
 -- What ends well is nearly all that is reported, and needs nothing of these, which would cost as much as all before.
 -- uses clock index ending halting
+-- uses later telling
 
 if kind == 'finished' then
   unindex(line, memory, millicores)
+  notice(line)
   finish()
   call('HDEL', TODO, line)
 elseif kind == 'failed' then
@@ -80,6 +82,7 @@ elseif kind == 'failed' then
     fail_for_good(line, token, ARGV[7], record)
     let_go()
     if job ~= '' and not is_cancelled then halt_if_due(call('HINCRBY', JOB_HALTS, job, 1)) end
+    tell_some()
     return 'accepted'
   end
 elseif is_cancelled then
@@ -89,4 +92,6 @@ else
   put_back(line, memory, millicores, s)
   wake()
 end
-return let_go()
+let_go()
+tell_some()
+return 'accepted'

@@ -135,6 +135,7 @@ struct Diagnosis: Equatable {
         case .timeout: "Its line has to give it more time, or it has to take less."
         case .launch: "What it runs has to be there; then submit it again."
         case .memoryPressure: "Submit it again when nodes have more memory free, or let its line ask for what it needs."
+        case .dependency: "It waits again as soon as that is tried again (distcomp retry)."
         case .nodeLost: "Look at what it does to its node before you submit it again."
         case .exit, .signal, .cancelled, nil: "Submitted again, it is tried anew."
         }

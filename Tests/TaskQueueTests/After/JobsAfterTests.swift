@@ -95,7 +95,8 @@ struct JobsAfterTests {
         #expect(try bench.gate(jobs[2], (jobs[0], .ok), (jobs[1], .any)) == .gated(.waits))
         try bench.submit(jobs[2], "3")
         #expect(
-            try bench.gate(jobs[0], (jobs[2], .ok)) == .circle([jobs[0].identifier, jobs[2].identifier, jobs[0].identifier]))
+            try bench.gate(jobs[0], (jobs[2], .ok))
+                == .circle([jobs[0].identifier, jobs[2].identifier, jobs[0].identifier]))
         #expect(try bench.gate(jobs[1], (jobs[1], .any)) == .circle([jobs[1].identifier, jobs[1].identifier]))
         let tasks = try node.take()
         try node.finish(tasks["1"]!)
@@ -141,7 +142,9 @@ struct JobsAfterTests {
         #expect(try node.runAll().contains("a"))
     }
 
-    @Test("a job that waits can be cancelled, paused, renamed, given another size and halted, and is let in as it is then")
+    @Test(
+        "a job that waits can be cancelled, paused, renamed, given another size and halted, and is let in as it is then"
+    )
     func orders() throws {
         let bench = try QueueBench()
         let node = try bench.node("a")
@@ -246,7 +249,9 @@ extension QueueBench {
     func state(of job: Job) throws -> (failed: [String: String], outcomes: [String: String]) {
         func hash(_ key: String) throws -> [String: String] {
             var fields: [String: String] = [:]
-            for entry in try command("HGETALL", key).entries ?? [] { fields[entry.key.string ?? ""] = entry.value.string }
+            for entry in try command("HGETALL", key).entries ?? [] {
+                fields[entry.key.string ?? ""] = entry.value.string
+            }
             return fields
         }
         let own = keys.of(job: job.identifier)

@@ -217,7 +217,9 @@ struct TasksAfterTests {
         let dumps = try names.map { ($0, try bench.command("DUMP", $0).bytes ?? []) }
         try node.finish(first)
         let second = try #require(try node.take()["b"])
-        for name in try bench.command("KEYS", "*").elements?.compactMap(\.string) ?? [] { try bench.command("DEL", name) }
+        for name in try bench.command("KEYS", "*").elements?.compactMap(\.string) ?? [] {
+            try bench.command("DEL", name)
+        }
         for (name, dump) in dumps {
             _ = try bench.client.call(
                 .command(

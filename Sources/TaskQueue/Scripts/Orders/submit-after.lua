@@ -62,7 +62,9 @@ while ARGV[at] do
       call('HSET', OWN, line, own)
       jobs_with_own[id] = true
     end
-    local number = number_of(id, line)
+    -- One that waits for nothing, and has a size of its own alone, needs no number.
+    local is_plain = count == 0 and is_first and is_last
+    local number = is_plain and (call('HGET', job_key(id .. NUMBERS), line) or 0) or number_of(id, line)
     local needs, rest = job_key(id .. NEEDS), number .. ' rest'
     if is_first then
       call('ZREMRANGEBYSCORE', needs, number, number)

@@ -56,6 +56,7 @@ extension QueueModel {
             }
         }
         for other in over { reap(other, unmarked: false, why: .registered) }
+        tellAll()
         identify(arguments.text(5))
         passLostTokens(arguments.text(11), arguments.text(5))
         describe(me, arguments, from: 6)
@@ -88,6 +89,8 @@ extension QueueModel {
                 reaped += reap(dead, unmarked: false, why: .reaped)
             }
         }
+        noteGates()
+        tellAll()
         let hasOrders = cancelled[me]?.isEmpty == false || revoked[me]?.isEmpty == false
         let beatsSoon = leases.values.contains { $0 * 5 <= now * 5 + lease * 3 }
         return .array([
@@ -108,6 +111,7 @@ extension QueueModel {
 
     mutating func leave(_ arguments: Arguments) -> RESPValue {
         reap(arguments.text(2), unmarked: true, why: .left)
+        tellAll()
         return .integer(Int64(held[arguments.text(2)]?.count ?? 0))
     }
 
@@ -172,6 +176,7 @@ extension QueueModel {
         let name = Self.nodeName(me)
         guard renew(me, now, lease) else { return fenced }
         promoteDelayed(now)
+        tellAll()
         let isHeldBack = revoked[me]?.isEmpty == false
         let hasOrders = isHeldBack || cancelled[me]?.isEmpty == false
         let takesOn =
@@ -180,7 +185,9 @@ extension QueueModel {
         if takesOn, !waiting.isEmpty {
             for (line, place) in waiting.sorted(by: { $0.value.score < $1.value.score }) {
                 if want == 0 { break }
-                guard place.memory <= memory, place.millicores <= millicores, mayTake(line, place, name, now) else {
+                guard place.memory <= memory, place.millicores <= millicores, !isGated(line),
+                    mayTake(line, place, name, now)
+                else {
                     continue
                 }
                 memory -= place.memory
@@ -299,6 +306,7 @@ extension QueueModel {
                 reap(other, unmarked: false, why: .registered)
             }
         }
+        tellAll()
         return .array(answers)
     }
 
@@ -381,6 +389,7 @@ extension QueueModel {
         let isCancelled = cancelled[me]?[line] != nil
         switch kind {
         case "finished":
+            noteChange(of: line)
             note(.finished(line: line, token: token, by: me, wasFinished: done[line] != nil))
             outcomes[line] = "\(token) \(record)"
             done[line] = arguments.bytes(7)
@@ -411,6 +420,7 @@ extension QueueModel {
         if cancelled[me]?.isEmpty == true { cancelled[me] = nil }
         doing[line] = nil
         held[me]?[line] = nil
+        tellAll()
         return Self.text("accepted")
     }
 

@@ -34,7 +34,7 @@ end
 local function noted_score(line, value)
   local digits = value and (string.match(value, '^~%d+ (%x+)$') or string.match(value, '^(%x+)$'))
   local entry = not digits and call('ZSCORE', class_key(class_name(line, 0, 0, call('HGET', FAILED, line) or '')), line)
-  return digits and score_of(digits) or tonumber(entry) or score(band_of_job(), call('INCR', SEQUENCE))
+  return digits and score_of(digits) or tonumber(entry) or score(band_of_job(), 0)
 end
 
 -- How a line is called for people: by its name, or by its command.
@@ -54,6 +54,7 @@ local function end_in_vain(line, value, parent)
   local number, s = string.match(value, '^~(%d+) '), noted_score(line, value)
   local reason = 'dependency: ' .. parent .. ' failed'
   if number then call('SREM', job_key(job .. DEPENDENT), number) end
+  call('ZREM', DELAYED, delayed_entry(line, 0, 0, 0))
   fail_for_good(line, '0', reason, '{"state":"failed","cause":"dependency","worker":"","attempts":' ..
     (call('HGET', ATTEMPTS, line) or 0) .. ',"place":"' .. digits_of(s) .. '","parent":' .. cjson.encode(parent) ..
     ',"reason":' .. cjson.encode(reason) .. '}')
@@ -72,7 +73,7 @@ local function revive(line)
   if number and count_of(job_key(job .. BROKEN), number) > 0 then return end
   notice(line)
   local digits = string.match(record, '"place":"(%x+)"')
-  let_wait(line, number, digits and score_of(digits) or score(band_of_job(), call('INCR', SEQUENCE)))
+  let_wait(line, number, digits and score_of(digits) or score(band_of_job(), 0))
   for _, key in ipairs({REASON, OUTCOMES, FAILED}) do call('HDEL', key, line) end
 end
 

@@ -45,10 +45,11 @@ for of, way in pairs(parents) do
   end
 end
 use_job(id)
-local was = is_gated()
-if not was and is_gating then
-  call('HSET', JOBS_GATED, id, 'waits')
-  gates[id] = 'waits'
+if is_gating then
+  if not is_gated() then
+    call('HSET', JOBS_GATED, id, 'waits')
+    gates[id] = 'waits'
+  end
   -- What waited for nothing until now stands aside.
   local start = '@' .. id .. ' '
   for _, class in ipairs(call('HLEN', TODO) > 0 and call('ZRANGE', CLASSES, 0, -1) or {}) do

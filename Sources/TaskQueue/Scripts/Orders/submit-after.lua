@@ -83,8 +83,8 @@ while ARGV[at] do
       if count_of(needs, number) == 1 then
         value = call('HGET', TODO, line)
         enter(line, 0, 0, '', noted_score(line, value))
-        call('HSET', TODO, line, '')
         call('SREM', job_key(id .. DEPENDENT), number)
+        call('HSET', TODO, line, '')
       end
       call('ZREM', needs, rest)
     end

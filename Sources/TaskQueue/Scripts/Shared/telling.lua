@@ -100,8 +100,8 @@ local function tell_task(of, number, parent, state, name)
   if state == 'waits' then return false end
   if value and string.byte(value) == 126 and count_of(needs, number) == 1 then
     enter(line, 0, 0, '', noted_score(line, value))
-    call('HSET', TODO, line, '')
     call('SREM', job_key(of .. DEPENDENT), number)
+    call('HSET', TODO, line, '')
     wake()
   end
   call('ZREM', needs, need)

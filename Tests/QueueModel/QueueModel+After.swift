@@ -59,7 +59,9 @@ extension QueueModel {
     mutating func noteChange(of line: String) {
         let job = Self.job(of: line)
         guard !job.isEmpty else { return }
-        if awaitedTasks.contains(job), let task = numbered(line) { changes.insert("task \(task.text)") }
+        if awaitedTasks.contains(job), let task = numbered(line), needs.values.contains(where: { $0.contains(task) }) {
+            changes.insert("task \(task.text)")
+        }
         if awaitedJobs.contains(job), openCount(of: job) <= 1 { changes.insert("job \(job)") }
     }
 

@@ -263,7 +263,7 @@ enum QueueNames {
         ("MISSING_MAX", "100"),
         ("RETRIES_COUNTED_MAX", "1000"),
         // Of those that wait for others so many are told in one script.
-        ("TELL_MAX", "300"),
+        ("TELL_MAX", "200"),
         // So many jobs, each waiting for others, are looked at for whether they wait for each other in a circle.
         ("CIRCLE_MAX", "10000"),
         ("LINES_MAX", String(SubmitTasks.linesMax)),

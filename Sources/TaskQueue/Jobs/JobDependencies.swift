@@ -109,7 +109,7 @@ public struct DependentTask: Sendable {
 /// is out of memory.
 public struct SubmitDependent: QueueOperation {
     /// A script that did more would hold up every node.
-    public static let unitsMax = 500
+    public static let unitsMax = 300
 
     private let keys: QueueKeys
     private let parts: [Part]
@@ -191,6 +191,15 @@ public struct ReadAwaited: QueueOperation {
         /// Somebody adds tasks to it, or was interrupted.
         public let isLoading: Bool
 
+        public init(
+            identifier: String, way: AfterWay, name: String?, todo: Int, inProgress: Int, finished: Int, failed: Int,
+            isLoading: Bool
+        ) {
+            (self.identifier, self.way, self.name) = (identifier, way, name)
+            (self.todo, self.inProgress, self.finished, self.failed) = (todo, inProgress, finished, failed)
+            self.isLoading = isLoading
+        }
+
         public var total: Int { todo + inProgress + finished + failed }
         public var ended: Int { finished + failed }
     }
@@ -202,6 +211,10 @@ public struct ReadAwaited: QueueOperation {
         public let taskCount: Int
         /// Some of them, and where they are: `waits`, `runs`, `failed`, ...
         public let tasks: [Task]
+
+        public init(gate: JobGate, parents: [Parent], taskCount: Int, tasks: [Task]) {
+            (self.gate, self.parents, self.taskCount, self.tasks) = (gate, parents, taskCount, tasks)
+        }
     }
 
     public struct Task: Equatable, Sendable {

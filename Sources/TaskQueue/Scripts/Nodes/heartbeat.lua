@@ -92,7 +92,7 @@ if asked_in == silence and now >= quiet then
   end
 end
 look_at_gates()
-tell_some()
+if call('EXISTS', TELLING) == 1 then tell_some() end
 return {call('HEXISTS', TODO, CLOSE), reaped, recovered, call('EXISTS', PAUSED),
   call('EXISTS', cancel_key(me), revoked_key(me)) > 0 and 1 or 0,
   call('SISMEMBER', DRAINED, node_name(me)), silence, identity, (is_any_doubtful or is_any_missing) and 1 or 0}

@@ -50,7 +50,7 @@ for _, other in ipairs(call('ZRANGE', LEASES, 0, -1)) do
 end
 
 for _, other in ipairs(over) do reap(other, LINES_MAX) end
-tell_some()
+if call('EXISTS', TELLING) == 1 then tell_some() end
 local identity = named_queue(ARGV[5])
 pass_lost_tokens(ARGV[11], ARGV[5])
 describe(me, 6)

@@ -43,17 +43,31 @@ local function finish()
   call('HDEL', SIGNATURES, line)
 end
 
--- Moved to todo by hand, it may be there. Nobody waits for most jobs.
-if kind == 'finished' and call('HEXISTS', TODO, line) == 0 and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
+-- Moved to todo by hand, it may be there.
+local ends_well = kind == 'finished' and call('HEXISTS', TODO, line) == 0
+-- Nobody waits for most jobs.
+if ends_well and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
   finish()
   return let_go()
 end
 
 -- What ends well is nearly all that is reported, and needs nothing of these, which would cost as much as all before.
+-- uses noticing
+
+if ends_well then
+  notice(line)
+  finish()
+  let_go()
+  if call('EXISTS', TELLING) == 0 then return 'accepted' end
+end
+
 -- uses clock index ending halting
 -- uses later telling
 
-if kind == 'finished' then
+if ends_well then
+  tell_some()
+  return 'accepted'
+elseif kind == 'finished' then
   unindex(line, memory, millicores)
   notice(line)
   finish()
@@ -82,7 +96,7 @@ elseif kind == 'failed' then
     fail_for_good(line, token, ARGV[7], record)
     let_go()
     if job ~= '' and not is_cancelled then halt_if_due(call('HINCRBY', JOB_HALTS, job, 1)) end
-    tell_some()
+    if call('EXISTS', TELLING) == 1 then tell_some() end
     return 'accepted'
   end
 elseif is_cancelled then
@@ -93,5 +107,5 @@ else
   wake()
 end
 let_go()
-tell_some()
+if call('EXISTS', TELLING) == 1 then tell_some() end
 return 'accepted'

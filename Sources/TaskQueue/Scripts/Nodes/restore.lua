@@ -106,5 +106,5 @@ end
 for _, other in ipairs(is_last and others or {}) do
   if own[other] then reap(other, LINES_MAX) end
 end
-tell_some()
+if call('EXISTS', TELLING) == 1 then tell_some() end
 return answers

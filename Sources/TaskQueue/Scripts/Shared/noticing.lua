@@ -24,7 +24,9 @@ local function notice(line)
   if ways == '' then return end
   if string.find(ways, 't', 1, true) then
     local number = call('HGET', job_key(job .. NUMBERS), line)
-    if number then note_change('task ' .. job .. ' ' .. number) end
+    if number and call('ZCOUNT', job_key(job .. CHILDREN), number, number) > 0 then
+      note_change('task ' .. job .. ' ' .. number)
+    end
   end
   if string.find(ways, 'j', 1, true) and call('HLEN', TODO) + call('HLEN', DOING) <= 1 then note_change('job ' .. job) end
 end

@@ -77,6 +77,8 @@ local function revive(line)
   for _, key in ipairs({REASON, OUTCOMES, FAILED}) do call('HDEL', key, line) end
 end
 
+local has_let_in = false
+
 -- One of those that wait for a task, which is in this state. Whether the task need not be looked for by it any more.
 local function tell_task(of, number, parent, state, name)
   use_job(of)
@@ -102,7 +104,7 @@ local function tell_task(of, number, parent, state, name)
     enter(line, 0, 0, '', noted_score(line, value))
     call('SREM', job_key(of .. DEPENDENT), number)
     call('HSET', TODO, line, '')
-    wake()
+    has_let_in = true
   end
   call('ZREM', needs, need)
   return true
@@ -243,6 +245,7 @@ local function tell(budget)
     budget = budget - math.max(1, count)
   end
   use_job('')
+  if has_let_in then wake() end
   return call('EXISTS', TELLING) == 0
 end
 

@@ -62,7 +62,7 @@ struct Submission {
         }
         if case .sweep(let sweep) = tasks.source, !likes.isEmpty {
             for index in 0..<sweep.count {
-                _ = try Self.like(nil, sweep.columns.isEmpty ? [] : sweep.values(index), likes)
+                _ = try Self.like(nil, sweep.columns.isEmpty ? [] : sweep.values(index), index, likes)
             }
         }
         let load = String(QueueIdentity().text.prefix(16))
@@ -83,6 +83,7 @@ struct Submission {
         var job = isOfCommands ? try openJob() : nil
         var batch = Batch()
         var graph = TaskGraph()
+        var place = 0
         try tasks.forEach(progress: display, isQuiet: isQuiet) { entry throws(CommandError) in
             switch entry {
             case .form(let form):
@@ -92,7 +93,8 @@ struct Submission {
             case .task(let line, let number):
                 let name = line.surroundings?.name
                 if isOfCommands {
-                    let parents = try Self.like(name, tasks.values(number), likes)
+                    let parents = try Self.like(name, tasks.values(number), place, likes)
+                    place += 1
                     if job == nil { job = try openJob(firstCommand: line.command) }
                     guard let job else { return }
                     batch.add(try Self.task(line, of: job), after: parents)
@@ -116,7 +118,8 @@ struct Submission {
                     if tasks.gathersLines || graph.count > 0 || !line.hasNoAfter {
                         try graph.take(line, display.fileName, number)
                     } else {
-                        let parents = try Self.like(name, [], likes)
+                        let parents = try Self.like(name, [], place, likes)
+                        place += 1
                         batch.add(try Self.task(line, asOneOf: try openJob(like: line)), after: parents)
                     }
                 }
@@ -187,10 +190,11 @@ struct Submission {
     }
 
     /// The lines of the tasks of other jobs that are like one.
-    private static func like(_ name: String?, _ values: [String], _ likes: [LikeTasks]) throws(CommandError) -> [String]
+    private static func like(_ name: String?, _ values: [String], _ place: Int, _ likes: [LikeTasks])
+        throws(CommandError) -> [String]
     {
         var lines: [String] = []
-        for like in likes { lines += try like.lines(name: name, values: values) }
+        for like in likes { lines += try like.lines(name: name, values: values, place: place) }
         return lines
     }
 
@@ -229,7 +233,11 @@ struct Submission {
         }
         // What is wrong with any of them is to be found before the first is added.
         var others: [[String]] = []
-        if !likes.isEmpty { for task in order { others.append(try like(task.line.surroundings?.name, [], likes)) } }
+        if !likes.isEmpty {
+            for (index, task) in order.enumerated() {
+                others.append(try like(task.line.surroundings?.name, [], index, likes))
+            }
+        }
         let job = try openJob(order[0].line)
         var tasks: [DependentTask] = []
         tasks.reserveCapacity(order.count)

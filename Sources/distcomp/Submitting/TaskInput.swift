@@ -104,7 +104,7 @@ struct TaskInput {
         guard case .files(let files) = source else { return }
         for path in files where try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
         linesAreOfJob = gathersLines || jobName != nil || !after.isEmpty
-        if linesAreOfJob, files.contains("-") { gathersLines = true }
+        if linesAreOfJob, files.contains("-") || after.contains(where: { $0.way == .each }) { gathersLines = true }
     }
 
     /// What the values of the commands are called.

@@ -135,6 +135,14 @@ struct AfterTests {
             // A command of a file has no value.
             let commands = try fleet.scratch.write("c.txt", "echo 1\n")
             try await expect(["submit", "--after", "p:each", commands], saying: "neither names nor values in common")
+            let first = try fleet.scratch.write("first.txt", "echo a\n\necho b\n")
+            let second = try fleet.scratch.write("second.txt", "echo x\necho y\n")
+            #expect(try await fleet.distcomp("submit", "--quiet", first).status == 0)
+            #expect(try await fleet.distcomp("submit", "--quiet", "--after", "first:each", second).status == 0)
+            let why = try await fleet.distcomp("why", "*echo y")
+            #expect(why.output.contains("It waits for `echo b`, which waits itself."), "\(why.output)")
+            let third = try fleet.scratch.write("third.txt", "echo x\necho y\necho z\n")
+            try await expect(["submit", "--after", "first:each", third], saying: "no task in place 3, only 2")
             // What was given wrongly is put right.
             #expect(try await fleet.distcomp("submit", "--name", "r", "--after", "p", "--", "true").status == 0)
             #expect(try await numbers(fleet, "r") == [1, 0, 0, 0, 1])

@@ -1,5 +1,5 @@
 // `--after JOB:each`: which task of the other job each task waits for. The one of the same name, where tasks have names; else the one, or
-// all those, with the same values in the columns that both jobs have.
+// all those, with the same values in the columns that both jobs have; else, of commands of a file, the one in the same place of its file.
 
 import LinuxSystem
 import TaskModel
@@ -11,6 +11,8 @@ struct LikeTasks {
     private var byName: [String: [String]] = [:]
     /// By the values of the columns that both have.
     private var byValues: [[String]: [String]] = [:]
+    /// Of commands of a file, in its order, as far as they are tasks of the job.
+    private var byPlace: [String] = []
     /// Where these columns are in the values of a task that is to find its like.
     private let ownPlaces: [Int]
 
@@ -38,22 +40,46 @@ struct LikeTasks {
                 return true
             }
         }
+        if columns.isEmpty, own.isEmpty { byPlace = try Self.commands(of: job).filter { seen.contains($0) } }
+    }
+
+    /// The lines of a job that was made of one file of commands, which is still there; else none.
+    private static func commands(of job: Job) throws(CommandError) -> [String] {
+        guard let words = try? WordSplitter.split(job.settings.command), words.count == 1 else { return [] }
+        let directory = job.definition.surroundings.directory.map { $0 + "/" } ?? ""
+        let path = words[0].hasPrefix("/") ? words[0] : directory + words[0]
+        guard let status = try? FileSystem.status(of: path), status.isRegular else { return [] }
+        var lines: [String] = []
+        try TaskFile.read(path, orCommandsWith: TaskLine.Parts(command: "")) { entry throws(CommandError) in
+            guard case .task(let task, _) = entry, task.surroundings == nil else { return }
+            if let line = try? TaskLine(command: task.command, of: job) { lines.append(line.text) }
+        }
+        return lines
     }
 
     /// The lines of those that are like a task; throws where there is none.
     ///
-    /// - Parameter values: of all its columns.
-    func lines(name: String?, values: [String]) throws(CommandError) -> [String] {
+    /// - Parameters:
+    ///   - values: of all its columns.
+    ///   - place: among the tasks of its job, from 0.
+    func lines(name: String?, values: [String], place: Int) throws(CommandError) -> [String] {
         if let name, let lines = byName[name] { return lines }
         let own = ownPlaces.compactMap { $0 < values.count ? values[$0] : nil }
         if !own.isEmpty, let lines = byValues[own] { return lines }
+        if own.isEmpty, byName.isEmpty, place < byPlace.count { return [byPlace[place]] }
         let job = TerminalText.escaped(job.name)
+        if own.isEmpty, !byPlace.isEmpty {
+            throw .usage(
+                "--after \(job):each: it has no task in place \(grouped(place + 1)), only \(grouped(byPlace.count))"
+            )
+        }
         if let name, own.isEmpty {
             throw .usage("--after \(job):each: it has no task named `\(TerminalText.escaped(name))`; nothing was added")
         }
         guard !own.isEmpty else {
             throw .usage(
-                "--after \(job):each: the two have neither names nor values in common by which a task finds its like; "
+                "--after \(job):each: the two have neither names nor values in common by which a task finds its like, nor are both files of "
+                    + "commands; "
                     + "nothing was added")
         }
         let shown = own.map { TerminalText.escaped($0) }.joined(separator: " ")

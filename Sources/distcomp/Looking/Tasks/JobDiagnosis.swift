@@ -70,7 +70,8 @@ struct JobDiagnosis {
             }
             return "\(retry) --timeout \(Int(2 * seconds))s` tries \(them) again with twice the time."
         case "dependency":
-            return "What \(them) waited for is to be retried: then \(them == "it" ? "it waits" : "they wait") again."
+            let they = failures.count == 1 ? ("it", "waits") : ("they", "wait")
+            return "What \(they.0) waited for is to be retried: then \(they.0) \(they.1) again."
         case "node-lost":
             return "Look at what \(them == "it" ? "it does" : "they do") to a node before you retry \(them)."
         default: return "\(retry)` tries \(them) again."

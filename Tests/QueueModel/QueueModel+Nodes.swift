@@ -203,8 +203,14 @@ extension QueueModel {
         return .array([
             .array(rows), .integer(isClosing ? 1 : 0), .integer(needsSweep(isShort: isShort) ? 1 : 0),
             .integer(Int64(due)), .integer(isPaused ? 1 : 0), .integer(hasOrders ? 1 : 0),
-            .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)), .array([]),
+            .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)),
+            .array(records(ofJobsOf: given.map(\.line))),
         ])
+    }
+
+    private func records(ofJobsOf lines: [String]) -> [RESPValue] {
+        let jobs = Set(lines.map { Self.job(of: $0) }).filter { jobRecords[$0] != nil }.sorted()
+        return jobs.isEmpty ? [] : [Self.text("1")] + jobs.flatMap { [Self.text($0), Self.text(jobRecords[$0] ?? "")] }
     }
 
     /// Not what failed here, while another could.
@@ -262,8 +268,8 @@ extension QueueModel {
                 let fields = "\(entry.token) \(entry.memory) \(entry.millicores) \(entry.score) \(entry.attempt)"
                 let signature = arguments.text(3) == "1" ? signatures[line] : nil
                 return [
-                    Self.text(line), Self.text(fields), signature.map { .bulkString($0) } ?? .null, .null,
-                    ownText(line),
+                    Self.text(line), Self.text(fields), signature.map { .bulkString($0) } ?? .null,
+                    jobRecords[Self.job(of: line)].map { Self.text($0) } ?? .null, ownText(line),
                 ]
             })
     }

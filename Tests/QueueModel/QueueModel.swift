@@ -87,6 +87,8 @@ public struct QueueModel: Sendable {
     /// What is known of jobs: for where their lines go when they are let in.
     public var jobSizes: [String: (memory: UInt64, millicores: Int)] = [:]
     public var jobPriorities: [String: Int] = [:]
+    /// What nodes are told of them.
+    public var jobRecords: [String: String] = [:]
 
     struct After: Equatable, Sendable {
         let job: String
@@ -138,7 +140,7 @@ public struct QueueModel: Sendable {
     public mutating func flush() {
         var empty = QueueModel(keys: keys, serverMicroseconds: serverMicroseconds, runID: runID)
         empty.keepsJournal = keepsJournal
-        (empty.jobSizes, empty.jobPriorities) = (jobSizes, jobPriorities)
+        (empty.jobSizes, empty.jobPriorities, empty.jobRecords) = (jobSizes, jobPriorities, jobRecords)
         empty.journal = journal
         self = empty
     }

@@ -9,6 +9,10 @@ extension NodeSupervisor {
         private(set) var lines: Set<String> = []
         private(set) var memoryBytes: UInt64 = 0
         private(set) var millicores = 0
+        /// Those of them whose main process has ended, and of which nothing is known to be left: their slots and cores are the next
+        /// ones' already, their memory is not before it is seen to be free.
+        private(set) var closingCount = 0
+        private(set) var closingMillicores = 0
 
         // Sums stay below the node's limits, because `add` follows a check of what is free; so neither overflows.
         mutating func add(_ line: TaskLine) {
@@ -22,6 +26,13 @@ extension NodeSupervisor {
             assert(memoryBytes >= line.memoryBytes && millicores >= line.millicores, "more given back than was taken")
             memoryBytes -= line.memoryBytes
             millicores -= max(0, line.millicores)
+        }
+
+        /// One of them begins or ceases to be closing.
+        mutating func setClosing(_ isClosing: Bool, _ line: TaskLine) {
+            closingCount += isClosing ? 1 : -1
+            closingMillicores += isClosing ? max(0, line.millicores) : -max(0, line.millicores)
+            assert(closingCount >= 0 && closingMillicores >= 0, "more ceased to be closing than began")
         }
     }
 
@@ -70,12 +81,16 @@ extension NodeSupervisor {
 
     // MARK: - What is free
 
-    var freeTaskCount: Int { max(0, settings.taskCountMax - tasks.count) }
+    var freeTaskCount: Int { max(0, settings.taskCountMax - (tasks.count - taken.closingCount)) }
     var freeMemoryBytes: UInt64 {
         let used = taken.memoryBytes &+ memory.leftovers.bytes  // Both are memory of this machine.
         return settings.memoryBytes > used ? settings.memoryBytes - used : 0
     }
-    var freeMillicores: Int { max(0, settings.millicores - taken.millicores) }
+    var freeMillicores: Int {
+        // Processors of its own are given to the next task only once this one has left them.
+        let closing = settings.pinsProcessors ? 0 : taken.closingMillicores
+        return max(0, settings.millicores - (taken.millicores - closing))
+    }
 
     func hasRoom(for line: TaskLine) -> Bool {
         freeTaskCount > 0 && line.memoryBytes <= freeMemoryBytes && line.millicores <= freeMillicores

@@ -42,6 +42,7 @@ extension NodeSupervisor {
         switch departure {
         case .none, .drained, .closing:
             if settings.stopGraceSeconds > 0 {
+                warnAll(into: &actions)
                 departure = .stopping(terminateAt: now.advanced(bySeconds: settings.stopGraceSeconds))
             } else {
                 stopNow(at: now, into: &actions)
@@ -50,6 +51,11 @@ extension NodeSupervisor {
         case .stopped: stopAll(because: .nodeStoppingAtOnce, at: now, into: &actions)
         case .left: break  // Nothing is here any more.
         }
+    }
+
+    /// Whoever wants a word before its time is up has one: it may have no more time than the grace.
+    mutating func warnAll(into actions: inout [Action]) {
+        for number in tasks.keys.sorted() { tasks[number]?.warn(into: &actions) }
     }
 
     private mutating func stopNow(at now: Instant, into actions: inout [Action]) {

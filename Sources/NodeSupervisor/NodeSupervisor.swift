@@ -198,11 +198,13 @@ public struct NodeSupervisor: Sendable {
     mutating func advance(_ number: TaskNumber, _ event: TaskEvent, at now: Instant, into actions: inout [Action]) {
         guard let index = tasks.index(forKey: number) else { return }
         let timerBefore = tasks.values[index].timer
+        let wasClosing = tasks.values[index].isClosing
         let report = tasks.values[index].handle(event, at: now, settings: settings, into: &actions)
         // A timer for this very moment may be the one just taken out: a grace of 0 begins where the deadline was.
         if let timer = tasks.values[index].timer, timer != timerBefore || timer <= now { timers.set(number, at: timer) }
 
         let task = tasks.values[index]
+        if task.isClosing != wasClosing { taken.setClosing(task.isClosing, task.task.line) }
         if !task.isUnreported { victimMayBeGone(number, at: now, into: &actions) }
         if task.state == .gone {
             taken.subtract(task.task.line)

@@ -12,15 +12,19 @@ extension NodeSupervisor {
             public let timeoutSeconds: Double?
             public let begunAt: Instant
             public let deadline: Instant?
+            /// When it is to be told that its time is nearly up; nil once it has been.
+            public let warnAt: Instant?
 
             public init(
-                number: TaskNumber, task: ClaimedTask, timeoutSeconds: Double?, begunAt: Instant, deadline: Instant?
+                number: TaskNumber, task: ClaimedTask, timeoutSeconds: Double?, begunAt: Instant, deadline: Instant?,
+                warnAt: Instant? = nil
             ) {
                 self.number = number
                 self.task = task
                 self.timeoutSeconds = timeoutSeconds
                 self.begunAt = begunAt
                 self.deadline = deadline
+                self.warnAt = warnAt
             }
         }
 

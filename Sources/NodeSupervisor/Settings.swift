@@ -16,6 +16,8 @@ extension NodeSupervisor {
         public var memoryBytes: UInt64
         /// What the cores of all held tasks may add up to, in thousandths of a core.
         public var millicores: Int
+        /// Whether a task of whole cores has processors of its own (`cpu_limit`: "pin").
+        public var pinsProcessors: Bool
         /// No task is taken while less memory than this is available (`min_dram_gb_accept_new_task`).
         public var memoryBytesMinToAccept: UInt64
         /// The newest task is returned while less memory than this is available (`min_dram_gb_trigger_return`).
@@ -46,7 +48,8 @@ extension NodeSupervisor {
 
         public init(
             worker: String, taskCountMax: Int, memoryBytes: UInt64, millicores: Int,
-            memoryBytesMinToAccept: UInt64 = 0, memoryBytesMinToKeep: UInt64 = 0, claimCountMax: Int = 128,
+            pinsProcessors: Bool = false, memoryBytesMinToAccept: UInt64 = 0, memoryBytesMinToKeep: UInt64 = 0,
+            claimCountMax: Int = 128,
             idlePollSeconds: Double = 5, defaultTimeoutSeconds: Double = 3600, sweepSeconds: Double = 30,
             heartbeatSeconds: Double = 10, leaseSeconds: Double = 30, killsWhenCutOff: Bool = false,
             killGraceSeconds: Double = 5, stopGraceSeconds: Double = 30, leaveWithinSeconds: Double = 10
@@ -55,6 +58,7 @@ extension NodeSupervisor {
             self.taskCountMax = taskCountMax
             self.memoryBytes = memoryBytes
             self.millicores = millicores
+            self.pinsProcessors = pinsProcessors
             self.memoryBytesMinToAccept = memoryBytesMinToAccept
             self.memoryBytesMinToKeep = memoryBytesMinToKeep
             self.claimCountMax = claimCountMax

@@ -2,7 +2,6 @@
 // starts this program, which does, and then becomes the task.
 //
 //     distcomp-launch [options] -- PROGRAM [ARGUMENT...]
-//     distcomp-launch -w [options]
 //     distcomp-launch -s [options]
 //
 // Descriptors on entry: 0-2 the task's own; 3 the status pipe; from 4 on the cgroup.procs files of the task's group (-c says
@@ -12,13 +11,16 @@
 // The task's own words (the directory of -C, the file of -i, variables of its environment) mean nothing before this is the task's
 // user: root follows no path and heeds no variable that a task's line names.
 //
-// With -w it stands by: it joins the group, and waits there to be told what to run, on the socket after the cgroup.procs files.
-// Joining a group is what takes longest on a machine that has been quiet: 10 ms, a grace period of the kernel's RCU.
-//
 // With -s it stays, outside of all groups, and begins as many tasks as it is told of on the socket at descriptor 4: each is a copy of
 // it (clone(2)) that goes through the same steps. The copies are the daemon's own children (CLONE_PARENT), so that neither a task's end
-// nor what it is told of it depends on this process. Each says first of all on the status pipe who it is, and for which order; and so does
-// this process after it, for a copy may die in a small group before it can say anything.
+// nor what it is told of it depends on this process. Each says first of all on the status pipe who it is, and for which order; where a
+// copy may have died in a small group before it could say anything, this process does after it.
+//
+// Copying its memory, and parting with it a moment later, was a tenth of what a short task costs. So where it may, a copy uses the very
+// memory of this process, which waits until it has executed the task (as with vfork(2)).
+//
+// A copy can be told to stand by: it joins its group, and waits there to be told what to run, on a socket of its own. Joining a group is
+// what takes longest on a machine that has been quiet: 10 ms, a grace period of the kernel's RCU.
 //
 // Small and static on purpose: it is executed once a task, or copied, and its start-up was most of what it cost. So the Makefile links it with
 // musl where that is installed: glibc asks the processor about itself at every start, which a virtual machine answers in 0.4 ms.
@@ -40,6 +42,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { status_descriptor = 3, first_group_descriptor = 4, groups_max = 256 };
@@ -93,7 +96,6 @@ struct failure {
 };
 
 struct request {
-    bool stands_by;
     bool stays;
     int group_descriptors;
     bool change_user;
@@ -180,9 +182,8 @@ static void read_groups(const char *list) {
 
 static void read_options(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "+wsc:u:g:G:a:b:m:n:of:d:C:i:F:E:")) != -1) {
+    while ((option = getopt(argc, argv, "+sc:u:g:G:a:b:m:n:of:d:C:i:F:E:")) != -1) {
         switch (option) {
-        case 'w': request.stands_by = true; break;
         case 's': request.stays = true; break;
         case 'c': request.group_descriptors = (int)number(optarg, 10, 16); break;
         case 'u': request.uid = (uid_t)number(optarg, 10, identifier_max); request.change_user = true; break;
@@ -203,7 +204,7 @@ static void read_options(int argc, char **argv) {
         }
     }
     // A user without a group would keep root's.
-    if ((optind < argc) == (request.stands_by || request.stays) || request.change_user != request.change_group) fail(step_arguments, EINVAL);
+    if ((optind < argc) == request.stays || request.change_user != request.change_group) fail(step_arguments, EINVAL);
 }
 
 // First of all, while still allowed to: whatever comes after is counted and can be killed with the group.
@@ -214,7 +215,7 @@ static void join_control_groups(void) {
     }
 }
 
-// What a task is, as StandbyLaunch in LinuxSystem sends it in one message: the number of its arguments, the arguments and then its
+// What a task is, as LaunchOrder in LinuxSystem sends it in one message: the number of its arguments, the arguments and then its
 // environment, each ended by a NUL byte; with it come its standard output and standard error. Where the number says so, the
 // directory it begins in and the file it reads come before the arguments (empty for none), and its standard input as a third descriptor.
 enum { order_bytes_max = 65536, streams_max = 3 };
@@ -231,8 +232,10 @@ struct stay_head {
     uint32_t flags;
 };
 
-// The last descriptor is a directory to be born in; processors to run on are the first string.
-static const uint32_t stay_has_directory = 1, stay_has_processors = 2;
+// The last descriptor is a directory to be born in; processors to run on are the first string; the group has room for what happens until
+// the task is executed (of two processes with the same memory the kernel kills both for want of it); there is no order yet, and what it
+// will come by is in the place of the streams.
+static const uint32_t stay_has_directory = 1, stay_has_processors = 2, stay_may_share = 4, stay_stands_by = 8;
 
 enum { descriptors_max = streams_max + 16 + 1 };
 
@@ -316,21 +319,15 @@ static char **taken_order(const struct message *message, size_t at, int stream_c
         request.input = taken(&next);
     }
     if (argument_count == 0 || argument_count > string_count) fail(step_arguments, EBADMSG);
-    // The arguments, NULL, the environment, NULL.
-    char **strings = calloc(string_count + 2, sizeof *strings);
-    if (strings == NULL) fail(step_arguments, ENOMEM);
+    // The arguments, NULL, the environment, NULL. Each ends with a NUL byte of the order, so they cannot be more.
+    static char *strings[order_bytes_max + 2];
+    strings[argument_count] = strings[string_count + 1] = NULL;
     for (size_t index = 0; index < string_count; index++) {
         strings[index + (index >= argument_count)] = next;
         next += strlen(next) + 1;
     }
     environ = strings + argument_count + 1;
     return strings;
-}
-
-static char **stand_by(int socket) {
-    struct message message = received(socket);
-    close(socket);
-    return taken_order(&message, 0, message.descriptor_count, false);
 }
 
 // posix_spawn has set every disposition to its default, but for the signals that glibc keeps for itself: those it leaves ignored,
@@ -474,7 +471,9 @@ static bool is_script(const char *path) {
 static _Noreturn void run_as_script(const char *path, char **arguments) {
     size_t count = 0;
     while (arguments[count] != NULL) count++;
-    char **with_shell = calloc(count + 2, sizeof *with_shell);
+    static char **with_shell;
+    free(with_shell);  // Of an earlier task whose copy had our memory.
+    with_shell = calloc(count + 2, sizeof *with_shell);
     if (with_shell == NULL) fail(step_execute, ENOMEM);
     with_shell[0] = "sh";
     with_shell[1] = (char *)path;
@@ -530,39 +529,144 @@ static _Noreturn void become_task(char **arguments) {
     execute(arguments);
 }
 
+// As in clone3(2), up to what Linux 5.7 has; C libraries do not all know it.
+struct clone_wanted {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+
+static const uint64_t clone_into_cgroup = 1ULL << 33;
+
+// Before Linux 5.7, in a container whose filter refuses what it does not know, or where the group takes no process so.
+static bool is_of_clone3(int code) {
+    return code == ENOSYS || code == EINVAL || code == EPERM || code == EACCES || code == EOPNOTSUPP || code == E2BIG;
+}
+
 // A copy of this process as a child of the daemon: in the v2 group whose directory is open, where there is one and the kernel can.
 // Returns 0 in the copy, and says in `*born` whether it is in the group.
 static pid_t copy(int directory, bool *born) {
-    // As in clone3(2), up to what Linux 5.7 has; C libraries do not all know it.
-    struct {
-        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
-    } wanted = {.flags = CLONE_PARENT};
-    static const uint64_t clone_into_cgroup = 1ULL << 33;
+    struct clone_wanted wanted = {.flags = CLONE_PARENT};
     *born = directory >= 0;
     if (directory >= 0) {
         wanted.flags |= clone_into_cgroup;
         wanted.cgroup = (uint64_t)directory;
         pid_t process = (pid_t)syscall(SYS_clone3, &wanted, sizeof wanted);
-        // Before Linux 5.7, in a container whose filter refuses what it does not know, or where the group takes no process so.
-        if (process >= 0 || (errno != ENOSYS && errno != EINVAL && errno != EPERM && errno != EACCES && errno != EOPNOTSUPP && errno != E2BIG)) {
-            return process;
-        }
+        if (process >= 0 || !is_of_clone3(errno)) return process;
         *born = false;
     }
     return (pid_t)syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, NULL);
 }
 
-static _Noreturn void begin(const struct message *message, const struct stay_head *head, bool born) {
-    tell(getpid(), step_begun, (int32_t)head->number);
-    int stream_count = message->descriptor_count - (int)head->group_count - (head->flags & stay_has_directory ? 1 : 0);
+// What is begun now; a copy that has our memory finds it here.
+static struct {
+    struct message message;
+    struct stay_head head;
+    bool born;
+    volatile bool is_told;
+} current;
+
+static _Noreturn void begin(void) {
+    const struct message *message = &current.message;
+    if ((current.head.flags & stay_stands_by) != 0) prctl(PR_SET_NAME, "distcomp-wait", 0, 0, 0);  // In a list of processes.
+    tell(getpid(), step_begun, (int32_t)current.head.number);
+    current.is_told = true;
+    int stream_count = message->descriptor_count - (int)current.head.group_count - (current.head.flags & stay_has_directory ? 1 : 0);
     const int *groups = message->descriptors + stream_count;
-    for (uint32_t index = born ? 1 : 0; index < head->group_count; index++) {
+    for (uint32_t index = current.born ? 1 : 0; index < current.head.group_count; index++) {
         check(step_join_cgroup, write(groups[index], "0", 1) == 1);
     }
     // Opened by root: none of them must even be there once we are the task's user.
     for (int index = stream_count; index < message->descriptor_count; index++) close(message->descriptors[index]);
     check(step_setsid, setsid() >= 0);
-    become_task(taken_order(message, sizeof *head, stream_count, (head->flags & stay_has_processors) != 0));
+    if ((current.head.flags & stay_stands_by) == 0) {
+        become_task(taken_order(message, sizeof current.head, stream_count, (current.head.flags & stay_has_processors) != 0));
+    }
+    close(first_group_descriptor);  // What others are told is not for us, and nobody is to take us for who is told.
+    int socket = message->descriptors[0];
+    const struct message order_message = received(socket);
+    close(socket);
+    become_task(taken_order(&order_message, 0, order_message.descriptor_count, false));
+}
+
+static char copys_stack[65536] __attribute__((aligned(16)));
+
+// As `copy`, but that the copy uses our memory, with a stack of its own, and that we wait until it has executed the task or has ended.
+// Below zero, with errno, when there is none; a system that cannot do this has clone3's errors.
+static pid_t copy_sharing(int directory) {
+    struct clone_wanted wanted = {
+        .flags = CLONE_PARENT | CLONE_VM | CLONE_VFORK | (directory >= 0 ? clone_into_cgroup : 0),
+        .stack = (uint64_t)(uintptr_t)copys_stack, .stack_size = sizeof copys_stack,
+        .cgroup = directory >= 0 ? (uint64_t)directory : 0};
+    current.born = directory >= 0;
+    long result = -ENOSYS;
+    // No function of C may return in the copy: what it would return to is on our stack.
+#if defined(__x86_64__)
+    register void (*entry)(void) __asm__("r8") = begin;
+    __asm__ volatile(
+        "syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tcall *%%r8\n\thlt\n1:"
+        : "=a"(result)
+        : "a"((long)SYS_clone3), "D"(&wanted), "S"(sizeof wanted), "r"(entry)
+        : "rcx", "r11", "memory");
+#elif defined(__aarch64__)
+    register long number __asm__("x8") = SYS_clone3;
+    register long first __asm__("x0") = (long)&wanted;
+    register long second __asm__("x1") = sizeof wanted;
+    register void (*entry)(void) __asm__("x9") = begin;
+    __asm__ volatile(
+        "svc #0\n\tcbnz x0, 1f\n\tmov x29, xzr\n\tblr x9\n\tbrk #1\n1:"
+        : "+r"(first)
+        : "r"(number), "r"(second), "r"(entry)
+        : "x30", "memory");
+    result = first;
+#endif
+    if (result >= 0) return (pid_t)result;
+    errno = (int)-result;
+    return -1;
+}
+
+// Executing may take long, or for ever, where the program is on a file server; then so many tasks are begun without waiting for it.
+enum { slow_nanoseconds = 20000000, copies_after_slow = 64 };
+
+static int64_t now_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+// Where processes that have changed their user may be traced by it (as for debugging), a task could write into our memory.
+static bool is_kept_from_tracers(void) {
+    char mode = '1';
+    int file = open("/proc/sys/fs/suid_dumpable", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    ssize_t count = read(file, &mode, 1);
+    close(file);
+    return count == 1 && (mode == '0' || mode == '2');
+}
+
+static bool can_share;
+
+// Begins the current order and says so; nothing of it is left in our memory.
+static void begin_current(void) {
+    static int copies_left;
+    int directory = current.head.flags & stay_has_directory ? current.message.descriptors[current.message.descriptor_count - 1] : -1;
+    current.is_told = false;
+    pid_t process = -1;
+    bool shares = can_share && copies_left == 0 && (current.head.flags & (stay_may_share | stay_stands_by)) == stay_may_share;
+    if (shares) {
+        const struct request kept = request;
+        int64_t since = now_nanoseconds();
+        process = copy_sharing(directory);
+        if (now_nanoseconds() - since > slow_nanoseconds) copies_left = copies_after_slow;
+        request = kept;
+        if (process < 0 && is_of_clone3(errno)) can_share = shares = false;
+    } else if (copies_left > 0) {
+        copies_left--;
+    }
+    if (!shares) {
+        process = copy(directory, &current.born);
+        if (process == 0) begin();
+    }
+    if (process < 0) tell(-(int32_t)current.head.number, step_begin, errno);
+    if (process > 0 && !current.is_told) tell(process, step_copied, (int32_t)current.head.number);
 }
 
 static _Noreturn void stay(int socket) {
@@ -573,22 +677,20 @@ static _Noreturn void stay(int socket) {
     set_limits();
     drop_bounding_set();
     check(step_no_new_privileges, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    can_share = is_kept_from_tracers();
     while (true) {
-        struct message message = received(socket);
+        current.message = received(socket);
         struct stay_head head = {0};
-        if (message.size >= sizeof head) memcpy(&head, order, sizeof head);
-        int least = 2 + (int)head.group_count + (head.flags & stay_has_directory ? 1 : 0);
-        bool born = false;
-        if (message.size < sizeof head || head.group_count > 16 || message.descriptor_count < least) {
+        if (current.message.size >= sizeof head) memcpy(&head, order, sizeof head);
+        current.head = head;
+        int streams = head.flags & stay_stands_by ? 1 : 2;
+        int least = streams + (int)head.group_count + (head.flags & stay_has_directory ? 1 : 0);
+        if (current.message.size < sizeof head || head.group_count > 16 || current.message.descriptor_count < least) {
             tell(-(int32_t)head.number, step_arguments, EBADMSG);
         } else {
-            int directory = head.flags & stay_has_directory ? message.descriptors[message.descriptor_count - 1] : -1;
-            pid_t process = copy(directory, &born);
-            if (process == 0) begin(&message, &head, born);
-            if (process < 0) tell(-(int32_t)head.number, step_begin, errno);
-            if (process > 0) tell(process, step_copied, (int32_t)head.number);
+            begin_current();
         }
-        for (int index = 0; index < message.descriptor_count; index++) close(message.descriptors[index]);
+        for (int index = 0; index < current.message.descriptor_count; index++) close(current.message.descriptors[index]);
     }
 }
 
@@ -600,9 +702,8 @@ int main(int argc, char **argv) {
     if (request.stays) stay(first_group_descriptor);
     join_control_groups();
     check(step_setsid, setsid() >= 0);
-    char **arguments = request.stands_by ? stand_by(first_group_descriptor + request.group_descriptors) : argv + optind;
     reset_signals();
     reset_oom_score();
     set_limits();
-    become_task(arguments);
+    become_task(argv + optind);
 }

@@ -52,6 +52,8 @@ final class Daemon {
     private let attempts: AttemptNotes?
     /// Launches that were decided and not yet made, see `launchSome`.
     private(set) var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
+    /// Tasks that have ended and whose groups are to be read: after the next ones were told to begin, which wait for nothing of it.
+    private var ended: Deque<TaskNumber> = []
 
     init(
         _ node: NodeIdentity, _ runner: TaskRunner, _ signals: consuming SignalQueue, _ services: ServiceManager,
@@ -115,6 +117,7 @@ final class Daemon {
                 let ready = try loop.wait(atMostMilliseconds: hasWorkLeft ? 0 : nil)
                 for descriptor in ready { decide(events(from: descriptor)) }
                 launchSome()
+                collectEnded()
                 standBy()
                 runner.watch?.lookIfDue()
                 decide(queue.work())
@@ -130,7 +133,7 @@ final class Daemon {
 
     /// What is done a little of in every round.
     private var hasWorkLeft: Bool {
-        queue.hasWork || launches.first.map { launchTurn(of: $0.number) != .later } ?? false
+        queue.hasWork || !ended.isEmpty || launches.first.map { launchTurn(of: $0.number) != .later } ?? false
     }
 
     // MARK: From descriptors to events
@@ -154,7 +157,7 @@ final class Daemon {
 
     private func signalEvents() -> [Event] {
         var events: [Event] = []
-        while let signal = signals.next() {
+        for signal in signals.all() {
             switch signal {
             case .child: events += runner.reapEnded()
             case .terminate, .interrupt:
@@ -194,8 +197,12 @@ final class Daemon {
             return []
         case .terminate(let number):
             return logged("terminate", number) { () throws(SystemError) in try runner.terminate(number) }
+        case .signal(let number, let signal):
+            return logged("signal", number) { () throws(SystemError) in try runner.signal(number, signal) }
         case .kill(let number): return logged("kill", number) { () throws(SystemError) in try runner.kill(number) }
-        case .collect(let number): return collect(number)
+        case .collect(let number):
+            ended.append(number)
+            return []
         case .tryLaunch: return runner.tryLaunch()
         case .heartbeat:
             let news = runner.news()
@@ -273,6 +280,8 @@ final class Daemon {
     private func launchTurn(of number: TaskNumber) -> NodeSupervisor.LaunchTurn {
         supervisor.launchTurn(of: number, at: Instant(nanoseconds: SystemClock.bootNanoseconds()))
     }
+
+    private func collectEnded() { while let number = ended.popFirst() { decide(collect(number)) } }
 
     private func collect(_ number: TaskNumber) -> [Event] {
         do {

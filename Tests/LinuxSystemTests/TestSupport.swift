@@ -171,11 +171,11 @@ final class LaunchBench {
     /// Has a launch that waits run `words`; the caller reaps it.
     func begin(
         _ words: [String], environment: [String] = standardEnvironment, place: LaunchPlace? = nil,
-        on standby: StandbyLaunch
+        on standby: WaitingLaunch
     ) throws {
         let order = LaunchOrder(
             words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) }, place: place)
-        try standby.begin(
+        try standby.launch.begin(
             try #require(order), standardOutput: output.raw, standardError: errorOutput.raw)
     }
 
@@ -196,24 +196,43 @@ final class LaunchBench {
     /// Tells a launcher that stays of `words`.
     func tell(
         _ words: [String], environment: [String] = standardEnvironment, place: LaunchPlace? = nil,
-        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32, on staying: StayingLauncher
+        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32, on staying: StayingLauncher,
+        mayWait: Bool = false
     ) throws {
         let order = LaunchOrder(
             words.map { Array($0.utf8) }, environment: environment.map { Array($0.utf8) }, place: place,
             processors: processors)
         try staying.begin(
             try #require(order), number: number, standardOutput: output.raw, standardError: errorOutput.raw,
-            joining: groups, bornIn: nil)
+            joining: groups, bornIn: nil, mayWait: mayWait)
+    }
+
+    /// A launch that waits for its task, and its process, which the caller reaps.
+    struct WaitingLaunch {
+        let launch: StandbyLaunch
+        let process: Int32
+    }
+
+    /// Has a launcher begin a launch that waits.
+    func standBy(joining groups: [SharedDescriptor] = []) throws -> WaitingLaunch {
+        let launch = try stay().standBy(number: 1, joining: groups, bornIn: nil)
+        return WaitingLaunch(launch: launch, process: try processBegun(number: 1))
     }
 
     /// Has a launcher that stays begin `words`, and waits until it has a process; the caller reaps that.
     func begin(
         _ words: [String], environment: [String] = standardEnvironment, place: LaunchPlace? = nil,
-        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32 = 7, on staying: StayingLauncher
+        processors: [Int] = [], joining groups: [SharedDescriptor] = [], number: UInt32 = 7,
+        on staying: StayingLauncher,
+        mayWait: Bool = false
     ) throws -> Int32 {
         try tell(
             words, environment: environment, place: place, processors: processors, joining: groups, number: number,
-            on: staying)
+            on: staying, mayWait: mayWait)
+        return try processBegun(number: number)
+    }
+
+    func processBegun(number: UInt32) throws -> Int32 {
         while true {
             _ = try DescriptorWait.until(
                 launcher.statusPipe.reading, readable: true, writable: false, atMostMilliseconds: nil)

@@ -64,6 +64,9 @@ private struct BusyNode {
 
     mutating func pass(milliseconds: Double) { node.now = node.now.advanced(bySeconds: milliseconds / 1000) }
 
+    /// The oldest task, whose end the test tells itself.
+    mutating func takeOldest() -> NodeSupervisor.TaskNumber { running.removeFirst() }
+
     /// The oldest task ends, or the oldest but so many.
     @discardableResult
     mutating func endOldest(but index: Int = 0) -> [Action] {
@@ -95,6 +98,40 @@ private struct BusyNode {
 
 @Suite("A node prefetching")
 struct PrefetchTests {
+    @Test("the next begins when the main process of one has ended, before anybody has looked what is left of it")
+    func atOnce() {
+        var busy = BusyNode("1:0:1:60")
+        busy.end(count: 200, everyMilliseconds: 1)
+        busy.pass(milliseconds: 1)
+        let ended = busy.takeOldest()
+        #expect(busy.hear(.exited(ended, .code(0))).launched.count == 1)
+        // It has left something, which is ended; until then all stand as they are.
+        #expect(busy.hear(.collected(ended, collected(removed: false))).launched.isEmpty)
+        let another = busy.takeOldest()
+        #expect(busy.hear(.exited(another, .code(0))).launched.isEmpty, "with what was left there are four")
+        #expect(busy.hear(.collected(another, collected(removed: true))).launched.isEmpty)
+        #expect(busy.hear(.collected(ended, collected(removed: true))).launched.count == 1)
+        #expect(busy.running.count == 4)
+    }
+
+    @Test("the next one of memory begins once that of the last is seen to be free")
+    func memoryOfTheLast() {
+        var busy = BusyNode("1:2G:0:60")
+        busy.end(count: 200, everyMilliseconds: 1)
+        let ended = busy.takeOldest()
+        #expect(busy.hear(.exited(ended, .code(0))).launched.isEmpty)
+        #expect(busy.hear(.collected(ended, collected(removed: true))).launched.count == 1)
+    }
+
+    @Test("processors of its own are the next one's once nothing is left of the last")
+    func pinned() {
+        var busy = BusyNode("1:0:1:60") { $0.pinsProcessors = true }
+        busy.end(count: 200, everyMilliseconds: 1)
+        let ended = busy.takeOldest()
+        #expect(busy.hear(.exited(ended, .code(0))).launched.isEmpty)
+        #expect(busy.hear(.collected(ended, collected(removed: true))).launched.count == 1)
+    }
+
     @Test("nothing while its tasks take long, however many end at once")
     func longTasks() {
         var busy = BusyNode { $0.taskCountMax = 64 }

@@ -48,6 +48,7 @@ final class SimulatedNode {
     var supervisor: NodeSupervisor
     var dialogue: NodeProtocol
     var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
+    var ended: Deque<TaskNumber> = []
     var inbox: [Input] = []
     var isRoundScheduled = false
     /// The timer, by the world's clock.

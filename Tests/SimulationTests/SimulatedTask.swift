@@ -61,6 +61,9 @@ struct SimulatedTask {
 
     // What passed between supervisor and task, by the clock of the node.
     var endHeardAt: Instant?
+    /// Whether anybody has looked since what is left of it. Before, the next one may have its slot and its cores, though not its memory.
+    var isLookedAt = false
+    var isClosing: Bool { endHeardAt != nil && !isLookedAt }
     var terminatedAt: Instant?
     var killedAt: Instant?
     var lastKillAt: Instant?

@@ -96,7 +96,7 @@ groups() {
   local group process
   find /sys/fs/cgroup -path '*distcomp.*/tasks/*' -type d 2>/dev/null | while read -r group; do
     process=$(head -1 "$group/cgroup.procs" 2>/dev/null)
-    [[ $(tr '\0' ' ' 2>/dev/null < "/proc/$process/cmdline") =~ ^distcomp-launch.*\ -w\  ]] || echo "$group"
+    [[ $(cat "/proc/$process/comm" 2>/dev/null) == distcomp-wait ]] || echo "$group"
   done
 }
 

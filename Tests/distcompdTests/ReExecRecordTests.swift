@@ -50,13 +50,16 @@ struct ReExecRecordTests {
         #expect(read?.reExecState.tasks.map(\.task.line.memoryBytes) == [1 << 30, 2 << 30, 4 << 30])
     }
 
-    @Test("the record of a version before jobs is understood: its tasks go on")
-    func beforeJobs() throws {
+    @Test(
+        "the record of an earlier version is understood: its tasks go on",
+        arguments: [("1", "0:,0:,2:-1,"), ("2", "2:-1,")])
+    func earlier(form: String, without lastFacts: String) throws {
         let record = record([try TaskLine(parsing: "shell:1:2:0:sleep 60")])
-        // It had no record of a job and no settings beside that, the last of a task's facts.
-        let bytes = record.bytes.dropLast("0:,0:,".utf8.count)
-        let old = String(decoding: bytes, as: UTF8.self).replacing("handover-2", with: "handover-1")
+        // The first had no record of a job and no settings beside that, and neither had a word before the timeout: the last facts of a task.
+        let bytes = record.bytes.dropLast(lastFacts.utf8.count)
+        let old = String(decoding: bytes, as: UTF8.self).replacing("handover-3", with: "handover-\(form)")
         expectSame(record, ReExecRecord(Array(old.utf8)))
-        #expect(ReExecRecord(Array(bytes)) == nil && ReExecRecord(Array(old.replacing("-1", with: "-9").utf8)) == nil)
+        let unknown = old.replacing("handover-\(form)", with: "handover-9")
+        #expect(ReExecRecord(Array(bytes)) == nil && ReExecRecord(Array(unknown.utf8)) == nil)
     }
 }

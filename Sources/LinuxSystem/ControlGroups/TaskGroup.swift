@@ -141,18 +141,18 @@ extension ControlGroupTree {
         return SharedDescriptor(try OwnedDescriptor.open(group.name, [.pathOnly, .directory], below: unified))
     }
 
-    /// Sends `signal` to every process of the group, and SIGCONT after it so that a stopped one can act on it.
+    /// Sends `signal` to every process of the group, and SIGCONT after SIGTERM so that a stopped one can act on it.
     ///
     /// By pidfd, and only after the process was seen to be in the group: a recycled number is never signalled.
-    public func signal(_ signal: Signal, to group: TaskGroup) throws(SystemError) {
+    public func signal(_ signal: Int32, to group: TaskGroup) throws(SystemError) {
         for process in try processes(of: group) {
             let raw = clinux_pidfd_open(process)
             guard raw >= 0 else { continue }  // ESRCH: it has ended meanwhile.
             let handle = OwnedDescriptor(adopting: raw)
             guard isProcess(process, in: group) else { continue }
             // ESRCH again; nothing else can be refused to us.
-            _ = clinux_pidfd_send_signal(handle.raw, signal.rawValue)
-            _ = clinux_pidfd_send_signal(handle.raw, SIGCONT)
+            _ = clinux_pidfd_send_signal(handle.raw, signal)
+            if signal == SIGTERM { _ = clinux_pidfd_send_signal(handle.raw, SIGCONT) }
         }
     }
 

@@ -77,11 +77,28 @@ public struct SignalQueue: ~Copyable {
 
     /// The next queued signal, or nil when there is none. Signals of one kind coalesce: one `child` may stand for many.
     public func next() -> Signal? {
-        var information = signalfd_siginfo()
         while true {
-            let count = retryingInterrupted { read(owned.raw, &information, MemoryLayout<signalfd_siginfo>.size) }
-            guard count == MemoryLayout<signalfd_siginfo>.size else { return nil }
-            if let signal = Signal(rawValue: Int32(bitPattern: information.ssi_signo)) { return signal }
+            guard let number = numbers(atMost: 1).first else { return nil }
+            if let signal = Signal(rawValue: number) { return signal }
+        }
+    }
+
+    /// All that are queued, most often by one call.
+    public func all() -> [Signal] {
+        let atOnce = 4
+        var signals: [Signal] = []
+        while true {
+            let numbers = numbers(atMost: atOnce)
+            signals += numbers.compactMap { Signal(rawValue: $0) }
+            if numbers.count < atOnce { return signals }
+        }
+    }
+
+    private func numbers(atMost count: Int) -> [Int32] {
+        withUnsafeTemporaryAllocation(of: signalfd_siginfo.self, capacity: count) { buffer in
+            let size = MemoryLayout<signalfd_siginfo>.stride
+            let read = retryingInterrupted { Glibc.read(owned.raw, buffer.baseAddress, count * size) }
+            return (0..<max(0, read) / size).map { Int32(bitPattern: buffer[$0].ssi_signo) }
         }
     }
 }

@@ -63,7 +63,10 @@ public enum ChildProcesses {
     }
 
     /// Signals a child of ours that has not been waited for yet, so its number cannot have been given to another.
-    public static func signal(_ signal: Signal, process: Int32) { _ = Glibc.kill(process, signal.rawValue) }
+    public static func signal(_ signal: Signal, process: Int32) { self.signal(signal.rawValue, process: process) }
+
+    /// The same for a signal that is not one of ours.
+    public static func signal(_ signal: Int32, process: Int32) { _ = Glibc.kill(process, signal) }
 
     /// Ends a child of ours that has not been waited for yet.
     public static func kill(process: Int32) { _ = Glibc.kill(process, SIGKILL) }

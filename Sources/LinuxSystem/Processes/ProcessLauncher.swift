@@ -176,21 +176,30 @@ public final class ProcessLauncher {
     /// and keep what comes for a process that is not reaped yet: it comes only once.
     public func news() -> [LaunchNews] {
         var news: [LaunchNews] = []
-        var record: (Int32, Int32, Int32) = (0, 0, 0)
-        while retryingInterrupted({ read(statusReading.raw, &record, MemoryLayout.size(ofValue: record)) }) == 12 {
-            let (process, step, code) = record
-            if step == 0 {
-                news.append(.begun(process: process, order: UInt32(bitPattern: code)))
-            } else if step == -1 {
-                news.append(.copied(process: process, order: UInt32(bitPattern: code)))
-            } else if process < 0 {
-                let order = UInt32(bitPattern: 0 &- process)
-                news.append(.notBegun(order: order, step: LaunchStep(rawValue: step), code: code))
-            } else {
-                news.append(.failed(LauncherFailure(process: process, step: LaunchStep(rawValue: step), code: code)))
-            }
-        }
+        // Each is written in one piece, so there are only whole ones; and fewer than there is room for are all.
+        let records = UnsafeMutableBufferPointer<(Int32, Int32, Int32)>.allocate(capacity: Self.recordsAtOnce)
+        defer { records.deallocate() }
+        var count: Int
+        repeat {
+            let size = retryingInterrupted { read(statusReading.raw, records.baseAddress, Self.recordsAtOnce * 12) }
+            count = max(0, size) / 12
+            for (process, step, code) in records.prefix(count) { news.append(Self.news(process, step, code)) }
+        } while count == Self.recordsAtOnce
         return news
+    }
+
+    private static let recordsAtOnce = 64
+
+    private static func news(_ process: Int32, _ step: Int32, _ code: Int32) -> LaunchNews {
+        if step == 0 {
+            return .begun(process: process, order: UInt32(bitPattern: code))
+        } else if step == -1 {
+            return .copied(process: process, order: UInt32(bitPattern: code))
+        } else if process < 0 {
+            let order = UInt32(bitPattern: 0 &- process)
+            return .notBegun(order: order, step: LaunchStep(rawValue: step), code: code)
+        }
+        return .failed(LauncherFailure(process: process, step: LaunchStep(rawValue: step), code: code))
     }
 
     private static func arguments(for settings: LaunchSettings) throws(SystemError) -> [String] {

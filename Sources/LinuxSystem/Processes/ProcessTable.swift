@@ -88,9 +88,9 @@ public struct ProcessEntry: Equatable, Sendable {
 
     public func kill() { send(SIGKILL) }
 
-    /// TERM, and CONT after it so that a stopped one can act on it.
-    public func terminate() {
-        if send(SIGTERM) { send(SIGCONT) }
+    /// A signal; after TERM comes CONT, so that a stopped one can act on it.
+    public func signal(_ signal: Int32) {
+        if send(signal), signal == SIGTERM { send(SIGCONT) }
     }
 }
 

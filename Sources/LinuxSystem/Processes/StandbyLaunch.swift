@@ -1,5 +1,5 @@
 // A launch begun before there is a task for it. On a machine that has been quiet, joining a control group takes a process some
-// 10 ms (a grace period of the kernel's RCU), far more than all else a task waits for. So a distcomp-launch joins a group ahead
+// 10 ms (a grace period of the kernel's RCU), far more than all else a task waits for. So a copy of a launcher joins a group ahead
 // of need and waits there; told what to run, it goes on as any other.
 
 import CLinux
@@ -16,6 +16,8 @@ public struct LaunchOrder {
 
     let message: [UInt8]
     let hasProcessors: Bool
+    /// Whether it begins in a directory or reads a file of its own, which may be on a file server that does not answer.
+    public let hasPlace: Bool
     private let input: LaunchPlace.Input?
 
     /// nil when it is too long for one message, or holds a NUL byte: then it is to be launched anew, or refused as others are.
@@ -25,6 +27,7 @@ public struct LaunchOrder {
         _ arguments: [[UInt8]], environment: [[UInt8]], place: LaunchPlace? = nil, processors: [Int] = []
     ) {
         hasProcessors = !processors.isEmpty
+        hasPlace = place != nil
         guard !arguments.isEmpty, arguments.count < Self.bytesMax else { return nil }
         input = place?.input
         let flags = (place == nil ? 0 : Self.hasPlace) | (place?.inputDescriptor == nil ? 0 : Self.hasInput)
@@ -46,40 +49,34 @@ public struct LaunchOrder {
     }
 }
 
-/// A distcomp-launch that waits in its group for a task. When this goes, and it was told nothing, so does it.
+/// A copy of a launcher that waits in its group for a task. When this goes, and it was told nothing, so does it.
 public final class StandbyLaunch {
-    /// Its process, to be reaped by the caller; the task's, once it has begun.
-    public let process: Int32
-    private let socket: OwnedDescriptor
+    let socket: OwnedDescriptor
 
-    init(process: Int32, socket: consuming OwnedDescriptor) {
-        self.process = process
-        self.socket = socket
-    }
+    init(socket: consuming OwnedDescriptor) { self.socket = socket }
 
     /// Has it begin the task. As with `ProcessLauncher.launch`, a failure of its own steps is among `news()`.
     ///
-    /// - Throws: EPIPE or ECONNRESET when the process has ended; nothing was begun.
+    /// - Throws: EPIPE or ECONNRESET when it has ended; nothing was begun.
     public func begin(_ order: LaunchOrder, standardOutput: Int32, standardError: Int32) throws(SystemError) {
         let streams = order.streams(standardOutput, standardError)
         let message = order.message
         let sent = clinux_send_with_descriptors(socket.raw, message, message.count, streams, Int32(streams.count))
-        guard sent == message.count else { throw .last("sendmsg", "distcomp-launch \(process)") }
+        guard sent == message.count else { throw .last("sendmsg", "a launch that waits") }
     }
 }
 
-extension ProcessLauncher {
-    /// Starts a distcomp-launch that waits for its task in the groups that `joining` opens; see `launch` for what they are.
+extension StayingLauncher {
+    /// Has it begin a launch that waits for its task in these groups: its process is among `ProcessLauncher.news()`, under this number. See
+    /// `begin` for the rest.
     public func standBy(
-        joining groups: [SharedDescriptor], bornIn cgroupDescriptor: SharedDescriptor? = nil
+        number: UInt32, joining groups: [SharedDescriptor], bornIn directory: SharedDescriptor?
     ) throws(SystemError) -> StandbyLaunch {
         var ends: [Int32] = [-1, -1]
         guard clinux_message_sockets(&ends) == 0 else { throw .last("socketpair", "for distcomp-launch") }
         let ours = OwnedDescriptor(adopting: ends[0])
         let theirs = OwnedDescriptor(adopting: ends[1])
-        let process = try start(
-            ["-w", "-c", String(groups.count)], standardOutput: nil, standardError: nil,
-            also: groups.map(\.raw) + [theirs.raw], bornIn: cgroupDescriptor)
-        return StandbyLaunch(process: process, socket: ours)
+        try send([], number: number, Self.standsBy, [theirs.raw], joining: groups, bornIn: directory)
+        return StandbyLaunch(socket: ours)
     }
 }

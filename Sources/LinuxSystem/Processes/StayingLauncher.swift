@@ -10,8 +10,9 @@ public final class StayingLauncher {
     public let process: Int32
     private let socket: OwnedDescriptor
 
-    /// In the third number of the head: `stay_has_directory` and `stay_has_processors` of distcomp-launch.
-    private static let (hasDirectory, hasProcessors) = (UInt32(1), UInt32(2))
+    /// In the third number of the head: `stay_has_directory` and so on of distcomp-launch.
+    private static let (hasDirectory, hasProcessors, mayShare) = (UInt32(1), UInt32(2), UInt32(4))
+    static let standsBy: UInt32 = 8
 
     fileprivate init(process: Int32, socket: consuming OwnedDescriptor) {
         self.process = process
@@ -23,19 +24,30 @@ public final class StayingLauncher {
     /// - Parameters:
     ///   - groups: what `ControlGroupTree.joiningDescriptors` gives, the v2 tree first.
     ///   - directory: that of the group in the v2 tree, to be born in; where the kernel cannot, it joins by `groups`.
+    ///   - mayWait: whether it may wait until the task's program is executed, which costs less: not where that may take long, nor in a
+    ///     group so small that the kernel could kill for want of memory before.
     /// - Throws: EAGAIN when it has been told of as much as it can take; EPIPE or ECONNRESET when it has ended. Nothing was begun.
     public func begin(
         _ order: LaunchOrder, number: UInt32, standardOutput: Int32, standardError: Int32,
-        joining groups: [SharedDescriptor], bornIn directory: SharedDescriptor?
+        joining groups: [SharedDescriptor], bornIn directory: SharedDescriptor?, mayWait: Bool
     ) throws(SystemError) {
-        let flags =
-            (directory == nil ? 0 : Self.hasDirectory) | (order.hasProcessors ? Self.hasProcessors : 0)
+        try send(
+            order.message, number: number,
+            (order.hasProcessors ? Self.hasProcessors : 0) | (mayWait ? Self.mayShare : 0),
+            order.streams(standardOutput, standardError), joining: groups, bornIn: directory)
+    }
+
+    func send(
+        _ order: [UInt8], number: UInt32, _ flags: UInt32, _ streams: [Int32], joining groups: [SharedDescriptor],
+        bornIn directory: SharedDescriptor?
+    ) throws(SystemError) {
         var message: [UInt8] = []
-        message.reserveCapacity(12 + order.message.count)
-        for part in [number, UInt32(groups.count), flags] { withUnsafeBytes(of: part) { message += $0 } }
-        message += order.message
-        let descriptors =
-            order.streams(standardOutput, standardError) + groups.map(\.raw) + (directory.map { [$0.raw] } ?? [])
+        message.reserveCapacity(12 + order.count)
+        for part in [number, UInt32(groups.count), flags | (directory == nil ? 0 : Self.hasDirectory)] {
+            withUnsafeBytes(of: part) { message += $0 }
+        }
+        message += order
+        let descriptors = streams + groups.map(\.raw) + (directory.map { [$0.raw] } ?? [])
         let sent = clinux_send_with_descriptors(
             socket.raw, message, message.count, descriptors, Int32(descriptors.count))
         guard sent == message.count else { throw .last("sendmsg", "distcomp-launch \(process)") }

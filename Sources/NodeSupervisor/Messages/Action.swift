@@ -11,6 +11,8 @@ extension NodeSupervisor {
         case launch(TaskNumber, ClaimedTask)
         /// TERM to every process of the group.
         case terminate(TaskNumber)
+        /// This signal to every process of the group: the task goes on.
+        case signal(TaskNumber, Int32)
         /// KILL to every process of the group; again when asked again. A group that is empty or gone is no error.
         case kill(TaskNumber)
         /// Read what the group used, then try to remove it. Answered by `collected`. A group that was never made counts

@@ -72,6 +72,8 @@ extension NodeSupervisor {
         private(set) var state: State
         /// Since when its command runs, or its launch was asked for.
         private(set) var begunAt: Instant
+        /// When it is to be told that its time is nearly up; nil once it has been, and where it wants no word.
+        private(set) var warnAt: Instant?
 
         init(
             number: TaskNumber, task: ClaimedTask, timeoutSeconds: Double?, at now: Instant,
@@ -88,13 +90,15 @@ extension NodeSupervisor {
             self.init(
                 number: task.number, task: task.task, timeoutSeconds: task.timeoutSeconds, at: task.begunAt,
                 state: .running(deadline: task.deadline))
+            warnAt = task.warnAt
         }
 
         /// The task as the re-executed daemon needs it; nil in any state but running.
         var runningTask: ReExecState.RunningTask? {
             guard case .running(let deadline) = state else { return nil }
             return ReExecState.RunningTask(
-                number: number, task: task, timeoutSeconds: timeoutSeconds, begunAt: begunAt, deadline: deadline)
+                number: number, task: task, timeoutSeconds: timeoutSeconds, begunAt: begunAt, deadline: deadline,
+                warnAt: warnAt)
         }
     }
 }
@@ -107,7 +111,7 @@ extension NodeSupervisor.TaskLifecycle {
     var timer: Instant? {
         switch state {
         case .launching, .gone: nil
-        case .running(let deadline): deadline
+        case .running(let deadline): [deadline, warnAt].compactMap(\.self).min()
         case .stopping(_, let killAt): killAt
         case .killing(_, let againAt, _): againAt
         case .emptying(_, let emptying), .reported(let emptying): emptying.collectAt
@@ -130,6 +134,12 @@ extension NodeSupervisor.TaskLifecycle {
         }
     }
 
+    /// Whether its main process has ended and nothing is known to be left of it: most tasks leave nothing. What one does leave is no
+    /// reason for the next to wait longer than a look takes.
+    var isClosing: Bool {
+        if case .emptying(_, let emptying) = state { emptying.attemptCount == 0 } else { false }
+    }
+
     /// Whether the queue is still to hear of it.
     var isUnreported: Bool {
         switch state {
@@ -149,7 +159,11 @@ extension NodeSupervisor.TaskLifecycle {
 
         case (.launching(let stop), .launched(let moment)):
             begunAt = min(moment ?? now, now)
-            state = .running(deadline: timeoutSeconds.map { begunAt.advanced(bySeconds: $0) })
+            let deadline = timeoutSeconds.map { begunAt.advanced(bySeconds: $0) }
+            state = .running(deadline: deadline)
+            warnAt = task.line.job?.settings.warning.flatMap { warning in
+                deadline.map { max(begunAt, $0.advanced(bySeconds: -warning.seconds)) }
+            }
             if let stop { self.stop(because: stop, at: now, settings: settings, into: &actions) }
 
         case (.launching(let stop), .launchFailed(let failure)):
@@ -181,8 +195,11 @@ extension NodeSupervisor.TaskLifecycle {
             stop(because: reason, at: now, settings: settings, into: &actions)
 
         case (.running(let deadline), .due):
-            guard let deadline, deadline <= now else { break }
-            stop(because: .timeout, at: now, settings: settings, into: &actions)
+            if let deadline, deadline <= now {
+                stop(because: .timeout, at: now, settings: settings, into: &actions)
+            } else if let warnAt, warnAt <= now {
+                warn(into: &actions)
+            }
 
         case (.running, .launched), (.running, .collected):
             break  // Told twice; not asked for.
@@ -292,6 +309,13 @@ extension NodeSupervisor.TaskLifecycle {
         if reason.killsAtOnce { return kill(because: reason, count: 1, at: now, into: &actions) }
         state = .stopping(reason, killAt: now.advanced(bySeconds: settings.killGraceSeconds))
         actions.append(.terminate(number))
+    }
+
+    /// Tells it that its time is nearly up, once.
+    mutating func warn(into actions: inout [Action]) {
+        guard case .running = state, let warning = task.line.job?.settings.warning, warnAt != nil else { return }
+        warnAt = nil
+        actions.append(.signal(number, warning.signal))
     }
 
     private mutating func kill(

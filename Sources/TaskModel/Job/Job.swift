@@ -37,6 +37,8 @@ public final class Job: Sendable {
         public var fingerprint = ""
         /// After how many failures nothing more of it is given out, as `--halt` takes it (`soon,fail=3`); "" for never.
         public var halt = ""
+        /// What its tasks are told before their time is up; nil for nothing.
+        public var warning: DeadlineWarning?
         /// How the commands were made; nil where they have no values, or nobody can tell.
         public var template: JobTemplate?
 
@@ -164,6 +166,7 @@ extension Job.Settings {
         writer.field("command", command)
         writer.field("fingerprint", fingerprint)
         if !halt.isEmpty { writer.field("halt", halt) }
+        if let warning { writer.field("signal", warning.text) }
         if let template { writer.field("template", json: template.json) }
         return writer.text
     }
@@ -191,6 +194,7 @@ extension Job.Settings {
             case ("command", .string(let text)): command = text
             case ("fingerprint", .string(let text)): fingerprint = text
             case ("halt", .string(let text)): halt = text
+            case ("signal", .string(let text)): warning = DeadlineWarning(text: text)
             case ("template", .object(let members)): template = JobTemplate(members)
             default: break
             }

@@ -52,6 +52,14 @@ private let signalNames = [
     "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
 ]
 
+/// 11 for `SIGSEGV`, `segv` and `11`, 37 for `RTMIN+3`; nil for what names no signal.
+public func signalNumber(_ text: some StringProtocol) -> Int32? {
+    if let number = Int32(text) { return signalName(number) == nil ? nil : number }
+    let name = text.uppercased()
+    let whole = name.hasPrefix("SIG") ? name : "SIG" + name
+    return (1...64).first { signalName($0) == whole }
+}
+
 /// `SIGSEGV` for 11, `SIGRTMIN+3` for 37; nil for a number that has no name (32 and 33 belong to glibc).
 public func signalName(_ number: Int32) -> String? {
     switch number {

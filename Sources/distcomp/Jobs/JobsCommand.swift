@@ -122,6 +122,7 @@ struct ListedJob {
         writer.field("timeout_seconds", job?.settings.timeout.seconds)
         writer.field("priority", job?.settings.priority)
         writer.field("halt", job.flatMap { $0.settings.halt.isEmpty ? nil : $0.settings.halt })
+        writer.field("signal", job?.settings.warning?.text)
         return writer
     }
 
@@ -143,6 +144,7 @@ struct ListedJob {
             ("timeout", settings.timeout.text), ("priority", "\(settings.priority)"), ("id", job.identifier),
         ]
         if !settings.halt.isEmpty { facts.append(("halt", settings.halt)) }
+        if let warning = settings.warning { facts.append(("signal", warning.words)) }
         return facts
     }
 }

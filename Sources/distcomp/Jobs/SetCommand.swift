@@ -31,12 +31,22 @@ struct SetCommand: ParsableCommand {
             valueName: "job[:way]"))
     var after: [AfterOption] = []
 
+    @Option(
+        help: .init(
+            "What its tasks are told before their timeout, as `submit --signal` has it; none: nothing.",
+            valueName: "signal"))
+    var signal: String?
+
     func validate() throws {
-        if try sizes.change().isEmpty, halt == nil, after.isEmpty {
-            throw ValidationError("say --memory, --cores, --timeout, --halt or --after")
+        if try sizes.change().isEmpty, halt == nil, after.isEmpty, signal == nil {
+            throw ValidationError("say --memory, --cores, --timeout, --halt, --after or --signal")
         }
         if after.contains(where: { $0.way == .each }) {
             throw ValidationError("--after: what each task waits for is said when it is submitted")
+        }
+        if let signal, signal != "none", DeadlineWarning(argument: signal) == nil {
+            throw ValidationError(
+                "--signal \(TerminalText.escaped(signal)): expected \(DeadlineWarning.expected) or none")
         }
         if let halt, halt != "none", HaltRule(argument: halt) == nil {
             throw ValidationError("--halt \(TerminalText.escaped(halt)): expected soon,fail=3 or now,fail=5% or none")
@@ -48,6 +58,7 @@ struct SetCommand: ParsableCommand {
             let job = try queue.orderedJob(job)
             var settings = try sizes.change().applied(to: job.settings)
             if let halt { settings.halt = halt == "none" ? "" : halt }
+            if let signal { settings.warning = DeadlineWarning(text: signal) }
             let resetsOwn = try !sizes.change().isEmpty
             let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
             guard try queue.perform(order) == .changed else {

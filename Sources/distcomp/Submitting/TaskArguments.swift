@@ -18,6 +18,12 @@ struct TaskArguments: ParsableArguments {
     @Option(help: .init("Of each command: how long it may run, such as 90s, 10m, 2h; 0: no limit.", valueName: "time"))
     var timeout: String?
 
+    @Option(
+        help: .init(
+            "Of each command: this signal, such as USR1@60s, to all of it so long before its timeout.",
+            valueName: "signal"))
+    var signal: DeadlineWarning?
+
     @Option(help: .init("Of each command: higher runs first.", valueName: "number"))
     var priority: Int?
 
@@ -184,7 +190,7 @@ struct TaskArguments: ParsableArguments {
 
     private var optionsOfCommands: [(key: String, value: String?)] {
         [
-            ("name", name), ("memory", memory), ("cores", cores), ("timeout", timeout),
+            ("name", name), ("memory", memory), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
             ("priority", priority.map { "\($0)" }),
         ] + surroundings.given
     }
@@ -212,6 +218,7 @@ struct TaskArguments: ParsableArguments {
         if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
         input.jobName = name
         input.after = after
+        input.warning = signal
         try input.lookForAfter()
         return input
     }
@@ -253,4 +260,10 @@ struct TaskArguments: ParsableArguments {
         if timeout == nil { parts.timeout = script.timeout }
         return TaskInput(source: .commands(count: script.taskCount, commands), parts: parts, typed: [path] + command)
     }
+}
+
+extension DeadlineWarning: ExpressibleByArgument {
+    static let expected = "a signal and how long before the timeout, such as USR1@60s or TERM@5m"
+
+    public init?(argument: String) { self.init(text: argument) }
 }

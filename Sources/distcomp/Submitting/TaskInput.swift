@@ -33,6 +33,8 @@ struct TaskInput {
     private(set) var linesAreOfJob = false
     /// Whether some of these lines may wait for others, so that all are read before any is added.
     private(set) var gathersLines = false
+    /// What its tasks are told before their timeout.
+    var warning: DeadlineWarning?
     /// What need not be run again.
     var jobLog: JobLog?
 
@@ -90,7 +92,7 @@ struct TaskInput {
         case .commands:
             if !isQuiet { standardError.write("\(name): taken as plain commands, one a line\n") }
         case .taskLines:
-            let given = optionsOfCommands.filter { !linesAreOfJob || !["--name", "--halt"].contains($0) }
+            let given = optionsOfCommands.filter { !linesAreOfJob || !["--name", "--halt", "--signal"].contains($0) }
             guard given.isEmpty else {
                 throw .usage(
                     "\(name): \(given.joined(separator: ", ")): its lines are task lines, which say this themselves (type:priority:min_dram:min_cpu:timeout:command); options are for plain commands"
@@ -192,6 +194,7 @@ extension TaskInput {
         (settings.timeout, settings.priority) = (line.timeout, line.priority)
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
         settings.halt = halt?.text ?? ""
+        settings.warning = warning
         if case .sweep(let sweep) = source { settings.template = sweep.made }
         var definition = Job.Definition()
         definition.type = line.type

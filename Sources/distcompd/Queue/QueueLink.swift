@@ -124,7 +124,7 @@ final class QueueLink {
         case .forget(_, let token): return hear(.forget(token: token), at: now)
         case .leaseLost: return hear(.leaseLost, at: now)
         case .leave: return hear(.leave, at: now)
-        case .launch, .terminate, .kill, .collect, .tryLaunch, .measureMemory, .takeBackMemory, .log:
+        case .launch, .terminate, .signal, .kill, .collect, .tryLaunch, .measureMemory, .takeBackMemory, .log:
             return []  // Not the queue's.
         }
     }

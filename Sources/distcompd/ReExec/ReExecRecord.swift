@@ -35,9 +35,9 @@ struct ReExecRecord {
 
     // MARK: As bytes
 
-    private static let form = "distcompd-handover-2"
-    /// Of versions that know of no jobs: two facts less a task.
-    private static let oldForm = "distcompd-handover-1"
+    private static let form = "distcompd-handover-3"
+    /// How many facts of a task the forms hold: the first knows of no jobs.
+    private static let factCounts = ["distcompd-handover-1": 12, "distcompd-handover-2": 14, form: 15]
 
     /// Netstrings (length, colon, bytes, comma) one after the other: a task line may hold any character.
     var bytes: [UInt8] {
@@ -58,7 +58,7 @@ struct ReExecRecord {
                 "\(task.number.rawValue)", task.task.line.text, task.task.token, "\(task.task.attempt)",
                 "\(task.timeoutSeconds ?? -1)", "\(task.begunAt.nanoseconds)", "\(task.deadline?.nanoseconds ?? -1)",
                 run.group, "\(run.process)", "\(run.standardOutput)", "\(run.standardError)", run.folderPath,
-                task.task.line.job?.record ?? "", task.task.line.own?.text ?? "",
+                task.task.line.job?.record ?? "", task.task.line.own?.text ?? "", "\(task.warnAt?.nanoseconds ?? -1)",
             ]
             for fact in facts { add(fact) }
         }
@@ -67,8 +67,7 @@ struct ReExecRecord {
 
     /// nil when these are not the bytes of a record of this form.
     init?(_ bytes: [UInt8]) {
-        guard var facts = Self.netstrings(bytes)?[...], let form = facts.popFirst(),
-            form == Self.form || form == Self.oldForm,
+        guard var facts = Self.netstrings(bytes)?[...], let count = facts.popFirst().flatMap({ Self.factCounts[$0] }),
             let incarnation = facts.popFirst(), let leaseUntil = facts.popFirst().flatMap({ Int64($0) }),
             let nextTaskNumber = facts.popFirst().flatMap({ UInt64($0) }),
             let lock = facts.popFirst().flatMap({ Int32($0) }),
@@ -80,7 +79,6 @@ struct ReExecRecord {
         else { return nil }
         var (tasks, running) = ([NodeSupervisor.ReExecState.RunningTask](), [Running]())
         while !facts.isEmpty {
-            let count = form == Self.form ? 14 : 12
             guard facts.count >= count, let (task, run) = Self.task(Array(facts.prefix(count))) else { return nil }
             tasks.append(task)
             running.append(run)
@@ -118,7 +116,8 @@ struct ReExecRecord {
             number: TaskNumber(number),
             task: NodeSupervisor.ClaimedTask(line: line, token: facts[2], attempt: attempt),
             timeoutSeconds: timeoutSeconds < 0 ? nil : timeoutSeconds, begunAt: Instant(nanoseconds: begunAt),
-            deadline: deadline < 0 ? nil : Instant(nanoseconds: deadline))
+            deadline: deadline < 0 ? nil : Instant(nanoseconds: deadline),
+            warnAt: facts.count > 14 ? Int64(facts[14]).flatMap { $0 < 0 ? nil : Instant(nanoseconds: $0) } : nil)
         let run = Running(
             number: TaskNumber(number), group: facts[7], process: process, standardOutput: standardOutput,
             standardError: standardError, folderPath: facts[11])

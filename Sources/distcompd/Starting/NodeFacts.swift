@@ -26,6 +26,7 @@ extension NodeSupervisor.Settings {
         self.init(
             worker: node.name, taskCountMax: configuration.maxTaskPerWorker ?? node.allowance.taskCount,
             memoryBytes: node.memoryBytesForTasks, millicores: node.allowance.millicores,
+            pinsProcessors: configuration.cpuLimit == .pin,
             memoryBytesMinToAccept: configuration.minDramAcceptNewTask.bytes(ofTotal: total),
             memoryBytesMinToKeep: configuration.minDramTriggerReturn.bytes(ofTotal: total),
             idlePollSeconds: configuration.sleepBetweenAcceptingTaskSeconds,

@@ -138,7 +138,7 @@ extension TaskSettings {
             processesMax: node.configuration.maxProcessesPerTask,
             userIdentifier: node.account?.userIdentifier ?? Host.userIdentifier,
             processorLimit: node.configuration.cpuLimit, trialName: ".\(node.groupName).trial",
-            environment: environment,
+            defaultTimeoutSeconds: node.configuration.defaultTaskTimeoutSeconds, environment: environment,
             threadVariables: TaskVariables.threads.filter { name in
                 !environment.contains { $0.starts(with: "\(name)=".utf8) }
             })

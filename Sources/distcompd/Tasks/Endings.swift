@@ -29,15 +29,17 @@ extension TaskRunner {
     private func launcherEnded(_ child: EndedChild, _ left: [Launchers.Order]) -> [Event] {
         let failure = failures.removeValue(forKey: child.process).map { describe($0) }
         let reason = failure.map { "\($0.step): \($0.message)" } ?? "\(child.ending)"
-        log.warning("a launcher has ended (\(reason)); \(left.count) tasks that it was to begin go back")
-        return left.map { order in
+        let tasks = left.compactMap { order in if case .task(let number) = order.purpose { number } else { nil } }
+        if tasks.count < left.count { standby?.wasNotBegun() }
+        log.warning("a launcher has ended (\(reason)); \(tasks.count) tasks that it was to begin go back")
+        return tasks.map { number in
             do throws(SystemError) {
-                if let group = running[order.number]?.group { try groups?.kill(group) }
+                if let group = running[number]?.group { try groups?.kill(group) }
             } catch {
-                log.error("kill \(order.number): \(error); what is left in its group is killed before that is removed")
+                log.error("kill \(number): \(error); what is left in its group is killed before that is removed")
             }
             return .launchFailed(
-                order.number,
+                number,
                 NodeSupervisor.LaunchFailure(
                     step: "distcomp-launch", errno: 0, message: "the launcher ended (\(reason))", fault: .node))
         }
@@ -45,7 +47,7 @@ extension TaskRunner {
 
     func endOfTask(_ child: EndedChild) -> Event? {
         if standby?.hasEnded(child.process) == true {
-            noteStandbyEnd(child)
+            noteStandbyEnd(failures.removeValue(forKey: child.process).map { describe($0) }, child)
             return nil
         }
         if isTrial(child.process) { return trialEnded(child) }
@@ -71,9 +73,8 @@ extension TaskRunner {
         }
     }
 
-    private func noteStandbyEnd(_ child: EndedChild) {
-        let failure = failures.removeValue(forKey: child.process).map { describe($0) }
-        let reason = failure.map { "\($0.step): \($0.message)" } ?? "\(child.ending)"
+    func noteStandbyEnd(_ failure: NodeSupervisor.LaunchFailure?, _ child: EndedChild? = nil) {
+        let reason = failure.map { "\($0.step): \($0.message)" } ?? child.map { "\($0.ending)" } ?? "not begun"
         let next = canStandBy ? "another will after the next task" : "tasks are launched when they come"
         log.info("the launch that waited for a task has ended (\(reason)); \(next)")
     }
@@ -93,18 +94,21 @@ extension TaskRunner {
     }
 
     /// TERM to everything in the task's group.
-    func terminate(_ number: TaskNumber) throws(SystemError) {
+    func terminate(_ number: TaskNumber) throws(SystemError) { try signal(number, Signal.terminate.rawValue) }
+
+    /// A signal to everything in the task's group.
+    func signal(_ number: TaskNumber, _ signal: Int32) throws(SystemError) {
         guard let task = running[number] else { return }
         guard let groups else {
-            try watch?.terminate(number)
+            try watch?.signal(number, signal)
             return
         }
         do throws(SystemError) {
             // A process that has just been started may not have joined its group yet.
             if try groups.processes(of: task.group).isEmpty, let process = unreapedProcess(of: number) {
-                ChildProcesses.signal(.terminate, process: process)
+                ChildProcesses.signal(signal, process: process)
             }
-            try groups.signal(.terminate, to: task.group)
+            try groups.signal(signal, to: task.group)
         } catch  where error.code == ErrorCode.notFound {
             return  // Its last process has gone, and with it the group that could name others.
         }

@@ -5,9 +5,15 @@ import Logging
 
 /// A few distcomp-launch that stay, started when the first task comes.
 final class Launchers {
-    /// A task that was handed to one of them and has no process yet.
+    /// What one of them is to begin and has no process yet.
     struct Order {
-        let number: TaskNumber
+        enum Purpose {
+            case task(TaskNumber)
+            /// See Standby.
+            case standby
+        }
+
+        let purpose: Purpose
         /// When, in nanoseconds since the boot.
         let at: Int64
         fileprivate let launcher: Int32
@@ -27,6 +33,8 @@ final class Launchers {
     /// Not from 1 on: the pipe by which they are told of may be that of the image before this one.
     private var nextOrder = UInt32(truncatingIfNeeded: SystemClock.bootNanoseconds() >> 20) & UInt32(Int32.max) | 1
     private var deathCount = 0
+    /// Whether a launcher may wait until a task's program is executed: not once one of them has waited for ever.
+    private var mayWait = true
     /// Orders that were old when somebody looked last.
     private var suspects: Set<UInt32> = []
 
@@ -42,28 +50,49 @@ final class Launchers {
         count = min(8, max(2, processorCount / 4))
     }
 
+    /// Below this a launch itself may meet the cap.
+    private static let memoryBytesForLaunch: UInt64 = 16 << 20
+
     /// Hands a task to whoever has least to do; false where none can take it, and it is to be launched by one of its own.
     func begin(
         _ order: LaunchOrder, for number: TaskNumber, output: TaskOutput, joining groups: [SharedDescriptor],
-        bornIn directory: SharedDescriptor?
+        bornIn directory: SharedDescriptor?, memoryBytesMax: UInt64?
     ) -> Bool {
-        guard deathCount < Self.deathCountMax else { return false }
+        hand(.task(number)) { (staying, orderNumber) throws(SystemError) in
+            try staying.begin(
+                order, number: orderNumber, standardOutput: output.standardOutput.raw,
+                standardError: output.standardError.raw, joining: groups, bornIn: directory,
+                mayWait: mayWait && !order.hasPlace && (memoryBytesMax ?? .max) >= Self.memoryBytesForLaunch)
+        } != nil
+    }
+
+    /// Has one of them begin a launch that waits for its task; nil where none can.
+    func standBy(joining groups: [SharedDescriptor], bornIn directory: SharedDescriptor?) -> StandbyLaunch? {
+        hand(.standby) { (staying, number) throws(SystemError) in
+            try staying.standBy(number: number, joining: groups, bornIn: directory)
+        }
+    }
+
+    /// Tells whoever has least to do, and can take it.
+    private func hand<Told>(
+        _ purpose: Order.Purpose, _ tell: (StayingLauncher, UInt32) throws(SystemError) -> Told
+    ) -> Told? {
+        guard deathCount < Self.deathCountMax else { return nil }
         startMissing()
         var waiting = staying.mapValues { _ in 0 }
         for order in orders.values { waiting[order.launcher]? += 1 }
         for (process, _) in waiting.sorted(by: { ($0.value, $0.key) < ($1.value, $1.key) }) {
+            guard let launcher = staying[process] else { continue }
             do throws(SystemError) {
-                try staying[process]?.begin(
-                    order, number: nextOrder, standardOutput: output.standardOutput.raw,
-                    standardError: output.standardError.raw, joining: groups, bornIn: directory)
+                let told = try tell(launcher, nextOrder)
+                orders[nextOrder] = Order(purpose: purpose, at: SystemClock.bootNanoseconds(), launcher: process)
+                nextOrder = nextOrder == UInt32(Int32.max) ? 1 : nextOrder + 1
+                return told
             } catch {
                 continue  // It has ended, which its being reaped will tell, or has as much to do as it can be told.
             }
-            orders[nextOrder] = Order(number: number, at: SystemClock.bootNanoseconds(), launcher: process)
-            nextOrder = nextOrder == UInt32(Int32.max) ? 1 : nextOrder + 1
-            return true
         }
-        return false
+        return nil
     }
 
     private func startMissing() {
@@ -130,6 +159,7 @@ final class Launchers {
         let old = orders.filter { now - $0.value.at > Self.stuckNanoseconds }
         let stuck = Set(old.filter { suspects.contains($0.key) }.map(\.value.launcher))
         for process in stuck { ChildProcesses.kill(process: process) }
+        if !stuck.isEmpty { mayWait = false }
         suspects = Set(old.keys)
         return stuck.count
     }

@@ -8,10 +8,12 @@ final class Standby {
     private struct Waiting {
         let launch: StandbyLaunch
         let group: TaskGroup
+        /// nil until its launcher has begun it.
+        var process: Int32?
     }
 
     private let groups: ControlGroupTree
-    private let launcher: ProcessLauncher
+    private let launchers: Launchers
     private let life: String
     private var waiting: Waiting?
     /// The groups of those that were killed and not reaped yet.
@@ -22,30 +24,44 @@ final class Standby {
     /// So many that ended without a task, one after the other, are taken for a sign that all would.
     private static let deathCountMax = 3
 
-    init(groups: ControlGroupTree, launcher: ProcessLauncher, life: String) {
+    init(groups: ControlGroupTree, launchers: Launchers, life: String) {
         self.groups = groups
-        self.launcher = launcher
+        self.launchers = launchers
         self.life = life
     }
 
     /// False once there is no sense in trying: then tasks are launched when they come.
     var isOfUse: Bool { deathCount < Self.deathCountMax }
 
-    /// Makes a launch ready unless one is.
-    func makeReady(spawnsInGroup: Bool) throws(SystemError) {
+    /// Makes a launch ready unless one is, or no launcher can.
+    func makeReady() throws(SystemError) {
         guard isOfUse, waiting == nil else { return }
         count += 1
         let group = TaskGroup(name: "\(life).standby-\(count)")
         do throws(SystemError) {
             try groups.create(group, limits: TaskLimits())
-            let launch = try launcher.standBy(
-                joining: groups.joiningDescriptors(of: group, exceptUnified: spawnsInGroup),
-                bornIn: spawnsInGroup ? groups.cgroupDescriptor(of: group) : nil)
-            waiting = Waiting(launch: launch, group: group)
+            let launch = launchers.standBy(
+                joining: try groups.joiningDescriptors(of: group), bornIn: try groups.cgroupDescriptor(of: group))
+            if let launch {
+                waiting = Waiting(launch: launch, group: group)
+            } else {
+                _ = try? groups.remove(group)
+            }
         } catch {
             _ = try? groups.remove(group)  // The first refusal is the one to tell.
             throw error
         }
+    }
+
+    /// Its launcher has begun it.
+    func hasBegun(as process: Int32) { waiting?.process = process }
+
+    /// Its launcher could not, or has ended and did not say that it has. Should it be there all the same, it ends by itself.
+    func wasNotBegun() {
+        guard let waiting, waiting.process == nil else { return }
+        deathCount += 1
+        self.waiting = nil
+        _ = try? groups.remove(waiting.group)  // What stays is cleared at the next start.
     }
 
     /// A task that was told to begin.
@@ -63,7 +79,8 @@ final class Standby {
     func begin(
         _ command: [[UInt8]], environment: [[UInt8]], place: LaunchPlace?, output: TaskOutput, limits: TaskLimits
     ) -> Begun? {
-        guard let waiting, let order = LaunchOrder(command, environment: environment, place: place)
+        guard let waiting, let process = waiting.process,
+            let order = LaunchOrder(command, environment: environment, place: place)
         else { return nil }
         self.waiting = nil
         let usedBefore: TaskGroupUsage?
@@ -76,12 +93,12 @@ final class Standby {
                 order, standardOutput: output.standardOutput.raw, standardError: output.standardError.raw)
         } catch {
             // Not waited for: it may be in the middle of joining its group.
-            ChildProcesses.kill(process: waiting.launch.process)
-            dismissed[waiting.launch.process] = waiting.group
+            ChildProcesses.kill(process: process)
+            dismissed[process] = waiting.group
             return nil
         }
         deathCount = 0
-        return Begun(process: waiting.launch.process, group: waiting.group, at: begunAt, usedBefore: usedBefore)
+        return Begun(process: process, group: waiting.group, at: begunAt, usedBefore: usedBefore)
     }
 
     /// Whether a process that was reaped was a launch without a task; then nothing of it remains.
@@ -90,7 +107,7 @@ final class Standby {
             _ = try? groups.remove(group)  // What stays is empty, and cleared at the next start.
             return true
         }
-        guard let waiting, waiting.launch.process == process else { return false }
+        guard let waiting, waiting.process == process else { return false }
         deathCount += 1
         self.waiting = nil
         _ = try? groups.remove(waiting.group)
@@ -101,8 +118,10 @@ final class Standby {
     func dismiss() {
         guard let waiting else { return }
         self.waiting = nil
-        ChildProcesses.kill(process: waiting.launch.process)
-        _ = try? ChildProcesses.wait(for: waiting.launch.process)
+        if let process = waiting.process {
+            ChildProcesses.kill(process: process)
+            _ = try? ChildProcesses.wait(for: process)
+        }
         _ = try? groups.remove(waiting.group)
     }
 }

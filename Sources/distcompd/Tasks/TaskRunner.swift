@@ -20,6 +20,8 @@ struct TaskSettings {
     var processorLimit: Configuration.CPULimit
     /// What a trial is called among the tasks' folders of output, of which other nodes may have theirs in the same place.
     var trialName: String
+    /// The timeout of a task that names none; 0 is no limit.
+    var defaultTimeoutSeconds: Double
     /// What every task finds in its environment, besides what is its own.
     var environment: [[UInt8]]
     /// What tells a task of whole cores how many threads to start, but for what stands in `environment` already.
@@ -117,8 +119,9 @@ final class TaskRunner {
         self.settings = settings
         let life = String(SystemClock.bootNanoseconds() / 1_000_000, radix: 36)
         self.life = life
-        standby = groups.map { Standby(groups: $0, launcher: launcher, life: life) }
-        launchers = groups.map { _ in Launchers(launcher, processorCount: Processors.allowed().count, log) }
+        let launchers = groups.map { _ in Launchers(launcher, processorCount: Processors.allowed().count, log) }
+        self.launchers = launchers
+        standby = groups.flatMap { groups in launchers.map { Standby(groups: groups, launchers: $0, life: life) } }
         watch = groups == nil ? TaskWatch() : nil
         watch?.knownChildren = { [unowned self] in knownChildren }
     }
@@ -190,7 +193,9 @@ final class TaskRunner {
         let (joining, directory) = try attempt { () throws(SystemError) in
             (try groups.joiningDescriptors(of: group), try groups.cgroupDescriptor(of: group))
         }
-        return launchers.begin(order, for: number, output: output, joining: joining, bornIn: directory)
+        return launchers.begin(
+            order, for: number, output: output, joining: joining, bornIn: directory,
+            memoryBytesMax: running[number]?.memoryBytesMax)
     }
 
     /// What the launchers have done since last asked.
@@ -199,7 +204,9 @@ final class TaskRunner {
             switch news {
             case .begun(let process, let order), .copied(let process, let order):
                 switch launchers?.answer(order, hasBegun: true) {
-                case .to(let order): return begun(order, as: process)
+                case .to(let order):
+                    guard case .task(let number) = order.purpose else { return standbyHasBegun(as: process) }
+                    return begun(number, order, as: process)
                 // Its task was given up with its launcher.
                 case .late where ChildProcesses.isUnreaped(process): ChildProcesses.kill(process: process)
                 case .late, .again, nil: break
@@ -207,19 +214,33 @@ final class TaskRunner {
             case .notBegun(let order, let step, let code):
                 guard case .to(let order)? = launchers?.answer(order, hasBegun: false) else { break }
                 let failure = LauncherFailure(process: 0, step: step, code: code)
-                return [.launchFailed(order.number, describe(failure, of: running[order.number]))]
+                guard case .task(let number) = order.purpose else {
+                    standby?.wasNotBegun()
+                    noteStandbyEnd(describe(failure))
+                    break
+                }
+                return [.launchFailed(number, describe(failure, of: running[number]))]
             case .failed(let failure): failures[failure.process] = failure
             }
             return []
         }
     }
 
-    /// Also of a process that was reaped before it was known whose it was.
-    private func begun(_ order: Launchers.Order, as process: Int32) -> [Event] {
-        running[order.number]?.process = process
-        let event = launched(order.number, process, at: running[order.number]?.begunAt ?? order.at)
-        if ChildProcesses.isUnreaped(process) { return [event] }
-        return [event] + (launchers?.unknown(process).flatMap { endOfTask($0) }.map { [$0] } ?? [])
+    private func begun(_ number: TaskNumber, _ order: Launchers.Order, as process: Int32) -> [Event] {
+        running[number]?.process = process
+        return [launched(number, process, at: running[number]?.begunAt ?? order.at)] + endSeenBefore(process)
+    }
+
+    private func standbyHasBegun(as process: Int32) -> [Event] {
+        standby?.hasBegun(as: process)
+        return endSeenBefore(process)
+    }
+
+    /// Of a process that was reaped before it was known whose it was.
+    private func endSeenBefore(_ process: Int32) -> [Event] {
+        // One that is still there has its number from another that ended.
+        guard let ended = launchers?.unknown(process), !ChildProcesses.isUnreaped(process) else { return [] }
+        return endOfTask(ended).map { [$0] } ?? []
     }
 
     /// Where launchers tell of what they have begun; readable when there is something.
@@ -250,12 +271,13 @@ final class TaskRunner {
     var canStandBy: Bool { standby?.isOfUse ?? false }
 
     /// Makes a launch ready for the next task, unless one is.
-    func standBy() throws(SystemError) { try standby?.makeReady(spawnsInGroup: spawnsInGroup) }
+    func standBy() throws(SystemError) { try standby?.makeReady() }
 
     /// Removes what was made ready for tasks to come.
     func clearPreparations() {
         groups?.removeSpares()
         groups?.leftMemory.letGo()
+        _ = news()  // A launch that has just begun to wait.
         standby?.dismiss()
         launchers?.dismiss()
         endTrial()
@@ -307,6 +329,10 @@ final class TaskRunner {
             variable("DISTCOMP_CORES", coresText(task.line.millicores)),
             variable("DISTCOMP_OUTPUT_DIR", output.folderPath),
         ]
+        if let seconds = task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds) {
+            let deadline = Double(SystemClock.wallNanoseconds()) / 1e9 + seconds
+            own.append(variable("DISTCOMP_DEADLINE", String(Int64(min(deadline, 1e15)))))
+        }
         if watch != nil { own.append(variable(TaskWatch.variable, settings.nodeName)) }
         let (cores, part) = task.line.millicores.quotientAndRemainder(dividingBy: 1000)
         if cores > 0 && part == 0 { own += settings.threadVariables.map { variable($0, String(cores)) } }

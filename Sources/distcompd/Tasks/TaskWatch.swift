@@ -87,9 +87,9 @@ final class TaskWatch {
 
     // MARK: All of a task
 
-    /// TERM to every process of the task.
-    func terminate(_ number: TaskNumber) throws(SystemError) {
-        for entry in try members()[number] ?? [] { entry.terminate() }
+    /// A signal to every process of the task.
+    func signal(_ number: TaskNumber, _ signal: Int32) throws(SystemError) {
+        for entry in try members()[number] ?? [] { entry.signal(signal) }
     }
 
     /// The end of every process of the task, those born meanwhile included.

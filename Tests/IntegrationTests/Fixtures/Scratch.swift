@@ -98,26 +98,26 @@ final class Scratch {
         }
     }
 
-    /// Those of them that are neither empty, and so wait for a task, nor hold no more than a launch that does.
+    /// Those of them that are neither empty, and so wait for a task, nor hold no more than a launch that does, or is about to.
     func taskGroupsInUse() throws -> [String] {
         try taskGroups().filter { group in
             text(of: group + "/cgroup.procs").split(separator: "\n").contains { process in
-                !isWaitingLaunch(text(of: "/proc/\(process)/cmdline").replacing("\0", with: " "))
+                !isWaitingLaunch(String(process)) && text(of: "/proc/\(process)/comm") != "distcomp-launch\n"
             }
         }
     }
 
     /// The launches that wait for a task.
-    func waitingLaunches() -> [pid_t] { processes().filter { isWaitingLaunch($0.command) }.map(\.process) }
+    func waitingLaunches() -> [pid_t] { processes().map(\.process).filter { isWaitingLaunch(String($0)) } }
 
     /// The launchers that stay.
     func stayingLaunchers() -> [pid_t] {
         processes().filter { $0.command.hasPrefix("distcomp-launch ") && $0.command.hasSuffix(" -s") }.map(\.process)
+            .filter { !isWaitingLaunch(String($0)) }
     }
 
-    private func isWaitingLaunch(_ command: String) -> Bool {
-        command.hasPrefix("distcomp-launch ") && command.contains(" -w ")
-    }
+    /// By the name that it gives itself once it waits.
+    private func isWaitingLaunch(_ process: String) -> Bool { text(of: "/proc/\(process)/comm") == "distcomp-wait\n" }
 
     // MARK: The end
 

@@ -17,6 +17,31 @@ struct EndingTests {
         "distcomp-test-" + (fleet.scratch.path.split(separator: "-").last.map { String($0) } ?? "")
     }
 
+    // MARK: A word before its time is up
+
+    @Test("all processes of a task have the signal of --signal before its timeout, and what it does then is its ending")
+    func warned() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", ["max_retry_per_task": "1"])
+            let program = try fleet.scratch.write(
+                "saves.sh",
+                """
+                sh -c 'trap "echo child saved; exit 0" USR1; while :; do sleep 0.05; done' &
+                trap 'wait; echo "saved $((DISTCOMP_DEADLINE - $(date +%s) <= 60))"; exit 0' USR1
+                while :; do sleep 0.05; done
+                """)
+            let submitted = try await fleet.distcomp(
+                "submit", "--timeout", "1m", "--signal", "USR1@59s", "--name", "saves", "--", "sh", program)
+            #expect(submitted.status == 0)
+            #expect(try await fleet.distcomp("watch", "saves").status == 0)
+            let result = try #require(try await results(fleet).first)
+            #expect(result.string("cause") == "exit" && result.integer("exit_code") == 0, "\(result)")
+            #expect(result.string("stdout") == "child saved\nsaved 1\n")
+            #expect(try await fleet.distcomp("jobs", "--json").output.contains("\"signal\":\"USR1@59\""))
+            #expect(try await node.stop().status == 0)
+        }
+    }
+
     // MARK: What it leaves
 
     @Test("Python's resource tracker removes the shared memory of a task that exits, raises, or meets its timeout")

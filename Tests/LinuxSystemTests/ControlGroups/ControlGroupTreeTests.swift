@@ -216,7 +216,7 @@ struct ControlGroupTreeTests {
             let group = try bed.group(TaskLimits())
             let process = try bed.start(["sh", "-c", "kill -STOP $$"], in: group)
             try waitUntil("the task is stopped") { try FileSystem.text(of: "/proc/\(process)/stat").contains(") T ") }
-            if isKill { try tree.kill(group) } else { try tree.signal(.terminate, to: group) }
+            if isKill { try tree.kill(group) } else { try tree.signal(SIGTERM, to: group) }
             #expect(try endOf(process) == .signal(isKill ? SIGKILL : SIGTERM))
             try bed.killAndRemove(group)
         }
@@ -229,7 +229,7 @@ struct ControlGroupTreeTests {
         let bystander = try bed.startJoined(["sleep", "1000"], in: bystanderGroup)
         let process = try bed.start(["sh", "-c", "setsid sleep 1000 & sleep 1000 & wait"], in: group)
         try waitUntil("all three run") { try tree.processes(of: group).count == 3 }
-        try tree.signal(.terminate, to: group)
+        try tree.signal(SIGTERM, to: group)
         #expect(try endOf(process) == .signal(SIGTERM))
         try waitUntil("nobody is left") { try tree.processes(of: group).isEmpty }
         #expect(try ChildProcesses.endingIfEnded(bystander) == nil)

@@ -69,7 +69,7 @@ struct GroupRemovalTests {
         try make("\(tree.tasksPath)/\(group.name)/inner")
         try move(process, into: "\(group.name)/inner")
         #expect(try tree.processes(of: group) == [process])
-        try tree.signal(.terminate, to: group)
+        try tree.signal(SIGTERM, to: group)
         #expect(try endOf(process) == .signal(SIGTERM))
         try bed.killAndRemove(group)
     }

@@ -167,6 +167,9 @@ struct SignalQueueTests {
             var signals: [Signal] = []
             while let signal = queue.next() { signals.append(signal) }
             #expect(signals.sorted { $0.rawValue < $1.rawValue } == [.hangup, .terminate])
+            for signal in [SIGTERM, SIGHUP, SIGUSR1] { pthread_kill(pthread_self(), signal) }
+            #expect(Set(queue.all()) == [.hangup, .terminate, .user1])
+            #expect(queue.all().isEmpty)
         }
     }
 

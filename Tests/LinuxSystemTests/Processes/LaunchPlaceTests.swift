@@ -25,7 +25,7 @@ struct LaunchPlaceTests {
         switch way {
         case .launched: return try bench.start(words, environment: environment, place: place)
         case .stoodBy:
-            let standby = try bench.launcher.standBy(joining: [])
+            let standby = try bench.standBy()
             try bench.begin(words, environment: environment, place: place, on: standby)
             return standby.process
         }

@@ -16,7 +16,7 @@ struct StandbyLaunchTests {
     private func run(
         _ words: [String], environment: [String] = LaunchBench.standardEnvironment
     ) throws -> LaunchResult {
-        let standby = try bench.launcher.standBy(joining: [])
+        let standby = try bench.standBy()
         try bench.begin(words, environment: environment, on: standby)
         return try bench.finish(standby.process)
     }
@@ -26,8 +26,8 @@ struct StandbyLaunchTests {
         let given = ["A=1", "EMPTY=", "LINES=a\nb", "PATH=/usr/bin:/bin"]
         let environment = try run(["/usr/bin/env", "-0"], environment: given)
         #expect(environment.output.split(separator: 0).map { String(decoding: $0, as: UTF8.self) } == given)
-        let arguments = try run(["printf", "%s|", "", "-w", "--", "naïve", "a b"])
-        #expect(arguments.text == "|-w|--|naïve|a b|")
+        let arguments = try run(["printf", "%s|", "", "-s", "--", "naïve", "a b"])
+        #expect(arguments.text == "|-s|--|naïve|a b|")
         let streams = try run(["sh", "-c", "cat; echo to output; echo to error >&2; exit 3"])
         #expect(streams.text == "to output\n" && streams.errorOutput == "to error\n")
         #expect(streams.ending == .exit(code: 3))
@@ -49,7 +49,7 @@ struct StandbyLaunchTests {
 
     @Test("ends by itself once nobody can tell it anything any more")
     func abandoned() throws {
-        var standby: StandbyLaunch? = try bench.launcher.standBy(joining: [])
+        var standby: LaunchBench.WaitingLaunch? = try bench.standBy()
         let process = try #require(standby).process
         #expect(try ChildProcesses.endingIfEnded(process) == nil)
         standby = nil
@@ -77,9 +77,23 @@ struct StandbyLaunchTests {
         #expect(try run(["echo", longest], environment: []).text == longest + "\n")
     }
 
+    @Test("it waits for its own order, and its launcher begins others meanwhile; it goes on when that ends")
+    func besideItsLauncher() throws {
+        let staying = try bench.stay()
+        let launch = try staying.standBy(number: 1, joining: [], bornIn: nil)
+        let waiting = LaunchBench.WaitingLaunch(launch: launch, process: try bench.processBegun(number: 1))
+        #expect(try bench.finish(try bench.begin(["echo", "other"], on: staying)).text == "other\n")
+        ChildProcesses.kill(process: staying.process)
+        _ = try ChildProcesses.wait(for: staying.process)
+        // Nobody takes it for its launcher.
+        #expect(throws: SystemError.self) { try bench.tell(["true"], number: 9, on: staying) }
+        try bench.begin(["echo", "own"], on: waiting)
+        #expect(try bench.finish(waiting.process).text == "own\n")
+    }
+
     @Test("one that was killed is found so when it is to begin")
     func killed() throws {
-        let standby = try bench.launcher.standBy(joining: [])
+        let standby = try bench.standBy()
         ChildProcesses.kill(process: standby.process)
         _ = try ChildProcesses.wait(for: standby.process)
         #expect(throws: SystemError.self) { try bench.begin(["true"], on: standby) }
@@ -116,24 +130,21 @@ struct StandbyLaunchTests {
     }
 
     private func sent(_ bytes: [UInt8], descriptorCount: Int) throws -> LaunchResult {
-        var ends: [Int32] = [-1, -1]
-        try #require(clinux_message_sockets(&ends) == 0)
-        let ours = OwnedDescriptor(adopting: ends[0])
-        let theirs = OwnedDescriptor(adopting: ends[1])
+        let standby = try bench.standBy()
+        let socket = standby.launch.socket.raw
         let null = try OwnedDescriptor.open("/dev/null", [.readWrite])
         let sent =
             descriptorCount == 0
-            ? send(ours.raw, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+            ? send(socket, bytes, bytes.count, Int32(MSG_NOSIGNAL))
             : clinux_send_with_descriptors(
-                ours.raw, bytes, bytes.count, Array(repeating: null.raw, count: descriptorCount),
-                Int32(descriptorCount))
+                socket, bytes, bytes.count, Array(repeating: null.raw, count: descriptorCount), Int32(descriptorCount))
         try #require(sent == bytes.count)
-        return try launchDirectly(["-w", "-c", "0"], groupDescriptors: [theirs.raw])
+        return try bench.finish(standby.process)
     }
 
-    @Test("a command of its own and an order to wait for one exclude each other")
+    @Test("a command of its own and an order to stay exclude each other")
     func contradiction() throws {
-        #expect(try launchDirectly(["-w", "--", "true"]).failure?.step == .arguments)
+        #expect(try launchDirectly(["-s", "--", "true"]).failure?.step == .arguments)
         #expect(try launchDirectly(["-c", "0"]).failure?.step == .arguments)
     }
 
@@ -142,7 +153,7 @@ struct StandbyLaunchTests {
     func limits() throws {
         let bed = try TreeBed()
         let group = try bed.group(TaskLimits())
-        let standby = try bed.bench.launcher.standBy(joining: try bed.tree.joiningDescriptors(of: group))
+        let standby = try bed.bench.standBy(joining: try bed.tree.joiningDescriptors(of: group))
         try waitUntil("it is in its group") { try bed.tree.processes(of: group) == [standby.process] }
         try bed.tree.setLimits(TaskLimits(memoryBytesMax: 32 << 20, processesMax: 10), of: group)
         try bed.bench.begin(["sh", "-c", "tail /dev/zero; exit 7"], on: standby)

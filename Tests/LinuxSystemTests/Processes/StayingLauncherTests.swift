@@ -11,6 +11,9 @@ struct StayingLauncherTests {
     private let bench: LaunchBench
     private let staying: StayingLauncher
 
+    /// What it begins is a copy of it, or one that has its memory while it waits: nobody may notice a difference.
+    enum Manner: CaseIterable { case copied, sharing }
+
     init() throws {
         bench = try LaunchBench(account: canLaunchAsNobody ? nobody : nil)
         staying = try bench.stay()
@@ -18,28 +21,33 @@ struct StayingLauncherTests {
 
     private func run(
         _ words: [String], environment: [String] = LaunchBench.standardEnvironment, place: LaunchPlace? = nil,
-        processors: [Int] = [], joining groups: [SharedDescriptor] = []
+        processors: [Int] = [], joining groups: [SharedDescriptor] = [], _ manner: Manner
     ) throws -> LaunchResult {
         try bench.finish(
             try bench.begin(
-                words, environment: environment, place: place, processors: processors, joining: groups, on: staying))
+                words, environment: environment, place: place, processors: processors, joining: groups, on: staying,
+                mayWait: manner == .sharing))
     }
 
-    @Test("begins one task after the other, each with exactly the arguments, environment and streams it is given")
-    func runsAsTold() throws {
+    @Test(
+        "begins one task after the other, each with exactly the arguments, environment and streams it is given",
+        arguments: Manner.allCases)
+    func runsAsTold(_ manner: Manner) throws {
         for given in [["A=1", "EMPTY=", "LINES=a\nb"], ["B=2"], []] {
-            let environment = try run(["/usr/bin/env", "-0"], environment: given)
+            let environment = try run(["/usr/bin/env", "-0"], environment: given, manner)
             #expect(environment.output.split(separator: 0).map { String(decoding: $0, as: UTF8.self) } == given)
         }
-        #expect(try run(["printf", "%s|", "", "-s", "--", "naïve", "a b"]).text == "|-s|--|naïve|a b|")
-        let streams = try run(["sh", "-c", "cat; echo to output; echo to error >&2; exit 3"])
+        #expect(try run(["printf", "%s|", "", "-s", "--", "naïve", "a b"], manner).text == "|-s|--|naïve|a b|")
+        let streams = try run(["sh", "-c", "cat; echo to output; echo to error >&2; exit 3"], manner)
         #expect(streams.text == "to output\n" && streams.errorOutput == "to error\n")
         #expect(streams.ending == .exit(code: 3))
     }
 
-    @Test("what it begins is a child of ours without a privilege, in a session of its own, with three descriptors")
-    func privileges() throws {
-        let status = try run(["cat", "/proc/self/status"])
+    @Test(
+        "what it begins is a child of ours without a privilege, in a session of its own, with three descriptors",
+        arguments: Manner.allCases)
+    func privileges(_ manner: Manner) throws {
+        let status = try run(["cat", "/proc/self/status"], manner)
         #expect(status.words(after: "PPid") == [String(getpid())])
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] where Host.isRoot {
             #expect(status.words(after: set) == ["0000000000000000"], "\(set)")
@@ -53,43 +61,46 @@ struct StayingLauncherTests {
             #expect(status.words(after: "Groups") == nobody.groupIdentifiers.map { String($0) })
         }
         #expect(
-            try run(["sh", "-c", "ls /proc/$$/fd; umask; ulimit -Sn; ulimit -c; true"]).lines == [
+            try run(["sh", "-c", "ls /proc/$$/fd; umask; ulimit -Sn; ulimit -c; true"], manner).lines == [
                 "0", "1", "2", "0022", "1024", "0",
             ])
     }
 
-    @Test("a directory, an input and processors hold for the task that has them, and for no other")
-    func place() throws {
+    @Test(
+        "a directory, an input and processors hold for the task that has them, and for no other",
+        arguments: Manner.allCases)
+    func place(_ manner: Manner) throws {
         let input = try LaunchPlace.Input.text(Array("given".utf8))
         let processor = try #require(Processors.allowed().last)
         let own = try run(
             ["sh", "-c", "pwd; cat; echo; taskset -pc $$"], place: LaunchPlace(directory: "/usr", input: input),
-            processors: [processor])
+            processors: [processor], manner)
         #expect(own.lines.prefix(2) == ["/usr", "given"] && own.lines.last?.hasSuffix(": \(processor)") == true)
-        let other = try run(["sh", "-c", "pwd; cat"])
+        let other = try run(["sh", "-c", "pwd; cat"], manner)
         #expect(other.text == FileSystem.workingDirectory + "\n")
-        let missing = try run(["true"], place: LaunchPlace(directory: "/nonexistent", input: nil))
+        let missing = try run(["true"], place: LaunchPlace(directory: "/nonexistent", input: nil), manner)
         #expect(missing.failure?.step == .ownDirectory && missing.failure?.code == ENOENT)
     }
 
     @Test(
-        "a program that cannot be executed, and a group that cannot be joined, are told with step and errno, and others go on"
-    )
-    func refused() throws {
-        let result = try run(["/nonexistent/program"])
+        "a program that cannot be executed, and a group that cannot be joined, are told with step and errno, and others go on",
+        arguments: Manner.allCases)
+    func refused(_ manner: Manner) throws {
+        let result = try run(["/nonexistent/program"], manner)
         #expect(result.failure == LauncherFailure(process: result.process, step: .execute, code: ENOENT))
         #expect(result.ending == .exit(code: 125))
         let full = SharedDescriptor(try OwnedDescriptor.open("/dev/full", [.writeOnly]))
         let null = SharedDescriptor(try OwnedDescriptor.open("/dev/null", [.writeOnly]))
-        #expect(try run(["true"], joining: [null, full]).failure?.step == .joinControlGroup)
-        #expect(try run(["echo", "on"], joining: [null, null]).text == "on\n")
+        #expect(try run(["true"], joining: [null, full], manner).failure?.step == .joinControlGroup)
+        #expect(try run(["echo", "on"], joining: [null, null], manner).text == "on\n")
     }
 
-    @Test("many at once are begun, and each is told under its own number")
-    func many() throws {
+    @Test("many at once are begun, and each is told under its own number", arguments: Manner.allCases)
+    func many(_ manner: Manner) throws {
         var processes: [Int32: UInt32] = [:]
         for number in UInt32(1)...200 {
-            let process = try bench.begin(["sh", "-c", "exit \(number % 100)"], number: number, on: staying)
+            let process = try bench.begin(
+                ["sh", "-c", "exit \(number % 100)"], number: number, on: staying, mayWait: manner == .sharing)
             processes[process] = number
         }
         #expect(processes.count == 200)
@@ -98,9 +109,10 @@ struct StayingLauncherTests {
         }
     }
 
-    @Test("when it is killed, what it began goes on as our child, and it takes no more")
-    func killed() throws {
-        let task = try bench.begin(["sh", "-c", "read line < /dev/null; exec sleep 60"], on: staying)
+    @Test("when it is killed, what it began goes on as our child, and it takes no more", arguments: Manner.allCases)
+    func killed(_ manner: Manner) throws {
+        let task = try bench.begin(
+            ["sh", "-c", "read line < /dev/null; exec sleep 60"], on: staying, mayWait: manner == .sharing)
         ChildProcesses.kill(process: staying.process)
         _ = try ChildProcesses.wait(for: staying.process)
         #expect(try ChildProcesses.endingIfEnded(task) == nil)
@@ -125,19 +137,19 @@ struct StayingLauncherTests {
 
     @Test(
         "its memory and environment cannot be read, nor can it be traced, by the user whom tasks run as",
-        .enabled(if: canLaunchAsNobody, "needs root and a user to become"))
-    func unreachable() throws {
+        .enabled(if: canLaunchAsNobody, "needs root and a user to become"), arguments: Manner.allCases)
+    func unreachable(_ manner: Manner) throws {
         let looks =
             "cat /proc/\(staying.process)/environ >&2; cat /proc/\(staying.process)/mem >&2; kill -0 \(staying.process)"
-        let result = try run(["sh", "-c", looks])
+        let result = try run(["sh", "-c", looks], manner)
         #expect(result.ending != .exit(code: 0) && result.errorOutput.contains("denied"), "\(result.errorOutput)")
     }
 
     @Test(
         "whichever step fails, nothing runs, and the step and its errno are told",
         .enabled(if: hasLauncher && Host.isRoot, "needs root"),
-        arguments: LaunchStep.allCases.filter { ![.arguments, .begin].contains($0) })
-    func injected(step: LaunchStep) throws {
+        arguments: LaunchStep.allCases.filter { ![.arguments, .begin].contains($0) }, Manner.allCases)
+    func injected(step: LaunchStep, _ manner: Manner) throws {
         let folder = try TemporaryFolder()
         #expect(chmod(folder.path, 0o777) == 0)
         let evidence = folder.path + "/evidence"
@@ -148,7 +160,7 @@ struct StayingLauncherTests {
         let order = try #require(
             LaunchOrder(["touch", evidence].map { Array($0.utf8) }, environment: [Array("PATH=/bin:/usr/bin".utf8)]))
         // One that fails before it waits has ended, or is about to.
-        _ = try? direct.tell(order)
+        _ = try? direct.tell(order, mayWait: manner == .sharing)
         let failure = try direct.failure()
         #expect(failure.step == step && failure.code == EXFULL)
         direct.end()
@@ -203,8 +215,9 @@ private final class DirectLauncher {
         guard sent == bytes.count else { throw SystemError.last("sendmsg", "") }
     }
 
-    func tell(_ order: LaunchOrder) throws {
-        try tell(bytes: [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0] + order.message, descriptorCount: 3)  // One group.
+    func tell(_ order: LaunchOrder, mayWait: Bool = false) throws {
+        // One group.
+        try tell(bytes: [1, 0, 0, 0, 1, 0, 0, 0, mayWait ? 4 : 0, 0, 0, 0] + order.message, descriptorCount: 3)
     }
 
     private func record() throws -> (Int32, Int32, Int32) {

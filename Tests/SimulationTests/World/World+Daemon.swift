@@ -37,6 +37,7 @@ extension World {
             earlierLives: node.disk.lives ?? [],
             running: running)
         node.launches = []
+        node.ended = []
         node.inbox = []
         node.isRoundScheduled = false
         node.timerAt = nil
@@ -120,6 +121,7 @@ extension World {
         }
         if isTimerDue { decide(handleDeadline(node) + [.tick], node) }
         launchSome(node)
+        while !failed, let number = node.ended.popFirst() { decide([collect(number, node)], node) }
         decide(work(node), node)
         decide(reExecIfSettled(node), node)
         settle(node, ticked: isTimerDue)
@@ -146,7 +148,7 @@ extension World {
     }
 
     private func hasWorkLeft(_ node: SimulatedNode) -> Bool {
-        if node.encoding != nil || !node.unwritten.isEmpty { return true }
+        if node.encoding != nil || !node.unwritten.isEmpty || !node.ended.isEmpty { return true }
         guard let next = node.launches.first else { return false }
         return node.supervisor.launchTurn(of: next.number, at: node.clock(at: now)) != .later
     }
@@ -255,10 +257,15 @@ extension World {
         case .terminate(let number):
             terminate(number, node)
             return []
+        case .signal(let number, _):
+            _ = known(number, node, "a signal")
+            return []
         case .kill(let number):
             kill(number, node)
             return []
-        case .collect(let number): return [collect(number, node)]
+        case .collect(let number):
+            node.ended.append(number)
+            return []
         case .register, .heartbeat:
             node.dialogue.facts.statusText = "1:0:1:0:1"
             node.dialogue.facts.wallNanoseconds = wall(node)

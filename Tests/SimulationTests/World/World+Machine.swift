@@ -20,8 +20,9 @@ extension World {
         node.taskCount += 1
         node.memoryBytes += task.line.memoryBytes
         node.millicores += task.line.millicores
-        if node.taskCount > settings.taskCountMax || node.memoryBytes > settings.memoryBytes
-            || node.millicores > settings.millicores
+        let closing = node.tasks.values.filter(\.isClosing)
+        if node.taskCount - closing.count > settings.taskCountMax || node.memoryBytes > settings.memoryBytes
+            || node.millicores - closing.reduce(0, { $0 + $1.task.line.millicores }) > settings.millicores
         {
             fail("\(node.name) is over-admitted by \(number)")
         }
@@ -93,7 +94,7 @@ extension World {
     }
 
     /// The task an order is about. There must be one, and it must not be gone.
-    private func known(_ number: TaskNumber, _ node: SimulatedNode, _ what: String) -> SimulatedTask? {
+    func known(_ number: TaskNumber, _ node: SimulatedNode, _ what: String) -> SimulatedTask? {
         guard let task = node.tasks[number], !task.isRemoved else {
             fail("\(node.name): \(what) for \(number), which is unknown or gone")
             return nil
@@ -141,6 +142,7 @@ extension World {
             return .collected(number, .init(usage: Usage(wallSeconds: 0), removed: true))
         }
         if task.endHeardAt == nil { fail("\(node.name): \(number) is collected before its end") }
+        task.isLookedAt = true
         task.isRemoved = task.groupEmptyAt <= now
         if task.isRemoved {
             node.taskCount -= 1

@@ -19,13 +19,17 @@ public struct OpenJob: QueueOperation {
     private let isNameChosen: Bool
     private let settings: Job.Settings
     private let definition: Job.Definition
+    private let load: String
 
     /// - Parameters:
     ///   - name: of a new job, with a number behind it where another has it.
     ///   - isNameChosen: the job of that name is meant, whatever is asked for; else one with the fingerprint of the settings.
+    ///   - load: a word by which ``LoadedJob`` will say that all has been added; "": there will be no such.
     public init(
-        name: String, isNameChosen: Bool, settings: Job.Settings, definition: Job.Definition, keys: QueueKeys
+        name: String, isNameChosen: Bool, settings: Job.Settings, definition: Job.Definition, load: String = "",
+        keys: QueueKeys
     ) {
+        self.load = load
         self.keys = keys
         self.name = name
         self.isNameChosen = isNameChosen
@@ -41,6 +45,7 @@ public struct OpenJob: QueueOperation {
         call.append(settings.size)
         call.append(settings.json)
         call.append(definition.json)
+        call.append(load)
         return .script(call)
     }
 
@@ -69,6 +74,8 @@ public enum JobOrderReply: String, Equatable, Sendable {
     case taken
     /// Some of its tasks wait or run.
     case busy
+    /// What waits for it is being told how it ended: to be asked again.
+    case telling
 
     static func parse(_ value: RESPValue, _ operation: String) throws(QueueError) -> JobOrderReply {
         if let error = value.error { throw QueueError(error) }
@@ -223,6 +230,9 @@ public struct ReadJobs: QueueOperation {
         public let finished: Int
         /// For good.
         public let failed: Int
+        /// How many of todo wait until other tasks have ended, where the job as a whole does not.
+        public let dependent: Int
+        public let gate: JobGate
         /// When the records of its tasks left Redis, in seconds since 1970; nil: they are there.
         public let leftAtUnixSeconds: Int?
     }
@@ -250,16 +260,16 @@ public struct ReadJobs: QueueOperation {
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Page {
-        guard let parts = try elements(value), parts.count % 9 == 1, let cursor = parts[0].string else {
+        guard let parts = try elements(value), parts.count % 11 == 1, let cursor = parts[0].string else {
             throw .unexpectedReply("jobs")
         }
         var rows: [Row] = []
         var unreadable: [String: JobRecordError] = [:]
-        for index in stride(from: 1, to: parts.count, by: 9) {
+        for index in stride(from: 1, to: parts.count, by: 11) {
             guard let identifier = parts[index].string, let record = parts[index + 1].bytes else {
                 throw .unexpectedReply("jobs")
             }
-            let numbers = try integers(.array(Array(parts[(index + 2)..<(index + 9)])), count: 7)
+            let numbers = try integers(.array(Array(parts[(index + 2)..<(index + 10)])), count: 8)
             let job: Job
             do throws(JobRecordError) {
                 job = try Job(identifier: identifier, record: record)
@@ -271,7 +281,8 @@ public struct ReadJobs: QueueOperation {
                 Row(
                     job: job, isPaused: numbers[0] > 0, isHalted: numbers[0] > 1, todo: numbers[1],
                     inProgress: numbers[2],
-                    finished: numbers[3], failed: max(0, numbers[4] - numbers[5]),
+                    finished: numbers[3], failed: max(0, numbers[4] - numbers[5]), dependent: numbers[7],
+                    gate: JobGate(parts[index + 10].string ?? ""),
                     leftAtUnixSeconds: numbers[6] > 0 ? numbers[6] : nil))
         }
         return Page(cursor: cursor, rows: rows, unreadable: unreadable)

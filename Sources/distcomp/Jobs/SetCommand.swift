@@ -27,13 +27,22 @@ struct SetCommand: ParsableCommand {
 
     @Option(
         help: .init(
+            "For which job it waits from now on, as `submit --after` has it; none: for nothing. May be repeated.",
+            valueName: "job[:way]"))
+    var after: [AfterOption] = []
+
+    @Option(
+        help: .init(
             "What its tasks are told before their timeout, as `submit --signal` has it; none: nothing.",
             valueName: "signal"))
     var signal: String?
 
     func validate() throws {
-        if try sizes.change().isEmpty, halt == nil, signal == nil {
-            throw ValidationError("say --memory, --cores, --timeout, --halt or --signal")
+        if try sizes.change().isEmpty, halt == nil, after.isEmpty, signal == nil {
+            throw ValidationError("say --memory, --cores, --timeout, --halt, --after or --signal")
+        }
+        if after.contains(where: { $0.way == .each }) {
+            throw ValidationError("--after: what each task waits for is said when it is submitted")
         }
         if let signal, signal != "none", DeadlineWarning(argument: signal) == nil {
             throw ValidationError(
@@ -54,6 +63,10 @@ struct SetCommand: ParsableCommand {
             let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
             guard try queue.perform(order) == .changed else {
                 throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
+            }
+            if !after.isEmpty {
+                let isNone = after == [AfterOption(argument: "none")]
+                try queue.gate(job, after: isNone ? [] : try queue.jobs(after: after))
             }
             return job.name
         }
@@ -134,7 +147,8 @@ struct RenameCommand: ParsableCommand {
             switch try queue.perform(ChangeJob(job.identifier, name: name, keys: queue.keys)) {
             case .changed: break
             case .taken: throw CommandError.usage("there is a job \(name) already")
-            case .unknown, .busy: throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
+            case .unknown, .busy, .telling:
+                throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }
         }
     }

@@ -33,6 +33,14 @@ struct TaskArguments: ParsableArguments {
             valueName: "name"))
     var name: String?
 
+    @Option(
+        help: .init(
+            """
+            The job waits for this one: until all of it has finished (JOB, JOB:ok), has ended (JOB:any), or each of its tasks \
+            until that with the same values or name has finished (JOB:each). May be repeated.
+            """, valueName: "job[:way]"))
+    var after: [AfterOption] = []
+
     @OptionGroup var surroundings: SurroundingOptions
 
     @Option(
@@ -209,7 +217,9 @@ struct TaskArguments: ParsableArguments {
         var input = try inputOfAll()
         if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
         input.jobName = name
+        input.after = after
         input.warning = signal
+        try input.lookForAfter()
         return input
     }
 

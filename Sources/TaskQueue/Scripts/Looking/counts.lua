@@ -20,10 +20,14 @@ local function not_for_good()
 end
 
 local closing, delayed = call('HEXISTS', TODO, CLOSE), call('ZCARD', DELAYED)
-local todo, doing, done, failed = 0, 0, 0, 0
+local todo, doing, done, failed, dependent = 0, 0, 0, 0, 0
 local has_left = call('EXISTS', JOBS_LEFT) == 1
 local function add(name)
   use_job(name)
+  -- Of a job that waits for others all that is to be done does; else tasks that wait for others are known by their number.
+  if name ~= '' then
+    dependent = dependent + (call('HEXISTS', JOBS_GATED, name) == 1 and call('HLEN', TODO) or call('SCARD', job_key(name .. DEPENDENT)))
+  end
   -- Those whose records have left.
   local finished, failed_before = string.match(has_left and call('HGET', JOBS_LEFT, name) or '', '^(%d+) (%d+) ')
   if finished then done, failed = done + finished, failed + failed_before end
@@ -47,4 +51,4 @@ else
   add(ARGV[2])
 end
 return {todo, doing, done, failed, call('HLEN', STATUS), closing, call('EXISTS', PAUSED), delayed,
-  call('HGET', QUEUE, 'id') or '', call('HGET', QUEUE, 'restored') or 0}
+  call('HGET', QUEUE, 'id') or '', call('HGET', QUEUE, 'restored') or 0, dependent}

@@ -143,6 +143,8 @@ end
 local function end_job()
   if state.stage ~= 'release' or job == '' then return end
   local was_quiet = call('HDEL', RETENTION, 'quiet:' .. job) == 1
+  -- How its tasks ended is told to those that wait for them first.
+  if call('HEXISTS', JOBS_AWAITED, job) == 1 and call('EXISTS', TELLING) == 1 then return end
   if not was_quiet or not is_over() or call('HLEN', OUTCOMES) ~= number('count') then return end
   local latest = number('latest')
   if latest == 0 then  -- What was cancelled before it ran has no time of its own.

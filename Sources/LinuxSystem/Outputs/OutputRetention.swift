@@ -32,6 +32,8 @@ final class OutputRetention: Sendable {
         var found: [Candidate] = []
         /// How many outputs a finished segment holds: that never changes.
         var recordCounts: [UInt32: Int] = [:]
+        /// Why something could not be looked at, or removed; what cannot be judged stays.
+        var failure: SystemError?
     }
 
     private let state = Mutex(State())
@@ -48,6 +50,24 @@ final class OutputRetention: Sendable {
             state.found.removeLast(taken.count)
             return taken
         }
+    }
+
+    /// What kept it from doing all it was to do since last asked.
+    func takeFailure() -> SystemError? { state.withLock { $0.failure.take() } }
+
+    /// What a step gives; nil, with the reason noted, where it cannot be taken. That something has gone meanwhile is no reason.
+    private func noting<Result: ~Copyable>(_ step: () throws(SystemError) -> Result) -> Result? {
+        do throws(SystemError) {
+            return try step()
+        } catch {
+            if error.code != ENOENT { state.withLock { $0.failure = error } }
+            return nil
+        }
+    }
+
+    private func noteLast(_ call: String, _ subject: String) {
+        let error = SystemError.last(call, subject)
+        if error.code != ENOENT { state.withLock { $0.failure = error } }
     }
 
     var hasFound: Bool { state.withLock { !$0.found.isEmpty } }
@@ -74,7 +94,7 @@ final class OutputRetention: Sendable {
             }
             return true
         } catch {
-            state.withLock { $0.isBusy = false }
+            state.withLock { ($0.isBusy, $0.failure) = (false, error) }
             return false
         }
     }
@@ -84,24 +104,26 @@ final class OutputRetention: Sendable {
     // MARK: Segments
 
     private func removeSegments(in results: SharedDescriptor, _ limits: OutputLimits, _ now: Double) {
-        guard
-            let segments = try? OwnedDescriptor.open(
-                SegmentStore.directoryName, [.readOnly, .directory, .doNotFollow], below: results)
-        else { return }
-        let directory = SharedDescriptor(segments)
-        let names = (try? FileSystem.entries(of: "/proc/self/fd/\(directory.raw)")) ?? []
+        let opened = noting { () throws(SystemError) in
+            SharedDescriptor(
+                try OwnedDescriptor.open(
+                    SegmentStore.directoryName, [.readOnly, .directory, .doNotFollow], below: results))
+        }
+        guard let directory = opened, let names = entries(of: directory) else { return }
         var newerCount = 0
         for number in names.compactMap({ SegmentStore.number(of: $0) }).sorted(by: >) {
             let name = SegmentStore.fileName(number)
-            guard
-                let file = try? OwnedDescriptor.open(name, [.readOnly, .doNotFollow, .nonBlocking], below: directory),
-                let status = try? file.requirePlainFile(subject: name)
+            let opened = noting { () throws(SystemError) in
+                try OwnedDescriptor.open(name, [.readOnly, .doNotFollow, .nonBlocking], below: directory)
+            }
+            guard let file = opened,
+                let status = noting({ () throws(SystemError) in try file.requirePlainFile(subject: name) })
             else { continue }
             let isOld = limits.ageSecondsMax.map { status.modifiedUnixSeconds < now - $0 } ?? false
             let isBeyond = limits.countMax.map { newerCount >= $0 } ?? false
             // One that somebody appends to is locked.
             if isOld || isBeyond, file.tryLock() {
-                unlinkat(directory.raw, name, 0)
+                if unlinkat(directory.raw, name, 0) != 0 { noteLast("unlink", name) }
                 unlinkat(directory.raw, name + SegmentStore.indexSuffix, 0)
                 state.withLock { $0.recordCounts[number] = nil }
             } else if limits.countMax != nil {
@@ -113,10 +135,13 @@ final class OutputRetention: Sendable {
     private func recordCount(of file: borrowing OwnedDescriptor, _ number: UInt32, _ size: Int) -> Int {
         if let known = state.withLock({ $0.recordCounts[number] }) { return known }
         var (count, at) = (0, 0)
-        while at < size,
-            let head = try? file.read(at: Int64(at), count: SegmentRecord.headBytes, subject: "segment"),
-            let record = head.withUnsafeBytes({ SegmentRecord(head: $0) })
-        {
+        while at < size {
+            // Counted too low, fewer would be taken for old; the next look counts anew.
+            let read = noting { () throws(SystemError) in
+                try file.read(at: Int64(at), count: SegmentRecord.headBytes, subject: SegmentStore.fileName(number))
+            }
+            guard let head = read else { return count }
+            guard let record = head.withUnsafeBytes({ SegmentRecord(head: $0) }) else { break }
             count += 1
             at += record.bytes
         }
@@ -128,10 +153,10 @@ final class OutputRetention: Sendable {
     // MARK: Folders
 
     private func look(in results: SharedDescriptor, _ limits: OutputLimits, _ now: Double) {
-        guard let names = try? FileSystem.entries(of: "/proc/self/fd/\(results.raw)") else { return }
+        guard let names = entries(of: results) else { return }
         var folders: [(name: String, inode: UInt64, changed: Double)] = []
         for name in names where Self.isOfTask(name) {
-            if let (inode, changed) = Self.newest(name, in: results) { folders.append((name, inode, changed)) }
+            if let (inode, changed) = newest(name, in: results) { folders.append((name, inode, changed)) }
         }
         folders.sort { $0.changed > $1.changed }
         let old = folders.enumerated().filter { index, folder in
@@ -150,40 +175,53 @@ final class OutputRetention: Sendable {
             && (parts.count == 1 || parts[1].hasPrefix("earlier-"))
     }
 
-    /// When something last changed in a folder, as far as a short look tells.
-    private static func newest(_ name: String, in results: SharedDescriptor) -> (inode: UInt64, Double)? {
-        guard
-            let opened = try? OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: results),
-            let status = try? opened.status(subject: name)
-        else { return nil }
-        let folder = SharedDescriptor(opened)
-        let names = (try? FileSystem.entries(of: "/proc/self/fd/\(folder.raw)", countMax: filesLookedAtMax)) ?? []
-        let newest = names.reduce(status.modifiedUnixSeconds) { newest, name in
-            var file = stat()
-            guard fstatat(folder.raw, name, &file, AT_SYMLINK_NOFOLLOW) == 0 else { return newest }
-            return max(newest, FileStatus(file).modifiedUnixSeconds)
+    /// When something last changed in a folder, as far as a short look tells; nil where that cannot be told: then it stays.
+    private func newest(_ name: String, in results: SharedDescriptor) -> (inode: UInt64, Double)? {
+        let opened = noting { () throws(SystemError) in
+            SharedDescriptor(
+                try OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: results))
         }
-        return (status.inode, newest)
+        guard let folder = opened, let names = entries(of: folder, countMax: Self.filesLookedAtMax) else { return nil }
+        var status = stat()
+        guard fstat(folder.raw, &status) == 0 else {
+            noteLast("fstat", name)
+            return nil
+        }
+        var newest = FileStatus(status).modifiedUnixSeconds
+        for entry in names {
+            var file = stat()
+            guard fstatat(folder.raw, entry, &file, AT_SYMLINK_NOFOLLOW) == 0 || errno == ENOENT else {
+                noteLast("fstat", "\(name)/\(entry)")
+                return nil
+            }
+            newest = max(newest, FileStatus(file).modifiedUnixSeconds)
+        }
+        return (UInt64(status.st_ino), newest)
+    }
+
+    private func entries(of directory: SharedDescriptor, countMax: Int = .max) -> [String]? {
+        noting { () throws(SystemError) in
+            try FileSystem.entries(of: "/proc/self/fd/\(directory.raw)", countMax: countMax)
+        }
     }
 
     private func removeDoomed(in results: SharedDescriptor, _ node: String) {
-        guard let names = try? FileSystem.entries(of: "/proc/self/fd/\(results.raw)") else { return }
+        guard let names = entries(of: results) else { return }
         for name in names where name.hasPrefix("\(Self.doomedPrefix)\(node)-") {
-            Self.remove(name, in: results, depth: 0)
+            remove(name, in: results, depth: 0)
         }
     }
 
     /// Removes a directory with all that is in it, by descriptor: a link is removed, and never followed.
-    static func remove(_ name: String, in directory: SharedDescriptor, depth: Int) {
-        if unlinkat(directory.raw, name, 0) == 0 || depth > depthMax { return }
-        guard
-            let opened = try? OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: directory)
-        else { return }
-        let folder = SharedDescriptor(opened)
-        for entry in (try? FileSystem.entries(of: "/proc/self/fd/\(folder.raw)")) ?? [] {
-            remove(entry, in: folder, depth: depth + 1)
+    private func remove(_ name: String, in directory: SharedDescriptor, depth: Int) {
+        if unlinkat(directory.raw, name, 0) == 0 || depth > Self.depthMax { return }
+        let opened = noting { () throws(SystemError) in
+            SharedDescriptor(
+                try OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: directory))
         }
-        unlinkat(directory.raw, name, AT_REMOVEDIR)
+        guard let folder = opened else { return }
+        for entry in entries(of: folder) ?? [] { remove(entry, in: folder, depth: depth + 1) }
+        if unlinkat(directory.raw, name, AT_REMOVEDIR) != 0 { noteLast("rmdir", name) }
     }
 }
 
@@ -215,6 +253,9 @@ extension OutputDirectory {
             nowUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9, looks: looks)
         if looks, isStarted { storing.nextLookNanoseconds = now + Self.lookPauseNanoseconds }
     }
+
+    /// Why something that was old may be there still; nil where nothing stood in the way since last asked.
+    public func takeRemovalFailure() -> SystemError? { storing.retention.takeFailure() }
 
     /// Has the next call look for what is old, however short ago that was done.
     public func lookForOld() { storing.nextLookNanoseconds = 0 }

@@ -66,22 +66,21 @@ public final class TaskOutput {
 
     /// What a task is handed: it is read by the output itself, wherever that stands by then.
     public struct End {
-        fileprivate let file: SharedDescriptor
+        fileprivate let file: SharedDescriptor?
 
-        public var raw: Int32 { file.raw }
+        /// -1, which every call refuses, once there is no file any more.
+        public var raw: Int32 { file?.raw ?? -1 }
     }
 
     /// What the task is to write to; once it has been begun, what is open of it here.
-    public var standardOutput: End { End(file: (ends ?? files)[.stdout]) }
-    public var standardError: End { End(file: (ends ?? files)[.stderr]) }
+    public var standardOutput: End { End(file: (ends ?? files)?[.stdout]) }
+    public var standardError: End { End(file: (ends ?? files)?[.stderr]) }
 
     /// The task has what it writes to, or never will.
     public func closeEnds() { ends = nil }
 
-    var files: OutputPair {
-        guard case .files(let pair) = content else { preconditionFailure("it stands in a segment") }
-        return pair
-    }
+    /// nil for one that stands in a segment.
+    private var files: OutputPair? { if case .files(let pair) = content { pair } else { nil } }
 
     /// What its folder is called.
     public var name: String { String(folderPath.split(separator: "/").last ?? "") }

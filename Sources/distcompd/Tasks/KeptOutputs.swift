@@ -89,6 +89,9 @@ extension TaskRunner {
     /// To be called now and then.
     func removeOldOutputs() {
         outputs.removeOld(settings.outputLimits, inUse: Set(kept.values.map(\.name)))
+        if let error = outputs.takeRemovalFailure() {
+            log.warning("\(error): what is old of outputs may stay until it is looked for again, within an hour")
+        }
     }
 
     /// Where the output of a task stands, if that is in no files.

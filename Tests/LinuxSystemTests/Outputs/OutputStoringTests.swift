@@ -386,6 +386,36 @@ struct OutputStoringTests {
         #expect(try entries.count == 4, "without a limit nothing goes")
     }
 
+    @Test("a folder that cannot be looked into stays, and why is told; it goes once it can")
+    func removalWithoutDescriptors() async throws {
+        await #expect(processExitsWith: .success) {
+            let here = try OutputStoringTests()
+            let name = "0000000000000001"
+            try here.run(String(repeating: "x", count: 70_000), "", name)
+            // Something in it is new.
+            try here.age(here.path(name), bySeconds: 1000)
+            var limit = rlimit()
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            let most = limit.rlim_cur
+            let lowest = try OwnedDescriptor.open("/dev/null", [.readOnly]).raw
+            var failures = 0
+            for free in 0...5 {
+                limit.rlim_cur = rlim_t(lowest) + rlim_t(free)
+                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+                try here.removeOld(OutputLimits(ageSecondsMax: 500))
+                limit.rlim_cur = most
+                setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+                if here.outputs.takeRemovalFailure()?.code == EMFILE { failures += 1 }
+                #expect(try here.entries.contains(name), "with \(free) descriptors")
+            }
+            #expect(failures > 0)
+            for stream in ["stdout", "stderr"] { try here.age(here.path(name) + "/" + stream, bySeconds: 1000) }
+            try here.removeOld(OutputLimits(ageSecondsMax: 500))
+            #expect(try !here.entries.contains(name))
+            #expect(here.outputs.takeRemovalFailure() == nil)
+        }
+    }
+
     @Test("segments that are old, or beyond the newest outputs that are kept, go; the one that is written to stays")
     func removesSegments() throws {
         outputs.packOutputs(ofNode: "node", segmentBytes: 1000)

@@ -24,7 +24,13 @@ final class StateDirectory {
         do throws(SystemError) {
             let files = try directory(path, create: create)
             let lock = try files.open("lock", [.readWrite, .create], mode: 0o600)
-            return lock.tryLock() ? try StateDirectory(path, files, lock) : nil
+            // Whoever looks whether it is free holds it for an instant.
+            var isLocked = lock.tryLock()
+            for _ in 0..<20 where create && !isLocked {
+                pause(milliseconds: 10)
+                isLocked = lock.tryLock()
+            }
+            return isLocked ? try StateDirectory(path, files, lock) : nil
         } catch  where error.code == ErrorCode.notFound {
             throw .usage("no run has been started in \(path): `distcomp run FILE --state \(path)` starts one")
         } catch {

@@ -69,12 +69,12 @@ private struct RunOnLook {
         let noRun = CommandError.usage(
             "no run goes on in \(shown): `distcomp run\(place)` goes on with what waits there, `distcomp status\(place)` counts it"
         )
-        guard try StateDirectory.tryOpen(state, create: false) == nil else { throw noRun }
         do throws(SystemError) {
             files = try GuardedDirectory(path: state)
         } catch {
             throw .usage("cannot look at the run in \(shown): \(error)")
         }
+        guard try !StateDirectory.isFree(files) else { throw noRun }
         // Somebody may only be looking at a run that is over.
         guard let record = RunRecord(in: files), record.exitStatus == nil else { throw noRun }
         self.record = record
@@ -90,13 +90,25 @@ private struct RunOnLook {
             bar: ProgressBar(
                 startedSeconds: bootSeconds(), endedAtStart: counts.map { Progress($0).ended } ?? 0))
         defer { display.clear() }
+        var end: RunRecord?
         while true {
             // Its Redis ends a moment before it does.
             let counts = try? queue.counts()
-            if let end = try ended(mayBeOver: counts == nil) { return end }
+            if let said = end {
+                // Whoever reads of the end may begin the next run at once: the directory has to be free by then.
+                let isFree = try StateDirectory.isFree(files)
+                if isFree || RunRecord(in: files)?.identifier != said.identifier { return said }
+            } else {
+                end = try ended(mayBeOver: counts == nil)
+                if end != nil { continue }
+            }
             if let counts { display.show(Progress(counts), nowSeconds: bootSeconds()) }
-            if try DescriptorWait.until(signals.descriptor, readable: true, writable: false, atMostMilliseconds: 200) {
+            let pauseMilliseconds: Int32 = end == nil ? 200 : 10
+            if try DescriptorWait.until(
+                signals.descriptor, readable: true, writable: false, atMostMilliseconds: pauseMilliseconds)
+            {
                 display.clear()
+                if let end { return end }
                 standardError.write("distcomp: the run goes on\n")
                 throw CommandError.interrupted
             }

@@ -61,6 +61,17 @@ final class QueueClient {
         return total
     }
 
+    /// Adds tasks of one job that wait for others.
+    func submit(_ tasks: [DependentTask]) throws(CommandError) -> SubmitReply {
+        let taskKey = try loadTaskKey(keyFile ?? settings.taskKeyFile, prefix: keys.prefix)
+        let operations = SubmitDependent.operations(tasks, keys: keys, taskKey: taskKey)
+        var total = SubmitReply()
+        for value in try pipeline(operations.map(\.request)) {
+            total.add(try parsed { () throws(QueueError) in try SubmitDependent.parse(value) })
+        }
+        return total
+    }
+
     /// The lines of each job, in their order: one request is about one job.
     static func byJob(_ lines: [TaskLine]) -> [[TaskLine]] {
         var lists: [[TaskLine]] = []
@@ -160,9 +171,11 @@ extension QueueClient {
         let millicoresMax = nodes.map(\.millicores).max() ?? 0
         guard memoryBytesMax > 0 else { return nil }  // No node has come yet.
         var misfits = Misfits()
+        // What waits for others fits or not, when its turn comes.
+        let gated = Set(try jobRows().filter { $0.gate != .open }.map(\.job.identifier))
         var fitting = 0
-        _ = try scanEach(\.todo) { _, entries throws(CommandError) in
-            for (field, _) in entries {
+        _ = try scanEach(\.todo) { keys, entries throws(CommandError) in
+            for (field, value) in entries where !gated.contains(keys.job) && !TaskStanding.isDependent(todo: value) {
                 guard let line = try parse(text(field)) else { continue }
                 if line.memoryBytes <= memoryBytesMax && line.millicores <= millicoresMax {
                     fitting += 1

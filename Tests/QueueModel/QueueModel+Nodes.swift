@@ -56,6 +56,7 @@ extension QueueModel {
             }
         }
         for other in over { reap(other, unmarked: false, why: .registered) }
+        tellAll()
         identify(arguments.text(5))
         passLostTokens(arguments.text(11), arguments.text(5))
         describe(me, arguments, from: 6)
@@ -88,6 +89,8 @@ extension QueueModel {
                 reaped += reap(dead, unmarked: false, why: .reaped)
             }
         }
+        noteGates()
+        tellAll()
         let hasOrders = cancelled[me]?.isEmpty == false || revoked[me]?.isEmpty == false
         let beatsSoon = leases.values.contains { $0 * 5 <= now * 5 + lease * 3 }
         return .array([
@@ -108,6 +111,7 @@ extension QueueModel {
 
     mutating func leave(_ arguments: Arguments) -> RESPValue {
         reap(arguments.text(2), unmarked: true, why: .left)
+        tellAll()
         return .integer(Int64(held[arguments.text(2)]?.count ?? 0))
     }
 
@@ -172,6 +176,7 @@ extension QueueModel {
         let name = Self.nodeName(me)
         guard renew(me, now, lease) else { return fenced }
         promoteDelayed(now)
+        tellAll()
         let isHeldBack = revoked[me]?.isEmpty == false
         let hasOrders = isHeldBack || cancelled[me]?.isEmpty == false
         let takesOn =
@@ -180,7 +185,9 @@ extension QueueModel {
         if takesOn, !waiting.isEmpty {
             for (line, place) in waiting.sorted(by: { $0.value.score < $1.value.score }) {
                 if want == 0 { break }
-                guard place.memory <= memory, place.millicores <= millicores, mayTake(line, place, name, now) else {
+                guard place.memory <= memory, place.millicores <= millicores, !isGated(line),
+                    mayTake(line, place, name, now)
+                else {
                     continue
                 }
                 memory -= place.memory
@@ -196,8 +203,14 @@ extension QueueModel {
         return .array([
             .array(rows), .integer(isClosing ? 1 : 0), .integer(needsSweep(isShort: isShort) ? 1 : 0),
             .integer(Int64(due)), .integer(isPaused ? 1 : 0), .integer(hasOrders ? 1 : 0),
-            .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)), .array([]),
+            .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)),
+            .array(records(ofJobsOf: given.map(\.line))),
         ])
+    }
+
+    private func records(ofJobsOf lines: [String]) -> [RESPValue] {
+        let jobs = Set(lines.map { Self.job(of: $0) }).filter { jobRecords[$0] != nil }.sorted()
+        return jobs.isEmpty ? [] : [Self.text("1")] + jobs.flatMap { [Self.text($0), Self.text(jobRecords[$0] ?? "")] }
     }
 
     /// Not what failed here, while another could.
@@ -255,8 +268,8 @@ extension QueueModel {
                 let fields = "\(entry.token) \(entry.memory) \(entry.millicores) \(entry.score) \(entry.attempt)"
                 let signature = arguments.text(3) == "1" ? signatures[line] : nil
                 return [
-                    Self.text(line), Self.text(fields), signature.map { .bulkString($0) } ?? .null, .null,
-                    ownText(line),
+                    Self.text(line), Self.text(fields), signature.map { .bulkString($0) } ?? .null,
+                    jobRecords[Self.job(of: line)].map { Self.text($0) } ?? .null, ownText(line),
                 ]
             })
     }
@@ -299,6 +312,7 @@ extension QueueModel {
                 reap(other, unmarked: false, why: .registered)
             }
         }
+        tellAll()
         return .array(answers)
     }
 
@@ -381,6 +395,7 @@ extension QueueModel {
         let isCancelled = cancelled[me]?[line] != nil
         switch kind {
         case "finished":
+            noteChange(of: line)
             note(.finished(line: line, token: token, by: me, wasFinished: done[line] != nil))
             outcomes[line] = "\(token) \(record)"
             done[line] = arguments.bytes(7)
@@ -411,6 +426,7 @@ extension QueueModel {
         if cancelled[me]?.isEmpty == true { cancelled[me] = nil }
         doing[line] = nil
         held[me]?[line] = nil
+        tellAll()
         return Self.text("accepted")
     }
 

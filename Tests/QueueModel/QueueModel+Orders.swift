@@ -6,6 +6,7 @@ extension QueueModel {
     /// Lines that are new to todo; `positions` says where in the arguments each is, memory, millicores and priority behind it.
     private mutating func addNew(_ positions: [Int], _ arguments: Arguments) {
         guard !positions.isEmpty else { return }
+        for position in positions { noteChange(of: arguments.text(position)) }
         for position in positions {
             let line = arguments.text(position)
             let place = place(
@@ -21,6 +22,8 @@ extension QueueModel {
                 lost[line] = nil
             }
         }
+        let job = Self.job(of: arguments.text(positions[0]))
+        if gates[job]?.hasPrefix("broken") == true { changes.insert("tasks \(job)") }
         wake()
     }
 
@@ -48,6 +51,7 @@ extension QueueModel {
             if !signature.isEmpty, !isDone { signatures[line] = signature }
         }
         addNew(rest, arguments)
+        tellAll()
         return Self.numbers(rest.count, inTodo, inProgress, finished)
     }
 
@@ -70,6 +74,7 @@ extension QueueModel {
             failForGood(
                 line, token: 0, reason: "cancelled",
                 record: Self.cancelledRecord(worker: "", attempt: attempts[line] ?? 0))
+            tellAll()
             return Self.text("cancelled")
         }
         guard let (incarnation, entry) = holder(of: line) else { return Self.text("not found") }
@@ -123,8 +128,10 @@ extension QueueModel {
                 rest.append(position)
             }
         }
+        rest = withoutVain(rest, arguments)
         addNew(rest, arguments)
         if hastened > 0 { promoteDelayed(now) }
+        tellAll()
         return Self.numbers(rest.count, hastened)
     }
 

@@ -69,6 +69,32 @@ public struct QueueModel: Sendable {
     /// line -> `memory:millicores timeout`, where that is not what its job says.
     public internal(set) var owns: [String: String] = [:]
 
+    // Who waits for whom: see QueueModel+After.swift.
+    /// Lines that wait for other tasks, and their places for when they do not any more.
+    public internal(set) var aside: [String: Int] = [:]
+    /// job -> lines that wait for others or are waited for, each by its number less one.
+    var numbers: [String: [String]] = [:]
+    var needs: [Numbered: Set<Numbered>] = [:]
+    /// Of these, those that failed.
+    var broken: [Numbered: Set<Numbered>] = [:]
+    /// job -> `waits`, or `broken` and the job that is to blame.
+    public internal(set) var gates: [String: String] = [:]
+    var after: [String: [After]] = [:]
+    var awaitedTasks: Set<String> = []
+    var awaitedJobs: Set<String> = []
+    /// What has not been told.
+    var changes: Set<String> = []
+    /// What is known of jobs: for where their lines go when they are let in.
+    public var jobSizes: [String: (memory: UInt64, millicores: Int)] = [:]
+    public var jobPriorities: [String: Int] = [:]
+    /// What nodes are told of them.
+    public var jobRecords: [String: String] = [:]
+
+    struct After: Equatable, Sendable {
+        let job: String
+        let way: String
+    }
+
     // Nodes.
     public internal(set) var leases: [String: Int] = [:]
     public internal(set) var nodes: [String: Node] = [:]
@@ -114,6 +140,7 @@ public struct QueueModel: Sendable {
     public mutating func flush() {
         var empty = QueueModel(keys: keys, serverMicroseconds: serverMicroseconds, runID: runID)
         empty.keepsJournal = keepsJournal
+        (empty.jobSizes, empty.jobPriorities, empty.jobRecords) = (jobSizes, jobPriorities, jobRecords)
         empty.journal = journal
         self = empty
     }
@@ -170,6 +197,8 @@ public struct QueueModel: Sendable {
             case "drain": return drain(arguments)
             case "adopt": return adopt(arguments)
             case "reject": return reject(arguments)
+            case "submit-after": return submitAfter(arguments)
+            case "gate-job": return gateJob(arguments)
             default: return .error(RedisError(text: "ERR the model knows no script \(call.script.name)"))
             }
         }
@@ -320,6 +349,7 @@ public struct QueueModel: Sendable {
 
     /// The line leaves todo for good.
     mutating func failForGood(_ line: String, token: Int, reason: String, record: String) {
+        noteChange(of: line)
         reasons[line] = reason
         outcomes[line] = "\(token) \(record)"
         if failed[line] == nil { failed[line] = "" }

@@ -21,6 +21,10 @@ struct Judge {
     /// Every line that must come to an end in the queue that is there.
     var expected: Set<String> = []
     var lineNumbers: [String: Int] = [:]
+    /// For which lines one waits.
+    var parents: [String: [String]] = [:]
+    /// What has finished at any time, whatever the queue has lost since.
+    var everFinished: Set<String> = []
     /// Lines that the queue lost while these nodes ran them.
     var lostWhileRunning: [String: Set<Int>] = [:]
     /// When nothing was answered, by the world's clock: frozen, or away.
@@ -102,9 +106,11 @@ extension World {
             case .finished(let line, _, _, let wasFinished):
                 count("finished")
                 if wasFinished { fail("\(line) is accepted as finished twice") }
+                judge.everFinished.insert(line)
                 judge.lostWhileRunning[line] = nil
             case .failedForGood(let line, _):
                 count("failed for good")
+                if queue.reasons[line]?.hasPrefix("dependency") == true { count("failed in vain") }
                 judge.lostWhileRunning[line] = nil
             case .delayed(let line, let milliseconds):
                 count("delayed")
@@ -119,6 +125,10 @@ extension World {
 
     private func given(_ line: String, _ token: Int, to receiver: String, sentAt: Int64) {
         count("given")
+        for parent in judge.parents[line] ?? [] where !judge.everFinished.contains(parent) {
+            fail("\(line) is given before \(parent) has finished, for which it waits")
+        }
+        if judge.parents[line]?.isEmpty == false { count("given behind others") }
         if !judge.tokens.insert(token).inserted { fail("\(line) is given with a token that was given before") }
         let lease = judge.leaseNanoseconds
         // Restarts break connections; only a freeze keeps what was sent.
@@ -320,6 +330,7 @@ extension SimulatedNode {
         case .cancelled: if !cancelledLines.contains(task.line) { return "cancelled though nobody asked" }
         case .memoryPressure: if !wasLow { return "memory pressure though there was none" }
         case .nodeLost: return "node lost, said by the node"
+        case .dependency: return "never run, said by the node that ran it"
         case .exit, .signal, .oom, .launch:
             if task.hasSignalBeforeEnd { return "ended \(outcome.cause) though we stopped it" }
             if outcome.cause != task.ownCause {

@@ -88,6 +88,8 @@ struct Scenario: Equatable, Sendable {
     var taskSeconds: Double?
     var outputBytes = 0
     var retryDelaySeconds: Double?
+    /// Whether half of the tasks are of a job, and wait for others of it.
+    var tasksWait = false
     /// How many of the nodes are copies of the first, disk and name included.
     var cloneCount = 0
 
@@ -198,6 +200,7 @@ extension Scenario {
         if let taskSeconds { lines.append("scenario.taskSeconds = \(taskSeconds)") }
         if outputBytes > 0 { lines.append("scenario.outputBytes = \(outputBytes)") }
         if let retryDelaySeconds { lines.append("scenario.retryDelaySeconds = \(retryDelaySeconds)") }
+        if tasksWait { lines.append("scenario.tasksWait = true") }
         if cloneCount > 0 { lines.append("scenario.cloneCount = \(cloneCount)") }
         return lines.joined(separator: "\n")
     }

@@ -259,7 +259,8 @@ extension TaskLine {
     public init(
         command: String, surroundings: TaskSurroundings = TaskSurroundings(), of job: Job
     ) throws(TaskLineError) {
-        let own = surroundings.without(job.definition.surroundings)
+        var own = surroundings.without(job.definition.surroundings)
+        own.after = []
         let isPlain =
             own.isEmpty && command.utf8.first != UInt8(ascii: "{") && !command.utf8.contains(UInt8(ascii: "\n"))
             && command.utf8.first.map { !$0.isBlank } ?? true && command.utf8.last.map { !$0.isBlank } ?? true

@@ -18,14 +18,16 @@ public enum Cause: Hashable, Sendable {
     case nodeLost
     /// It never ran: `step` (as `execve ./x`) failed with `errno`, whose text is `message`.
     case launch(step: String, errno: Int32, message: String)
+    /// It never ran: what it was to wait for, a task or a job, did not finish.
+    case dependency(on: String)
 
     /// The word of every cause.
     public static let words = [
-        "exit", "signal", "oom", "timeout", "cancelled", "memory-pressure", "node-lost", "launch",
+        "exit", "signal", "oom", "timeout", "cancelled", "memory-pressure", "node-lost", "launch", "dependency",
     ]
 
     /// The word for it in records and results: `exit`, `signal`, `oom`, `timeout`, `cancelled`, `memory-pressure`,
-    /// `node-lost`, `launch`.
+    /// `node-lost`, `launch`, `dependency`.
     public var word: String {
         switch self {
         case .exit: "exit"
@@ -36,6 +38,7 @@ public enum Cause: Hashable, Sendable {
         case .memoryPressure: "memory-pressure"
         case .nodeLost: "node-lost"
         case .launch: "launch"
+        case .dependency: "dependency"
         }
     }
 }

@@ -25,10 +25,12 @@ extension TaskLine {
         try self.init(parsing: bytes.span)
     }
 
-    init(parsing bytes: Span<UInt8>) throws(TaskLineError) {
+    /// - Parameter takesAfter: whether it may say for which tasks it waits, as one of a file may.
+    init(parsing bytes: Span<UInt8>, takesAfter: Bool = false) throws(TaskLineError) {
         let lineRange = bytes.rangeWithoutBlanks(0..<bytes.count)
         let line = bytes.extracting(lineRange)
         var fields = TaskFields()
+        fields.takesAfter = takesAfter
         let text = fields.checkedText(of: line)
         if fields.problems.isEmpty {
             if line[0] == UInt8(ascii: "{") { fields.readJSON(line) } else { fields.readColons(line) }
@@ -93,6 +95,8 @@ struct TaskFields {
     /// nil while the line has named none.
     private(set) var surroundings: TaskSurroundings?
     private(set) var problems: [Problem] = []
+    /// Whether `after` may be among them.
+    var takesAfter = false
 
     var own: TaskSurroundings {
         get { surroundings ?? TaskSurroundings() }

@@ -5,11 +5,11 @@
 // Only `command` is needed. Without the others it is a shell task of priority 0 with no memory cap of its own, no cores
 // asked for and the default timeout. Numbers and strings alike are read as amounts (Amount.swift). A command may hold
 // newlines here, since the line, which is the task's identity, does not. What a task has of its own besides (`name`, `cwd`, `env`,
-// `stdin`) is read in TaskSurroundings.swift.
+// `stdin`) is read in TaskSurroundings.swift; `after` names the tasks of the same file for which it waits.
 
 extension TaskFields {
     static let jsonNames = [
-        "type", "priority", "memory", "cores", "timeout", "name", "cwd", "env", "stdin", "command",
+        "type", "priority", "memory", "cores", "timeout", "name", "cwd", "env", "stdin", "after", "command",
     ]
 
     /// - Parameter needsCommand: false for what the tasks of a job have in common.
@@ -57,8 +57,29 @@ extension TaskFields {
             let request = amount(content, member, line) { Amount.timeout($0) }
             if let request { timeout = request } else { reportValue(member, line, Amount.timeoutExpected) }
         case ("name", _), ("cwd", _), ("env", _), ("stdin", _): readSurroundings(member, line)
+        case ("after", let content): readAfter(content, member, line)
         case (_, .string(let text)) where !text.utf8.allSatisfy(\.isBlank) && !text.utf8.contains(0): command = text
         default: reportValue(member, line, "the command to run, a string that is not empty and has no NUL in it")
+        }
+    }
+
+    /// The names of the tasks it is to wait for: of those in the same file, so a line elsewhere has none.
+    private mutating func readAfter(_ content: JSONValue.Content, _ member: JSONMember, _ line: Span<UInt8>) {
+        guard takesAfter else {
+            return reportValue(
+                member, line, "none here: tasks wait for each other in a file for distcomp submit or run")
+        }
+        let names: [String?]
+        switch content {
+        case .string(let name): names = [name]
+        case .array(let values): names = values.map { if case .string(let name) = $0.content { name } else { nil } }
+        case .null, .boolean, .integer, .number, .object: names = [nil]
+        }
+        for name in names {
+            guard let name, TaskSurroundings.isName(name) else {
+                return reportValue(member, line, #"names of tasks, such as ["prepare"]"#)
+            }
+            if !own.after.contains(name) || names.count > 1000 { own.after.append(name) }
         }
     }
 

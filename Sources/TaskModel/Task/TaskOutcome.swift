@@ -59,6 +59,7 @@ public struct TaskOutcome: Hashable, Sendable {
         case .memoryPressure: "memory pressure: requires too much memory here" + (peakText.map { " (\($0))" } ?? "")
         case .nodeLost: node.isEmpty ? "node lost" : "node lost (\(node))"
         case .launch(let step, _, let message): "launch failed: \(step): \(message)"
+        case .dependency(let parent): "dependency: \(parent) failed"
         }
     }
 

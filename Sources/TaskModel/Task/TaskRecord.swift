@@ -63,6 +63,7 @@ extension TaskOutcome {
             writer.field("errno", errno)
             writer.field("launch_error", message)
         }
+        if case .dependency(let parent) = cause { writer.field("parent", parent) }
         if !notes.isEmpty { writer.field("notes", notes) }
     }
 
@@ -114,6 +115,7 @@ private struct RecordFields {
         case "launch":
             return .launch(
                 step: string("launch_step") ?? "", errno: int32("errno"), message: string("launch_error") ?? "")
+        case "dependency": return .dependency(on: string("parent") ?? "")
         case let word?: throw TaskRecordError(message: "the cause \(JSONText.quoted(word)) is not known")
         case nil: throw TaskRecordError(message: "it names no cause")
         }

@@ -18,6 +18,8 @@ public struct TaskSurroundings: Hashable, Sendable {
     public var environment: [String: String] = [:]
     /// nil: nothing, the end of the file at once.
     public var standardInput: StandardInput?
+    /// The names of the tasks of the same file for which it waits. It is no part of any line in the queue.
+    public var after: [String] = []
 
     public init() {}
 

@@ -29,27 +29,30 @@ public enum QueueAccess: String, CaseIterable, Sendable {
             "exists", "get", "hexists", "hget", "hlen", "hmget", "hscan", "lindex", "llen", "scard", "sismember",
             "smembers", "smismember", "time", "zcard", "zcount", "zrange", "zscore",
         ]
+        // Those that wait for others are told by whoever brings a change about.
+        let telling = ["sscan", "unlink", "zcount", "zrank"]
         let changing = [
             "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "sadd", "set",
             "srem", "zadd", "zrangebyscore", "zrem",
         ]
         // For a job that is given another size.
         let resizing = ["rename", "zunionstore"]
-        let adding = ["rpush"]
+        let adding = ["rpush", "zremrangebyscore"]
         // For `distcomp reset`. SCAN tells the names of all keys there are, whosever they are; not what they hold.
-        let resetting = ["scan", "unlink"]
+        let resetting = ["scan"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
         let working = [
-            "hincrby", "info", "lrange", "ltrim", "sscan", "subscribe", "type", "unsubscribe", "zmscore",
+            "hincrby", "info", "lrange", "ltrim", "subscribe", "type", "unsubscribe", "zmscore",
             "zremrangebyrank",
             "zrevrange", "zrevrangebyscore",
         ]
         switch self {
         case .node:
-            return (handshake + looking + changing + working).filter {
-                !["llen", "smembers", "smismember", "zcount"].contains($0)
+            return (handshake + looking.filter { $0 != "zcount" } + telling + changing + working).filter {
+                !["llen", "smembers", "smismember"].contains($0)
             }
-        case .submitter: return handshake + looking + changing + adding + resizing + resetting
+        case .submitter:
+            return handshake + looking.filter { $0 != "zcount" } + telling + changing + adding + resizing + resetting
         case .watcher: return handshake + looking + ["publish"]
         }
     }

@@ -118,6 +118,36 @@ enum QueueKey: String, CaseIterable {
     /// As `delayed`, for the lines of all jobs.
     case jobsDelayed = "distcomp:jobs-delayed"
 
+    // Who waits for whom. Of tasks it is known by their numbers, which each job gives its own.
+    /// identifier -> of jobs for which others wait: `j` for it as a whole, `t` for tasks of it, `tj` for both.
+    case jobsAwaited = "distcomp:jobs-awaited"
+    /// identifier -> `waits`, or `broken` and the identifier of the job that ended otherwise than was wanted.
+    case jobsGated = "distcomp:jobs-gated"
+    /// identifier -> what it waits for, `JOB:ok JOB:any JOB:each`.
+    case jobAfter = "distcomp:job-after"
+    /// identifier -> who adds tasks to it at present.
+    case jobLoads = "distcomp:job-loads"
+    /// What has changed, and who waits for it has not been told.
+    case telling = "distcomp:telling"
+    /// Member of `telling` -> how far that has come.
+    case told = "distcomp:told"
+    /// line -> number.
+    case numbers = "distcomp:numbers"
+    /// number -> line.
+    case lines = "distcomp:lines"
+    /// Score: the number of a task; member: that, and the job and number of one that waits for it.
+    case children = "distcomp:children"
+    /// Score: the number of a task; member: that, and the job and number of one that it waits for and that has not finished.
+    case needs = "distcomp:needs"
+    /// Of `needs` those that have failed for good.
+    case broken = "distcomp:broken"
+    /// The numbers of the tasks in todo that wait for others.
+    case dependent = "distcomp:dependent"
+    /// The jobs that wait for this one.
+    case waiters = "distcomp:waiters"
+    /// As `classes`, of a job that waits for others.
+    case aside = "distcomp:aside"
+
     // Nodes.
     case leases = "distcomp:leases"
     case nodes = "distcomp:nodes"
@@ -138,6 +168,15 @@ enum QueueKey: String, CaseIterable {
         case .todo, .inProgress, .finished, .failed, .failReason, .retrying, .failedOn, .outcomes, .attempts, .lost,
             .signatures, .fresh, .own:
             true
+        default: isOfDependencies
+        }
+    }
+
+    /// Whether few jobs have one, and scripts look into those of several jobs at a time: they make its whole name where they need it, by
+    /// `job_key(job .. NEEDS)`.
+    var isOfDependencies: Bool {
+        switch self {
+        case .numbers, .lines, .children, .needs, .broken, .dependent, .waiters, .aside: true
         default: false
         }
     }
@@ -223,6 +262,10 @@ enum QueueNames {
         // So many lines gone at once were not dropped by an old worker.
         ("MISSING_MAX", "100"),
         ("RETRIES_COUNTED_MAX", "1000"),
+        // Of those that wait for others so many are told in one script.
+        ("TELL_MAX", "200"),
+        // So many jobs, each waiting for others, are looked at for whether they wait for each other in a circle.
+        ("CIRCLE_MAX", "10000"),
         ("LINES_MAX", String(SubmitTasks.linesMax)),
         ("NODES_PAGE", String(ReadNodes.pageSize)),
     ]
@@ -242,7 +285,8 @@ enum QueueNames {
     static func prelude(forWords words: Set<String>) -> String {
         var lines = ["local p, call = ARGV[1], redis.call"]
         for key in QueueKey.allCases where words.contains(key.luaName) {
-            lines.append("local \(key.luaName) = p .. '\(key.rawValue)'")
+            let name = key.isOfDependencies ? "':\(key.ownName)'" : "p .. '\(key.rawValue)'"
+            lines.append("local \(key.luaName) = \(name)")
         }
         for family in QueueKeyFamily.allCases where words.contains(family.luaName) {
             lines.append("local function \(family.luaName)(of) return p .. '\(family.rawValue)' .. of end")
@@ -259,7 +303,7 @@ enum QueueNames {
     /// `use_job(name)`, with which the names of what is known of lines become those of a job, `use_job_of(line)`, the same by one of its
     /// lines, and `job`, which it is. In the beginning it is none: ''.
     private static func jobSwitch(_ words: Set<String>) -> [String] {
-        let own = QueueKey.allCases.filter { $0.isOfJob && words.contains($0.luaName) }
+        let own = QueueKey.allCases.filter { $0.isOfJob && !$0.isOfDependencies && words.contains($0.luaName) }
         var lines = [
             "local job = ''", "local function use_job(name)", "  if name == job then return end", "  job = name",
             "  local at = p .. '\(QueueKeyFamily.job.rawValue)' .. name .. ':'",

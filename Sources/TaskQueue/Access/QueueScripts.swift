@@ -1,5 +1,7 @@
 // The scripts of the queue. Each is a file of Lua below Scripts, and whole but for two things that are put in here:
 // a line `-- uses index ending` stands for the files Shared/index.lua and Shared/ending.lua, each once, with what they use in turn;
+// a line `-- uses later telling` for a function with all of that in it, called as the last one in the file, so that what most calls have
+// no need of is not made for them (and since a script may have 200 names at once);
 // and before all of it come the names of keys and the numbers that Lua shares with Swift. Of both only what the script mentions: to make
 // a function or a name takes Redis as long as to use it.
 //
@@ -34,6 +36,10 @@ public enum QueueScripts {
     static let adopt = script("adopt", PackageResources.adopt_lua)
     static let reject = script("reject", PackageResources.reject_lua)
 
+    static let submitAfter = script("submit-after", PackageResources.submit_after_lua)
+    static let gateJob = script("gate-job", PackageResources.gate_job_lua)
+    static let loadedJob = script("loaded-job", PackageResources.loaded_job_lua)
+    static let awaited = script("awaited", PackageResources.awaited_lua)
     static let openJob = script("open-job", PackageResources.open_job_lua)
     static let changeJob = script("change-job", PackageResources.change_job_lua)
     static let pauseJob = script("pause-job", PackageResources.pause_job_lua)
@@ -52,7 +58,7 @@ public enum QueueScripts {
     /// The same for the command line.
     public static let forCommandLine: [RedisScript] = [
         submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain, openJob, changeJob, pauseJob,
-        forgetJob, jobs, waiting,
+        forgetJob, jobs, waiting, submitAfter, gateJob, loadedJob, awaited,
     ]
     public static let all = forNodes + forCommandLine
 
@@ -62,9 +68,10 @@ public enum QueueScripts {
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "lease": PackageResources.lease_lua,
-        "names": PackageResources.names_lua, "reaping": PackageResources.reaping_lua,
+        "names": PackageResources.names_lua, "noticing": PackageResources.noticing_lua,
+        "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua,
-        "some": PackageResources.some_lua,
+        "some": PackageResources.some_lua, "telling": PackageResources.telling_lua,
         "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }
@@ -86,7 +93,13 @@ extension QueueScripts {
                 parts.append(part)
                 continue
             }
-            for name in part.text.split(separator: " ").dropFirst(2).map(String.init) {
+            let names = part.text.split(separator: " ").dropFirst(2).map(String.init)
+            if names.first == "later", let name = names.last, let used = shared[name] {
+                var inner = included
+                parts.append(LuaPart(making: withoutUnusedFunctions, of: expanded(used, &inner)))
+                continue
+            }
+            for name in names {
                 guard included.insert(name).inserted else { continue }
                 guard let used = shared[name] else { preconditionFailure("there is no Shared/\(name).lua") }
                 parts += expanded(used, &included)
@@ -117,6 +130,15 @@ private struct LuaPart {
     let function: String?
     /// What it mentions but for comments.
     let words: Set<String>
+
+    /// A function that makes what it is made of when it is called, and then calls the last of it.
+    init(making prune: ([LuaPart]) -> (parts: [LuaPart], words: Set<String>), of parts: [LuaPart]) {
+        let name = parts.last { $0.function != nil }?.function ?? ""
+        let call = LuaPart(["  return \(name)()"].map { Array($0.utf8)[...] }, function: nil)
+        let (kept, words) = prune(parts + [call])
+        text = (["local function \(name)()"] + kept.map(\.text) + ["end"]).joined(separator: "\n")
+        (function, self.words) = (name, words)
+    }
 
     private init(_ lines: [ArraySlice<UInt8>], function: String?) {
         text = lines.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")

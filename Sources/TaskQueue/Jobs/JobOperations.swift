@@ -17,13 +17,17 @@ public struct OpenJob: QueueOperation {
     private let isNameChosen: Bool
     private let settings: Job.Settings
     private let definition: Job.Definition
+    private let load: String
 
     /// - Parameters:
     ///   - name: of a new job, with a number behind it where another has it.
     ///   - isNameChosen: the job of that name is meant, whatever is asked for; else one with the fingerprint of the settings.
+    ///   - load: a word by which ``LoadedJob`` will say that all has been added; "": there will be no such.
     public init(
-        name: String, isNameChosen: Bool, settings: Job.Settings, definition: Job.Definition, keys: QueueKeys
+        name: String, isNameChosen: Bool, settings: Job.Settings, definition: Job.Definition, load: String = "",
+        keys: QueueKeys
     ) {
+        self.load = load
         self.keys = keys
         self.name = name
         self.isNameChosen = isNameChosen
@@ -39,6 +43,7 @@ public struct OpenJob: QueueOperation {
         call.append(settings.size)
         call.append(settings.json)
         call.append(definition.json)
+        call.append(load)
         return .script(call)
     }
 
@@ -64,6 +69,8 @@ public enum JobOrderReply: String, Equatable, Sendable {
     case taken
     /// Some of its tasks wait or run.
     case busy
+    /// What waits for it is being told how it ended: to be asked again.
+    case telling
 
     static func parse(_ value: RESPValue, _ operation: String) throws(QueueError) -> JobOrderReply {
         if let error = value.error { throw QueueError(error) }
@@ -218,6 +225,9 @@ public struct ReadJobs: QueueOperation {
         public let finished: Int
         /// For good.
         public let failed: Int
+        /// How many of todo wait until other tasks have ended, where the job as a whole does not.
+        public let dependent: Int
+        public let gate: JobGate
     }
 
     public struct Page: Sendable {
@@ -243,16 +253,16 @@ public struct ReadJobs: QueueOperation {
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Page {
-        guard let parts = try elements(value), parts.count % 8 == 1, let cursor = parts[0].string else {
+        guard let parts = try elements(value), parts.count % 10 == 1, let cursor = parts[0].string else {
             throw .unexpectedReply("jobs")
         }
         var rows: [Row] = []
         var unreadable: [String: JobRecordError] = [:]
-        for index in stride(from: 1, to: parts.count, by: 8) {
+        for index in stride(from: 1, to: parts.count, by: 10) {
             guard let identifier = parts[index].string, let record = parts[index + 1].bytes else {
                 throw .unexpectedReply("jobs")
             }
-            let numbers = try integers(.array(Array(parts[(index + 2)..<(index + 8)])), count: 6)
+            let numbers = try integers(.array(Array(parts[(index + 2)..<(index + 9)])), count: 7)
             let job: Job
             do throws(JobRecordError) {
                 job = try Job(identifier: identifier, record: record)
@@ -264,7 +274,8 @@ public struct ReadJobs: QueueOperation {
                 Row(
                     job: job, isPaused: numbers[0] > 0, isHalted: numbers[0] > 1, todo: numbers[1],
                     inProgress: numbers[2],
-                    finished: numbers[3], failed: max(0, numbers[4] - numbers[5])))
+                    finished: numbers[3], failed: max(0, numbers[4] - numbers[5]), dependent: numbers[6],
+                    gate: JobGate(parts[index + 9].string ?? "")))
         }
         return Page(cursor: cursor, rows: rows, unreadable: unreadable)
     }

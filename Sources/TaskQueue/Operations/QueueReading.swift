@@ -16,6 +16,8 @@ public struct QueueCounts: Equatable, Sendable {
     public var isPaused = false
     /// How many of todo wait for their retry; one that was cancelled since counts until its time.
     public var delayed = 0
+    /// How many of todo wait until others have ended.
+    public var dependent = 0
     /// What the queue is called; nil while nobody has submitted to it or registered.
     public var identity: QueueIdentity?
     /// How many running tasks the queue had lost, and was told of again by their nodes.
@@ -42,7 +44,7 @@ public struct ReadCounts: QueueOperation {
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> QueueCounts {
-        guard let parts = try elements(value), parts.count == 10 else { throw .unexpectedReply("counts") }
+        guard let parts = try elements(value), parts.count == 11 else { throw .unexpectedReply("counts") }
         let numbers = try integers(.array(Array(parts[..<8])), count: 8)
         var counts = QueueCounts()
         counts.todo = numbers[0]
@@ -55,6 +57,7 @@ public struct ReadCounts: QueueOperation {
         counts.delayed = numbers[7]
         counts.identity = parts[8].string.flatMap { QueueIdentity(text: $0) }
         counts.restored = parts[9].int ?? 0
+        counts.dependent = parts[10].int ?? 0
         return counts
     }
 }

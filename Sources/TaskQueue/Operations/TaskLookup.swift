@@ -30,6 +30,10 @@ public struct TaskStanding: Sendable {
     public var aheadCount: Int?
     /// Its place in the order of all that wait, where it waits for its first try in a job.
     public var place: Double?
+    /// It waits for other tasks.
+    public var isDependent = false
+    /// Its job waits for others as a whole.
+    public var gate = JobGate.open
     /// What it may use, where that is not what its job says.
     public var own: OwnSettings?
     /// The server's clock when this was read, in milliseconds since 1970.
@@ -39,8 +43,12 @@ public struct TaskStanding: Sendable {
 
     /// ``place``, as its value in todo says it.
     public static func place(ofTodo value: [UInt8]) -> Double? {
-        UInt64(String(decoding: value, as: UTF8.self), radix: 16).map { Double($0) }
+        let digits = String(decoding: value, as: UTF8.self).split(separator: " ").last ?? ""
+        return UInt64(digits, radix: 16).map { Double($0) }
     }
+
+    /// Whether a value in todo says that the task waits for others.
+    public static func isDependent(todo value: [UInt8]) -> Bool { value.first == UInt8(ascii: "~") }
 
     /// The workers it failed on.
     public var failedOn: [String] {
@@ -75,6 +83,7 @@ public struct ReadStanding: Sendable {
             .command(RedisCommand("SISMEMBER", keys[.jobsPaused], keys.job)),
             .command(RedisCommand("HEXISTS", keys[.jobsHalted], keys.job)),
             .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.own].utf8), line])),
+            .command(RedisCommand("HGET", keys[.jobsGated], keys.job)),
         ]
     }
 
@@ -88,13 +97,15 @@ public struct ReadStanding: Sendable {
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
-        guard values.count == 15, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+        guard values.count == 16, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
             let microseconds = time[1].int
         else { throw .unexpectedReply("a look at one task") }
         for value in values { if let error = value.error { throw QueueError(error) } }
         var standing = TaskStanding()
         standing.isWaiting = values[0].string != nil
         standing.place = values[0].bytes.flatMap { TaskStanding.place(ofTodo: $0) }
+        standing.isDependent = values[0].bytes.map { TaskStanding.isDependent(todo: $0) } ?? false
+        standing.gate = JobGate(values[15].string ?? "")
         standing.own = values[14].string.flatMap { OwnSettings(text: $0) }
         standing.worker = values[1].string
         standing.finishedValue = values[2].bytes

@@ -26,13 +26,16 @@ extension QueueClient {
             selection = .one("")
             return
         }
-        guard let job = try job(named: name) else {
-            let shown = TerminalText.shortened(TerminalText.escaped(name), to: 60)
-            let nearest =
-                NearestName.find(name, among: try jobs().values.map(\.name)).map { "; did you mean \($0)?" } ?? ""
-            throw .noSuchTask("there is no job \(shown)\(nearest) (see distcomp jobs)")
-        }
+        guard let job = try job(named: name) else { throw try noSuchJob(name) }
         selection = .one(job.identifier)
+    }
+
+    /// What to say of a name that no job has.
+    func noSuchJob(_ name: String) throws(CommandError) -> CommandError {
+        let shown = TerminalText.shortened(TerminalText.escaped(name), to: 60)
+        let nearest =
+            NearestName.find(name, among: try jobs().values.map(\.name)).map { "; did you mean \($0)?" } ?? ""
+        return .noSuchTask("there is no job \(shown)\(nearest) (see distcomp jobs)")
     }
 
     /// Throws where a node is alive that knows nothing of jobs: an old worker would end at the sight of such a line, or an older distcompd
@@ -60,14 +63,16 @@ extension QueueClient {
     }
 
     /// The job that is asked for: the same as before, or a new one.
-    func open(_ request: JobRequest) throws(CommandError) -> Job {
+    ///
+    /// - Parameter load: by which ``LoadedJob`` will say that all has been added.
+    func open(_ request: JobRequest, load: String = "") throws(CommandError) -> Job {
         var settings = request.settings
         settings.owner = Account(userIdentifier: Host.userIdentifier)?.name ?? "\(Host.userIdentifier)"
         settings.host = Host.shortName
         settings.submittedAtUnixSeconds = Double(SystemClock.wallSeconds())
         let operation = OpenJob(
             name: request.name, isNameChosen: request.isNameChosen, settings: settings, definition: request.definition,
-            keys: keys)
+            load: load, keys: keys)
         switch try perform(operation) {
         case .opened(let identifier, let name, _):
             directory.forget()

@@ -65,13 +65,16 @@ struct JobsShowCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let listed = try connection.withQueue { queue in
+        let (listed, awaited) = try connection.withQueue { queue in
             try queue.select(name)
-            return try queue.listedJobs().first { queue.selection == .one($0.identifier) }
+            let listed = try queue.listedJobs().first { queue.selection == .one($0.identifier) }
+            return (listed, try listed?.job.flatMap { job throws(CommandError) in try queue.awaited(job) })
         }
         guard let listed else { throw CommandError.noSuchTask("there are no tasks that are of no job") }
         if json { return try show(listed.object.text + "\n") }
-        let lines = listed.facts.map { filled($0.0, 10) + TerminalText.escaped($0.1) + "\n" }
+        let lines = (listed.facts + (awaited.map { [("after", $0.text)] } ?? [])).map {
+            filled($0.0, 10) + TerminalText.escaped($0.1) + "\n"
+        }
         try show(lines.joined())
     }
 }
@@ -85,6 +88,8 @@ struct ListedJob {
     let inProgress: Int
     let finished: Int
     let failed: Int
+    /// How many of todo wait until others have ended.
+    var waitsForOthers = 0
 
     var identifier: String { job?.identifier ?? "" }
     var name: String { job?.name ?? Job.defaultName }
@@ -92,6 +97,7 @@ struct ListedJob {
     /// A word for people and scripts.
     var state: String {
         if inProgress > 0 { return "running" }
+        if todo > 0, waitsForOthers == todo { return "blocked" }
         if todo > 0 { return isHalted ? "halted" : isPaused ? "paused" : "waiting" }
         return failed > 0 ? "failed" : "finished"
     }
@@ -106,6 +112,7 @@ struct ListedJob {
         writer.field("in_progress", inProgress)
         writer.field("finished", finished)
         writer.field("failed", failed)
+        writer.field("waits_for_others", waitsForOthers)
         writer.field("paused", isPaused)
         writer.field("command", job?.settings.command)
         writer.field("host", job?.settings.host)
@@ -125,6 +132,7 @@ struct ListedJob {
             ("job", name), ("state", state), ("todo", grouped(todo)), ("running", grouped(inProgress)),
             ("finished", grouped(finished)), ("failed", grouped(failed)),
         ]
+        if waitsForOthers > 0 { facts.insert(("of todo", "\(grouped(waitsForOthers)) wait for others"), at: 3) }
         guard let job else { return facts }
         let settings = job.settings
         facts += [
@@ -167,7 +175,8 @@ extension QueueClient {
                 ListedJob(
                     job: row.job, isPaused: row.isPaused || counts.isPaused, isHalted: row.isHalted, todo: row.todo,
                     inProgress: row.inProgress,
-                    finished: row.finished, failed: row.failed)
+                    finished: row.finished, failed: row.failed,
+                    waitsForOthers: row.gate == .open ? row.dependent : row.todo)
             }
     }
 }

@@ -31,13 +31,22 @@ struct SetCommand: ParsableCommand {
             valueName: "signal"))
     var signal: String?
 
+    @Option(
+        help: .init(
+            "For which job it waits from now on, as `submit --after` has it; none: for nothing. May be repeated.",
+            valueName: "job[:way]"))
+    var after: [AfterOption] = []
+
     func validate() throws {
-        if try sizes.change().isEmpty, halt == nil, signal == nil {
-            throw ValidationError("say --memory, --cores, --timeout, --halt or --signal")
+        if try sizes.change().isEmpty, halt == nil, signal == nil, after.isEmpty {
+            throw ValidationError("say --memory, --cores, --timeout, --halt, --signal or --after")
         }
         if let signal, signal != "none", DeadlineWarning(argument: signal) == nil {
             throw ValidationError(
                 "--signal \(TerminalText.escaped(signal)): expected \(DeadlineWarning.expected) or none")
+        }
+        if after.contains(where: { $0.way == .each }) {
+            throw ValidationError("--after: what each task waits for is said when it is submitted")
         }
         if let halt, halt != "none", HaltRule(argument: halt) == nil {
             throw ValidationError("--halt \(TerminalText.escaped(halt)): expected soon,fail=3 or now,fail=5% or none")
@@ -54,6 +63,10 @@ struct SetCommand: ParsableCommand {
             let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
             guard try queue.perform(order) == .changed else {
                 throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
+            }
+            if !after.isEmpty {
+                let isNone = after == [AfterOption(argument: "none")]
+                try queue.gate(job, after: isNone ? [] : try queue.jobs(after: after))
             }
             return job.name
         }
@@ -134,7 +147,8 @@ struct RenameCommand: ParsableCommand {
             switch try queue.perform(ChangeJob(job.identifier, name: name, keys: queue.keys)) {
             case .changed: break
             case .taken: throw CommandError.usage("there is a job \(name) already")
-            case .unknown, .busy: throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
+            case .unknown, .busy, .telling:
+                throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }
         }
     }

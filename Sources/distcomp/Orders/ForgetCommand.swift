@@ -78,8 +78,10 @@ struct ForgetCommand: ParsableCommand {
     private func forgetAll(of name: String, _ queue: QueueClient) throws(CommandError) -> Int {
         let counts = try queue.counts()
         let job = try queue.orderedJob(name)
-        switch try queue.perform(ForgetJob(job, keys: queue.keys)) {
-        case .changed, .unknown, .taken: return counts.finished + counts.failed
+        var reply = try queue.perform(ForgetJob(job, keys: queue.keys))
+        while reply == .telling { reply = try queue.perform(ForgetJob(job, keys: queue.keys)) }
+        switch reply {
+        case .changed, .unknown, .taken, .telling: return counts.finished + counts.failed
         case .busy:
             throw .failed(
                 "of \(job.name) \(grouped(counts.todo)) wait and \(grouped(counts.inProgress)) run: nothing was forgotten; "

@@ -115,7 +115,10 @@ struct RunCommand: ParsableCommand {
         let submission = try input.map {
             try Submission.submit($0, to: queue, isForFleet: false, isQuiet: quiet || json, notingIn: order)
         }
-        let jobs = try submission.map { ($0.onlyJob, $0.summary) } ?? queue.waitingJobs()
+        // What the job waits for runs as well.
+        let jobs =
+            try submission.map { ($0.awaited?.isJobWaiting == true ? nil : $0.onlyJob, $0.summary) }
+            ?? queue.waitingJobs()
         try queue.confine(to: jobs.0)
         defer { try? queue.confine(to: nil) }
         if input == nil { try order?.addAllThatWaits() }

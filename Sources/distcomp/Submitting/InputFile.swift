@@ -27,6 +27,40 @@ enum InputFile {
         return looksLikeCommand ? " (a command stands after --)" : ""
     }
 
+    /// Whether a file, which is none that can be read only once, has lines of JSON and this text in it.
+    static func isJSON(_ path: String, mentioning text: String) throws(CommandError) -> Bool {
+        guard path != "-", let status = try? FileSystem.status(of: path), status.isRegular else { return false }
+        let wanted = Array(text.utf8)
+        var (isFirst, isJSON, isFound, end) = (true, false, false, [UInt8]())
+        try forEachPiece(of: path) { piece throws(CommandError) in
+            if isFirst {
+                let lines = piece.split(separator: UInt8(ascii: "\n"))
+                isJSON = lines.first { $0.first != UInt8(ascii: "#") }?.contains(UInt8(ascii: "{")) ?? true
+                isFirst = false
+            }
+            guard isJSON, !isFound else { return }
+            isFound = contains(wanted, in: end + piece.prefix(wanted.count)) || contains(wanted, in: piece)
+            end = Array(piece.suffix(wanted.count - 1))
+        }
+        return isFound
+    }
+
+    /// By its first two bytes and then all of it, as far as that goes: files are large.
+    private static func contains(_ wanted: [UInt8], in bytes: some RandomAccessCollection<UInt8>) -> Bool {
+        bytes.withContiguousStorageIfAvailable { bytes in
+            var index = 0
+            while index + wanted.count <= bytes.count {
+                if bytes[index] == wanted[0], bytes[index + 1] == wanted[1],
+                    bytes[index..<index + wanted.count].elementsEqual(wanted)
+                {
+                    return true
+                }
+                index += 1
+            }
+            return false
+        } ?? false
+    }
+
     /// Hands over the contents of the file, piece by piece.
     static func forEachPiece(
         of path: String, _ use: (UnsafeRawBufferPointer) throws(CommandError) -> Void

@@ -16,6 +16,8 @@ struct Submission {
     /// Whether some were task lines, which are of no job.
     private var hasLines = false
     private var problems = ProblemList()
+    /// What its job waits for; nil for nothing.
+    private(set) var awaited: AwaitedText?
     /// Where the order of what waits then is wanted.
     private var order: WaitingOrder?
 
@@ -36,6 +38,7 @@ struct Submission {
         if reply.inTodo > 0 { parts.append("\(grouped(reply.inTodo)) already in todo") }
         if reply.inProgress > 0 { parts.append("\(grouped(reply.inProgress)) already running") }
         if errorCount > 0 { parts.append("\(grouped(errorCount)) line\(errorCount == 1 ? "" : "s") not understood") }
+        if let awaited { parts.append(awaited.text) }
         return (job.map { "job \($0.name): " } ?? "") + parts.joined(separator: ", ")
     }
 
@@ -51,65 +54,225 @@ struct Submission {
     ) throws(CommandError) -> Submission {
         var submission = Submission()
         submission.order = order
-        func openJob(firstCommand: String? = nil) throws(CommandError) -> Job {
+        let display = LoadingDisplay(isQuiet: isQuiet)
+        defer { display.clear() }
+        let parents = try queue.jobs(after: tasks.after)
+        let likes = try parents.filter { $0.way == .each }.map { parent throws(CommandError) in
+            try LikeTasks(parent.job, likeThoseWith: tasks.columns, queue)
+        }
+        if case .sweep(let sweep) = tasks.source, !likes.isEmpty {
+            for index in 0..<sweep.count {
+                _ = try Self.like(nil, sweep.columns.isEmpty ? [] : sweep.values(index), index, likes)
+            }
+        }
+        let load = String(QueueIdentity().text.prefix(16))
+        func openJob(firstCommand: String? = nil, like line: TaskLine? = nil) throws(CommandError) -> Job {
             if let job = submission.job { return job }
             if isForFleet, !isForced { try queue.refuseOldNodes() }
-            var request = try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand)
+            var request = try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand, like: line)
             // A share is one of all there are, which are known when all have been added.
             if tasks.halt?.isShare == true { request.settings.halt = "" }
-            let job = try queue.open(request)
+            let job = try queue.open(request, load: load)
             submission.job = job
+            if !parents.isEmpty { try queue.gate(job, after: parents) }
             return job
         }
         var looksForOldWorkers = isForFleet && !isForced
         var isOfCommands = tasks.isOfCommands
+        var linesAreOfJob = tasks.linesAreOfJob
         var job = isOfCommands ? try openJob() : nil
-        var lines: [TaskLine] = []
-        let display = LoadingDisplay(isQuiet: isQuiet)
-        defer { display.clear() }
+        var batch = Batch()
+        var graph = TaskGraph()
+        var place = 0
         try tasks.forEach(progress: display, isQuiet: isQuiet) { entry throws(CommandError) in
             switch entry {
             case .form(let form):
                 display.clear()
                 (job, isOfCommands) = (nil, form == .commands)
-                submission.hasLines = submission.hasLines || form == .taskLines
-            case .task(let line, _):
-                if isOfCommands, job == nil { job = try openJob(firstCommand: line.command) }
-                if job == nil, looksForOldWorkers, !line.isOfOldForm {
-                    looksForOldWorkers = false
-                    try queue.refuseOldWorkers(line)
+                submission.hasLines = submission.hasLines || form == .taskLines && !linesAreOfJob
+            case .task(let line, let number):
+                let name = line.surroundings?.name
+                if isOfCommands {
+                    let parents = try Self.like(name, tasks.values(number), place, likes)
+                    place += 1
+                    if job == nil { job = try openJob(firstCommand: line.command) }
+                    guard let job else { return }
+                    batch.add(try Self.task(line, of: job), after: parents)
+                } else if !linesAreOfJob, line.hasNoAfter {
+                    if looksForOldWorkers, !line.isOfOldForm {
+                        looksForOldWorkers = false
+                        try queue.refuseOldWorkers(line)
+                    }
+                    batch.add(line, number: number)
+                } else {
+                    if !linesAreOfJob {
+                        // Standard input, which is told only now.
+                        guard let lines = batch.takeUnsent() else {
+                            throw .usage(
+                                "\(TerminalText.escaped(display.fileName)):\(number): after: the first tasks have been added as tasks of no job "
+                                    + "before this one was read: say --name, or give the file by its name")
+                        }
+                        (linesAreOfJob, submission.hasLines) = (true, false)
+                        for (line, number) in lines { try graph.take(line, display.fileName, number) }
+                    }
+                    if tasks.gathersLines || graph.count > 0 || !line.hasNoAfter {
+                        try graph.take(line, display.fileName, number)
+                    } else {
+                        let parents = try Self.like(name, [], place, likes)
+                        place += 1
+                        batch.add(try Self.task(line, asOneOf: try openJob(like: line)), after: parents)
+                    }
                 }
-                lines.append(try job.map { job throws(CommandError) in try Self.task(line, of: job) } ?? line)
-                if lines.count >= Self.batchLines { try submission.send(&lines, to: queue, display) }
+                if batch.count >= Self.batchLines { try submission.send(&batch, to: queue, display) }
             case .problem(let problem):
                 display.clear()
                 submission.problems.add(problem)
             }
         }
-        try submission.send(&lines, to: queue, display)
+        if graph.count > 0, submission.problems.count == 0 {
+            let tasks = try Self.tasks(of: graph, likes) { line throws(CommandError) in try openJob(like: line) }
+            for task in tasks {
+                batch.add(task, after: [])
+                if batch.count >= Self.batchLines { try submission.send(&batch, to: queue, display) }
+            }
+        }
+        try submission.send(&batch, to: queue, display)
         if let halt = tasks.halt, halt.isShare, let job = submission.job {
             var settings = job.settings
             settings.halt = halt.text
             _ = try queue.perform(ChangeJob(job.identifier, settings: settings, keys: queue.keys))
         }
+        if let job = submission.job {
+            _ = try queue.perform(LoadedJob(job.identifier, load: load, keys: queue.keys))
+            submission.awaited = try queue.awaited(job)
+        }
         return submission
     }
 
-    private static func task(_ line: TaskLine, of job: Job) throws(CommandError) -> TaskLine {
+    /// What is to be sent next.
+    private struct Batch {
+        private(set) var lines: [TaskLine] = []
+        /// Of ``lines``, while they are of no job.
+        private var numbers: [Int] = []
+        private(set) var dependent: [DependentTask] = []
+        private var wasSent = false
+        var count: Int { lines.count + dependent.count }
+
+        mutating func add(_ line: TaskLine, number: Int) {
+            lines.append(line)
+            if !wasSent { numbers.append(number) }
+        }
+
+        mutating func add(_ task: DependentTask, after parents: [String]) {
+            let task =
+                parents.isEmpty
+                ? task : DependentTask(task.line, priority: task.priority, after: task.parents + parents)
+            if task.parents.isEmpty, task.priority == nil, task.line.own == nil {
+                lines.append(task.line)
+            } else {
+                dependent.append(task)
+            }
+        }
+
+        /// The lines of no job, if none has been sent.
+        mutating func takeUnsent() -> [(TaskLine, Int)]? {
+            guard !wasSent else { return nil }
+            let taken = Array(zip(lines, numbers))
+            self = Batch()
+            return taken
+        }
+
+        mutating func clear() {
+            lines.removeAll(keepingCapacity: true)
+            dependent.removeAll(keepingCapacity: true)
+            (numbers, wasSent) = ([], true)
+        }
+    }
+
+    /// The lines of the tasks of other jobs that are like one.
+    private static func like(_ name: String?, _ values: [String], _ place: Int, _ likes: [LikeTasks])
+        throws(CommandError) -> [String]
+    {
+        var lines: [String] = []
+        for like in likes { lines += try like.lines(name: name, values: values, place: place) }
+        return lines
+    }
+
+    private static func task(_ line: TaskLine, of job: Job) throws(CommandError) -> DependentTask {
         do {
-            return try TaskLine(command: line.command, surroundings: line.surroundings ?? TaskSurroundings(), of: job)
+            let own = try TaskLine(
+                command: line.command, surroundings: line.surroundings ?? TaskSurroundings(), of: job)
+            return DependentTask(own, after: [])
         } catch {
             throw .usage("a command is not a task: \(error.message)")
         }
     }
 
+    /// A line of a task file as a task of a job: what it may use is its own where it is not what the job says.
+    private static func task(_ line: TaskLine, asOneOf job: Job) throws(CommandError) -> DependentTask {
+        guard line.type == job.definition.type else {
+            throw .usage(
+                "all tasks of a job are of one type; the first is \(job.definition.type.rawValue), and this is not: "
+                    + TerminalText.shortened(TerminalText.escaped(line.text), to: 60))
+        }
+        let own = OwnSettings(memoryBytes: line.memoryBytes, millicores: line.millicores, timeout: line.timeout)
+        return DependentTask(
+            try task(line, of: job).line.taking(own),
+            priority: line.priority == job.settings.priority ? nil : line.priority, after: [])
+    }
+
+    /// Tasks that wait for each other, once all are known; each behind those for which it waits.
+    private static func tasks(
+        of graph: TaskGraph, _ likes: [LikeTasks], _ openJob: (TaskLine) throws(CommandError) -> Job
+    ) throws(CommandError) -> [DependentTask] {
+        let order: [(line: TaskLine, after: [Int])]
+        do {
+            order = try graph.ordered()
+        } catch {
+            throw .usage("\(error); nothing was added")
+        }
+        // What is wrong with any of them is to be found before the first is added.
+        var others: [[String]] = []
+        if !likes.isEmpty {
+            for (index, task) in order.enumerated() {
+                others.append(try like(task.line.surroundings?.name, [], index, likes))
+            }
+        }
+        let job = try openJob(order[0].line)
+        var tasks: [DependentTask] = []
+        tasks.reserveCapacity(order.count)
+        for (index, task) in order.enumerated() {
+            let own = try Self.task(task.line, asOneOf: job)
+            let parents = task.after.map { tasks[$0].line.text } + (likes.isEmpty ? [] : others[index])
+            tasks.append(DependentTask(own.line, priority: own.priority, after: parents))
+        }
+        return tasks
+    }
+
+    /// Those that wait for nothing first: others may wait for them.
     private mutating func send(
-        _ lines: inout [TaskLine], to queue: QueueClient, _ display: LoadingDisplay
+        _ batch: inout Batch, to queue: QueueClient, _ display: LoadingDisplay
     ) throws(CommandError) {
-        reply.add(try queue.submit(lines))
-        try order?.add(lines.map(\.text))
-        display.sent(lines.count)
-        lines.removeAll(keepingCapacity: true)
+        guard batch.count > 0 else { return }
+        if !batch.lines.isEmpty { reply.add(try queue.submit(batch.lines)) }
+        if !batch.dependent.isEmpty { reply.add(try queue.submit(batch.dependent)) }
+        try order?.add(batch.lines.map(\.text) + batch.dependent.map(\.line.text))
+        display.sent(batch.count)
+        batch.clear()
+    }
+}
+
+extension TaskLine {
+    fileprivate var hasNoAfter: Bool { surroundings?.after.isEmpty != false }
+}
+
+extension TaskGraph {
+    fileprivate mutating func take(_ line: TaskLine, _ file: String, _ number: Int) throws(CommandError) {
+        do {
+            try add(line, file: file, lineNumber: number)
+        } catch {
+            throw .usage("\(error); nothing was added")
+        }
     }
 }
 

@@ -13,7 +13,9 @@ struct SubmitCommand: ParsableCommand {
             what is waiting, running or finished already is not added again; what has failed is tried anew.
 
             Or it is JSON: {"command": "./x", "cwd": "/srv", "env": {"A": "1"}, "stdin": "/srv/in"}, with type, priority, \
-            memory, cores, timeout, name where they are needed; "stdin": {"text": "..."} is what the task reads itself.
+            memory, cores, timeout, name where they are needed; "stdin": {"text": "..."} is what the task reads itself; \
+            "after": ["name", ...] names tasks of the same file that have to finish before. Where any says so, or --name or \
+            --after is given, the lines are tasks of a job.
 
             \(TaskArguments.commandHelp)
 
@@ -24,6 +26,7 @@ struct SubmitCommand: ParsableCommand {
               distcomp submit \(TaskArguments.sweepExample)
               distcomp submit cmds.txt --memory 2G --timeout 1h
               distcomp submit --from-slurm array.sh
+              distcomp submit --after prepare:each -- ./simulate {} ::: a b c
               distcomp submit --dry-run -- 'gzip -d < {} | ./count' ::: *.gz
             """)
 

@@ -15,7 +15,8 @@ struct Sweep {
     }
 
     private let template: Template
-    private let columns: [JobTemplate.Column]
+    /// What the values are called and are, where there are any.
+    let columns: [JobTemplate.Column]
     private let groups: [Group]
     /// How many commands there are.
     let count: Int
@@ -56,7 +57,8 @@ struct Sweep {
             ? nil : JobTemplate(words: template.typed, columns: columns)
     }
 
-    private func values(_ index: Int) -> [String] {
+    /// The values of one combination, in the order of ``columns``.
+    func values(_ index: Int) -> [String] {
         var rest = index
         var rows: [Int] = []
         for group in groups.reversed() {

@@ -33,6 +33,14 @@ struct TaskArguments: ParsableArguments {
             valueName: "name"))
     var name: String?
 
+    @Option(
+        help: .init(
+            """
+            The job waits for this one: until all of it has finished (JOB, JOB:ok), has ended (JOB:any), or each of its tasks \
+            until that with the same values or name has finished (JOB:each). May be repeated.
+            """, valueName: "job[:way]"))
+    var after: [AfterOption] = []
+
     @OptionGroup var surroundings: SurroundingOptions
 
     @Option(
@@ -210,6 +218,8 @@ struct TaskArguments: ParsableArguments {
         if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
         input.jobName = name
         input.warning = signal
+        input.after = after
+        try input.lookForAfter()
         return input
     }
 

@@ -29,6 +29,12 @@ struct TaskInput {
     var halt: HaltRule?
     /// What its tasks are told before their timeout.
     var warning: DeadlineWarning?
+    /// For which jobs it waits.
+    var after: [AfterOption] = []
+    /// Whether lines of a task file are tasks of a job: where it is named, waits for others, or its tasks wait for each other.
+    private(set) var linesAreOfJob = false
+    /// Whether some of these lines may wait for others, so that all are read before any is added.
+    private(set) var gathersLines = false
     /// What need not be run again.
     var jobLog: JobLog?
 
@@ -63,6 +69,7 @@ struct TaskInput {
         case .files(let files):
             progress.bytesTotal = Self.totalBytes(files)
             for path in files {
+                progress.fileName = InputFile.name(path)
                 try TaskFile.read(path, orCommandsWith: parts, counting: counting) {
                     entry throws(CommandError) in
                     if case .form(let form) = entry { try check(form, of: InputFile.name(path), isQuiet) }
@@ -85,12 +92,29 @@ struct TaskInput {
         case .commands:
             if !isQuiet { standardError.write("\(name): taken as plain commands, one a line\n") }
         case .taskLines:
-            guard optionsOfCommands.isEmpty else {
+            let given = optionsOfCommands.filter { !linesAreOfJob || !["--name", "--halt"].contains($0) }
+            guard given.isEmpty else {
                 throw .usage(
-                    "\(name): \(optionsOfCommands.joined(separator: ", ")): its lines are task lines, which say this themselves (type:priority:min_dram:min_cpu:timeout:command); options are for plain commands"
+                    "\(name): \(given.joined(separator: ", ")): its lines are task lines, which say this themselves (type:priority:min_dram:min_cpu:timeout:command); options are for plain commands"
                 )
             }
         }
+    }
+
+    /// Finds out whether any file has tasks that wait for others. What comes from standard input is seen when it is read.
+    mutating func lookForAfter() throws(CommandError) {
+        guard case .files(let files) = source else { return }
+        for path in files where try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
+        linesAreOfJob = gathersLines || jobName != nil || !after.isEmpty
+        if linesAreOfJob, files.contains("-") || after.contains(where: { $0.way == .each }) { gathersLines = true }
+    }
+
+    /// What the values of the commands are called.
+    var columns: [JobTemplate.Column] { if case .sweep(let sweep) = source { sweep.columns } else { [] } }
+
+    /// The values of the command of this number.
+    func values(_ lineNumber: Int) -> [String] {
+        if case .sweep(let sweep) = source, !sweep.columns.isEmpty { sweep.values(lineNumber - 1) } else { [] }
     }
 
     /// Prints the lines instead of submitting them; lines that are not tasks are reported and make the command fail.
@@ -153,15 +177,18 @@ extension TaskInput {
     /// - Parameters:
     ///   - isForFleet: whether the nodes may be other machines.
     ///   - firstCommand: of what is read, which is all that is known of it yet.
-    func jobRequest(isForFleet: Bool, firstCommand: String? = nil) throws(CommandError) -> JobRequest {
+    ///   - first: the first of its tasks, if they are lines of a task file: what it may use the others may, unless they say else.
+    func jobRequest(
+        isForFleet: Bool, firstCommand: String? = nil, like first: TaskLine? = nil
+    ) throws(CommandError) -> JobRequest {
         var settings = Job.Settings()
         let line: TaskLine
         var parts = parts
         parts.command = "true"
         do {
-            line = try TaskLine(of: parts)
+            line = try first ?? TaskLine(of: parts)
         } catch {
-            throw .usage(error.message)
+            throw .usage("\((error as? TaskLineError)?.message ?? "\(error)")")
         }
         (settings.memoryBytes, settings.millicores) = (line.memoryBytes, line.millicores)
         (settings.timeout, settings.priority) = (line.timeout, line.priority)
@@ -170,6 +197,7 @@ extension TaskInput {
         settings.warning = warning
         if case .sweep(let sweep) = source { settings.template = sweep.made }
         var definition = Job.Definition()
+        definition.type = line.type
         definition.surroundings = commonSurroundings
         // A node is somewhere else; the one of a run is here.
         if isForFleet, definition.surroundings.directory == nil {

@@ -62,6 +62,8 @@ final class LoadingDisplay {
     /// Known for sweeps.
     var linesTotal: Int?
     private(set) var linesSent = 0
+    /// What messages call the file that is read.
+    var fileName = ""
 
     private let line: TransientLine
     private let startedSeconds = bootSeconds()

@@ -28,7 +28,10 @@ extension World {
             if isReachable { ask(RequeueTasks([lines[line % lines.count]], keys: queue.keys).request) }
         case .retryFailed:
             let failed = lines.filter { queue.failed[$0.text] != nil && !queue.retrying.contains($0.text) }
-            if isReachable, !failed.isEmpty { ask(RetryTasks(failed[...], keys: queue.keys).request) }
+            for some in [failed.filter { $0.job == nil }, failed.filter { $0.job != nil }]
+            where isReachable && !some.isEmpty {
+                ask(RetryTasks(some[...], keys: queue.keys).request)
+            }
         case .pauseQueue: if isReachable { ask(PauseQueue(true, keys: queue.keys).request) }
         case .resumeQueue: if isReachable { ask(PauseQueue(false, keys: queue.keys).request) }
         default: if let node { make(trouble, on: node) }
@@ -108,7 +111,43 @@ extension World {
         }
     }
 
+    /// A task of a job that waits for up to three of those before it.
+    private func newDependent() -> DependentTask {
+        var numbers = Numbers(seed: scenario.seed, of: "after", lines.count)
+        let others = lines.filter { $0.job != nil }.map(\.text)
+        let parents =
+            others.isEmpty
+            ? [] : (0..<numbers.below(4)).map { _ in others[max(0, others.count - 1 - numbers.below(9))] }
+        do {
+            return DependentTask(try TaskLine(command: "true \(lines.count)", of: Self.job), after: parents)
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }
+
+    private func submitDependent(_ count: Int) {
+        var tasks: [DependentTask] = []
+        for _ in 0..<count {
+            let task = newDependent()
+            judge.lineNumbers[task.line.text] = lines.count
+            lines.append(task.line)
+            tasks.append(task)
+            judge.expected.insert(task.line.text)
+        }
+        for operation in SubmitDependent.operations(tasks, keys: queue.keys, queueCandidate: queueCandidate()) {
+            ask(operation.request)
+        }
+        // What the queue does not know has been forgotten, or was lost, and counts as finished.
+        for task in tasks {
+            judge.parents[task.line.text] = task.parents.filter {
+                queue.todo.contains($0) || queue.doing[$0] != nil || queue.failed[$0] != nil
+            }
+        }
+    }
+
     func submit(_ count: Int) {
+        if scenario.tasksWait { submitDependent(count / 2) }
+        let count = scenario.tasksWait ? count - count / 2 : count
         var new: [TaskLine] = []
         for _ in 0..<count {
             let line = newLine()
@@ -132,7 +171,7 @@ extension World {
 
     private func cancel(_ index: Int) {
         let line = lines[index % lines.count].text
-        ask(CancelTask(line, keys: queue.keys).request)
+        ask(CancelTask(line, keys: queue.keys, jobs: [Self.job.identifier: Self.job]).request)
     }
 }
 

@@ -68,6 +68,8 @@ final class World {
 
     // People.
     var lines: [TaskLine] = []
+    /// Of which tasks are that wait for others.
+    static let job = Job(identifier: "sim", name: "sim", settings: Job.Settings(), definition: Job.Definition())
 
     // The judge.
     var judge: Judge
@@ -79,6 +81,9 @@ final class World {
         judge = Judge(scenario)
         queue = QueueModel()
         queue.keepsJournal = true
+        queue.jobSizes[Self.job.identifier] = (0, 0)
+        queue.jobPriorities[Self.job.identifier] = 0
+        queue.jobRecords[Self.job.identifier] = Self.job.record
         for index in 0..<(scenario.nodeCount + scenario.cloneCount) {
             nodes.append(SimulatedNode(index: index, scenario: scenario))
         }

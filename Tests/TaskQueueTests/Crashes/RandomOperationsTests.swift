@@ -83,6 +83,8 @@ private struct RandomRun {
         keys = QueueKeys(prefix: "seed\(seed):")
         random = SeededNumbers(state: seed)
         model = QueueModel(keys: keys)
+        model.jobSizes = jobs.mapValues { ($0.settings.memoryBytes, $0.settings.millicores) }
+        model.jobPriorities = jobs.mapValues(\.settings.priority)
     }
 
     /// The jobs are there as if somebody had opened them.
@@ -190,7 +192,11 @@ private struct RandomRun {
 
     private func modelState() -> [String: [String: String]] {
         var state: [String: [String: String]] = [:]
-        state["todo_tasks"] = Dictionary(uniqueKeysWithValues: model.todo.map { ($0, "") })
+        state["todo_tasks"] = Dictionary(
+            uniqueKeysWithValues: model.todo.map { line in
+                (line, model.isAside(line) ? "~" + String(model.aside[line] ?? 0, radix: 16) : "")
+            })
+        state["distcomp:jobs-gated"] = model.gates
         state["in_progress_tasks"] = model.doing
         state["finished_tasks"] = model.done.mapValues { String(decoding: $0, as: UTF8.self) }
         state["failed_tasks"] = model.failed
@@ -251,7 +257,9 @@ private struct RandomRun {
     private static let ignored: Set = [
         "time", "distcomp:classes", "distcomp:fits", "distcomp:indexed", "distcomp:sizes", "distcomp:failed-on",
         "distcomp:settled", "distcomp:failed_on", "distcomp:jobs", "distcomp:job-sizes", "distcomp:job-names",
-        "distcomp:job-revision", "distcomp:job-halts",
+        "distcomp:job-revision", "distcomp:job-halts", "distcomp:numbers", "distcomp:lines", "distcomp:children",
+        "distcomp:needs", "distcomp:broken", "distcomp:dependent", "distcomp:waiters", "distcomp:aside",
+        "distcomp:jobs-awaited", "distcomp:job-after", "distcomp:told",
     ]
 
     /// What a key is called where there are no jobs: what is known of their lines is compared with the rest.
@@ -283,6 +291,10 @@ private struct RandomRun {
             default: fields[""] = try command("GET", full).string
             }
             state[name, default: [:]].merge(fields) { $1 }
+        }
+        // Without the number of one that waits for others.
+        for (line, value) in state["todo_tasks"] ?? [:] where value.hasPrefix("~") {
+            state["todo_tasks"]?[line] = "~" + (value.split(separator: " ").last ?? "")
         }
         let fresh = try fresh(of: &state)
         return state.merging(fresh) { $0.merging($1) { $1 } }
@@ -357,7 +369,7 @@ private struct RandomRun {
 
     mutating func step() throws {
         advanceClock()
-        switch pick(34) {
+        switch pick(jobs.isEmpty ? 34 : 42) {
         case 0...3: try ask(SubmitTasks(someLines(), keys: keys, queueCandidate: candidate()).request)
         case 4...6: try register()
         case 7...11: try heartbeat()
@@ -375,8 +387,30 @@ private struct RandomRun {
         case 28...30: try restore()
         case 31: try orders()
         case 32: try lose()
+        case 34...38: try submitDependent()
+        case 39...40: try gate()
         default: try byHand()
         }
+    }
+
+    /// Tasks of a job that wait for some of any jobs.
+    private mutating func submitDependent() throws {
+        let tasks = someLines().filter { $0.job != nil }.map { line -> DependentTask in
+            let parents = (0..<pick(4)).map { _ in someLine() }.filter { $0.job != nil && $0 != line }
+            return DependentTask(line, after: parents.map(\.text))
+        }
+        for operation in SubmitDependent.operations(tasks, keys: keys, queueCandidate: candidate()) {
+            try ask(operation.request)
+        }
+    }
+
+    /// A job waits for some of those before it.
+    private mutating func gate() throws {
+        let names = jobs.keys.sorted()
+        let place = 1 + pick(names.count - 1)
+        let parents = Set((0...pick(2)).map { _ in names[pick(place)] }).sorted()
+        let ways = parents.map { ($0, pick(2) == 0 ? AfterWay.ok : .any) }
+        try ask(GateJob(names[place], after: pick(6) == 0 ? [] : ways, keys: keys).request)
     }
 
     private mutating func ofSomeLife(_ request: (Incarnation, QueueKeys) -> RedisRequest) throws {

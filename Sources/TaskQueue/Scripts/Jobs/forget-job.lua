@@ -2,13 +2,23 @@
 -- Removes a job of which nothing waits or runs, and all that is known of its tasks. Idempotent. Stopped half-way: it is still there,
 -- with less known of its tasks, and is forgotten again.
 
--- uses jobs
+-- uses jobs noticing
+-- uses later telling
 
 local id, fingerprint = ARGV[2], ARGV[3]
 local record = call('HGET', JOBS, id)
 if not record then return 'unknown' end
 use_job(id)
 if call('HLEN', TODO) + call('HLEN', DOING) > 0 then return 'busy' end
+-- How it ended is told to those that wait for it while it is known.
+if ways_awaited() ~= '' then
+  note_change('job ' .. id)
+  if not tell_some() then return 'telling' end
+  use_job(id)
+end
+for of in string.gmatch(call('HGET', JOB_AFTER, id) or '', '(%w+):') do call('SREM', job_key(of .. WAITERS), id) end
+for _, name in ipairs({NUMBERS, LINES, CHILDREN, NEEDS, BROKEN, DEPENDENT, WAITERS, ASIDE}) do call('UNLINK', job_key(id .. name)) end
+for _, key in ipairs({JOB_AFTER, JOBS_GATED, JOBS_AWAITED, JOB_LOADS}) do call('HDEL', key, id) end
 call('UNLINK', TODO, DOING, DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, SIGNATURES, FRESH, OWN)
 if call('HGET', JOB_FINGERPRINTS, fingerprint) == id then call('HDEL', JOB_FINGERPRINTS, fingerprint) end
 call('SREM', JOBS_PAUSED, id)

@@ -5,6 +5,9 @@
 -- uses jobs halting
 
 local wanted, is_chosen, fingerprint, size, settings, definition = ARGV[2], ARGV[3] == '1', ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+-- Who adds tasks says so by `load`, and takes it back by loaded-job: until then the job is not complete for others who wait for it. Of
+-- several at once the last counts.
+local load = ARGV[8]
 
 -- A name that was chosen says which job is meant; else what is asked for does.
 local id = is_chosen and call('HGET', JOB_NAMES, wanted) or not is_chosen and call('HGET', JOB_FINGERPRINTS, fingerprint)
@@ -12,6 +15,7 @@ local record = id and call('HGET', JOBS, id)
 if record then
   local name, _, known = parts_of(record)
   if known ~= definition then return {id, name, 'other', known} end
+  if load ~= '' then call('HSET', JOB_LOADS, id, load) end
   change(id, name, size, settings, definition)
   use_job(id)
   if lift_halt() then wake() end
@@ -39,6 +43,7 @@ local function new_identifier()
   return in_base(count)
 end
 id = new_identifier()
+if load ~= '' then call('HSET', JOB_LOADS, id, load) end
 call('HSET', JOB_SIZES, id, size)
 call('HSET', JOBS, id, name .. '\n' .. settings .. '\n' .. definition)
 call('HSET', JOB_NAMES, name, id)

@@ -20,9 +20,13 @@ local function not_for_good()
 end
 
 local closing, delayed = call('HEXISTS', TODO, CLOSE), call('ZCARD', DELAYED)
-local todo, doing, done, failed = 0, 0, 0, 0
+local todo, doing, done, failed, dependent = 0, 0, 0, 0, 0
+-- Of a job that waits for others all that is to be done does; else tasks that wait for others are known by their number.
 local function add(name)
   use_job(name)
+  if name ~= '' then
+    dependent = dependent + (call('HEXISTS', JOBS_GATED, name) == 1 and call('HLEN', TODO) or call('SCARD', job_key(name .. DEPENDENT)))
+  end
   todo, doing, done = todo + call('HLEN', TODO), doing + call('HLEN', DOING), done + call('HLEN', DONE)
   failed = failed + math.max(0, call('HLEN', FAILED) - not_for_good())
   if name == '' then todo = todo - closing end
@@ -43,4 +47,4 @@ else
   add(ARGV[2])
 end
 return {todo, doing, done, failed, call('HLEN', STATUS), closing, call('EXISTS', PAUSED), delayed,
-  call('HGET', QUEUE, 'id') or '', call('HGET', QUEUE, 'restored') or 0}
+  call('HGET', QUEUE, 'id') or '', call('HGET', QUEUE, 'restored') or 0, dependent}

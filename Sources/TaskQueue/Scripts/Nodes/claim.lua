@@ -3,6 +3,7 @@
 -- was given. Stopped half-way: noted as held and still in todo, the line goes back with the lease of its node.
 
 -- uses names clock index lease retries
+-- uses later telling
 
 local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -21,7 +22,9 @@ if next_retry and next_retry <= now then
 end
 
 local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
-if call('EXISTS', PAUSED, JOBS_PAUSED, revoked_key(me), cancel_key(me)) > 0 then
+local all_are_told = true
+if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, revoked_key(me), cancel_key(me)) > 0 then
+  all_are_told = call('EXISTS', TELLING) == 0 or tell_some()
   is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
   paused = call('EXISTS', PAUSED)
   -- What was taken away from this node by hand must not come back to it before it knows.
@@ -163,6 +166,7 @@ end
 -- Takes what fits from the head of a class, but nothing that comes after `limit`: another class is due there.
 local function take(class, limit)
   use_job(class.job)
+  gates[job] = false  -- Else its class stood aside.
   local n = room(class)
   local lines, scores, values, are_fresh = first_lines(class, limit)
   if #lines == 0 then return end
@@ -321,6 +325,6 @@ if waiting > delayed and is_over(SWEEPER, now) then
 end
 
 local due = next_retry and math.max(0, next_retry - now) or -1
-if taking_on and want > 0 and budget <= 0 then due = 0 end
+if taking_on and want > 0 and (budget <= 0 or not all_are_told) then due = 0 end
 if has_looked_further and want > 0 then due = math.min(due < 0 and 5000 or due, 5000) end
 return {told, closing, sweep, due, paused, has_orders, held_back, silence, of_jobs}

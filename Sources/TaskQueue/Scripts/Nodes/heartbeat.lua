@@ -2,6 +2,7 @@
 -- Idempotent: each task is put back once. Stopped half-way: what was not put back yet is still held by the dead node.
 
 -- uses names clock index lease reaping halting
+-- uses later telling
 
 -- Lines an old worker has dropped, seen missing before `until_then`. Old workers die one at a time: a hundred lines gone at
 -- once were removed by somebody, and stay so.
@@ -46,6 +47,14 @@ local function take_away_halted()
   use_job('')
 end
 
+-- Whatever was not noted when it came to pass (a job that is complete but for those who added to it and are gone) is found so.
+local function look_at_gates()
+  if call('EXISTS', JOBS_GATED) == 0 then return end
+  local page = call('HSCAN', JOBS_GATED, call('HGET', TOLD, 'gates') or '0', 'COUNT', 20)
+  call('HSET', TOLD, 'gates', page[1])
+  for i = 1, math.min(#page[2], 80), 2 do note_change('gate ' .. page[2][i]) end
+end
+
 local me, lease, asked_in, elapsed = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local now, expiry = observe(lease), expiry_of(me)
 if not expiry then return fenced() end
@@ -82,6 +91,8 @@ if asked_in == silence and now >= quiet then
     is_any_missing = is_any_before(MISSING, missing_until)
   end
 end
+look_at_gates()
+if call('EXISTS', TELLING) == 1 then tell_some() end
 return {call('HEXISTS', TODO, CLOSE), reaped, recovered, call('EXISTS', PAUSED),
   call('EXISTS', cancel_key(me), revoked_key(me)) > 0 and 1 or 0,
   call('SISMEMBER', DRAINED, node_name(me)), silence, identity, (is_any_doubtful or is_any_missing) and 1 or 0}

@@ -4,6 +4,7 @@
 -- said what, see restore: others would be given it meanwhile.
 
 -- uses names clock index lease reaping
+-- uses later telling
 
 local me, duration = ARGV[2], tonumber(ARGV[3])
 for _, key in ipairs({TODO, DOING, DONE, FAILED, REASON, STATUS}) do
@@ -49,6 +50,7 @@ for _, other in ipairs(call('ZRANGE', LEASES, 0, -1)) do
 end
 
 for _, other in ipairs(over) do reap(other, LINES_MAX) end
+if call('EXISTS', TELLING) == 1 then tell_some() end
 local identity = named_queue(ARGV[5])
 pass_lost_tokens(ARGV[11], ARGV[5])
 describe(me, 6)

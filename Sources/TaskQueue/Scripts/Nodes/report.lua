@@ -44,16 +44,32 @@ local function finish()
 end
 
 -- Moved to todo by hand, it may be there.
-if kind == 'finished' and call('HEXISTS', TODO, line) == 0 then
+local ends_well = kind == 'finished' and call('HEXISTS', TODO, line) == 0
+-- Nobody waits for most jobs.
+if ends_well and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
   finish()
   return let_go()
 end
 
 -- What ends well is nearly all that is reported, and needs nothing of these, which would cost as much as all before.
--- uses clock index ending halting
+-- uses noticing
 
-if kind == 'finished' then
+if ends_well then
+  notice(line)
+  finish()
+  let_go()
+  if call('EXISTS', TELLING) == 0 then return 'accepted' end
+end
+
+-- uses clock index ending halting
+-- uses later telling
+
+if ends_well then
+  tell_some()
+  return 'accepted'
+elseif kind == 'finished' then
   unindex(line, memory, millicores)
+  notice(line)
   finish()
   call('HDEL', TODO, line)
 elseif kind == 'failed' then
@@ -80,6 +96,7 @@ elseif kind == 'failed' then
     fail_for_good(line, token, ARGV[7], record)
     let_go()
     if job ~= '' and not is_cancelled then halt_if_due(call('HINCRBY', JOB_HALTS, job, 1)) end
+    if call('EXISTS', TELLING) == 1 then tell_some() end
     return 'accepted'
   end
 elseif is_cancelled then
@@ -89,4 +106,6 @@ else
   put_back(line, memory, millicores, s)
   wake()
 end
-return let_go()
+let_go()
+if call('EXISTS', TELLING) == 1 then tell_some() end
+return 'accepted'

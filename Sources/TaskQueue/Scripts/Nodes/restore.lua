@@ -4,6 +4,7 @@
 -- lives of the node hold besides goes back.
 
 -- uses names clock index lease retries reaping jobs
+-- uses later telling
 
 local me, is_last, earlier_count = ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 if not expiry_of(me) then return fenced() end
@@ -105,4 +106,5 @@ end
 for _, other in ipairs(is_last and others or {}) do
   if own[other] then reap(other, LINES_MAX) end
 end
+if call('EXISTS', TELLING) == 1 then tell_some() end
 return answers

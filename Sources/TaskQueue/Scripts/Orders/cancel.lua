@@ -3,6 +3,7 @@
 -- half-way: it still waits, and is cancelled again.
 
 -- uses names index ending holders
+-- uses later telling
 
 local line = ARGV[2]
 use_job_of(line)
@@ -12,6 +13,7 @@ if line ~= CLOSE and call('HEXISTS', TODO, line) == 1 then
     unindex(line, ARGV[3], ARGV[4])
   end
   fail_for_good(line, '0', 'cancelled', cancelled_record('', call('HGET', ATTEMPTS, line) or '0'))
+  tell_some()
   return 'cancelled'
 end
 local holder, entry = holder_of(line)

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Idempotent: what was forgotten is not there. Stopped half-way: it is still in its hash, and is forgotten again.
 
--- uses index retries
+-- uses index retries noticing
 
 local is_failed, lines = ARGV[2] == 'failed', {}
 use_job(ARGV[3])  -- In whose hashes they are: what an old manager added may only look as if it were of a job.
@@ -9,7 +9,9 @@ local from = is_failed and FAILED or DONE
 for i = 4, #ARGV, 3 do
   local line = ARGV[i]
   settle(line)
-  if call('HEXISTS', from, line) == 1 and not (is_failed and call('SISMEMBER', RETRYING, line) == 1) then
+  local number = ways_awaited() ~= '' and call('HGET', job_key(job .. NUMBERS), line)
+  if number and call('ZSCORE', TELLING, 'task ' .. job .. ' ' .. number) then  -- How it ended has not been told to all yet.
+  elseif call('HEXISTS', from, line) == 1 and not (is_failed and call('SISMEMBER', RETRYING, line) == 1) then
     lines[#lines + 1] = line
     -- An old worker that ran it has left it in the index, where it would look like a line that was dropped.
     if ARGV[i + 1] ~= '' and call('HEXISTS', TODO, line) == 0 then

@@ -29,6 +29,7 @@ for i = 3, #ARGV, 4 do
   end
   seen[line] = true
 end
-add_new(rest)
+local queued = add_new(rest, true)
 if hastened > 0 then promote_delayed(read_now()) end
-return {#rest, hastened}
+tell_some()
+return {queued, hastened}

@@ -35,4 +35,5 @@ for i, line in ipairs(lines) do
 end
 if #signed > 0 then call('HSET', SIGNATURES, unpack(signed)) end
 add_new(rest)
+tell_some()
 return {#rest, in_todo, in_progress, finished}

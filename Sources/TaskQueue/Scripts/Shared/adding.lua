@@ -1,11 +1,41 @@
 -- Lines that are new to todo.
 
--- uses index
+-- uses index telling
+
+-- Those of failed lines that may begin anew. What could not run for want of others goes on with these, by itself; and what waits for
+-- others though it failed otherwise (it was cancelled) waits again.
+local function without_vain(positions)
+  local id, gate = job, is_gated()
+  if gate then
+    settle_gate(id, true)
+    use_job(id)
+    gate = is_gated()
+  end
+  local is_broken, has_needs = string.sub(gate or '', 1, 6) == 'broken', call('EXISTS', job_key(job .. NEEDS)) == 1
+  if not is_broken and not has_needs then return positions end
+  local rest = {}
+  for _, at in ipairs(positions) do
+    local line = ARGV[at]
+    local number = has_needs and call('HGET', job_key(job .. NUMBERS), line)
+    if is_broken or number and count_of(job_key(job .. BROKEN), number) > 0 then  -- It stays where it is.
+    elseif number and count_of(job_key(job .. NEEDS), number) > 0 then
+      notice(line)
+      let_wait(line, number, score(band_of(tonumber(ARGV[at + 3])), call('INCR', SEQUENCE)))
+      for _, key in ipairs({REASON, OUTCOMES, FAILED}) do call('HDEL', key, line) end
+    else
+      rest[#rest + 1] = at
+    end
+  end
+  return rest
+end
 
 -- Puts lines into todo for the first time, or the first time of a new life. They are of one job.
 -- `positions` says where in ARGV each line is; memory, millicores and priority follow it.
-local function add_new(positions)
-  if #positions == 0 then return end
+-- What waits for others does not begin by being asked for again: it waits still, or goes on when that which failed does. Returns how many
+-- wait now.
+local function add_new(positions, is_asked_again)
+  if is_asked_again and job ~= '' then positions = without_vain(positions) end
+  if #positions == 0 then return 0 end
   local sequence = call('INCRBY', SEQUENCE, #positions) - #positions
   local by_class, new, fields, fresh = {}, {}, {}, {}
   local last = job ~= '' and (score_of_fresh(-1) or 0)
@@ -14,6 +44,7 @@ local function add_new(positions)
     local class = class_name(line, ARGV[at + 1], ARGV[at + 2], '')
     new[i] = line
     fields[i * 2 - 1], fields[i * 2] = line, ''
+    if ways_awaited() ~= '' then notice(line) end
     -- The list is in order from the first to the last: what goes before its last does not go there.
     if job ~= '' and class == plain_class() and s > last then
       last = s
@@ -39,5 +70,7 @@ local function add_new(positions)
     call('SREM', RETRYING, unpack(new))
     for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, FAILED_ON}) do call('HDEL', key, unpack(new)) end
   end
+  if string.sub(is_gated() or '', 1, 6) == 'broken' then note_change('tasks ' .. job) end
   wake()
+  return #positions
 end

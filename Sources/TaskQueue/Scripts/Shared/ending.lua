@@ -1,6 +1,6 @@
 -- The last ending of a line, for every script that can bring it about.
 
--- uses retries
+-- uses retries noticing
 
 local function cancelled_record(worker, attempt)
   return '{"state":"failed","cause":"cancelled","worker":' .. cjson.encode(worker) .. ',"attempts":' .. attempt ..
@@ -9,6 +9,7 @@ end
 
 -- The token is '0' for an ending nobody reported: a report that still comes is stale, not a repetition of this.
 local function fail_for_good(line, token, reason, record)
+  notice(line)
   call('HSET', REASON, line, reason)
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSETNX', FAILED, line, '')

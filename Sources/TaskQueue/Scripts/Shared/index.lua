@@ -29,6 +29,13 @@ local function job_size()
   return job_sizes[job]
 end
 
+-- What a job waits for before anything of it is given out, see telling.lua: `waits`, or `broken` and a job; false for nothing.
+local gates = {}
+local function is_gated()
+  if gates[job] == nil then gates[job] = job ~= '' and call('HGET', JOBS_GATED, job) end
+  return gates[job]
+end
+
 local function plain_class() return '@' .. job .. ' ' .. job_size() .. ':' end
 
 local function has_own()
@@ -72,7 +79,11 @@ local function memory_of(class) return string.match(class, '^(%d+):') or string.
 -- low, never too high: who takes from a class looks. A class that is known and has no line is forgotten then; one that
 -- has lines and is not known would never be looked at, so it is made known first.
 local function make_known(class, head)
-  if call('ZADD', CLASSES, 'LT', head, class) == 1 then call('ZADD', FITS, memory_of(class), class) end
+  if is_gated() then
+    call('ZADD', job_key(job .. ASIDE), 'LT', head, class)
+  elseif call('ZADD', CLASSES, 'LT', head, class) == 1 then
+    call('ZADD', FITS, memory_of(class), class)
+  end
 end
 
 local function enter_all(class, head, entries)
@@ -104,7 +115,9 @@ local function refresh_class(class)
     local first = score_of_fresh(0)
     head = head and first and math.min(head, first) or head or first
   end
-  if head then
+  if is_gated() then
+    if head then call('ZADD', job_key(job .. ASIDE), head, class) else call('ZREM', job_key(job .. ASIDE), class) end
+  elseif head then
     call('ZADD', CLASSES, head, class)
   else
     call('ZREM', FITS, class)
@@ -117,7 +130,10 @@ end
 -- Before a line leaves todo other than by a claim: an entry that stayed would look like a line an old worker dropped. One in FRESH
 -- is stale when the line has left.
 local function unindex(line, memory, millicores)
-  if call('HEXISTS', TODO, line) == 0 then return end
+  local value = call('HGET', TODO, line)
+  if not value then return end
+  local number = job ~= '' and string.match(value, '^~(%d+) ')
+  if number then call('SREM', job_key(job .. DEPENDENT), number) end
   local class = class_name(line, memory, millicores, call('HGET', FAILED, line) or '')
   remove_all(class, {line})
   refresh_class(class)

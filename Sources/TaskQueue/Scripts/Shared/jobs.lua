@@ -23,14 +23,14 @@ end
 -- All that waits takes the new size, whatever it had: its classes get another name. What stands in FRESH is of the plain class of any
 -- size.
 local function resize(id, size)
-  local start = '@' .. id .. ' '
-  for _, class in ipairs(call('ZRANGE', CLASSES, 0, -1)) do
+  local start, known = '@' .. id .. ' ', is_gated() and job_key(id .. ASIDE) or CLASSES
+  for _, class in ipairs(call('ZRANGE', known, 0, -1)) do
     local exclusion = string.sub(class, 1, #start) == start and string.match(class, '^%d+:%d+:(.*)$', #start + 1)
     local renamed = exclusion and start .. size .. ':' .. exclusion
     if renamed and renamed ~= class then
-      local head = call('ZSCORE', CLASSES, class)
-      call('ZADD', CLASSES, 'LT', head, renamed)
-      call('ZADD', FITS, memory_of(renamed), renamed)
+      local head = call('ZSCORE', known, class)
+      call('ZADD', known, 'LT', head, renamed)
+      if not is_gated() then call('ZADD', FITS, memory_of(renamed), renamed) end
       if call('EXISTS', class_key(class)) == 0 then  -- All of it is in FRESH.
       elseif call('EXISTS', class_key(renamed)) == 0 then
         call('RENAME', class_key(class), class_key(renamed))  -- Millions may wait.
@@ -39,7 +39,7 @@ local function resize(id, size)
         call('DEL', class_key(class))
       end
       call('ZREM', FITS, class)
-      call('ZREM', CLASSES, class)
+      call('ZREM', known, class)
     end
   end
   call('HSET', JOB_SIZES, id, size)
@@ -57,8 +57,8 @@ local function change(id, name, size, settings, definition, resets_own)
   if resets_own or call('HGET', JOB_SIZES, id) ~= size or timeout_in(known) ~= timeout_in(settings) then
     use_job(id)
     call('UNLINK', OWN)
-    use_job('')
     resize(id, size)
+    use_job('')
   end
   call('HSET', JOBS, id, record)
   call('INCR', JOB_REVISION)

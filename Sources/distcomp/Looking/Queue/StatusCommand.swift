@@ -43,6 +43,7 @@ extension QueueOverview {
         writer.field("eta_seconds", etaSeconds)
         writer.field("failed_by_cause", failuresByCause)
         writer.field("too_large", tooLargeCount)
+        writer.field("waits_for_others", counts.dependent)
         writer.field("paused", fleet.isPaused)
         writer.field("closing", fleet.isClosing)
         writer.field("trouble", json: troubles)
@@ -84,6 +85,9 @@ extension QueueOverview {
         if fleet.inTrouble.count > Self.troublesShownMax {
             lines.append(
                 "\(grouped(fleet.inTrouble.count - Self.troublesShownMax)) more nodes in trouble: distcomp workers")
+        }
+        if counts.dependent > 0 {
+            lines.append("\(grouped(counts.dependent)) of todo wait for others: distcomp jobs, distcomp why")
         }
         if let rate = ratePerSecond {
             let speed = rate < 10 ? oneDecimal(rate) : grouped(Int(rate))

@@ -91,7 +91,7 @@ enum ResultJobLog {
         case .oom, .memoryPressure: (0, 9)
         case .timeout, .cancelled: (-1, 15)
         case .launch: (127, 0)  // What a shell says of a command it cannot run.
-        case .nodeLost: (-1, 0)
+        case .nodeLost, .dependency: (-1, 0)
         case nil: (result.succeeded ? 0 : 1, 0)
         }
     }

@@ -58,7 +58,7 @@ extension ResultSummary.Group {
         }
         // What never ran took no time and no memory: it would only make the others look small.
         switch result.outcome?.cause {
-        case .launch, .cancelled, .nodeLost, nil: return
+        case .launch, .cancelled, .nodeLost, .dependency, nil: return
         case .exit, .signal, .oom, .timeout, .memoryPressure: break
         }
         if let usage = result.outcome?.usage {

@@ -69,6 +69,9 @@ struct JobDiagnosis {
                 return "\(retry) --timeout TIME` tries \(them) again with more time."
             }
             return "\(retry) --timeout \(Int(2 * seconds))s` tries \(them) again with twice the time."
+        case "dependency":
+            let they = failures.count == 1 ? ("it", "waits") : ("they", "wait")
+            return "What \(they.0) waited for is to be retried: then \(they.0) \(they.1) again."
         case "node-lost":
             return "Look at what \(them == "it" ? "it does" : "they do") to a node before you retry \(them)."
         default: return "\(retry)` tries \(them) again."
@@ -87,7 +90,8 @@ extension QueueClient {
         _ = try scanEach(\.todo) { _, entries throws(CommandError) in
             guard let line = entries.first.map({ text($0.field) }) else { return true }
             let details = try details(of: line)
-            waiting = Diagnosis(details.task, details.standing, result: details.result, fleet)
+            waiting = Diagnosis(
+                details.task, details.standing, result: details.result, awaited: details.awaited, fleet)
             return false
         }
         var examples: [String: TaskResult] = [:]

@@ -14,6 +14,8 @@ struct ListedTask {
     let outcome: TaskOutcome?
     /// Why it failed, or how it ended.
     let reason: String
+    /// It waits until others have ended.
+    var waitsForOthers = false
 
     var identifier: String { TaskLine.identifier(of: line) }
 
@@ -57,13 +59,15 @@ extension QueueClient {
         let hasFailed = !filter.causes.isEmpty || filter.node != nil || filter.sinceUnixSeconds != nil
         return try scanEach(\.todo, pattern: filter.pattern) { keys, entries throws(CommandError) in
             let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
+            let isGated = try keys.job.isEmpty ? false : perform(ReadAwaited(keys.job, keys: keys)).gate != .open
+            let dependent = Set(entries.filter { isGated || TaskStanding.isDependent(todo: $0.value) }.map(\.field))
             let retries = zip(fields, try retryStates(of: fields)).filter { $0.1 == .retrying }.map(\.0)
             let records = Dictionary(zip(retries, try values(keys.outcomes, of: retries)), uniquingKeysWith: { $1 })
             for field in fields {
                 let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
                 let task = ListedTask(
                     line: text(field), state: .todo, node: outcome?.node ?? "", outcome: outcome,
-                    reason: outcome?.reason ?? "")
+                    reason: outcome?.reason ?? "", waitsForOthers: dependent.contains(field))
                 if hasFailed {
                     guard let outcome, filter.causes.isEmpty || filter.causes.contains(outcome.cause.word),
                         filter.includes(node: outcome.node, endedAt: outcome.finishedAtUnixSeconds)
@@ -240,6 +244,8 @@ struct TaskDetails {
     let standing: TaskStanding
     /// How it ended, or how its last attempt did; nil before the first.
     var result: TaskResult?
+    /// What it waits for besides its turn.
+    var awaited: AwaitedText?
 
     /// nil when no state holds it: it is gone.
     var state: TaskState? {
@@ -256,7 +262,12 @@ extension QueueClient {
         var standing = try standing(of: line)
         var task = try parse(line)
         if let own = standing.own { task = task?.taking(own) }
-        if let task, standing.isWaiting { standing.aheadCount = try countAhead(of: task, standing) }
+        var awaited: AwaitedText?
+        if standing.isWaiting, standing.isDependent || standing.gate != .open, let job = task?.job {
+            awaited = try self.awaited(job, line: line)
+        } else if let task, standing.isWaiting {
+            standing.aheadCount = try countAhead(of: task, standing)
+        }
         var result: TaskResult?
         if let value = standing.finishedValue {
             result = TaskResult(finished: Array(line.utf8), value: value, record: standing.outcome)
@@ -266,7 +277,7 @@ extension QueueClient {
                 reason: standing.reason)
         }
         if let task, task.job != nil { result?.taskOfJob = task }
-        return TaskDetails(line: line, task: task, standing: standing, result: result)
+        return TaskDetails(line: line, task: task, standing: standing, result: result, awaited: awaited)
     }
 }
 

@@ -74,7 +74,8 @@ extension TaskDetails {
         switch state {
         case .inProgress: "running on \(standing.worker ?? "")"
         case .todo:
-            "todo" + (standing.aheadCount.map { ", \(grouped($0)) before it" } ?? "")
+            "todo" + (awaited.map { ", \($0.text)" } ?? "")
+                + (standing.aheadCount.map { ", \(grouped($0)) before it" } ?? "")
         case .finished: "finished"
         case .failed: "failed: \(result?.explanation ?? "unknown")"
         case nil: "not in the queue any more"

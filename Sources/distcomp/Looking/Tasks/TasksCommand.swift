@@ -72,6 +72,7 @@ private struct TaskPrinter {
             row.remark = task.explanation
             row.color = Style.standardOutput.red
         case .todo where !task.reason.isEmpty: row.remark = "again after \(task.explanation)"
+        case .todo where task.waitsForOthers: row.remark = "waits for others"
         case .inProgress: row.color = Style.standardOutput.cyan
         case .todo, .finished: break
         }
@@ -89,6 +90,7 @@ private struct TaskPrinter {
         writer.field("attempts", task.outcome?.attempt)
         writer.field("reason", task.reason.isEmpty ? nil : task.reason)
         writer.field("error", task.errorLine)
+        if task.state == .todo { writer.field("waits_for_others", task.waitsForOthers) }
         writer.field("end", task.outcome?.finishedAtUnixSeconds)
         return writer.text
     }

@@ -43,7 +43,8 @@ struct WhyCommand: ParsableCommand {
                 }
                 try queue.forEachLine(named: task) { line throws(CommandError) in
                     let details = try queue.details(of: line)
-                    let diagnosis = Diagnosis(details.task, details.standing, result: details.result, fleet)
+                    let diagnosis = Diagnosis(
+                        details.task, details.standing, result: details.result, awaited: details.awaited, fleet)
                     try print(diagnosis, of: line)
                     return true
                 }
@@ -85,8 +86,16 @@ struct Diagnosis: Equatable {
     /// - Parameters:
     ///   - line: nil for a line that is no task.
     ///   - result: how it ended, where it has.
-    init(_ line: TaskLine?, _ standing: TaskStanding, result: TaskResult?, _ fleet: Fleet) {
-        (because, sentence) = Self.explain(line, standing, result, fleet)
+    ///   - awaited: what it waits for besides its turn.
+    init(
+        _ line: TaskLine?, _ standing: TaskStanding, result: TaskResult?, awaited: AwaitedText? = nil, _ fleet: Fleet
+    ) {
+        if standing.worker == nil, standing.isWaiting, let awaited {
+            because = "dependency"
+            sentence = (awaited.isBroken ? "It is about to fail: it " : "It ") + awaited.text + "."
+        } else {
+            (because, sentence) = Self.explain(line, standing, result, fleet)
+        }
     }
 
     private typealias Answer = (String, String)
@@ -135,6 +144,7 @@ struct Diagnosis: Equatable {
         case .timeout: "Its line has to give it more time, or it has to take less."
         case .launch: "What it runs has to be there; then submit it again."
         case .memoryPressure: "Submit it again when nodes have more memory free, or let its line ask for what it needs."
+        case .dependency: "It waits again as soon as that is tried again (distcomp retry)."
         case .nodeLost: "Look at what it does to its node before you submit it again."
         case .exit, .signal, .cancelled, nil: "Submitted again, it is tried anew."
         }

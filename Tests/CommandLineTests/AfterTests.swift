@@ -1,0 +1,141 @@
+// What tasks of a file wait for, before anything is in the queue; and what is said of what waits.
+
+import TaskModel
+import TaskQueue
+import Testing
+
+@testable import distcomp
+
+@Suite("Tasks of a file that wait for each other")
+struct TaskGraphTests {
+    /// Each line is a name, or none, and the names of those it waits for.
+    private func graph(_ tasks: (String?, [String])...) throws -> TaskGraph {
+        var graph = TaskGraph()
+        for (index, task) in tasks.enumerated() {
+            var surroundings = TaskSurroundings()
+            surroundings.name = task.0
+            let name = task.0.map { "\"name\":\"\($0)\"," } ?? ""
+            let after = task.1.map { "\"\($0)\"" }.joined(separator: ",")
+            var file = TaskFile(named: "dag.jsonl")
+            let text = "{\(name)\"after\":[\(after)],\"command\":\"c\(index)\"}\n"
+            try Array(text.utf8).withUnsafeBytes { bytes in
+                try file.read(bytes) { entry throws(TaskGraph.Problem) in
+                    if case .task(let line, _) = entry { try graph.add(line, file: "dag.jsonl", lineNumber: index + 1) }
+                }
+            }
+        }
+        return graph
+    }
+
+    private func order(_ graph: TaskGraph) throws -> [String] {
+        let tasks = try graph.ordered()
+        for (index, task) in tasks.enumerated() { #expect(task.after.allSatisfy { $0 < index }) }
+        return tasks.map { $0.line.surroundings?.name ?? $0.line.command }
+    }
+
+    @Test("what others wait for goes before them, and else all keep their order")
+    func ordered() throws {
+        let graph = try graph(("c", ["b", "a"]), ("a", []), ("b", ["a"]), (nil, []), ("d", []))
+        #expect(try order(graph) == ["a", "b", "c", "c3", "d"])
+        #expect(graph.hasEdges && graph.count == 5)
+        #expect(try graph.ordered()[2].after == [1, 0])
+    }
+
+    @Test("a circle is refused with all that are in it, and an unknown or a second name with its place")
+    func refused() throws {
+        func problem(_ graph: TaskGraph) -> String {
+            (try? #require(throws: TaskGraph.Problem.self) { try graph.ordered() })?.description ?? ""
+        }
+        #expect(
+            problem(try graph(("x", ["a"]), ("a", ["b"]), ("b", ["c"]), ("c", ["a"])))
+                == "dag.jsonl:2: after: these wait for each other: a after b after c after a")
+        #expect(problem(try graph(("a", ["a"]))).hasSuffix(": a after a"))
+        #expect(
+            problem(try graph(("prepare", []), ("b", ["prepar"])))
+                == "dag.jsonl:2: after: there is no task named `prepar`; did you mean `prepare`?")
+        let twice = #expect(throws: TaskGraph.Problem.self) { try graph(("a", []), ("a", [])) }
+        #expect(twice?.description.hasPrefix("dag.jsonl:2: name: `a` a second time (first in dag.jsonl:1)") == true)
+    }
+
+    @Test("a hundred thousand that wait one for the other are put in order without a stack as deep")
+    func deep() throws {
+        var graph = TaskGraph()
+        let count = 100_000
+        for number in 0..<count {
+            let after = number + 1 < count ? "\"after\":[\"t\(number + 1)\"]," : ""
+            var file = TaskFile(named: "deep.jsonl")
+            try Array("{\"name\":\"t\(number)\",\(after)\"command\":\"x\"}\n".utf8).withUnsafeBytes { bytes in
+                try file.read(bytes) { entry throws(TaskGraph.Problem) in
+                    if case .task(let line, _) = entry { try graph.add(line, file: "deep.jsonl", lineNumber: number) }
+                }
+            }
+        }
+        let order = try graph.ordered()
+        #expect(order.count == count && order.first?.line.surroundings?.name == "t\(count - 1)")
+    }
+
+    @Test("only a line of a file says what it waits for; in the queue it is a mistake")
+    func elsewhere() throws {
+        let error = #expect(throws: TaskLineError.self) { try TaskLine(parsing: #"{"command":"x","after":["a"]}"#) }
+        #expect(error?.message.hasPrefix("after: found `[\"a\"]`, expected none here") == true)
+        var problems: [String] = []
+        var file = TaskFile(named: "f")
+        Array("{\"command\":\"x\",\"after\":[1]}\n".utf8).withUnsafeBytes { bytes in
+            file.read(bytes) { entry in if case .problem(let problem) = entry { problems.append("\(problem)") } }
+        }
+        #expect(problems == [#"f:1:24: after: found `[1]`, expected names of tasks, such as ["prepare"]"#])
+        // It is no part of what the task is.
+        let job = Job(identifier: "j1", name: "j", settings: .init(), definition: .init())
+        var surroundings = TaskSurroundings()
+        surroundings.after = ["a"]
+        #expect(try TaskLine(command: "x", surroundings: surroundings, of: job).text == "@j1 x")
+    }
+}
+
+@Suite("--after")
+struct AfterOptionTests {
+    @Test("a job is waited for until all of it has finished, unless another way is said")
+    func read() {
+        #expect(AfterOption(argument: "prepare").map { [$0.job, $0.way.rawValue] } == ["prepare", "ok"])
+        #expect(AfterOption(argument: "a-1:any")?.way == .any && AfterOption(argument: "a:each")?.way == .each)
+        for text in ["", ":ok", "a:", "a:soon", "a:ok:any"] { #expect(AfterOption(argument: text) == nil, "\(text)") }
+    }
+
+    private func parent(
+        _ name: String?, way: AfterWay = .ok, todo: Int = 0, running: Int = 0, finished: Int = 0, failed: Int = 0,
+        isLoading: Bool = false
+    ) -> ReadAwaited.Parent {
+        .init(
+            identifier: "j1", way: way, name: name, todo: todo, inProgress: running, finished: finished, failed: failed,
+            isLoading: isLoading)
+    }
+
+    private func text(
+        _ gate: JobGate, _ parents: [ReadAwaited.Parent], taskCount: Int = 0, tasks: [ReadAwaited.Task] = []
+    ) -> String? {
+        AwaitedText(.init(gate: gate, parents: parents, taskCount: taskCount, tasks: tasks))?.text
+    }
+
+    @Test("what something waits for is said with how far that is")
+    func said() {
+        #expect(
+            text(.waits, [parent("prepare", todo: 20, running: 8, finished: 11, failed: 1)])
+                == "waits for prepare (12 of 40 have ended)")
+        #expect(
+            text(.waits, [parent("a", finished: 3), parent("b", way: .any, todo: 1)])
+                == "waits for b (0 of 1 have ended)")
+        #expect(
+            text(.waits, [parent("a", finished: 3, isLoading: true)])
+                == "waits for a (3 of 3 have ended, and tasks are still being added to it)")
+        #expect(text(.broken("j1"), [parent("a", finished: 3, failed: 2)]) == "cannot run after a, of which 2 failed")
+        #expect(text(.open, [parent("a", finished: 3)]) == nil)
+        let tasks = [
+            ReadAwaited.Task(line: #"@j1 {"name":"prep","command":"x"}"#, state: "runs"),
+            ReadAwaited.Task(line: "@j1 ./fit 3", state: "waits"),
+        ]
+        #expect(
+            text(.open, [], taskCount: 2, tasks: tasks)
+                == "waits for prep, which runs and `./fit 3`, which waits itself")
+        #expect(text(.open, [], taskCount: 9, tasks: tasks)?.hasSuffix(", 7 more") == true)
+    }
+}

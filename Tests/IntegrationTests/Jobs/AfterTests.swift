@@ -1,0 +1,181 @@
+// Jobs and tasks that wait for others, as people have them: commands, real nodes, real tasks.
+
+import Foundation
+import Glibc
+import LinuxSystem
+import Testing
+
+@Suite("jobs and tasks that wait for others", .serialized)
+struct AfterTests {
+    private func object(_ text: String) throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+    }
+
+    /// todo, in progress, finished, failed of a job, and how many wait for others.
+    private func numbers(_ fleet: Fleet, _ job: String) async throws -> [Int] {
+        let output = try await fleet.distcomp("jobs", "--json").output
+        let jobs = try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [[String: Any]] ?? []
+        let status = try #require(jobs.first { $0["job"] as? String == job }, "\(output)")
+        return ["todo", "in_progress", "finished", "failed", "waits_for_others"].map { status[$0] as? Int ?? -1 }
+    }
+
+    private func makeMarks(_ fleet: Fleet) throws -> String {
+        try fleet.scratch.write("marks", "")
+        chmod(fleet.scratch.path + "/marks", 0o666)
+        return fleet.scratch.path + "/marks"
+    }
+
+    @Test("prepare, then each of a sweep after its like, then a collection of all: on two nodes, of which one dies")
+    func threeSteps() async throws {
+        try await withFleet { fleet in
+            let marks = try makeMarks(fleet)
+            func submit(_ words: [String]) async throws {
+                let result = try await fleet.distcomp(["submit"] + words)
+                #expect(result.status == 0, "\(words): \(result)")
+            }
+            let values = ["a", "b", "c", "d"]
+            try await submit(
+                ["--name", "prepare", "--", "sleep 0.$((RANDOM % 3)); echo prepare {} >> \(marks)", ":::"] + values)
+            try await submit(
+                ["--name", "sweep", "--after", "prepare:each", "--", "echo sweep {1} {2} >> \(marks)", ":::"] + values
+                    + [":::", "1", "2", "3"])
+            try await submit(["--name", "collect", "--after", "sweep", "--", "echo collect >> \(marks)"])
+            #expect(try await numbers(fleet, "sweep") == [12, 0, 0, 0, 12])
+            #expect(try await numbers(fleet, "collect") == [1, 0, 0, 0, 1])
+            let why = try await fleet.distcomp("why", "collect")
+            #expect(why.output.contains("It waits for sweep (0 of 12 have ended)."), "\(why.output)")
+            let status = try object(try await fleet.distcomp("status", "--json").output)
+            #expect(status["todo"] as? Int == 17 && status["waits_for_others"] as? Int == 13)
+            let listed = try await fleet.distcomp("jobs")
+            #expect(listed.output.contains("collect  blocked"), "\(listed.output)")
+
+            let lease = ["max_task_per_worker": "2", "lease_seconds": "3"]
+            let (first, second) = (try await fleet.startedNode("a", lease), try await fleet.startedNode("b", lease))
+            try await eventually("some have ended", first.log) { fleet.scratch.lines("marks").count > 2 }
+            try await first.kill9()
+            #expect(try await fleet.distcomp("watch", "--quiet", "collect").status == 0)
+            let order = fleet.scratch.lines("marks")
+            for value in values {
+                let prepared = try #require(order.firstIndex(of: "prepare \(value)"))
+                for number in 1...3 {
+                    let swept = try #require(order.firstIndex(of: "sweep \(value) \(number)"))
+                    #expect(prepared < swept)
+                }
+            }
+            #expect(order.last == "collect" && order.filter { $0 == "collect" }.count == 1)
+            #expect(try await numbers(fleet, "sweep") == [0, 0, 12, 0, 0])
+            try await first.start()  // Which clears what its earlier life left.
+            for node in [first, second] { try await node.stop() }
+        }
+    }
+
+    @Test("what waits for what failed ends and names it, is revived by a retry of that, and has its say in why")
+    func failure() async throws {
+        try await withFleet { fleet in
+            let marks = try makeMarks(fleet)
+            let file = try fleet.scratch.write(
+                "dag.jsonl",
+                """
+                {"name": "all", "command": "echo all >> \(marks)", "after": ["fit-a", "fit-b"]}
+                {"name": "prep", "command": "echo prep >> \(marks)"}
+                {"name": "fit-a", "command": "echo fit-a >> \(marks)", "after": ["prep"], "memory": "64M"}
+                {"name": "fit-b", "command": "test -e \(fleet.scratch.path)/ok && echo fit-b >> \(marks)", "after": "prep"}
+
+                """)
+            let submitted = try await fleet.distcomp("submit", file)
+            #expect(submitted.output.hasPrefix("job dag: 4 tasks added"), "\(submitted)")
+            let after = try await fleet.distcomp("submit", "--after", "dag", "--", "echo last >> \(marks)")
+            #expect(after.output == "job echo: 1 task added, waits for dag (0 of 4 have ended)\n", "\(after)")
+            let node = try await fleet.startedNode("n", ["max_retry_per_task": "1"])
+            #expect(try await fleet.distcomp("watch", "--quiet", "echo").status == 1)
+            #expect(fleet.scratch.lines("marks") == ["prep", "fit-a"])
+            #expect(try await numbers(fleet, "dag") == [0, 0, 2, 2, 0])
+            let results = try await fleet.distcomp("results", "--failed", "--json")
+            #expect(results.output.contains(#""cause":"dependency""#), "\(results.output)")
+            #expect(results.output.contains("dependency: fit-b failed"), "\(results.output)")
+            #expect(results.output.contains("dependency: dag failed"), "\(results.output)")
+            let why = try await fleet.distcomp("why", "dag")
+            #expect(why.output.contains("What it waited for is to be retried: then it waits again."), "\(why.output)")
+
+            try fleet.scratch.write("ok", "")
+            #expect(try await fleet.distcomp("retry", "--job", "dag", "--cause", "exit").status == 0)
+            #expect(try await fleet.distcomp("watch", "--quiet", "echo").status == 0)
+            #expect(fleet.scratch.lines("marks") == ["prep", "fit-a", "fit-b", "all", "last"])
+            #expect(try await fleet.distcomp("forget", "dag").status == 0)
+            try await node.stop()
+        }
+    }
+
+    @Test("what cannot be is refused before anything is added: circles, unknown names and jobs, tasks without a like")
+    func refused() async throws {
+        try await withFleet { fleet in
+            func expect(_ words: [String], saying text: String) async throws {
+                let result = try await fleet.distcomp(words)
+                #expect(result.status == 2 && result.errors.contains(text), "\(words): \(result)")
+            }
+            let circle = try fleet.scratch.write(
+                "circle.jsonl",
+                #"{"name":"a","command":"x","after":["b"]}"# + "\n" + #"{"name":"b","command":"x","after":["a"]}"#
+                    + "\n")
+            try await expect(
+                ["submit", circle], saying: "these wait for each other: a after b after a; nothing was added")
+            let unknown = try fleet.scratch.write("unknown.jsonl", #"{"name":"a","command":"x","after":["z"]}"# + "\n")
+            try await expect(["submit", unknown], saying: "unknown.jsonl:1: after: there is no task named `z`")
+            try await expect(["submit", "--after", "nope", "--", "x"], saying: "there is no job nope")
+            #expect(try await fleet.distcomp("jobs").output == "no jobs\n")
+
+            #expect(try await fleet.distcomp("submit", "--name", "p", "--", "echo {}", ":::", "1", "2").status == 0)
+            try await expect(
+                ["submit", "--name", "q", "--after", "p:each", "--", "echo {}", ":::", "2", "3"],
+                saying: "--after p:each: it has no task with the value 3; nothing was added")
+            try await expect(
+                ["submit", "--name", "p", "--after", "p", "--", "echo {}", ":::", "1", "2"],
+                saying: "these jobs would wait for each other: p after p")
+            #expect(try await numbers(fleet, "p") == [2, 0, 0, 0, 0])
+            // A command of a file has no value.
+            let commands = try fleet.scratch.write("c.txt", "echo 1\n")
+            try await expect(["submit", "--after", "p:each", commands], saying: "neither names nor values in common")
+            let first = try fleet.scratch.write("first.txt", "echo a\n\necho b\n")
+            let second = try fleet.scratch.write("second.txt", "echo x\necho y\n")
+            #expect(try await fleet.distcomp("submit", "--quiet", first).status == 0)
+            #expect(try await fleet.distcomp("submit", "--quiet", "--after", "first:each", second).status == 0)
+            let why = try await fleet.distcomp("why", "*echo y")
+            #expect(why.output.contains("It waits for `echo b`, which waits itself."), "\(why.output)")
+            let third = try fleet.scratch.write("third.txt", "echo x\necho y\necho z\n")
+            try await expect(["submit", "--after", "first:each", third], saying: "no task in place 3, only 2")
+            // What was given wrongly is put right.
+            #expect(try await fleet.distcomp("submit", "--name", "r", "--after", "p", "--", "true").status == 0)
+            #expect(try await numbers(fleet, "r") == [1, 0, 0, 0, 1])
+            #expect(try await fleet.distcomp("set", "r", "--after", "none").status == 0)
+            #expect(try await numbers(fleet, "r") == [1, 0, 0, 0, 0])
+        }
+    }
+
+    @Test("a run on one machine runs what its job waits for as well; lines of a task file are a job where they wait")
+    func run() async throws {
+        try await withScratch { scratch in
+            func distcomp(_ words: String...) async throws -> ProgramResult {
+                let state = ["--state", scratch.path + "/state"]
+                return try await RunningProgram(
+                    Products.distcomp, words.prefix(1) + state + words.dropFirst(), in: scratch
+                ).result()
+            }
+            try scratch.write("marks", "")
+            chmod(scratch.path + "/marks", 0o666)
+            let marks = scratch.path + "/marks"
+            try scratch.write("first", "shell:0:0:0:test -e \(scratch.path)/ok && echo first >> \(marks)\n")
+            let first = try await distcomp("run", "--quiet", "--name", "first", scratch.path + "/first")
+            #expect(first.status == 1, "\(first)")
+            try scratch.write("ok", "")
+            #expect(try await distcomp("retry", "--job", "first").output == "1 queued again\n")
+            try scratch.write(
+                "second", "shell:2:0:0:echo second >> \(marks)\nshell:1:64M:0:10:echo third >> \(marks)\n")
+            let second = try await distcomp(
+                "run", "--quiet", "--slots", "1", "--after", "first", scratch.path + "/second")
+            #expect(second.status == 0, "\(second)")
+            #expect(scratch.lines("marks") == ["first", "second", "third"])
+            let jobs = try await distcomp("jobs", "--json")
+            #expect(jobs.output.contains(#""job":"second""#), "\(jobs.output)")
+        }
+    }
+}

@@ -1,0 +1,276 @@
+// Tasks that wait for tasks, of their own job or of another.
+
+import RedisClient
+import TaskModel
+import TaskQueue
+import Testing
+
+@Suite("Tasks after tasks")
+struct TasksAfterTests {
+    @Test("tasks run after all those they wait for, in the order in which they came")
+    func order() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        let reply = try bench.submit(
+            job, after: [("a", []), ("b", []), ("c", ["a", "b"]), ("d", ["a"]), ("e", ["c", "d"])])
+        #expect(reply.added == 5)
+        #expect(try bench.numbers(of: job) == [5, 0, 0, 0] && bench.dependent(of: job) == 3)
+        let tasks = try node.take()
+        #expect(tasks.keys.sorted() == ["a", "b"])
+        try node.finish(tasks["a"]!)
+        #expect(try bench.dependent(of: job) == 2)
+        let next = try node.take()
+        #expect(next.keys.sorted() == ["d"])
+        try node.finish(tasks["b"]!)
+        try node.finish(next["d"]!)
+        #expect(try node.runAll() == ["c", "e"])
+        #expect(try bench.numbers(of: job) == [0, 0, 5, 0] && bench.dependent(of: job) == 0)
+    }
+
+    @Test("each waits for its like in another job; one whose like has finished waits for nothing")
+    func each() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let (first, second) = (try bench.job("prepare"), try bench.job("sweep"))
+        try bench.submit(first, "1", "2", "3")
+        try node.finish(try node.claim(1)[0])
+        try bench.submit(second, after: ["1", "2", "3"].map { ("x\($0)", ["@\(first.identifier) \($0)"]) })
+        let tasks = try node.take()
+        #expect(tasks.keys.sorted() == ["2", "3", "x1"])
+        try node.finish(tasks["3"]!)
+        #expect(try node.take().keys.sorted() == ["x3"])
+        try node.fail(tasks["2"]!, attemptsMax: 1)
+        #expect(try bench.reason(second, "x2") == "dependency: 2 failed")
+        #expect(try bench.numbers(of: second) == [0, 2, 0, 1])
+    }
+
+    @Test("what waits for what has failed ends, over any number of steps, and names that; a retry revives all of it")
+    func chain() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        try bench.submit(
+            job, after: [("a", []), ("b", []), ("c", ["a"]), ("d", ["c"]), ("e", ["d", "b"]), ("f", ["b"])])
+        let tasks = try node.take()
+        try node.fail(tasks["a"]!, attemptsMax: 1)
+        #expect(try bench.numbers(of: job) == [1, 1, 0, 4])
+        for command in ["c", "d", "e"] { #expect(try bench.reason(job, command) == "dependency: a failed") }
+        try node.fail(tasks["b"]!, attemptsMax: 1)
+        #expect(try bench.reason(job, "f") == "dependency: b failed")
+        #expect(try bench.numbers(of: job) == [0, 0, 0, 6])
+        #expect(try bench.retry(job, "c", "d", "e", "f") == 0, "they go on with what they wait for")
+
+        #expect(try bench.retry(job, "a") == 1)
+        #expect(try bench.numbers(of: job) == [3, 0, 0, 3], "e waits for b as well, which has failed still")
+        #expect(try bench.dependent(of: job) == 2)
+        #expect(try node.runAll() == ["a", "c", "d"])
+        #expect(try bench.retry(job, "b", "e", "f") == 1)
+        #expect(try node.runAll().sorted() == ["b", "e", "f"])
+        #expect(try bench.numbers(of: job) == [0, 0, 6, 0])
+    }
+
+    @Test("a task that fails and is to be tried again is waited for still")
+    func retrying() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", ["a"])])
+        try node.fail(try node.take()["a"]!, attemptsMax: 3)
+        #expect(try bench.numbers(of: job) == [2, 0, 0, 0])
+        #expect(try node.runAll() == ["a", "b"])
+    }
+
+    @Test("cancelled: what waits for it ends; what was cancelled while it waited stays so, until it is asked for")
+    func cancelled() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", ["a"]), ("c", ["b"])])
+        try bench.cancel(job, "b")
+        #expect(try bench.numbers(of: job) == [1, 0, 0, 2] && bench.dependent(of: job) == 0)
+        #expect(try bench.reason(job, "b") == "cancelled" && bench.reason(job, "c") == "dependency: b failed")
+        #expect(try bench.retry(job, "b") == 0, "it waits for a")
+        #expect(try bench.numbers(of: job) == [3, 0, 0, 0] && bench.dependent(of: job) == 2)
+        try bench.cancel(job, "b")
+        #expect(try node.runAll() == ["a"])
+        #expect(try bench.numbers(of: job) == [0, 0, 1, 2])
+        #expect(try bench.retry(job, "b") == 1)
+        #expect(try node.runAll() == ["b", "c"])
+    }
+
+    @Test("results that are forgotten count as finished, once all have been told; a failure does not")
+    func forgotten() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", [])])
+        let tasks = try node.take()
+        try node.finish(tasks["a"]!)
+        let keys = bench.keys.of(job: job.identifier)
+        func forget(_ state: ForgetTasks.State, _ command: String) throws -> Int {
+            let line = Array("@\(job.identifier) \(command)".utf8)
+            return try bench.perform(ForgetTasks(state, [line][...], keys: keys, jobs: [job.identifier: job]))
+        }
+        #expect(try forget(.finished, "a") == 1)
+        try bench.submit(job, after: [("c", ["a"]), ("d", ["a", "b"])])
+        #expect(try node.take().keys.sorted() == ["c"])
+        try node.fail(tasks["b"]!, attemptsMax: 1)
+        #expect(try forget(.failed, "b") == 1)
+        try node.beat()
+        #expect(try bench.reason(job, "d") == "dependency: b failed")
+        #expect(try forget(.failed, "d") == 1)
+        #expect(try bench.numbers(of: job) == [0, 1, 0, 0])
+    }
+
+    @Test("a task is asked for again with other tasks to wait for: these count")
+    func again() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", []), ("c", ["a"])])
+        let reply = try bench.submit(job, after: [("c", ["b"])])
+        #expect(reply.inTodo == 1 && reply.added == 0)
+        let tasks = try node.take()
+        try node.finish(tasks["a"]!)
+        #expect(try node.take().isEmpty)
+        try node.finish(tasks["b"]!)
+        #expect(try node.take().keys.sorted() == ["c"])
+        #expect(try bench.submit(job, after: [("c", ["a"])]).inProgress == 1)
+        #expect(try bench.submit(job, after: [("a", [])]).finished == 1)
+    }
+
+    @Test("one that waits for more than a call can say waits for all of them")
+    func many() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        let parents = (0..<1300).map { "p\($0)" }
+        let tasks = parents.map { ($0, [String]()) } + [("last", parents)]
+        let operations = try SubmitDependent.operations(
+            tasks.map { command, parents in
+                DependentTask(
+                    try TaskLine(command: command, of: job), after: parents.map { "@\(job.identifier) \($0)" })
+            }, keys: bench.keys)
+        #expect(operations.count > 4)
+        for operation in operations.dropLast() { try bench.perform(operation) }
+        #expect(try bench.dependent(of: job) == 1)
+        #expect(try node.runAll().count == 1300, "not all has been said of the last")
+        try bench.perform(operations.last!)
+        #expect(try node.take().keys.sorted() == ["last"])
+    }
+
+    @Test("a job of tasks that wait, and that waits itself, does both")
+    func both() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let (first, second) = (try bench.job("prepare"), try bench.job("dag"))
+        try bench.submit(first, "1")
+        try bench.gate(second, (first, .ok))
+        try bench.submit(second, after: [("a", []), ("b", ["a"])])
+        #expect(try bench.dependent(of: second) == 2)
+        try node.fail(try node.take()["1"]!, attemptsMax: 1)
+        #expect(try bench.numbers(of: second) == [0, 0, 0, 2])
+        #expect(try bench.retry(first, "1") == 1)
+        #expect(try bench.numbers(of: second) == [2, 0, 0, 0])
+        #expect(try node.runAll() == ["1", "a", "b"])
+    }
+
+    @Test("a node that dies with a task, or with it for the third time, is heard of by what waits for that")
+    func poison() throws {
+        let bench = try QueueBench()
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", ["a"])])
+        for life in 1...3 {
+            let node = try bench.node("a", life: Int64(life))
+            #expect(try node.take().keys.sorted() == ["a"])
+        }
+        let node = try bench.node("a", life: 4)
+        #expect(try node.take().isEmpty)
+        #expect(try bench.reason(job, "b") == "dependency: a failed")
+    }
+
+    @Test("a hundred thousand that wait for one are told a few hundred at a time, and no call takes long")
+    func fanOut() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        let count = 3000
+        try bench.submit(job, after: [("a", [])] + (0..<count).map { ("c\($0)", ["a"]) })
+        try node.finish(try node.take()["a"]!)
+        let first = count - (try bench.dependent(of: job))
+        #expect((1...600).contains(first), "\(first)")
+        let reply = try node.claimReply(0)
+        #expect(reply.tasks.isEmpty)
+        #expect(try node.claimReply(10_000).dueMilliseconds == 0, "it is to come again at once")
+        #expect(try node.runAll().count + 1000 >= count)
+    }
+
+    @Test("a queue that was put back to an earlier state lets in what it has to when that has ended again")
+    func rolledBack() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", ["a"])])
+        let first = try #require(try node.take()["a"])
+        let names = try bench.command("KEYS", "*").elements?.compactMap(\.string) ?? []
+        let dumps = try names.map { ($0, try bench.command("DUMP", $0).bytes ?? []) }
+        try node.finish(first)
+        let second = try #require(try node.take()["b"])
+        for name in try bench.command("KEYS", "*").elements?.compactMap(\.string) ?? [] {
+            try bench.command("DEL", name)
+        }
+        for (name, dump) in dumps {
+            _ = try bench.client.call(
+                .command(
+                    RedisCommand(bytes: [Array("RESTORE".utf8), Array(name.utf8), Array("0".utf8), dump])))
+        }
+        let line = try TaskLine(command: "b", of: job)
+        let running = RestoreTasks.Running(line: line, token: second.token, attempt: 1)
+        let restored = try bench.perform(
+            RestoreTasks([running], keys: bench.keys, incarnation: node.incarnation, isLast: true))
+        #expect(restored == [.restored])
+        #expect(try bench.numbers(of: job) == [0, 2, 0, 0] && bench.dependent(of: job) == 0)
+        try node.fail(first, attemptsMax: 1)
+        #expect(try bench.numbers(of: job) == [0, 1, 0, 1], "b runs: it is not ended for a's sake")
+        try node.finish(second)
+        #expect(try bench.numbers(of: job) == [0, 0, 1, 1])
+    }
+
+    @Test("a script that is stopped half-way is made up for by the next, and nothing is let in too early")
+    func stopped() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", []), ("c", ["a", "b"])])
+        let tasks = try node.take()
+        // Refused in the middle of it: the number of what waits is of another type.
+        let key = bench.keys.prefix + "distcomp:job:\(job.identifier):children"
+        try bench.command("RENAME", key, "kept")
+        try bench.command("SET", key, "x")
+        #expect(throws: (any Error).self) { try node.finish(tasks["a"]!) }
+        #expect(throws: (any Error).self) { try node.finish(tasks["b"]!) }
+        try bench.command("DEL", key)
+        try bench.command("RENAME", "kept", key)
+        #expect(try node.take().isEmpty)
+        for name in ["b", "a"] { #expect(try [.accepted, .duplicate].contains(node.finish(tasks[name]!))) }
+        _ = try node.claim(0)
+        #expect(try node.take().keys.sorted() == ["c"])
+    }
+
+    @Test("what waits for others costs a queue nothing where nobody waits: the same commands as ever")
+    func nothing() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("plain")
+        try bench.submit(job, (0..<100).map { "\($0)" })
+        let tasks = try node.claim(50)
+        let before = try bench.commandCount
+        for task in tasks { try node.finish(task) }
+        #expect(try bench.commandCount - before <= 50 * 13 + 5)
+        let names = try bench.command("KEYS", "*").elements?.compactMap(\.string) ?? []
+        for word in ["needs", "numbers", "children", "telling", "awaited"] {
+            #expect(!names.contains { $0.contains(word) })
+        }
+    }
+}

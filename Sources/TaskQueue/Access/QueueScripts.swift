@@ -68,6 +68,7 @@ public enum QueueScripts {
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "lease": PackageResources.lease_lua,
+        "learning": PackageResources.learning_lua, "margin": PackageResources.margin_lua,
         "names": PackageResources.names_lua, "noticing": PackageResources.noticing_lua,
         "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua,

@@ -1,0 +1,136 @@
+// What `--memory auto` wastes and how many attempts it costs, beside other ways to say how much memory tasks get: on tasks of generated
+// shapes, one job after the other, without running anything. The rule is the one that the queue follows (MemoryPeaks).
+
+import ArgumentParser
+import TaskModel
+
+struct MemoryMeasurement: Measurement {
+    static let configuration = CommandConfiguration(
+        commandName: "memory", abstract: "What ways of asking for memory waste, on tasks of generated shapes.")
+
+    @Option(help: "How many tasks there are of each shape.")
+    var tasks = 2455
+
+    @Option(help: "How many of them run at a time: what they needed is known when they have ended.")
+    var atOnce = 16
+
+    @OptionGroup var output: OutputOptions
+
+    var amounts: [Int] { [tasks, atOnce] }
+
+    /// How much memory the tasks of a job need, as a share of what is usual.
+    private enum Shape: String, CaseIterable {
+        case alike = "alike to 2 %"
+        case normal = "normal, 5 %"
+        case wide = "normal, 10 %"
+        case skewed = "log-normal, 15 %"
+        case twoKinds = "one in ten needs half as much again"
+        case even = "evenly from 0.7 to 1.3"
+
+        func need(_ random: inout SplitMix) -> Double {
+            switch self {
+            case .alike: max(0.5, 1 + 0.02 * random.normal())
+            case .normal: max(0.5, 1 + 0.05 * random.normal())
+            case .wide: max(0.5, 1 + 0.1 * random.normal())
+            case .skewed: random.skewed(0.15)
+            case .twoKinds: (random.share() < 0.1 ? 1.5 : 1) * (1 + 0.03 * random.normal())
+            case .even: 0.7 + 0.6 * random.share()
+            }
+        }
+    }
+
+    /// Who says how much.
+    private enum Way: String, CaseIterable {
+        case asked = "what people ask for, 2.5 times the usual"
+        case auto = "--memory auto"
+        case largest = "the largest so far and a fifth"
+        case ladder = "half the usual, doubled on oom"
+    }
+
+    private struct Tally {
+        var (asked, used) = (0.0, 0.0)
+        var (attempts, failures) = (0, 0)
+        var wasted: Double { 1 - used / asked }
+        var failed: Double { Double(failures) / Double(attempts) }
+    }
+
+    func measure(in place: String, _ figures: FigureTable) throws {
+        var totals: [Way: Tally] = [:]
+        for (number, shape) in Shape.allCases.enumerated() {
+            var random = SplitMix(state: UInt64(number + 1))
+            let needs = (0..<tasks).map { _ in UInt64(shape.need(&random) * Double(800 << 20)) }
+            for way in Way.allCases {
+                let tally = run(needs, way, &totals[way, default: Tally()])
+                guard way == .auto else { continue }
+                figures.add("\(shape.rawValue): wasted by auto", tally.wasted * 100, "%")
+                figures.add("- failed attempts", tally.failed * 100, "%")
+            }
+        }
+        for way in Way.allCases {
+            let tally = totals[way] ?? Tally()
+            figures.add("all: wasted by \(way.rawValue)", tally.wasted * 100, "%")
+            figures.add("- failed attempts", tally.failed * 100, "%")
+        }
+    }
+
+    /// One job, so many at a time.
+    private func run(_ needs: [UInt64], _ way: Way, _ total: inout Tally) -> Tally {
+        let usual: UInt64 = 800 << 20
+        var peaks = MemoryPeaks()
+        var first = way == .ladder ? usual / 2 : usual * 5 / 2
+        var tally = Tally()
+        var start = 0
+        while start < needs.count {
+            let running = needs[start..<min(start + atOnce, needs.count)]
+            for need in running {
+                var amount = first
+                while true {
+                    tally.attempts += 1
+                    tally.asked += Double(amount)
+                    if amount >= need { break }
+                    tally.failures += 1
+                    let learned = peaks.count > 0 ? peaks.bytesAfterOom : 0
+                    amount = way == .auto && learned > amount ? learned : amount * 2
+                }
+                tally.used += Double(need)
+            }
+            for need in running {
+                peaks.add(need)
+                guard way == .auto || way == .largest, peaks.isDue, let learned = peaks.bytesToAskFor else { continue }
+                let wanted = way == .auto ? learned : UInt64(Double(peaks.largestBytes) * 1.2)
+                if max(wanted, first) - min(wanted, first) >= first / 20 { first = wanted }
+            }
+            start += atOnce
+        }
+        total.asked += tally.asked
+        total.used += tally.used
+        total.attempts += tally.attempts
+        total.failures += tally.failures
+        return tally
+    }
+}
+
+/// The same numbers each time.
+private struct SplitMix {
+    var state: UInt64
+
+    private mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// From 0 to 1.
+    mutating func share() -> Double { Double(next() >> 11) / Double(1 << 53) }
+
+    /// Of twelve even ones: near enough, and without a library of mathematics.
+    mutating func normal() -> Double { (0..<12).reduce(-6) { sum, _ in sum + share() } }
+
+    /// A product of many small steps is log-normal.
+    mutating func skewed(_ spread: Double) -> Double {
+        let step = spread / 8
+        return (0..<64).reduce(1) { product, _ in product * (share() < 0.5 ? 1 + step : 1 / (1 + step)) }
+    }
+}

@@ -21,6 +21,8 @@ final class RunWatch {
     private var stopRequests = 0
     private var signalCount = 0
     private var idleSinceSeconds: Double?
+    /// When nothing had run for a while.
+    private var countsAtRest: QueueCounts?
 
     /// - Parameter failedBefore: how many tasks had failed before the node was started.
     init(
@@ -69,7 +71,10 @@ final class RunWatch {
             }
             if try isHalted(progress, display) { return .halted }
             if progress.isOver { return .over }
-            if try isStandingStill(progress), let misfits = try queue.misfits() { return .stuck(misfits) }
+            if try isStandingStill(progress) {
+                if let misfits = try queue.misfits() { return .stuck(misfits) }
+                try requireChange(counts)
+            }
             display.show(progress, nowSeconds: bootSeconds())
             takeSignals(display)
             if let ending = node.endingIfEnded() {
@@ -103,6 +108,15 @@ final class RunWatch {
             }
             return progress.running == 0
         }
+    }
+
+    /// Throws where all that is left waits for others, and nothing has come of it since the last look: nobody else works here.
+    private func requireChange(_ counts: QueueCounts) throws(CommandError) {
+        guard counts.dependent == counts.todo, counts.todo > 0, counts == countsAtRest else {
+            countsAtRest = counts
+            return
+        }
+        throw .failed("all that is left waits for others that are not done here: distcomp jobs, distcomp why")
     }
 
     /// Whether nothing has run for a while, though something waits.

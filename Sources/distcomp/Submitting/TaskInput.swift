@@ -95,7 +95,7 @@ struct TaskInput {
         case .commands:
             if !isQuiet { standardError.write("\(name): taken as plain commands, one a line\n") }
         case .taskLines:
-            let given = optionsOfCommands.filter { !linesAreOfJob || !["--name", "--halt"].contains($0) }
+            let given = optionsOfCommands.filter { !linesAreOfJob || !["--name", "--halt", "--signal"].contains($0) }
             guard given.isEmpty else {
                 throw .usage(
                     "\(name): \(given.joined(separator: ", ")): its lines are task lines, which say this themselves (type:priority:min_dram:min_cpu:timeout:command); options are for plain commands"

@@ -273,4 +273,57 @@ struct TasksAfterTests {
             #expect(!names.contains { $0.contains(word) })
         }
     }
+
+    @Test(
+        "a node that others have taken over lets nothing in by a late report; an old worker is given nothing that waits"
+    )
+    func fenced() throws {
+        let bench = try QueueBench()
+        let (lost, other) = (try bench.node("a"), try bench.node("b"))
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", ["a"])])
+        let task = try #require(try lost.claim().first)
+        try lost.loseLease()
+        try other.beat()
+        #expect(try lost.finish(task) == .stale)
+        #expect(throws: QueueError.self) { try lost.claim(0) }
+        #expect(try bench.dependent(of: job) == 1)
+        #expect(try OldWorker(bench: bench, name: "old").take() == nil)
+        #expect(try other.runAll() == ["a", "b"])
+    }
+
+    @Test("in a queue that was emptied, what is submitted again waits for what its node still runs")
+    func emptied() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        let tasks: [(String, [String])] = [("a", []), ("b", ["a"])]
+        try bench.submit(job, after: tasks)
+        let task = try #require(try node.claim().first)
+        try bench.command("FLUSHALL")
+        let again = try bench.node("a", life: 2, runsSomething: true)
+        let running = RestoreTasks.Running(line: try TaskLine(command: "a", of: job), token: task.token, attempt: 1)
+        #expect(
+            try bench.perform(RestoreTasks([running], keys: bench.keys, incarnation: again.incarnation, isLast: true))
+                == [.restored])
+        let reply = try bench.submit(try bench.job("dag"), after: tasks)
+        #expect(reply.added == 1 && reply.inProgress == 1)
+        #expect(try again.take().isEmpty && bench.dependent(of: job) == 1)
+        try again.finish(task)
+        #expect(try again.runAll() == ["b"])
+    }
+
+    @Test("a task that is given back, requeued, or whose node leaves is waited for still")
+    func back() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", ["a"])])
+        try node.report(try #require(try node.claim().first), .returned)
+        _ = try node.claim()
+        try bench.perform(RequeueTasks([try TaskLine(command: "a", of: job)], keys: bench.keys))
+        try bench.perform(TakeCancellations(keys: bench.keys, incarnation: node.incarnation))
+        #expect(try bench.numbers(of: job) == [2, 0, 0, 0] && bench.dependent(of: job) == 1)
+        #expect(try node.runAll() == ["a", "b"])
+    }
 }

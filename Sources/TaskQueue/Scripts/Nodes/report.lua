@@ -33,10 +33,13 @@ end
 local function finish()
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSET', DONE, line, ARGV[7])
-  if call('SREM', RETRYING, line) == 1 then call('HDEL', FAILED_ON, line) end
-  if call('HEXISTS', FAILED, line) == 1 then
-    call('HDEL', REASON, line)
-    call('HDEL', FAILED, line)
+  -- Of most jobs nothing has failed.
+  if job == '' or call('EXISTS', RETRYING, FAILED) > 0 then
+    if call('SREM', RETRYING, line) == 1 then call('HDEL', FAILED_ON, line) end
+    if call('HEXISTS', FAILED, line) == 1 then
+      call('HDEL', REASON, line)
+      call('HDEL', FAILED, line)
+    end
   end
   if attempt ~= '1' then
     call('HDEL', ATTEMPTS, line)

@@ -31,8 +31,14 @@ $(SMALL_CC) Sources/distcomp-launch/main.c $(shell $(CC) -print-file-name=libcap
 $(SMALL_CC) Sources/distcomp-bench/clock/clock.c -o $(1)/distcomp-bench-clock
 endef
 
+# The libraries of the command line that become part of it: what the linker finds here it does not look for elsewhere.
+define link-static
+mkdir -p .build/static && for library in sqlite3 zstd; do \
+  ln -sf "$$($(CC) -print-file-name=lib$$library.a)" .build/static/ || exit; done
+endef
+
 # What each job needs, by the names of the Debian family.
-BUILD_PACKAGES := libcap-dev libssl-dev gcc libc6-dev musl-tools
+BUILD_PACKAGES := libcap-dev libssl-dev libsqlite3-dev libzstd-dev gcc libc6-dev musl-tools
 RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
 PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) openssl $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod e2fsprogs \
@@ -136,6 +142,7 @@ check-swift:
 
 build-needs: check-swift
 	@$(call need,$(BUILD_PACKAGES))
+	@$(call link-static)
 
 run-needs: check-swift
 	@$(call need,$(RUN_PACKAGES))

@@ -9,12 +9,14 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .target(name: "Notation"),
         .target(name: "CLinux"),
         .target(name: "LinuxSystem", dependencies: ["CLinux"]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "Cryptography", dependencies: ["COpenSSL"]),
         .target(
             name: "RedisClient",
@@ -47,9 +49,13 @@ let package = Package(
         .executableTarget(
             name: "distcomp",
             dependencies: [
-                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue",
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "CZstd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            // Where the Makefile puts the archives of libsqlite3 and libzstd, and nothing else: found there, they become part of the
+            // program, which then asks no machine for them.
+            linkerSettings: [.unsafeFlags(["-L", Context.packageDirectory + "/.build/static"])]),
         .executableTarget(
             name: "distcomp-bench",
             dependencies: [

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/fs.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -16,6 +18,54 @@ int clinux_openat(int directory, const char *path, int flags, mode_t mode) { ret
 int clinux_openat_without_links(int directory, const char *path, int flags, mode_t mode) {
     struct open_how how = {.flags = (uint64_t)(unsigned)flags, .mode = mode, .resolve = RESOLVE_NO_SYMLINKS};
     return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+int clinux_open_unnamed(int directory, mode_t mode) {
+    return openat(directory, ".", O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, mode);
+}
+
+int clinux_link(int descriptor, int directory, const char *name) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+    return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW);
+}
+
+int clinux_rename_in(int directory, const char *name, const char *new_name) {
+    return (int)syscall(SYS_renameat2, directory, name, directory, new_name, RENAME_NOREPLACE);
+}
+
+int clinux_is_being_written(int descriptor) {
+    if (fcntl(descriptor, F_SETLEASE, F_RDLCK) == 0) {
+        fcntl(descriptor, F_SETLEASE, F_UNLCK);
+        return 0;
+    }
+    return errno == EAGAIN ? 1 : -1;
+}
+
+bool clinux_is_empty_directory(int directory) {
+    // Room for the two entries that every directory has, and for a third of the longest name.
+    char entries[512] __attribute__((aligned(8)));
+    if (lseek(directory, 0, SEEK_SET) != 0) return false;
+    long size = syscall(SYS_getdents64, directory, entries, sizeof entries);
+    if (size < 0) return false;
+    for (long at = 0; at < size;) {
+        // The kernel's struct linux_dirent64: inode, offset (8 bytes each), length of the record (2), type (1), name.
+        unsigned short length;
+        memcpy(&length, entries + at + 16, sizeof length);
+        const char *name = entries + at + 19;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) return false;
+        at += length;
+    }
+    return true;
+}
+
+bool clinux_hands_down_access(int directory) { return fgetxattr(directory, "system.posix_acl_default", NULL, 0) > 0; }
+
+int clinux_forget_pages(int descriptor) {
+    unsigned how = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    if (sync_file_range(descriptor, 0, 0, how) != 0) return -1;
+    errno = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    return errno == 0 ? 0 : -1;
 }
 
 int clinux_duplicate_from(int descriptor, int lowest) { return fcntl(descriptor, F_DUPFD_CLOEXEC, lowest); }

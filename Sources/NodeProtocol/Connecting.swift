@@ -56,6 +56,7 @@ extension NodeProtocol {
         registering.isUnderWay = false
         registering.isWanted = false  // The supervisor asks again once there is a connection.
         reports.disconnected()
+        retaining.disconnected()
         outputs.forget()  // Who wants to see them asks again.
         if wasOpen { actions.append(.tell(.disconnected)) }
     }

@@ -37,6 +37,8 @@ extension NodeProtocol {
         public var attemptsMax = 3
         /// `retry_delay_seconds`.
         public var retryDelaySeconds = 0.0
+        /// How much of results stays in Redis.
+        public var retention = Retention()
         /// What lines must be signed with; nil: nothing.
         public var taskKey: TaskKey?
         /// How long a node whose work is over waits for the queue to accept its last reports.
@@ -162,6 +164,7 @@ extension NodeProtocol {
         /// `thenClaim`: the claim before it was refused until we had asked.
         case cancellations(thenClaim: Bool)
         case sweepPage
+        case retention
         case leave
         /// Asked for its effect alone.
         case nothing
@@ -173,8 +176,8 @@ extension NodeProtocol {
         var gives: Bool {
             switch self {
             case .claim, .reconcile, .restore, .doubt: true
-            case .inspection, .register, .heartbeat, .report, .earlierReport, .cancellations, .sweepPage, .leave,
-                .nothing:
+            case .inspection, .register, .heartbeat, .report, .earlierReport, .cancellations, .sweepPage, .retention,
+                .leave, .nothing:
                 false
             }
         }

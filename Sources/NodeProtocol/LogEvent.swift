@@ -28,6 +28,8 @@ extension NodeProtocol {
         /// A node of this name is alive to the queue.
         case waitingForLease(address: String?, seconds: Double)
         case leftWithout(reportCount: Int)
+        /// Results were there for long enough.
+        case resultsLeft(outputCount: Int, jobCount: Int)
 
         public var level: Level {
             switch self {
@@ -35,7 +37,7 @@ extension NodeProtocol {
                 .earlierReport(_, .stale), .queueIsAnother, .restored, .waitingForLease, .leftWithout:
                 .warning
             case .drained, .resumed: .notice
-            case .reportRefused, .earlierReport: .info
+            case .reportRefused, .earlierReport, .resultsLeft: .info
             }
         }
 
@@ -48,7 +50,7 @@ extension NodeProtocol {
             case .notRun(let line, _), .reportRefused(let line, _), .earlierReport(let line, _): line
             case .noTaskLine(let field, _): String(decoding: field.prefix(1000), as: UTF8.self)
             case .refused, .drained, .resumed, .reaped, .recovered, .queueIsAnother, .restored, .waitingForLease,
-                .leftWithout:
+                .leftWithout, .resultsLeft:
                 nil
             }
         }
@@ -81,6 +83,9 @@ extension NodeProtocol {
                     + "another node_name"
             case .leftWithout(let count):
                 "leaving with \(count) reports not accepted: they are on the disk, for the next life to deliver"
+            case .resultsLeft(let outputCount, let jobCount):
+                "\(outputCount) outputs and the records of \(jobCount) jobs have left Redis, by results_keep_days, "
+                    + "results_keep_count or results_redis_bytes_max"
             }
         }
 

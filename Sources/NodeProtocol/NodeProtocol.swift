@@ -5,7 +5,7 @@
 // This file holds what is known and the way of an event through it. Each subject has its own file: the connection and what is
 // settled before it is used (Connecting), requests and their replies (Requests, Replies), the lease of one life (Registering),
 // taking up again what the queue has forgotten (Restoring), reports from their making to their answer (Reports, ReportRecord),
-// orders and lines of others (Orders), what readers elsewhere see of outputs (Outputs), the last word (Leaving).
+// orders and lines of others (Orders), results that leave Redis (Retaining), what readers elsewhere see of outputs (Outputs), the last word (Leaving).
 
 import DequeModule
 import NodeSupervisor
@@ -33,6 +33,7 @@ public struct NodeProtocol: Sendable {
     var reports = Reports()
     var orders = Orders()
     var outputs = Outputs()
+    var retaining = Retaining()
     var departure = Departure.none
     var refusals = RefusalLog()
     /// Those of the tasks it was given of late.
@@ -72,7 +73,7 @@ public struct NodeProtocol: Sendable {
 
     /// When ``Event/tick`` is next needed; nil while nothing waits for time.
     public var nextDeadline: Instant? {
-        [reports.retryAt, departure.deadline, outputs.deadline].compactMap { $0 }.min()
+        [reports.retryAt, departure.deadline, outputs.deadline, retaining.deadline].compactMap { $0 }.min()
     }
 
     /// Whether nothing is under way that a program executed in our place could not know of.
@@ -117,6 +118,7 @@ public struct NodeProtocol: Sendable {
 
         case .tick:
             readOutputs(at: now, into: &actions)
+            goOnRetaining(at: now, into: &actions)
             if let at = reports.retryAt, at <= now { reports.retryAt = nil }
             leaveAnywayIfDue(at: now)
         }

@@ -33,6 +33,7 @@ extension NodeProtocol {
                 }
                 if thenClaim { actions.append(.tell(.wake)) }
             case .sweepPage: adopt(try ScanHash.parse(value), into: &actions)
+            case .retention: retained(try RetainResults.parse(value), at: now, into: &actions)
             case .leave:
                 departure = .left
                 actions.append(.left)
@@ -73,6 +74,7 @@ extension NodeProtocol {
         case .leave:
             departure = .left
             actions.append(.left)
+        case .retention: retaining.refused(at: now)
         case .inspection, .cancellations, .sweepPage, .nothing: break  // The next round asks again by itself.
         }
     }
@@ -100,6 +102,7 @@ extension NodeProtocol {
         if reply.beatsSoon { actions.append(.tell(.beatSoon(sentAt: sentAt))) }
         if reply.closeRequested { actions.append(.tell(.closeRequested)) }
         if reply.hasCancellations { askForCancellations(into: &actions) }
+        goOnRetaining(at: sentAt, into: &actions)
     }
 
     // MARK: - Tasks

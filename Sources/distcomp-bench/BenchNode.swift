@@ -59,8 +59,10 @@ final class BenchNode {
         _ = try waited("the tasks") { condition(try counts()) ? true : nil }
     }
 
-    /// How many tasks have been started: each has a folder.
-    func launchedCount() throws -> Int { try FileSystem.entries(of: resultDirectory).count }
+    /// How many tasks have been started and not ended: each has a folder.
+    func launchedCount() throws -> Int {
+        try FileSystem.entries(of: resultDirectory).count { !$0.hasPrefix(".") && $0 != "segments" }
+    }
 
     /// What the task has written to standard output by now, as far as it has begun.
     func standardOutput(of line: String) throws -> String {

@@ -120,6 +120,7 @@ final class Daemon {
                 collectEnded()
                 standBy()
                 runner.watch?.lookIfDue()
+                runner.nameOutputsIfDue()
                 decide(queue.work())
                 decide(queue.flush(mayWait: supervisor.hasPrefetched))
                 decide(reExecIfSettled())
@@ -216,11 +217,12 @@ final class Daemon {
         case .register, .reconcile, .claim, .leaseLost, .leave: return ask(action, at: now)
         case .report(let report):
             note(report)
-            attempts?.noteEnd(report.number)
+            runner.noteReport(report)
+            attempts?.noteEnd(report.number, runner.packedOutput(of: report.number))
             return ask(action, at: now)
         case .forget(let number, _):
+            attempts?.noteEnd(number, runner.packedOutput(of: number))
             runner.forget(number)
-            attempts?.noteEnd(number)
             return ask(action, at: now)
         case .measureMemory: return measuredMemory()
         case .takeBackMemory:
@@ -329,6 +331,7 @@ final class Daemon {
         let deadlines = [
             supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
             standbyDueNanoseconds, reExec.nextDeadlineNanoseconds, runner.watch?.nextLookNanoseconds,
+            runner.namingDueNanoseconds,
         ]
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }

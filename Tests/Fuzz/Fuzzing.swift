@@ -164,5 +164,5 @@ private func readValuesOfOldWorkers(_ bytes: [UInt8]) {
     let encoded = FinishedValue.encode(worker: "w", standardOutput: bytes)
     precondition(FinishedValue(parsing: encoded).worker == "w")
     precondition(
-        value.standardOutputJSON.first == UInt8(ascii: "\"") && value.standardOutputJSON.last == UInt8(ascii: "\""))
+        value.standardOutputJSON.map { $0.first == UInt8(ascii: "\"") && $0.last == UInt8(ascii: "\"") } ?? true)
 }

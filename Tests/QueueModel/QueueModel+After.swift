@@ -91,7 +91,9 @@ extension QueueModel {
         var becomes: String?
         for condition in after[job] ?? [] where condition.way != "each" {
             let (parent, way) = (condition.job, condition.way)
-            let hasFailed = failed.keys.contains { Self.job(of: $0) == parent && !retrying.contains($0) }
+            let failedBefore = jobsLeft[parent]?.split(separator: " ").dropFirst().first ?? "0"
+            let hasFailed =
+                failedBefore != "0" || failed.keys.contains { Self.job(of: $0) == parent && !retrying.contains($0) }
             if openCount(of: parent) > 0 {
                 becomes = "waits"
             } else if hasFailed, way == "ok" {
@@ -245,6 +247,10 @@ extension QueueModel {
         var counts = [0, 0, 0, 0]
         var position = 3
         let job = Self.job(of: arguments.text(3))
+        if jobsLeft[job] != nil {
+            return .error(
+                RedisError(text: "LEFT what had finished of this job has left Redis, so that it would run again"))
+        }
         while position <= arguments.count {
             let line = arguments.text(position)
             let (own, count) = (arguments.text(position + 5), arguments.int(position + 7))

@@ -143,7 +143,7 @@ extension QueueModel {
         let owner = doing[line]
         if let owner, owner != name { return }
         if done[line] != nil { return }
-        if owner == nil, hasFailedForGood(line) { return }
+        if owner == nil, hasFailedForGood(line) || hasLeft(line) { return }
         note(.putBack(line: line, token: entry.token, from: incarnation, why))
         var lostCount = 0
         if !unmarked {
@@ -360,7 +360,7 @@ extension QueueModel {
     private func isTaken(
         _ line: String, _ me: String, _ name: String, _ earlier: Set<String>, _ over: inout [String]
     ) -> Bool {
-        if done[line] != nil || hasFailedForGood(line) { return true }
+        if done[line] != nil || hasFailedForGood(line) || hasLeft(line) { return true }
         if revoked[me]?[line] != nil { return true }
         if let owner = doing[line], owner != name { return true }
         let now = now
@@ -388,7 +388,7 @@ extension QueueModel {
             return Self.text(wasTold ? "duplicate" : "stale")
         }
         let owner = doing[line]
-        if owner.map({ $0 != name }) ?? (done[line] != nil && !wasTold) {
+        if owner.map({ $0 != name }) ?? (done[line] != nil && !wasTold || hasLeft(line)) {
             held[me]?[line] = nil
             return Self.text("stale")
         }

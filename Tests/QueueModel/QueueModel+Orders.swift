@@ -33,6 +33,10 @@ extension QueueModel {
         var (rest, seen): ([Int], Set<String>) = ([], [])
         var (inTodo, inProgress, finished) = (0, 0, 0)
         if first == 3, identity == nil, !arguments.text(2).isEmpty { identity = arguments.text(2) }
+        if first <= arguments.count, hasLeft(arguments.text(first)) {
+            return .error(
+                RedisError(text: "LEFT what had finished of this job has left Redis, so that it would run again"))
+        }
         for position in stride(from: first, through: arguments.count, by: 5) {
             let line = arguments.text(position)
             var isDone = false
@@ -138,8 +142,9 @@ extension QueueModel {
     mutating func forget(_ arguments: Arguments) -> RESPValue {
         let isFailed = arguments.text(2) == "failed"
         var count = 0
-        for position in stride(from: 4, through: arguments.count, by: 3) {
+        for position in stride(from: 4, through: arguments.count, by: 4) {
             let line = arguments.text(position)
+            guard isMeant(line, arguments.text(position + 3)) else { continue }
             if isFailed {
                 guard failed[line] != nil, !retrying.contains(line) else { continue }
                 failed[line] = nil
@@ -154,6 +159,15 @@ extension QueueModel {
             count += 1
         }
         return .integer(Int64(count))
+    }
+
+    /// Whether the line has ended by this attempt: it may have been tried again, and ended, since.
+    private func isMeant(_ line: String, _ token: String) -> Bool {
+        switch token {
+        case "": true
+        case "-": outcomes[line] == nil
+        default: outcomes[line]?.hasPrefix(token + " ") == true
+        }
     }
 
     mutating func pause(_ arguments: Arguments) -> RESPValue {

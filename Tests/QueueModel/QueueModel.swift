@@ -107,6 +107,11 @@ public struct QueueModel: Sendable {
     public internal(set) var revoked: [String: [String: Int]] = [:]
     public internal(set) var drained: Set<String> = []
 
+    // Results that leave.
+    /// identifier of a job -> `finished failed unix`, when its records left.
+    public internal(set) var jobsLeft: [String: String] = [:]
+    var retention: RetentionPass?
+
     // The queue as a whole.
     public internal(set) var sequence = 0
     public internal(set) var token = 0
@@ -198,6 +203,7 @@ public struct QueueModel: Sendable {
             case "retry": return retry(arguments)
             case "forget": return forget(arguments)
             case "pause": return pause(arguments)
+            case "retain": return retain(arguments)
             case "drain": return drain(arguments)
             case "adopt": return adopt(arguments)
             case "reject": return reject(arguments)

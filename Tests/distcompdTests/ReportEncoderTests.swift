@@ -31,9 +31,10 @@ struct ReportEncoderTests {
 
     private func report(
         _ number: NodeSupervisor.TaskNumber, _ result: (TaskOutcome) -> NodeSupervisor.Report.Result = { .ended($0) },
-        cause: Cause = .exit(code: 0)
+        cause: Cause = .exit(code: 0), ofJob: Bool = false
     ) throws -> NodeSupervisor.Report {
-        let line = try TaskLine(parsing: "shell:1:0:0:true")
+        let job = Job(identifier: "j", name: "j", settings: .init(), definition: .init())
+        let line = ofJob ? try TaskLine(command: "true", of: job) : try TaskLine(parsing: "shell:1:0:0:true")
         let outcome = TaskOutcome(
             cause: cause, usage: Usage(wallSeconds: 1), memoryCapBytes: nil, timeoutSeconds: nil, node: "node",
             attempt: 1)
@@ -126,6 +127,27 @@ struct ReportEncoderTests {
         let short = Array("node: \"".utf8) + [UInt8](repeating: 97, count: 16 << 10) + [UInt8(ascii: "\"")]
         #expect(value(encoder.step()?.1) == short)
         #expect(!encoder.hasWork)
+    }
+
+    @Test("of more than the queue takes a task of a job tells both ends, in as small steps, and a mebibyte whole")
+    func ends() throws {
+        let end = FinishedValue.endBytes
+        let bytes = (0..<(3 << 20)).map { UInt8(97 + $0 % 7) }
+        var encoder = encoder([
+            number(1): try output("1", bytes), number(2): try output("2", Array(bytes[..<(1 << 20)])),
+        ])
+        encoder.add(number(1), try report(number(1), ofJob: true))
+        encoder.add(number(2), try report(number(2), ofJob: true))
+        let results = results(&encoder)
+        let told = try #require(self.value(results[0].result))
+        let parsed = FinishedValue(parsing: told)
+        #expect(
+            parsed.content
+                == .ends(
+                    head: JSONText.quoted(bytes: Array(bytes[..<end])), omittedBytes: bytes.count - 2 * end,
+                    tail: JSONText.quoted(bytes: Array(bytes[(bytes.count - end)...]))))
+        #expect(results.map(\.steps) == [8, 64])
+        #expect(self.value(results[1].result)?.count == (1 << 20) + 8)
     }
 
     @Test("failures and returns need no output, and what is dropped never comes")

@@ -40,6 +40,32 @@ int clinux_openat(int directory, const char *path, int flags, mode_t mode);
 /// call; -1 and errno on failure.
 int clinux_openat_without_links(int directory, const char *path, int flags, mode_t mode);
 
+/// open(2) with O_TMPFILE: a file without a name on the file system of `directory`, for reading and writing, close-on-exec; EOPNOTSUPP,
+/// EISDIR or EINVAL where there are none; -1 and errno on failure.
+int clinux_open_unnamed(int directory, mode_t mode);
+
+/// linkat(2) of what `descriptor` is open on, which may have no name yet; -1 and errno on failure.
+int clinux_link(int descriptor, int directory, const char *name);
+
+/// renameat2(2) with RENAME_NOREPLACE, in one directory: EEXIST where the new name is taken; -1 and errno on failure.
+int clinux_rename_in(int directory, const char *name, const char *new_name);
+
+/// Whether anybody has open for writing what `descriptor` is open on for reading (by a lease, see fcntl(2), given back at once); -1 and
+/// errno where that cannot be told.
+int clinux_is_being_written(int descriptor);
+
+/// Whether there is nothing in a directory, by its descriptor.
+bool clinux_is_empty_directory(int directory);
+
+/// Whether what is made in a directory gets an access control list from it.
+bool clinux_hands_down_access(int directory);
+
+/// Writes back what of a file is only in memory, waits for that, and has the kernel forget all of it. May take long.
+int clinux_forget_pages(int descriptor);
+
+/// The CRC-32C of some bytes.
+uint32_t clinux_checksum(const void *bytes, size_t size);
+
 /// fcntl(2) F_DUPFD_CLOEXEC: a copy of `descriptor` at `lowest` or above.
 int clinux_duplicate_from(int descriptor, int lowest);
 

@@ -169,6 +169,8 @@ extension NodeSupervisor {
         public let stderrTail: String
         public let stdoutPath: String
         public let stderrPath: String
+        /// Where its output stands if it was little.
+        public let packedOutput: PackedOutput?
         /// When the main process was reaped, by the clock on the wall, which the supervisor does not know.
         public let endedAtUnixSeconds: Double?
         /// Why output cannot be written here now, if that is so and the task ended badly.
@@ -178,6 +180,7 @@ extension NodeSupervisor {
 
         public init(
             usage: Usage, removed: Bool, stderrTail: String = "", stdoutPath: String = "", stderrPath: String = "",
+            packedOutput: PackedOutput? = nil,
             endedAtUnixSeconds: Double? = nil, shortage: OutputShortage? = nil, notes: [String] = []
         ) {
             self.notes = notes
@@ -188,6 +191,7 @@ extension NodeSupervisor {
             self.stderrTail = stderrTail
             self.stdoutPath = stdoutPath
             self.stderrPath = stderrPath
+            self.packedOutput = packedOutput
         }
     }
 

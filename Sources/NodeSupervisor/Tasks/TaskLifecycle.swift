@@ -400,7 +400,8 @@ extension NodeSupervisor.TaskLifecycle {
             var outcome = TaskOutcome(
                 cause: cause, usage: usage, memoryCapBytes: task.line.memoryBytes == 0 ? nil : task.line.memoryBytes,
                 timeoutSeconds: timeoutSeconds, stderrTail: collected.stderrTail, stdoutPath: collected.stdoutPath,
-                stderrPath: collected.stderrPath, node: settings.worker, attempt: task.attempt,
+                stderrPath: collected.stderrPath, packedOutput: collected.packedOutput, node: settings.worker,
+                attempt: task.attempt,
                 notes: notes + collected.notes,
                 finishedAtUnixSeconds: collected.endedAtUnixSeconds)
             outcome.grownFromBytes = task.line.grownFromBytes

@@ -40,6 +40,13 @@ public struct Configuration: Hashable, Sendable {
         case kill
     }
 
+    public enum OutputStore: String, CaseIterable, Sendable {
+        /// Small outputs stand one behind the other in few files.
+        case packed
+        /// Each task has a folder with two files.
+        case files
+    }
+
     public enum LogLevel: String, CaseIterable, Sendable { case debug, info, warning, error }
 
     public enum LogFormat: String, CaseIterable, Sendable {
@@ -69,8 +76,19 @@ public struct Configuration: Hashable, Sendable {
     public var defaultTaskTimeoutSeconds = 3600.0
     /// `task_timeout_check_interval`: how often everything running is checked again, beside the exact timers.
     public var taskTimeoutCheckIntervalSeconds = 30.0
-    /// `result_dir`: where the output of tasks is kept, a directory a task; made when it is not there.
+    /// `result_dir`: where the output of tasks is kept; made when it is not there.
     public var resultDirectory = "./result"
+    /// `output_store`: how.
+    public var outputStore = OutputStore.packed
+
+    /// `results_keep_days`: an output leaves Redis, and the disk of its node, this long after its task ended, and the
+    /// records of a job leave Redis when all of it ended that long ago; 0: never.
+    public var resultsKeepDays = 0.0
+    /// `results_keep_count`: so many of the newest results stay, older ones leave in the same way; 0: all.
+    public var resultsKeepCount = 0
+    /// `results_redis_bytes_max`: as much of Redis as results may take: the oldest outputs leave, and if that is not enough the
+    /// records of the jobs that ended first; 0: any.
+    public var resultsRedisBytesMax = 0
 
     // MARK: Redis
 

@@ -64,6 +64,13 @@ extension SettingRule<Double> {
         }
     }
 
+    static func days(_ limits: ClosedRange<Double>) -> SettingRule {
+        let highest = AmountText.decimal(limits.upperBound, places: 3)
+        return SettingRule(allowed: "days from 0 to \(highest)", text: number) { content in
+            content.double.flatMap { limits.contains($0) ? $0 : nil }
+        }
+    }
+
     /// How often something happens: above 0, at most a day.
     static var interval: SettingRule {
         SettingRule(allowed: "seconds, above 0 and at most 86400", text: number) { content in
@@ -197,7 +204,7 @@ extension SettingRule<MemoryThreshold> {
 
 extension JSONValue.Content {
     /// Any number, unless it is NaN or infinite.
-    var double: Double? {
+    package var double: Double? {
         switch self {
         case .integer(let number): Double(number)
         case .number(let number) where number.isFinite: number

@@ -51,6 +51,9 @@ extension Setting {
             Setting("when_cut_off", \.whenCutOff, .choice(), live: true),
             Setting("retry_delay_seconds", \.retryDelaySeconds, .seconds(0...86_400), live: true),
             Setting("restart_mode", \.restartMode, .choice(), live: true),
+            Setting("results_keep_days", \.resultsKeepDays, .days(0...36_500), live: true),
+            Setting("results_keep_count", \.resultsKeepCount, .integer(0...1_000_000_000), live: true),
+            Setting("results_redis_bytes_max", \.resultsRedisBytesMax, .integer(0...(1 << 50)), live: true),
             Setting("log_level", \.logLevel, .choice(), live: true),
             Setting("log_format", \.logFormat, .choice()),
         ]
@@ -62,6 +65,7 @@ extension Setting {
             Setting("memory_caps", \.memoryCaps, .choice()),
             Setting("cpu_limit", \.cpuLimit, .choice(), live: true),
             Setting("max_processes_per_task", \.maxProcessesPerTask, .integer(1...4_194_304), live: true),
+            Setting("output_store", \.outputStore, .choice()),
             Setting("max_output_bytes", \.maxOutputBytes, .integer(1...(1 << 62))),
             Setting("task_umask", \.taskUmask, .umask),
             Setting("kill_grace_seconds", \.killGraceSeconds, .seconds(0...3600), live: true),

@@ -5,14 +5,14 @@
 public enum AttemptEvent: Hashable, Sendable {
     /// It has begun, and its files are there. The number is the node's; the attempt, from 1, and the line are the task's.
     case begun(UInt64, attempt: Int, line: String)
-    /// Nothing writes to its files any more.
-    case ended(UInt64)
+    /// Nothing writes to its files any more, or they are gone: what it wrote stands in a segment.
+    case ended(UInt64, PackedOutput?)
 
     /// As it is noted, with the newline.
     public var note: String {
         switch self {
         case .begun(let number, let attempt, let line): "+\(number) \(attempt) \(JSONText.quoted(line))\n"
-        case .ended(let number): "-\(number)\n"
+        case .ended(let number, let packed): "-\(number)\(packed.map { " \($0.text)" } ?? "")\n"
         }
     }
 
@@ -31,8 +31,10 @@ public enum AttemptEvent: Hashable, Sendable {
             else { return nil }
             self = .begun(number, attempt: attempt, line: line)
         case UInt8(ascii: "-"):
-            guard parts.count == 1 else { return nil }
-            self = .ended(number)
+            guard parts.count <= 2 else { return nil }
+            let packed = parts.count == 2 ? PackedOutput(text: String(decoding: parts[1], as: UTF8.self)) : nil
+            guard parts.count == 1 || packed != nil else { return nil }
+            self = .ended(number, packed)
         default: return nil
         }
     }

@@ -12,9 +12,11 @@ public struct TaskOutcome: Hashable, Sendable {
     public var timeoutSeconds: Double?
     /// The last of what it wrote to stderr, repaired to UTF-8.
     public var stderrTail: String
-    /// Where its output is on the node; empty when it never got that far.
+    /// Where its output is on the node; empty when it never got that far, or where ``packedOutput`` says it.
     public var stdoutPath: String
     public var stderrPath: String
+    /// Where it stands if it was little; then it has no paths.
+    public var packedOutput: PackedOutput?
     /// The node it ran on.
     public var node: String
     /// Counted from 1.
@@ -28,7 +30,8 @@ public struct TaskOutcome: Hashable, Sendable {
 
     public init(
         cause: Cause, usage: Usage, memoryCapBytes: UInt64? = nil, timeoutSeconds: Double? = nil,
-        stderrTail: String = "", stdoutPath: String = "", stderrPath: String = "", node: String, attempt: Int,
+        stderrTail: String = "", stdoutPath: String = "", stderrPath: String = "", packedOutput: PackedOutput? = nil,
+        node: String, attempt: Int,
         notes: [String] = [], finishedAtUnixSeconds: Double? = nil
     ) {
         self.cause = cause
@@ -38,6 +41,7 @@ public struct TaskOutcome: Hashable, Sendable {
         self.stderrTail = stderrTail
         self.stdoutPath = stdoutPath
         self.stderrPath = stderrPath
+        self.packedOutput = packedOutput
         self.node = node
         self.attempt = attempt
         self.notes = notes

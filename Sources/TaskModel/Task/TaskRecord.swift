@@ -65,13 +65,15 @@ extension TaskOutcome {
             writer.field("launch_error", message)
         }
         if case .dependency(let parent) = cause { writer.field("parent", parent) }
+        if let packedOutput { packedOutput.write(to: &writer) }
         if !notes.isEmpty { writer.field("notes", notes) }
     }
 
     /// Reads a record back. Only the cause must be there; names that are missing or unknown come from other versions.
     public init(record: String) throws(TaskRecordError) { try self.init(record: Array(record.utf8)) }
 
-    /// Reads a record back. Only the cause must be there; names that are missing or unknown come from other versions.
+    /// Reads a record back, or what `distcomp results` prints of one. Only the cause must be there; names that are missing or unknown
+    /// come from other versions.
     public init(record: [UInt8]) throws(TaskRecordError) {
         let fields = try RecordFields(record)
         let usage = Usage(
@@ -84,9 +86,21 @@ extension TaskOutcome {
             cause: try fields.cause(), usage: usage, memoryCapBytes: fields.unsigned("memory_cap_bytes"),
             timeoutSeconds: fields.double("timeout_seconds"), stderrTail: fields.string("stderr_tail") ?? "",
             stdoutPath: fields.string("stdout_path") ?? "", stderrPath: fields.string("stderr_path") ?? "",
+            packedOutput: fields.packedOutput(),
             node: fields.string("worker") ?? "", attempt: fields.integer("attempts").map { Int($0) } ?? 1,
-            notes: fields.strings("notes"), finishedAtUnixSeconds: fields.double("finished_at"))
+            notes: fields.strings("notes"), finishedAtUnixSeconds: fields.double("finished_at") ?? fields.double("end"))
         grownFromBytes = fields.unsigned("memory_grown_from_bytes") ?? 0
+    }
+}
+
+extension PackedOutput {
+    fileprivate func write(to writer: inout JSONObjectWriter) {
+        if let segmentPath {
+            writer.field("output_segment", segmentPath)
+            writer.field("output_offset", offset)
+        }
+        writer.field("stdout_bytes", stdoutBytes)
+        writer.field("stderr_bytes", stderrBytes)
     }
 }
 
@@ -129,6 +143,13 @@ private struct RecordFields {
             anonymousBytes: unsigned("oom_anonymous_bytes"), tmpfsBytes: unsigned("oom_tmpfs_bytes"),
             kernelBytes: unsigned("oom_kernel_bytes"), otherLimit: string("oom_limit"))
         return oom == OutOfMemory() ? nil : oom
+    }
+
+    /// Nil where none of it is there, or it cannot be.
+    func packedOutput() -> PackedOutput? {
+        PackedOutput(
+            path: string("output_segment"), offset: integer("output_offset"),
+            stdoutBytes: integer("stdout_bytes"), stderrBytes: integer("stderr_bytes"))
     }
 
     func string(_ name: String) -> String? {

@@ -42,7 +42,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         let resetting = ["scan"]
         // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
         let working = [
-            "hincrby", "info", "lrange", "ltrim", "subscribe", "type", "unsubscribe", "zmscore",
+            "hincrby", "hstrlen", "info", "lrange", "ltrim", "subscribe", "type", "unsubscribe", "zmscore",
             "zremrangebyrank",
             "zrevrange", "zrevrangebyscore",
         ]

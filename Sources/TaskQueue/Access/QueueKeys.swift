@@ -115,6 +115,8 @@ enum QueueKey: String, CaseIterable {
     case jobsHalted = "distcomp:jobs-halted"
     /// identifier -> how many of its tasks have failed for good since it was begun, or let go on last.
     case jobHalts = "distcomp:job-halts"
+    /// identifier -> how many of its tasks had finished and had failed when their records left, and when that was.
+    case jobsLeft = "distcomp:jobs-left"
     /// As `delayed`, for the lines of all jobs.
     case jobsDelayed = "distcomp:jobs-delayed"
 
@@ -156,6 +158,14 @@ enum QueueKey: String, CaseIterable {
     case sizes = "distcomp:sizes"
     case drained = "distcomp:drained"
     case troubles = "distcomp:troubles"
+
+    // Results that leave.
+    /// How far the node has come that looks for them.
+    case retention = "distcomp:retention"
+    /// From when on -> how many ended in that minute, hour or day, and what their outputs and records take.
+    case retentionAges = "distcomp:retention-ages"
+    /// Identifiers of jobs that are still to be looked at.
+    case retentionJobs = "distcomp:retention-jobs"
 
     // The queue as a whole.
     case queue = "distcomp:queue"
@@ -270,6 +280,14 @@ enum QueueNames {
         ("CIRCLE_MAX", "10000"),
         // So many tasks have finished before it is known what memory their like needs.
         ("LEARNED_MIN", String(MemoryPeaks.countMin)),
+        // Milliseconds for which looking for results that leave is left to the node that does it, when it does not go on.
+        ("RETENTION_RIGHT", "10000"),
+        // Milliseconds between two passes, at least.
+        ("RETENTION_PAUSE", "60000"),
+        // An output as short as what would stand in its place stays.
+        ("OUTPUT_BYTES_KEPT", String(FinishedValue.bytesKept)),
+        // What Redis takes for the two entries of a result beside what they hold.
+        ("RESULT_BYTES", "160"),
         ("LINES_MAX", String(SubmitTasks.linesMax)),
         ("NODES_PAGE", String(ReadNodes.pageSize)),
     ]

@@ -25,6 +25,7 @@ public enum QueueScripts {
     static let restore = script("restore", PackageResources.restore_lua)
     static let held = script("held", PackageResources.held_lua)
     static let cancellations = script("cancellations", PackageResources.cancellations_lua)
+    static let retain = script("retain", PackageResources.retain_lua)
 
     static let submit = script("submit", PackageResources.submit_lua)
     static let retry = script("retry", PackageResources.retry_lua)
@@ -53,7 +54,7 @@ public enum QueueScripts {
 
     /// What a connection of a node loads when it is made.
     public static let forNodes: [RedisScript] = [
-        claim, report, register, heartbeat, leave, restore, held, cancellations, adopt, reject,
+        claim, report, register, heartbeat, leave, restore, held, cancellations, adopt, reject, retain,
     ]
     /// The same for the command line.
     public static let forCommandLine: [RedisScript] = [
@@ -67,8 +68,9 @@ public enum QueueScripts {
         "adding": PackageResources.adding_lua, "clock": PackageResources.clock_lua,
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
-        "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "lease": PackageResources.lease_lua,
-        "learning": PackageResources.learning_lua, "margin": PackageResources.margin_lua,
+        "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "leaving": PackageResources.leaving_lua,
+        "lease": PackageResources.lease_lua, "learning": PackageResources.learning_lua,
+        "margin": PackageResources.margin_lua,
         "names": PackageResources.names_lua, "noticing": PackageResources.noticing_lua,
         "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua,

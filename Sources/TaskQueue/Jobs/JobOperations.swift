@@ -10,6 +10,8 @@ public struct OpenJob: QueueOperation {
         case opened(identifier: String, name: String, isNew: Bool)
         /// The job of that name has tasks of another kind.
         case different(identifier: String, definition: String)
+        /// It had ended, and the records of its tasks have left: what finished would run again.
+        case left(JobDeparture, name: String)
     }
 
     private let keys: QueueKeys
@@ -55,6 +57,9 @@ public struct OpenJob: QueueOperation {
         case "new", "known":
             return .opened(identifier: identifier, name: Job.harmless(name), isNew: word == "new")
         case "other": return .different(identifier: identifier, definition: definition)
+        case "left":
+            guard let departure = JobDeparture(parsing: definition) else { throw .unexpectedReply("open-job") }
+            return .left(departure, name: Job.harmless(name))
         default: throw .unexpectedReply("open-job")
         }
     }
@@ -228,6 +233,8 @@ public struct ReadJobs: QueueOperation {
         /// How many of todo wait until other tasks have ended, where the job as a whole does not.
         public let dependent: Int
         public let gate: JobGate
+        /// When the records of its tasks left Redis, in seconds since 1970; nil: they are there.
+        public let leftAtUnixSeconds: Int?
     }
 
     public struct Page: Sendable {
@@ -253,16 +260,16 @@ public struct ReadJobs: QueueOperation {
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Page {
-        guard let parts = try elements(value), parts.count % 10 == 1, let cursor = parts[0].string else {
+        guard let parts = try elements(value), parts.count % 11 == 1, let cursor = parts[0].string else {
             throw .unexpectedReply("jobs")
         }
         var rows: [Row] = []
         var unreadable: [String: JobRecordError] = [:]
-        for index in stride(from: 1, to: parts.count, by: 10) {
+        for index in stride(from: 1, to: parts.count, by: 11) {
             guard let identifier = parts[index].string, let record = parts[index + 1].bytes else {
                 throw .unexpectedReply("jobs")
             }
-            let numbers = try integers(.array(Array(parts[(index + 2)..<(index + 9)])), count: 7)
+            let numbers = try integers(.array(Array(parts[(index + 2)..<(index + 10)])), count: 8)
             let job: Job
             do throws(JobRecordError) {
                 job = try Job(identifier: identifier, record: record)
@@ -274,8 +281,9 @@ public struct ReadJobs: QueueOperation {
                 Row(
                     job: job, isPaused: numbers[0] > 0, isHalted: numbers[0] > 1, todo: numbers[1],
                     inProgress: numbers[2],
-                    finished: numbers[3], failed: max(0, numbers[4] - numbers[5]), dependent: numbers[6],
-                    gate: JobGate(parts[index + 9].string ?? "")))
+                    finished: numbers[3], failed: max(0, numbers[4] - numbers[5]), dependent: numbers[7],
+                    gate: JobGate(parts[index + 10].string ?? ""),
+                    leftAtUnixSeconds: numbers[6] > 0 ? numbers[6] : nil))
         }
         return Page(cursor: cursor, rows: rows, unreadable: unreadable)
     }

@@ -71,6 +71,9 @@ public struct RequeueTasks: QueueOperation {
 
 /// Forgets how lines ended, as if they had never been submitted. At most `SubmitTasks.linesMax`; harmless when repeated.
 public struct ForgetTasks: QueueOperation {
+    /// Stands for the token of a result without a record, as old workers leave them.
+    public static let noRecord = "-"
+
     public enum State: String, Sendable {
         case finished
         /// For good; what waits for another try is left alone.
@@ -81,12 +84,17 @@ public struct ForgetTasks: QueueOperation {
     private let state: State
     private let lines: ArraySlice<[UInt8]>
     private let jobs: [String: Job]
+    private let tokens: [String]
 
     /// - Parameters:
     ///   - lines: as they are in the hash; only the first `SubmitTasks.linesMax` are looked at.
     ///   - keys: of the job whose hash it is.
     ///   - jobs: of which they may be.
-    public init(_ state: State, _ lines: ArraySlice<[UInt8]>, keys: QueueKeys, jobs: [String: Job] = [:]) {
+    ///   - tokens: of the attempts that ended so, one for each line, ``noRecord`` where the queue has no record; none: however they ended.
+    public init(
+        _ state: State, _ lines: ArraySlice<[UInt8]>, keys: QueueKeys, jobs: [String: Job] = [:], tokens: [String] = []
+    ) {
+        self.tokens = tokens
         self.keys = keys
         self.jobs = jobs
         self.state = state
@@ -97,11 +105,12 @@ public struct ForgetTasks: QueueOperation {
         var call = RedisScriptCall(QueueScripts.forget, keys)
         call.append(state.rawValue)
         call.append(keys.job)
-        for line in lines {
+        for (index, line) in lines.enumerated() {
             call.append(bytes: line)
             let task = try? TaskLine(parsing: line, of: jobs)
             call.append(task.map { String($0.memoryBytes) } ?? "")
             call.append(task.map { String($0.millicores) } ?? "")
+            call.append(index < tokens.count ? tokens[index] : "")
         }
         return .script(call)
     }

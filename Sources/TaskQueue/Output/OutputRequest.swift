@@ -25,7 +25,7 @@ public struct OutputRequest: Equatable, Sendable {
     /// How many places there are for answers.
     public static let placeCount = 128
     /// A request is shorter than this.
-    static let messageBytesMax = 256
+    static let messageBytesMax = 320
     private static let firstWord = "output"
     private static let fieldCount = 10
 
@@ -45,11 +45,13 @@ public struct OutputRequest: Equatable, Sendable {
     public let stream: OutputStream
     /// From where on.
     public let offset: Int64
+    /// Where the node keeps it, for all the reader knows.
+    public let packed: PackedOutput?
 
     /// Nil for what no node could understand.
     public init?(
         node: String, reader: String, number: Int, place: Int, task: String, attempt: Int, isRunning: Bool,
-        stream: OutputStream, offset: Int64
+        stream: OutputStream, offset: Int64, packed: PackedOutput? = nil
     ) {
         guard Configuration.isNodeName(node), Self.isIdentifier(reader), Self.isIdentifier(task), number >= 0,
             (0..<Self.placeCount).contains(place), attempt > 0,
@@ -57,7 +59,7 @@ public struct OutputRequest: Equatable, Sendable {
         else { return nil }
         (self.node, self.reader, self.number, self.place) = (node, reader, number, place)
         (self.task, self.attempt, self.isRunning) = (task, attempt, isRunning)
-        (self.stream, self.offset) = (stream, offset)
+        (self.stream, self.offset, self.packed) = (stream, offset, packed)
     }
 
     /// Whether a message asks for output, of whomever.
@@ -67,19 +69,22 @@ public struct OutputRequest: Equatable, Sendable {
     public init?(message: [UInt8]) {
         guard message.count < Self.messageBytesMax else { return nil }
         let words = String(decoding: message, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == Self.fieldCount, words[0] == Self.firstWord, let number = Int(words[3]),
+        guard (Self.fieldCount...Self.fieldCount + 1).contains(words.count), words[0] == Self.firstWord,
+            let number = Int(words[3]),
             let place = Int(words[4]), let attempt = Int(words[6]), ["running", "ended"].contains(words[7]),
             let stream = OutputStream(rawValue: String(words[8])), let offset = Int64(words[9])
         else { return nil }
+        let packed = words.count > Self.fieldCount ? PackedOutput(text: words[10]) : nil
+        guard packed != nil || words.count == Self.fieldCount else { return nil }
         self.init(
             node: String(words[1]), reader: String(words[2]), number: number, place: place, task: String(words[5]),
-            attempt: attempt, isRunning: words[7] == "running", stream: stream, offset: offset)
+            attempt: attempt, isRunning: words[7] == "running", stream: stream, offset: offset, packed: packed)
     }
 
     /// As it is published.
     public var message: String {
         "\(Self.firstWord) \(node) \(reader) \(number) \(place) \(task) \(attempt) \(isRunning ? "running" : "ended") "
-            + "\(stream.rawValue) \(offset)"
+            + "\(stream.rawValue) \(offset)" + (packed.map { " \($0.text)" } ?? "")
     }
 
     private static func isIdentifier(_ text: String) -> Bool {

@@ -67,7 +67,7 @@ struct LatencyMeasurement: Measurement {
         pause(milliseconds: 10)  // So that our polling does not keep Redis busy meanwhile.
         try node.waitUntil { $0.finished + $0.failed == endedCount }
         let value = FinishedValue(parsing: try node.redis.command("HGET", node.keys.finished, line).bytes ?? [])
-        return try milliseconds(from: start, toClockIn: String(decoding: value.standardOutputJSON, as: UTF8.self))
+        return try milliseconds(from: start, toClockIn: String(decoding: value.standardOutputJSON ?? [], as: UTF8.self))
     }
 
     private func spawnedMilliseconds(_ clock: Clock, outputPath: String) throws -> Double {

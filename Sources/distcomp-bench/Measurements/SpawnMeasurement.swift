@@ -44,6 +44,7 @@ private final class SpawnWays {
     private let ofOurUser: ProcessLauncher
     private let ofAnother: ProcessLauncher
     private let outputs: OutputDirectory
+    private let packedOutputs: OutputDirectory
     private let null: SharedDescriptor
     private let groups: ControlGroupTree
 
@@ -53,6 +54,10 @@ private final class SpawnWays {
         ofOurUser = try ProcessLauncher(path: path, settings: Self.settings(nil))
         ofAnother = try ProcessLauncher(path: path, settings: Self.settings(account))
         outputs = try OutputDirectory(path: place + "/output", account: account)
+        packedOutputs = OutputDirectory(notYetOpenedAt: place + "/packed", account: account)
+        packedOutputs.packOutputs(ofNode: "bench")
+        try packedOutputs.open()
+        if let refusal = packedOutputs.packingRefusal { throw refusal }
         null = SharedDescriptor(try OwnedDescriptor.open("/dev/null", [.readWrite]))
         groups = try ControlGroupTree.adopt(name: "bench-spawn-\(Host.processIdentifier)", memoryBytesMax: 1 << 40)
     }
@@ -73,6 +78,7 @@ private final class SpawnWays {
             ("and in a new control group", "a new control group", { try self.runInGroup("a\($0)") }),
             ("or in one used before", "one used before", { try self.runInSpareGroup("c\($0)") }),
             ("and with output files", "a folder with two files", { try self.runWithOutput("b\($0)") }),
+            ("or with output that is packed", "a packed output", { try self.runWithPackedOutput($0) }),
         ]
     }
 
@@ -112,6 +118,16 @@ private final class SpawnWays {
     private func runWithOutput(_ name: String) throws {
         let output = try outputs.createOutput(named: name)
         try runInSpareGroup(name, standardOutput: output.standardOutput.raw, standardError: output.standardError.raw)
+    }
+
+    private func runWithPackedOutput(_ number: Int) throws {
+        let digits = String(number, radix: 16)
+        let name = String(repeating: "0", count: 16 - digits.count) + digits
+        let output = try packedOutputs.beginOutput(named: name, attempt: 1)
+        try OwnedDescriptor.duplicate(of: output.standardOutput.raw).writeAll(
+            Array("\(number)\n".utf8), subject: "output")
+        try runInSpareGroup(name, standardOutput: output.standardOutput.raw, standardError: output.standardError.raw)
+        if let error = packedOutputs.store(output, endedUnixMilliseconds: 0) { throw error }
     }
 
     private func launch(

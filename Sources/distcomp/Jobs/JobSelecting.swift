@@ -77,6 +77,12 @@ extension QueueClient {
         case .opened(let identifier, let name, _):
             directory.forget()
             return Job(identifier: identifier, name: name, settings: settings, definition: request.definition)
+        case .left(let departure, let name):
+            let when = LocalTime(unixSeconds: Int64(departure.atUnixSeconds)).text
+            throw .usage(
+                "this is job \(name), which has ended (\(grouped(departure.finished)) finished, \(grouped(departure.failed)) failed), and "
+                    + "the results of which left Redis on \(when): all of it would run again. If that is meant: "
+                    + "distcomp forget \(name), and then the same again")
         case .different(let identifier, _):
             guard try jobs()[identifier] != nil else {
                 throw .usage(

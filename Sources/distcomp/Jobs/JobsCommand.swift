@@ -90,6 +90,8 @@ struct ListedJob {
     let failed: Int
     /// How many of todo wait until others have ended.
     var waitsForOthers = 0
+    /// When the records of its tasks left Redis; nil: they are there.
+    var leftAtUnixSeconds: Int?
 
     var identifier: String { job?.identifier ?? "" }
     var name: String { job?.name ?? Job.defaultName }
@@ -114,6 +116,7 @@ struct ListedJob {
         writer.field("failed", failed)
         writer.field("waits_for_others", waitsForOthers)
         writer.field("paused", isPaused)
+        writer.field("results_left_at", leftAtUnixSeconds)
         writer.field("command", job?.settings.command)
         writer.field("host", job?.settings.host)
         writer.field("submitted_at", job?.settings.submittedAtUnixSeconds)
@@ -137,6 +140,9 @@ struct ListedJob {
             ("finished", grouped(finished)), ("failed", grouped(failed)),
         ]
         if waitsForOthers > 0 { facts.insert(("of todo", "\(grouped(waitsForOthers)) wait for others"), at: 3) }
+        if let left = leftAtUnixSeconds {
+            facts.append(("results", "left Redis on " + LocalTime(unixSeconds: Int64(left)).text))
+        }
         guard let job else { return facts }
         let settings = job.settings
         facts += [
@@ -193,7 +199,8 @@ extension QueueClient {
                     job: row.job, isPaused: row.isPaused || counts.isPaused, isHalted: row.isHalted, todo: row.todo,
                     inProgress: row.inProgress,
                     finished: row.finished, failed: row.failed,
-                    waitsForOthers: row.gate == .open ? row.dependent : row.todo)
+                    waitsForOthers: row.gate == .open ? row.dependent : row.todo,
+                    leftAtUnixSeconds: row.leftAtUnixSeconds)
             }
     }
 }

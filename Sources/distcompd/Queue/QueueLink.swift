@@ -267,6 +267,9 @@ extension NodeProtocol.Facts {
         killsWhenCutOff = node.configuration.whenCutOff == .kill
         attemptsMax = node.configuration.maxRetryPerTask
         retryDelaySeconds = node.configuration.retryDelaySeconds
+        retention = Retention(
+            keepSeconds: node.configuration.resultsKeepDays * 86_400, keepCount: node.configuration.resultsKeepCount,
+            bytesMax: node.configuration.resultsRedisBytesMax)
     }
 }
 

@@ -21,13 +21,13 @@ struct ReportEncoder {
         let record: String
         let memoryBytes: UInt64?
         let output: TaskOutput
-        let sizeBytes: Int
+        /// Up to where it is read, from ``offset`` on, and then from where to the end, if anything is left out.
+        var sizeBytes: Int
+        var end: Range<Int>?
         var offset = 0
         var value: FinishedValue.Writer
     }
 
-    /// What the old system takes into finished_tasks; more stays in the file only.
-    private static let outputBytesMax = 1 << 20
     /// What is read in one step, and becomes six times as much at most.
     static let pieceBytes = 16 << 10
     /// So many small ones go before the next piece of a large one.
@@ -54,7 +54,8 @@ struct ReportEncoder {
             return small.append((number, report, sizeBytes: 0))  // Its output is not told.
         }
         let size = sizeBytes(of: output(number))
-        if size > Self.pieceBytes && size <= Self.outputBytesMax {
+        // The old system takes no more of its lines.
+        if size > Self.pieceBytes && (size <= FinishedValue.wholeBytesMax || report.task.line.job != nil) {
             large.append((number, report))
         } else {
             small.append((number, report, sizeBytes: size))
@@ -102,15 +103,16 @@ struct ReportEncoder {
     private func smallValue(_ number: TaskNumber, _ size: Int) -> [UInt8] {
         let output = output(number)
         return FinishedValue.encode(
-            worker: settings.worker, standardOutput: size > Self.outputBytesMax ? nil : piece(of: output, at: 0, size))
+            worker: settings.worker,
+            standardOutput: size > FinishedValue.wholeBytesMax ? nil : piece(of: output, at: 0, size))
     }
 
-    private func sizeBytes(of output: TaskOutput?) -> Int { Int(output?.standardOutput.sizeBytes ?? 0) }
+    private func sizeBytes(of output: TaskOutput?) -> Int { Int(output?.sizeBytes(.stdout) ?? 0) }
 
     /// Nil when it cannot be read, empty at the end.
     private func piece(of output: TaskOutput?, at offset: Int, _ count: Int) -> [UInt8]? {
         guard let output else { return [] }
-        return try? output.standardOutput.read(at: Int64(offset), count: count, subject: output.standardOutputPath)
+        return try? output.read(.stdout, at: Int64(offset), count: count)
     }
 
     // MARK: Large ones
@@ -120,11 +122,15 @@ struct ReportEncoder {
             return small.append((number, report, sizeBytes: 0))  // Its output was given up meanwhile.
         }
         // What it writes from now on is not the task's, whose processes are gone.
-        let size = min(sizeBytes(of: output), Self.outputBytesMax)
+        let size = sizeBytes(of: output)
+        let isWhole = size <= FinishedValue.wholeBytesMax
+        let kept = isWhole ? size : 2 * FinishedValue.endBytes
         unfinished = Unfinished(
             number: number, record: outcome.record,
-            memoryBytes: ReportTask.Result.memoryBytes(of: report.task.line, outcome), output: output, sizeBytes: size,
-            value: FinishedValue.Writer(worker: settings.worker, bytesExpected: size))
+            memoryBytes: ReportTask.Result.memoryBytes(of: report.task.line, outcome), output: output,
+            sizeBytes: isWhole ? size : FinishedValue.endBytes,
+            end: isWhole ? nil : size - FinishedValue.endBytes..<size,
+            value: FinishedValue.Writer(worker: settings.worker, bytesExpected: kept))
     }
 
     private mutating func nextPiece() -> (TaskNumber, ReportTask.Result)? {
@@ -138,6 +144,12 @@ struct ReportEncoder {
         task.offset += piece.count
         // A file that became shorter ends where it ends now.
         if piece.count == count && task.offset < task.sizeBytes {
+            unfinished = task
+            return nil
+        }
+        if piece.count == count, let end = task.end.take() {
+            task.value.omit(byteCount: end.lowerBound - task.offset)
+            (task.offset, task.sizeBytes) = (end.lowerBound, end.upperBound)
             unfinished = task
             return nil
         }

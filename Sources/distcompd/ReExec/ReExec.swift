@@ -101,6 +101,7 @@ extension Daemon {
     }
 
     private func becomeInstalledProgram(leaving reExecState: NodeSupervisor.ReExecState) throws(SystemError) -> Never {
+        runner.nameOutputs(of: reExecState.tasks.map(\.number))
         let reExecRecord = ReExecRecord(
             reExecState: reExecState, running: runner.running(of: reExecState.tasks.map(\.number)),
             incarnation: queue.incarnationText, lock: node.lock.raw, statusPipe: runner.statusPipe,

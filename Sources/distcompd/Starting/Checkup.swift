@@ -185,6 +185,11 @@ private func outputFinding(_ node: NodeIdentity) -> Finding {
                 text: "\(path): a task cannot write a file into its folder there (\(failure)): each directory above it "
                     + "must be open to the user \(name)")
         }
+        if let refusal = runner.outputs.packingRefusal {
+            return Finding(
+                verdict: .warning, subject: "result_dir",
+                text: "\(path): each task has files of its own, for small outputs cannot be packed here (\(refusal))")
+        }
         return Finding(
             verdict: .ok, subject: "result_dir", text: "\(path), \(AmountText.memory(runner.outputs.freeBytes)) free")
     } catch {

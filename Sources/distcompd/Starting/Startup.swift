@@ -103,8 +103,14 @@ func makeRunner(
             statusPipe: statusPipe)
         let outputs = OutputDirectory(
             notYetOpenedAt: configuration.resultDirectory, account: node.account, permitsByUmask: node.servesParent)
+        if configuration.outputStore == .packed {
+            outputs.packOutputs(ofNode: node.groupName, namesAtOnce: node.arguments.attemptsDescriptor != nil)
+        }
         do throws(SystemError) {
             try outputs.open()
+            if let refusal = outputs.packingRefusal {
+                node.log.warning("\(refusal): the output of each task is kept in files of its own (output_store)")
+            }
         } catch {
             // At a first start it is a mistake in the settings. Later it is trouble, which the proof of a launch will tell of.
             if reExecRecord == nil { throw error }
@@ -141,7 +147,15 @@ extension TaskSettings {
             defaultTimeoutSeconds: node.configuration.defaultTaskTimeoutSeconds, environment: environment,
             threadVariables: TaskVariables.threads.filter { name in
                 !environment.contains { $0.starts(with: "\(name)=".utf8) }
-            })
+            }, outputLimits: OutputLimits(node.configuration))
+    }
+}
+
+extension OutputLimits {
+    fileprivate init(_ configuration: Configuration) {
+        self.init(
+            ageSecondsMax: configuration.resultsKeepDays > 0 ? configuration.resultsKeepDays * 86_400 : nil,
+            countMax: configuration.resultsKeepCount > 0 ? configuration.resultsKeepCount : nil)
     }
 }
 

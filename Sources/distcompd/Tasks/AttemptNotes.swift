@@ -23,9 +23,11 @@ final class AttemptNotes {
     }
 
     /// To be called when nothing is left of an attempt, also of one that never began, and again: each end is told once.
-    func noteEnd(_ number: TaskNumber) {
+    ///
+    /// - Parameter packed: where what it wrote stands, if that is in no files.
+    func noteEnd(_ number: TaskNumber, _ packed: PackedOutput?) {
         guard open.remove(number.rawValue) != nil else { return }
-        write(.ended(number.rawValue))
+        write(.ended(number.rawValue, packed))
     }
 
     private func write(_ event: AttemptEvent) {

@@ -170,6 +170,7 @@ extension TaskRunner {
         let hasEndedBadly = running[number]?.hasEndedBadly == true
         let shortage = hasEndedBadly ? self.shortage(beside: output) : nil
         if removed { release(number) }
+        if let output { keep(output, isWhole: removed, endedUnixMilliseconds: Int64(endedAt * 1000)) }
         let tail =
             (try? output?.standardErrorTail(
                 bytesMax: hasEndedBadly ? Self.errorBytesSearchedMax : Self.errorTailBytesMax)) ?? []
@@ -179,6 +180,7 @@ extension TaskRunner {
                 usage: told, removed: removed,
                 stderrTail: ErrorText.end(of: tail, bytesMax: Self.errorTailBytesMax),
                 stdoutPath: output?.standardOutputPath ?? "", stderrPath: output?.standardErrorPath ?? "",
+                packedOutput: packedOutput(of: number),
                 endedAtUnixSeconds: endedAt, shortage: shortage, notes: notes))
     }
 
@@ -240,11 +242,7 @@ extension TaskRunner {
     /// Why a task could not write its output, if that is so now. Only of what is full may a task have taken a part itself.
     private func shortage(beside output: TaskOutput?) -> NodeSupervisor.OutputShortage? {
         guard let output, let shortage = outputs.shortage else { return nil }
-        var ownBytes: UInt64 = 0
-        if shortage.code == ErrorCode.noSpace, let slash = output.folderPath.lastIndex(of: "/") {
-            let name = output.folderPath[output.folderPath.index(after: slash)...]
-            ownBytes = outputs.bytesOnDisk(ofOutputNamed: String(name))
-        }
+        let ownBytes = shortage.code == ErrorCode.noSpace ? outputs.bytesOnDisk(of: output) : 0
         return NodeSupervisor.OutputShortage(LaunchObstacle(ofTheNode: shortage).failure, ownBytes: ownBytes)
     }
 }

@@ -26,6 +26,8 @@ struct TaskSettings {
     var environment: [[UInt8]]
     /// What tells a task of whole cores how many threads to start, but for what stands in `environment` already.
     var threadVariables: [String]
+    /// How much of what has ended is kept.
+    var outputLimits = OutputLimits()
 }
 
 typealias TaskNumber = NodeSupervisor.TaskNumber
@@ -93,6 +95,11 @@ final class TaskRunner {
     private var roomSeenNanoseconds = Int64.min / 2
     /// The output of tasks whose report has not been answered.
     var kept: [TaskNumber: TaskOutput] = [:]
+    /// Those of them that run and whose files have no names, and when the first of them is to have.
+    var unnamed: Set<TaskNumber> = []
+    var namingDueNanoseconds: Int64?
+    /// Outputs that could not be kept as they should, told once until they can.
+    var hasToldOfStore = false
     var numbers: [Int32: TaskNumber] = [:]
     /// Which processors are whose, where tasks are pinned.
     lazy var processors = ProcessorMap(nodes: Processors.byNode())
@@ -141,11 +148,13 @@ final class TaskRunner {
     /// Makes the task's group and files and starts it: `launched`, or `launchFailed` with nothing left behind; or nothing, when one of
     /// the launchers has been told of it: then what came of it is among `news()`.
     func launch(_ number: TaskNumber, _ task: NodeSupervisor.ClaimedTask) -> [Event] {
+        // Whoever was told to begin it has them.
+        defer { kept[number]?.closeEnds() }
         do throws(LaunchObstacle) {
             let command = try arguments(for: task.line)
             let place = try attempt { () throws(SystemError) in try self.place(of: task.line) }
             let output = try makeOutput(named: task.line.identifier, attempt: task.attempt)
-            kept[number] = output
+            keep(output, of: number)
             let environment = environment(for: task, output: output)
             let limits = limits(for: task.line)
             let isPinned = settings.processorLimit == .pin && task.line.millicores > 0
@@ -257,7 +266,7 @@ final class TaskRunner {
             roomSeenNanoseconds = now
         }
         return try self.attempt { () throws(SystemError) in
-            try outputs.createOutput(named: name, attempt: attempt)
+            try outputs.beginOutput(named: name, attempt: attempt)
         }
     }
 
@@ -281,6 +290,7 @@ final class TaskRunner {
         standby?.dismiss()
         launchers?.dismiss()
         endTrial()
+        outputs.clearSpares()
     }
 
     private func arguments(for line: TaskLine) throws(LaunchObstacle) -> [[UInt8]] {
@@ -374,6 +384,8 @@ final class TaskRunner {
         groups?.leftMemory.press(.nowAndThen)
         if settings.processorLimit == .pin { processors.nodes = Processors.byNode() }
         removeTrialGroups()
+        outputs.tidy()
+        removeOldOutputs()
         if let count = launchers?.endStuck(), count > 0 {
             log.warning(
                 "\(count) launchers have not begun what they were told of for 10 s: they are killed, and their tasks go back"
@@ -384,8 +396,12 @@ final class TaskRunner {
     /// How many tasks have processes here.
     var runningCount: Int { running.count }
 
-    /// Lets go of the output of a task whose report was answered: the files stay, the descriptors are closed.
-    func forget(_ number: TaskNumber) { kept[number] = nil }
+    /// Lets go of the output of a task whose report was answered: what it wrote stays, the descriptors are closed.
+    func forget(_ number: TaskNumber) {
+        guard let output = kept.removeValue(forKey: number) else { return }
+        unnamed.remove(number)
+        if !output.isReported { outputs.discard(output) }
+    }
 
     // MARK: Re-exec
 
@@ -412,10 +428,11 @@ final class TaskRunner {
         _ task: ReExecRecord.Running, _ state: NodeSupervisor.ReExecState.RunningTask
     ) throws(SystemError) {
         let memoryBytesMax = limits(for: state.task.line).memoryBytesMax
-        kept[task.number] = TaskOutput(
+        let output = TaskOutput(
             standardOutput: SharedDescriptor(try ReExec.kept(task.standardOutput)),
             standardError: SharedDescriptor(try ReExec.kept(task.standardError)), folderPath: task.folderPath,
             attempt: state.task.attempt)
+        keep(outputs.resumed(output, named: state.task.line.identifier), of: task.number)
         // A group is named after its first task. No group is kept in which the out-of-memory killer was, so those kills are its own.
         let parts = task.group.split(separator: ".")
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)

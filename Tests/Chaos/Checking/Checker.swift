@@ -142,7 +142,7 @@ struct Checker {
     /// Whether an execution that came to its end on that node wrote this.
     private func isResult(_ value: String, of number: Int) -> Bool {
         let parsed = FinishedValue(parsing: Array(value.utf8))
-        let output = String(decoding: parsed.standardOutputJSON, as: UTF8.self)
+        let output = String(decoding: parsed.standardOutputJSON ?? [], as: UTF8.self)
         return traces.runs[number].contains { run in
             run.hasEnded && run.node == parsed.worker && output == "\"\(number) \(run.process)\\n\""
         }

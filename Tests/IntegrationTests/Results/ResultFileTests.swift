@@ -88,10 +88,12 @@ struct ResultFileTests {
         }
     }
 
-    @Test("a state directory that was moved, or copied, has its output where it is now")
-    func moved() async throws {
+    @Test(
+        "a state directory that was moved, or copied, has its output where it is now, packed or large",
+        arguments: [0, 100_000])
+    func moved(more: Int) async throws {
         try await withScratch { scratch in
-            let run = try Run(scratch, ["shell:1:0:0:echo out; echo err >&2; exit 1"])
+            let run = try Run(scratch, ["shell:1:0:0:echo out; echo err >&2; head -c \(more) /dev/zero >&2; exit 1"])
             #expect(try await run.finished().result.status == 1)
             let copy = scratch.path + "/copy"
             let copied = try await RunningProgram("/bin/cp", ["-r", run.state, copy], in: scratch).result()
@@ -103,12 +105,19 @@ struct ResultFileTests {
                     try await RunningProgram(Products.distcomp, words + ["--state", state], in: scratch).result()
                 }
                 #expect(try await distcomp("logs", "*out*").output == "out\n")
-                #expect(try await distcomp("logs", "--stderr", "*out*").output == "err\n")
+                let errors = try await distcomp("logs", "--stderr", "*out*").output
+                #expect(errors.hasPrefix("err\n") && errors.utf8.count == 4 + more)
                 let result = try jsonObject(try await distcomp("results", "--format", "jsonl").output)
-                #expect(result.string("stdout_path")?.hasPrefix(state + "/result/") == true, "\(result)")
-                #expect(text(of: result.string("stderr_path") ?? "") == "err\n")
-                #expect(result.string("stdout") == "out\n" && result.string("error") == "err")
-                #expect(try await distcomp("show", "*out*").output.contains("stdout     \(state)/result/"))
+                #expect(result.string("stdout") == "out\n")
+                let shown = try await distcomp("show", "*out*").output
+                if more == 0 {
+                    #expect(result.string("output_segment") == state + "/result/segments/00000001", "\(result)")
+                    #expect(shown.contains("output     \(state)/result/segments/00000001, from byte 64: 4 bytes"))
+                } else {
+                    #expect(result.string("stdout_path")?.hasPrefix(state + "/result/") == true, "\(result)")
+                    #expect(text(of: result.string("stderr_path") ?? "").hasPrefix("err\n"))
+                    #expect(shown.contains("stdout     \(state)/result/"))
+                }
             }
         }
     }

@@ -35,6 +35,16 @@ struct TableReaderTests {
             }
         }
 
+        /// The same of an archive; nil where it reads none without more.
+        var archive: String? {
+            switch self {
+            case .pandas:
+                "import pandas, sqlite3; t = pandas.read_sql('select * from tasks', sqlite3.connect('archive.sqlite')); print(t.policy.dtype.kind in 'OTU', t['size'].dtype.kind, t.ratio.dtype.kind, t['size'].sum())"
+            case .polars: nil
+            case .duckdb: jsonl.replacing("'jsonl'", with: "'archive.jsonl.zst'")
+            }
+        }
+
         /// Whether it is there.
         var isInstalled: Bool {
             let process = Process()
@@ -47,7 +57,9 @@ struct TableReaderTests {
         }
     }
 
-    @Test("pandas, polars and DuckDB find the values of the only sweep as typed columns, in csv and in jsonl")
+    @Test(
+        "pandas, polars and DuckDB find the values of the only sweep as typed columns, in csv, in jsonl and in archives"
+    )
     func typedColumns() async throws {
         try await withScratch { scratch in
             try scratch.write("grid.tsv", "policy\tsize\tratio\nlru\t1\t1\nfifo\t2\t0.5\n\"odd\" one, of 3\t40\t1e-3\n")
@@ -68,12 +80,17 @@ struct TableReaderTests {
             try scratch.write("csv", csv)
             try scratch.write("table.csv", csv)
             try scratch.write("jsonl", try await distcomp("results", "--format", "jsonl"))
+            for name in ["archive.sqlite", "archive.jsonl.zst"] {
+                _ = try await distcomp("results", "--archive", scratch.path + "/" + name)
+            }
             for program in Program.allCases {
                 guard program.isInstalled else {
                     print("skipped: \(Self.python) has no \(program); DISTCOMP_TEST_PYTHON can name one that has it")
                     continue
                 }
-                for (script, expected) in [(program.csv, "True i f 43 f\n"), (program.jsonl, "True i f 43\n")] {
+                let archive = program.archive.map { [($0, "True i f 43\n")] } ?? []
+                for (script, expected) in [(program.csv, "True i f 43 f\n"), (program.jsonl, "True i f 43\n")] + archive
+                {
                     let script = "import os; os.chdir('\(scratch.path)'); " + script
                     let read = try await RunningProgram(Self.python, ["-c", script], in: scratch).result()
                     #expect(read.output == expected, "\(program): \(read.errors)")

@@ -339,7 +339,7 @@ struct RootRunTests {
         try await withScratch { scratch in
             scratch.expectGroups(ofNode: Host.shortName, stateDirectory: scratch.path + "/state/node")
             let line =
-                "umask $0; exec \(Products.distcomp) run --state state -- sh -c 'umask; touch made; mkdir folder'"
+                "umask $0; exec \(Products.distcomp) run --state state -- sh -c 'umask; touch made; mkdir folder; head -c 100000 /dev/zero >&2'"
             let result = try await RunningProgram("/bin/sh", ["-c", line, mask], in: scratch).result()
             #expect(result.status == 0, "\(result.errors)")
             #expect(try await output(scratch) == "0\(mask)\n")

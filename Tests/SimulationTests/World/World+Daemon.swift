@@ -523,6 +523,7 @@ extension World {
         trace("\(node.name) log: \(event)")
         switch event {
         case .refused: count("refusal told")
+        case .resultsLeft: count("results left")
         case .drained: count("drained")
         case .resumed: count("resumed")
         case .reaped: count("reaped")

@@ -117,7 +117,7 @@ struct ConfigurationTests {
              "when_cut_off": "kill", "retry_delay_seconds": 0, "restart_mode": "keep", "log_level": "debug",
              "log_format": "json",
              "task_user": "root", "memory_caps": "best-effort", "cpu_limit": "hard", "max_processes_per_task": 64,
-             "max_output_bytes": 1048576, "task_umask": "0077", "kill_grace_seconds": 0.5, "task_key_file": "/k"}
+             "output_store": "files", "max_output_bytes": 1048576, "task_umask": "0077", "kill_grace_seconds": 0.5, "task_key_file": "/k"}
             """)
         var expected = Configuration()
         expected.minDramAcceptNewTask = .share(partsPerMillion: 125_000)
@@ -142,6 +142,7 @@ struct ConfigurationTests {
         expected.memoryCaps = .bestEffort
         expected.cpuLimit = .hard
         expected.maxProcessesPerTask = 64
+        expected.outputStore = .files
         expected.maxOutputBytes = 1 << 20
         expected.taskUmask = 0o077
         expected.killGraceSeconds = 0.5

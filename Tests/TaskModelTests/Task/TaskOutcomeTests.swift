@@ -183,6 +183,48 @@ struct TaskOutcomeTests {
         #expect(try TaskOutcome(record: #"{"cause":"signal","signal":99999999999}"#).cause == .signal(-1))
     }
 
+    @Test("a record says where a small output stands, and reads it back")
+    func packed() throws {
+        for (directory, segment, bytes) in [("/r", UInt32(1), 5), ("/a/b c", .max, 1 << 20), ("", 0, 0)] {
+            let packed = PackedOutput(
+                directory: directory, segment: segment, offset: segment == 0 ? 0 : 64, stdoutBytes: bytes,
+                stderrBytes: 0)
+            let outcome = TaskOutcome(
+                cause: .oom, usage: Usage(wallSeconds: 0), packedOutput: packed, node: "n", attempt: 1)
+            #expect(try TaskOutcome(record: outcome.record) == outcome)
+            #expect(PackedOutput(text: packed.text)?.segment == segment)
+        }
+        let outcome = TaskOutcome(
+            cause: .oom, usage: Usage(wallSeconds: 0),
+            packedOutput: PackedOutput(directory: "/r", segment: 12, offset: 99, stdoutBytes: 3, stderrBytes: 4),
+            node: "n", attempt: 1)
+        #expect(
+            outcome.record.hasSuffix(
+                #""output_segment":"/r/segments/00000012","output_offset":99,"stdout_bytes":3,"stderr_bytes":4}"#))
+    }
+
+    @Test(
+        "a record that names no place in a segment names none",
+        arguments: [
+            #""stdout_bytes":1"#, #""stdout_bytes":1,"stderr_bytes":0"#,
+            #""stdout_bytes":-1,"stderr_bytes":0,"output_segment":"/r/segments/00000001","output_offset":64"#,
+            #""stdout_bytes":1,"stderr_bytes":9223372036854775807,"output_segment":"/r/segments/00000001","output_offset":64"#,
+            #""stdout_bytes":1,"stderr_bytes":0,"output_segment":"/r/segments/1","output_offset":64"#,
+            #""stdout_bytes":1,"stderr_bytes":0,"output_segment":"/r/segments/00000000","output_offset":64"#,
+            #""stdout_bytes":1,"stderr_bytes":0,"output_segment":"/r/segments/99999999999","output_offset":64"#,
+            #""stdout_bytes":1,"stderr_bytes":0,"output_segment":"r/segments/00000001","output_offset":64"#,
+            #""stdout_bytes":1,"stderr_bytes":0,"output_segment":"/etc/passwd","output_offset":64"#,
+            #""stdout_bytes":1,"stderr_bytes":0,"output_segment":"/r/segments/00000001","output_offset":-1"#,
+            #""stdout_bytes":1,"stderr_bytes":0,"output_segment":"/r/segments/00000001","output_offset":9223372036854775807"#,
+            #""stdout_bytes":1,"stderr_bytes":0,"output_segment":"/r/segments/00000001""#,
+            #""stdout_bytes":0,"stderr_bytes":0,"output_segment":"/r/segments/00000001","output_offset":64"#,
+            #""stdout_bytes":1,"stderr_bytes":0,"output_segment":7,"output_offset":64"#,
+        ])
+    func noPlace(fields: String) throws {
+        let outcome = try TaskOutcome(record: #"{"cause":"exit","exit_code":0,"# + fields + "}")
+        #expect(outcome.packedOutput == nil)
+    }
+
     @Test(
         "what is no record is an error that says why",
         arguments: [

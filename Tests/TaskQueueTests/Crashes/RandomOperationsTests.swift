@@ -249,6 +249,7 @@ private struct RandomRun {
         if model.sweptUntil > 0 { state["distcomp:swept"] = ["": "\(model.sweptUntil)"] }
         if model.sweeperUntil > 0 { state["distcomp:sweeper"] = ["": "\(model.sweeperUntil)"] }
         if model.fedUntil > 0 { state["distcomp:fed"] = ["": "\(model.fedUntil)"] }
+        state["distcomp:jobs-left"] = model.jobsLeft
         if model.isPaused { state["distcomp:paused"] = ["": "1"] }
         var queue: [String: String] = [:]
         if let identity = model.identity { queue["id"] = identity }
@@ -264,7 +265,9 @@ private struct RandomRun {
         "distcomp:settled", "distcomp:failed_on", "distcomp:jobs", "distcomp:job-sizes", "distcomp:job-names",
         "distcomp:job-revision", "distcomp:job-halts", "distcomp:numbers", "distcomp:lines", "distcomp:children",
         "distcomp:needs", "distcomp:broken", "distcomp:dependent", "distcomp:waiters", "distcomp:aside",
-        "distcomp:peaks", "distcomp:jobs-awaited", "distcomp:job-after", "distcomp:told",
+        "distcomp:peaks",
+        "distcomp:jobs-awaited", "distcomp:job-after", "distcomp:told",
+        "distcomp:retention", "distcomp:retention-ages", "distcomp:retention-jobs",
     ]
 
     /// What a key is called where there are no jobs: what is known of their lines is compared with the rest.
@@ -375,7 +378,7 @@ private struct RandomRun {
 
     mutating func step() throws {
         advanceClock()
-        switch pick(jobs.isEmpty ? 34 : 42) {
+        switch pick(jobs.isEmpty ? 36 : 44) {
         case 0...3: try ask(SubmitTasks(someLines(), keys: keys, queueCandidate: candidate()).request)
         case 4...6: try register()
         case 7...11: try heartbeat()
@@ -393,8 +396,9 @@ private struct RandomRun {
         case 28...30: try restore()
         case 31: try orders()
         case 32: try lose()
-        case 34...38: try submitDependent()
-        case 39...40: try gate()
+        case 33, 34: try retain()
+        case 36...40: try submitDependent()
+        case 41...42: try gate()
         default: try byHand()
         }
     }
@@ -473,12 +477,13 @@ private struct RandomRun {
             case 0: .returned
             case 1, 2:
                 .failed(
-                    reason: "exit 1", record: "{}", attemptsMax: pick(4), retryMilliseconds: [0, 500, 20_000][pick(3)],
+                    reason: "exit 1", record: record("failed"), attemptsMax: pick(4),
+                    retryMilliseconds: [0, 500, 20_000][pick(3)],
                     more: moreMemory(for: task.line, incarnation))
             default:
                 .finished(
-                    value: Array("n: \"\"".utf8), record: "{}",
-                    memoryBytes: pick(2) == 0 ? UInt64(1 + pick(3000)) << 20 : nil)
+                    value: Array("n: \"\(String(repeating: "o", count: pick(2) * (80 + pick(40))))\"".utf8),
+                    record: record("finished"), memoryBytes: pick(2) == 0 ? UInt64(1 + pick(3000)) << 20 : nil)
             }
         let reporter = pick(8) == 0 ? lives.randomElement(using: &random)?.incarnation ?? incarnation : incarnation
         try ask(
@@ -493,6 +498,27 @@ private struct RandomRun {
         let own = OwnSettings(
             memoryBytes: min(bytes, 64 << 30), millicores: job.settings.millicores, timeout: .byDefault)
         return ReportTask.MoreMemory(own, learnedMaxBytes: [nil, 0, 6 << 30][pick(3)])
+    }
+
+    /// Of an ending of some minutes ago, or of one whose time is not known.
+    private mutating func record(_ state: String) -> String {
+        if pick(4) == 0 { return "{}" }
+        return
+            "{\"state\":\"\(state)\",\"cause\":\"exit\",\"worker\":\"n\",\"finished_at\":\(model.serverMilliseconds / 1000 - pick(8) * 47).25}"
+    }
+
+    /// A pass is one step: all there is fits one. The last one is mostly long ago: without lives the queue's time hardly passes.
+    private mutating func retain() throws {
+        if pick(4) > 0 {
+            _ = try command("DEL", keys.prefix + "distcomp:retention")
+            model.forgetLastPass()
+        }
+        let rules = [
+            Retention(keepSeconds: 60), Retention(keepSeconds: 48_000), Retention(keepCount: 1 + pick(3)),
+            Retention(bytesMax: 1 + pick(1800)), Retention(keepSeconds: 240, keepCount: 2, bytesMax: 800),
+        ]
+        let rule = rules[pick(rules.count)]
+        try ofSomeLife { RetainResults(rule, keys: $1, incarnation: $0, resultsPerStep: 1_000_000).request }
     }
 
     private mutating func restore() throws {
@@ -527,8 +553,17 @@ private struct RandomRun {
             let state: ForgetTasks.State = pick(2) == 0 ? .finished : .failed
             let lines = someLines()
             let keys = keys.of(line: lines.first?.text ?? "")
-            try ask(ForgetTasks(state, lines.map { Array($0.text.utf8) }[...], keys: keys, jobs: jobs).request)
+            let tokens = pick(2) == 0 ? [] : lines.map { meantToken($0.text) }
+            try ask(
+                ForgetTasks(state, lines.map { Array($0.text.utf8) }[...], keys: keys, jobs: jobs, tokens: tokens)
+                    .request)
         }
+    }
+
+    /// Mostly of the ending that is there.
+    private mutating func meantToken(_ line: String) -> String {
+        let token = model.outcomes[line].map { String($0.prefix { $0 != " " }) } ?? ForgetTasks.noRecord
+        return pick(4) == 0 ? "1" : token
     }
 
     /// An old manager adds lines, and a node looks for them.

@@ -23,6 +23,22 @@ struct OutputTests {
         #expect(!OutputRequest.isOne(Array("todo".utf8)) && !OutputRequest.isOne(Array("outputs".utf8)))
     }
 
+    @Test("one that says where the output stands is read back as it was, however large the numbers are")
+    func place() throws {
+        for (segment, offset, bytes) in [(UInt32(1), Int64(64), 5), (.max, 1 << 40, 1 << 30), (0, 0, 0)] {
+            let packed = PackedOutput(segment: segment, offset: offset, stdoutBytes: bytes, stderrBytes: 0)
+            let request = try #require(
+                OutputRequest(
+                    node: String(repeating: "n", count: 64), reader: wanted.reader, number: .max, place: 127,
+                    task: wanted.task, attempt: .max, isRunning: false, stream: .stdout, offset: .max >> 1,
+                    packed: packed))
+            #expect(OutputRequest(message: Array(request.message.utf8)) == request)
+        }
+        for word in ["1:64:5", "1:64:5:0:0", "1:64:-5:0", "0:64:5:0", "1:64:0:0", "4294967296:64:5:0", "1::5:0", ""] {
+            #expect(OutputRequest(message: Array("\(wanted.message) \(word)".utf8)) == nil, "\(word)")
+        }
+    }
+
     @Test("what is no request, or asks for what cannot be, is none: each word of one changed")
     func hostile() {
         let words = wanted.message.split(separator: " ").map(String.init)

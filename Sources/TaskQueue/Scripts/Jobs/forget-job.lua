@@ -24,6 +24,7 @@ if call('HGET', JOB_FINGERPRINTS, fingerprint) == id then call('HDEL', JOB_FINGE
 call('SREM', JOBS_PAUSED, id)
 call('HDEL', JOBS_HALTED, id)
 call('HDEL', JOB_HALTS, id)
+call('HDEL', JOBS_LEFT, id)
 call('HDEL', JOB_SIZES, id)
 call('HDEL', JOB_NAMES, (parts_of(record)))
 call('HDEL', JOBS, id)

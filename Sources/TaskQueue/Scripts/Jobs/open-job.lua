@@ -15,6 +15,9 @@ local record = id and call('HGET', JOBS, id)
 if record then
   local name, _, known = parts_of(record)
   if known ~= definition then return {id, name, 'other', known} end
+  -- What has finished is not known any more, and would run again.
+  local left = call('HGET', JOBS_LEFT, id)
+  if left then return {id, name, 'left', left} end
   if load ~= '' then call('HSET', JOB_LOADS, id, load) end
   -- What its tasks need is known by now, whatever they were to have in the beginning.
   local learned = is_learning(settings) and tonumber(call('HGET', job_key(id .. PEAKS), 'count') or 0) >= LEARNED_MIN

@@ -10,8 +10,9 @@ local jobs, tasks, count = {}, {}, 0
 for of, way in string.gmatch(call('HGET', JOB_AFTER, id) or '', '(%w+):(%a+)') do
   use_job(of)
   local is_known = call('HEXISTS', JOBS, of) == 1
-  for _, part in ipairs({of, way, is_known and name_of_job(of) or '', call('HLEN', TODO), call('HLEN', DOING), call('HLEN', DONE),
-    call('HLEN', FAILED) - call('SCARD', RETRYING), call('HEXISTS', JOB_LOADS, of)}) do jobs[#jobs + 1] = part end
+  local finished, failed = string.match(call('HGET', JOBS_LEFT, of) or '0 0 0', '^(%d+) (%d+) ')
+  for _, part in ipairs({of, way, is_known and name_of_job(of) or '', call('HLEN', TODO), call('HLEN', DOING),
+    call('HLEN', DONE) + (finished or 0), call('HLEN', FAILED) + (failed or 0) - call('SCARD', RETRYING), call('HEXISTS', JOB_LOADS, of)}) do jobs[#jobs + 1] = part end
 end
 local number = line ~= '' and call('HGET', job_key(id .. NUMBERS), line)
 if number then

@@ -21,12 +21,16 @@ end
 
 local closing, delayed = call('HEXISTS', TODO, CLOSE), call('ZCARD', DELAYED)
 local todo, doing, done, failed, dependent = 0, 0, 0, 0, 0
--- Of a job that waits for others all that is to be done does; else tasks that wait for others are known by their number.
+local has_left = call('EXISTS', JOBS_LEFT) == 1
 local function add(name)
   use_job(name)
+  -- Of a job that waits for others all that is to be done does; else tasks that wait for others are known by their number.
   if name ~= '' then
     dependent = dependent + (call('HEXISTS', JOBS_GATED, name) == 1 and call('HLEN', TODO) or call('SCARD', job_key(name .. DEPENDENT)))
   end
+  -- Those whose records have left.
+  local finished, failed_before = string.match(has_left and call('HGET', JOBS_LEFT, name) or '', '^(%d+) (%d+) ')
+  if finished then done, failed = done + finished, failed + failed_before end
   todo, doing, done = todo + call('HLEN', TODO), doing + call('HLEN', DOING), done + call('HLEN', DONE)
   failed = failed + math.max(0, call('HLEN', FAILED) - not_for_good())
   if name == '' then todo = todo - closing end

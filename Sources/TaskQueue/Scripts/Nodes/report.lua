@@ -2,7 +2,7 @@
 -- Idempotent: accepted once, by the token of the attempt, which goes with the held entry, last. A repetition is told from
 -- a stranger by the token beside the outcome. Stopped half-way: still held, so it is accepted when it comes again.
 
--- uses names
+-- uses names leaving
 
 local me, line, token, kind, record = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local held, name = held_key(me), node_name(me)
@@ -14,7 +14,7 @@ local function was_told()
 end
 if own ~= token then return was_told() and 'duplicate' or 'stale' end
 local owner = call('HGET', DOING, line)
-if owner and owner ~= name or not owner and call('HEXISTS', DONE, line) == 1 and not was_told() then
+if owner and owner ~= name or not owner and (call('HEXISTS', DONE, line) == 1 and not was_told() or has_left()) then
   -- Somebody has moved it to todo by hand, and another has it now, or had it.
   call('HDEL', held, line)
   return 'stale'

@@ -3,7 +3,7 @@
 -- is held when it is told again. Stopped half-way: noted as held and still in todo, as after a claim. With the last of it, what earlier
 -- lives of the node hold besides goes back.
 
--- uses names clock index lease retries reaping jobs
+-- uses names clock index lease retries reaping jobs leaving
 -- uses later telling
 
 local me, is_last, earlier_count = ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
@@ -26,7 +26,7 @@ end
 -- Whether somebody else has the line, or it has ended; the lives that are over and note it as held go to `over`.
 local function is_taken(line, token, over)
   if line == CLOSE or #token > TOKEN_DIGITS_MAX or string.find(token, '%D') then return true end
-  if call('HEXISTS', DONE, line) == 1 or has_failed_for_good(line) then return true end
+  if call('HEXISTS', DONE, line) == 1 or has_failed_for_good(line) or has_left() then return true end
   if call('HEXISTS', revoked_key(me), line) == 1 then return true end
   local owner = call('HGET', DOING, line)
   if owner and owner ~= name then return true end

@@ -6,12 +6,21 @@
 local is_failed, lines = ARGV[2] == 'failed', {}
 use_job(ARGV[3])  -- In whose hashes they are: what an old manager added may only look as if it were of a job.
 local from = is_failed and FAILED or DONE
-for i = 4, #ARGV, 3 do
+-- Where an ending is meant that somebody has read, no other is forgotten: it may have been tried again, and ended, since. '-' stands for
+-- one of which there is no record.
+local function is_meant(line, token)
+  if token == '' then return true end
+  local outcome = call('HGET', OUTCOMES, line)
+  if token == '-' then return not outcome end
+  return outcome and string.sub(outcome, 1, #token + 1) == token .. ' '
+end
+for i = 4, #ARGV, 4 do
   local line = ARGV[i]
   settle(line)
   local number = ways_awaited() ~= '' and call('HGET', job_key(job .. NUMBERS), line)
   if number and call('ZSCORE', TELLING, 'task ' .. job .. ' ' .. number) then  -- How it ended has not been told to all yet.
-  elseif call('HEXISTS', from, line) == 1 and not (is_failed and call('SISMEMBER', RETRYING, line) == 1) then
+  elseif is_meant(line, ARGV[i + 3]) and call('HEXISTS', from, line) == 1
+    and not (is_failed and call('SISMEMBER', RETRYING, line) == 1) then
     lines[#lines + 1] = line
     -- An old worker that ran it has left it in the index, where it would look like a line that was dropped.
     if ARGV[i + 1] ~= '' and call('HEXISTS', TODO, line) == 0 then

@@ -5,12 +5,17 @@
 -- Of each: line, memory, millicores, priority, signature, what it has of its own, a word of which the letters are `f` for the first and
 -- `l` for the last call about this line, which may wait for more than one call can say; how many it waits for, and these.
 
--- uses names index adding lease
+-- uses names index adding lease leaving
 
 named_queue(ARGV[2])
 local id = string.match(ARGV[3] or '', '^@(%w+) ') or ''
 if id == '' or call('HEXISTS', JOBS, id) == 0 then
   return redis.error_reply('NOJOB the job of these tasks has been forgotten meanwhile, or the queue emptied')
+end
+
+use_job(id)
+if has_left() then
+  return redis.error_reply('LEFT what had finished of this job has left Redis, so that it would run again')
 end
 
 local function number_of(of, line)

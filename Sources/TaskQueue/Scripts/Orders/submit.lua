@@ -2,7 +2,7 @@
 -- Idempotent: a line it added is in todo when it comes again. Stopped half-way: indexed and not in todo, the entry is
 -- dropped; in todo with the marks of its last failure, a claim sees them and honours them.
 
--- uses names index adding lease
+-- uses names index adding lease leaving
 
 local lines, rest, signed, in_todo, in_progress, finished = {}, {}, {}, 0, 0, 0
 for i = 3, #ARGV, 5 do lines[#lines + 1] = ARGV[i] end
@@ -11,6 +11,9 @@ if #lines == 0 then return {0, 0, 0, 0} end
 use_job_of(lines[1])  -- As all of them.
 if job ~= '' and call('HEXISTS', JOBS, job) == 0 then
   return redis.error_reply('NOJOB the job of these tasks has been forgotten meanwhile, or the queue emptied')
+end
+if has_left() then
+  return redis.error_reply('LEFT what had finished of this job has left Redis, so that it would run again')
 end
 local waiting = call('HMGET', TODO, unpack(lines))
 local running = call('HMGET', DOING, unpack(lines))

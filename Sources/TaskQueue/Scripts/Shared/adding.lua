@@ -71,6 +71,8 @@ local function add_new(positions, is_asked_again)
     for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, FAILED_ON}) do call('HDEL', key, unpack(new)) end
   end
   if string.sub(is_gated() or '', 1, 6) == 'broken' then note_change('tasks ' .. job) end
+  -- Whoever looks whether all of the job has ended learns that more was added meanwhile.
+  if job ~= '' then call('HDEL', RETENTION, 'quiet:' .. job) end
   wake()
   return #positions
 end

@@ -1,6 +1,6 @@
 -- Putting back what a node held that is gone.
 
--- uses names index ending some
+-- uses names index ending some leaving
 
 -- What becomes of one task of a node that is gone. Unless it left in order (`unmarked`), the attempt counts, and a line
 -- that has taken three nodes with it stays failed.
@@ -11,7 +11,7 @@ local function put_back_held(incarnation, line, entry, unmarked)
   local owner = call('HGET', DOING, line)
   if not memory or owner and owner ~= name or call('HEXISTS', DONE, line) == 1 then return end
   -- Taken from the node by hand, and failed for good elsewhere.
-  if not owner and has_failed_for_good(line) then return end
+  if not owner and (has_failed_for_good(line) or has_left()) then return end
   local lost = 0
   if not unmarked then
     call('HSET', ATTEMPTS, line, attempt)

@@ -146,7 +146,9 @@ local function job_state(id)
   use_job(id)
   if call('HEXISTS', JOBS, id) == 0 then return 'forgotten' end
   if call('HEXISTS', JOB_LOADS, id) == 1 or call('HLEN', TODO) + call('HLEN', DOING) > 0 then return 'waits' end
-  return call('HLEN', FAILED) > call('SCARD', RETRYING) and 'failed' or 'finished'
+  -- What has left Redis had ended.
+  local failed_before = tonumber(string.match(call('HGET', JOBS_LEFT, id) or '', '^%d+ (%d+) ') or 0)
+  return call('HLEN', FAILED) + failed_before > call('SCARD', RETRYING) and 'failed' or 'finished'
 end
 
 -- What a job waits for, by the states of these now; nil for nothing. By hand it is let in where the job that failed has been forgotten.

@@ -61,7 +61,10 @@ extension TaskResult {
     /// The field that holds the values of a sweep; a table of one job has a column for each in its place.
     static let valuesName = "values"
 
-    static let fieldNames = TaskResult(line: "", succeeded: true, node: "", reason: "").fields.map(\.name)
+    static let fieldNames = emptyFields.map(\.name)
+
+    /// Each field, with its type and without a value.
+    static let emptyFields = TaskResult(line: "", succeeded: true, node: "", reason: "").fields
 
     /// All that is known, by the names that scripts go by. Times are seconds since 1970: under names such as `finished_at` pandas would
     /// make dates of them.
@@ -91,8 +94,14 @@ extension TaskResult {
             ("oom_limit", .text(usage?.oom?.otherLimit)), ("launch_step", .text(launch?.step)),
             ("errno", .integer(launch?.errno)), ("launch_error", .text(launch?.message)),
             ("stdout_path", .text(path(outcome?.stdoutPath))), ("stderr_path", .text(path(outcome?.stderrPath))),
+            ("output_segment", .text(outcome?.packedOutput?.segmentPath)),
+            ("output_offset", .integer(outcome?.packedOutput.flatMap { $0.segment > 0 ? Int($0.offset) : nil })),
+            ("stdout_bytes", .integer(outcome?.packedOutput?.stdoutBytes)),
+            ("stderr_bytes", .integer(outcome?.packedOutput?.stderrBytes)),
             ("stderr_tail", .text(outcome?.stderrTail)), ("stdout_truncated", .flag(isOutputTruncated)),
             ("stdout", .textJSON(standardOutputJSON)),
+            ("stdout_omitted_bytes", .integer(outputEnd?.omittedBytes)), ("stdout_tail", .textJSON(outputEnd?.json)),
+            ("stdout_left_at", .number(outputLeftAtUnixSeconds.map { Double($0) })),
         ]
     }
 

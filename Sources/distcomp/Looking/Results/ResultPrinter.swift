@@ -23,11 +23,11 @@ final class ResultPrinter {
     ///   - columns: of the values of the one sweep that is printed.
     init(
         _ format: ResultFormat, _ files: OutputFiles, places: PlacesInFile?, keepsOrder: Bool, limit: Int?,
-        columns: SweepColumns? = nil
+        columns: [String]? = nil
     ) throws(CommandError) {
         self.format = format
         self.files = files
-        csv = ResultCSV(columns: columns?.names)
+        csv = ResultCSV(columns: columns)
         self.places = places
         numbering = ResultNumbering(places)
         self.limit = limit ?? .max
@@ -120,13 +120,14 @@ extension OutputFiles {
     func completed(_ result: TaskResult) -> TaskResult {
         guard let outcome = result.outcome else { return result }
         var result = result
+        result.outcome?.packedOutput = place(of: outcome)
         result.outcome?.stdoutPath = path(.stdout, of: result.line, outcome)
         result.outcome?.stderrPath = path(.stderr, of: result.line, outcome)
         if result.standardOutputJSON == nil, let file = file(.stdout, of: result.line, outcome),
             let head = try? file.head(Self.outputBytesMax)
         {
             result.standardOutputJSON = JSONText.quoted(bytes: head)
-            result.isOutputTruncated = file.status.sizeBytes > head.count
+            result.isOutputTruncated = file.sizeBytes > head.count
         }
         return result
     }
@@ -134,6 +135,6 @@ extension OutputFiles {
     /// How much it wrote to standard output, as far as that is known here.
     func outputByteCount(_ result: TaskResult) -> Int {
         if let json = result.standardOutputJSON { return JSONText.unquoted(json)?.utf8.count ?? 0 }
-        return result.outcome.flatMap { file(.stdout, of: result.line, $0) }.map { Int($0.status.sizeBytes) } ?? 0
+        return result.outcome.flatMap { file(.stdout, of: result.line, $0) }.map { Int($0.sizeBytes) } ?? 0
     }
 }

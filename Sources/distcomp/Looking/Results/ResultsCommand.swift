@@ -1,6 +1,7 @@
 import ArgumentParser
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 extension ResultFormat: ExpressibleByArgument {}
 
@@ -16,11 +17,17 @@ struct ResultsCommand: ParsableCommand {
             --resume goes on from it. --summary tells by command how long the tasks took and what memory they used, and \
             the memory to ask for the next time; words that differ between commands are shown as *.
 
+            --archive keeps results in a file: as a database with the tables tasks and jobs, which sqlite3, pandas and DuckDB read, or \
+            as the lines of jsonl, compressed. What is added to a file that is there is not written twice. With --from, --state, \
+            --cause, --node, --since, --match, --limit, a job and all formats are of what is in such a file.
+
             Examples:
               distcomp results --format jsonl > results.jsonl
               distcomp results --format csv --state finished --since 2h
               distcomp results --cause oom --cause timeout
               distcomp results --summary --match '*cachesim*'
+              distcomp results cachesim --archive cachesim.sqlite --forget
+              distcomp results --from cachesim.sqlite --cause oom
             """)
 
     @OptionGroup var server: ServerOptions
@@ -47,6 +54,18 @@ struct ResultsCommand: ParsableCommand {
             valueName: "directory"))
     var into: String?
 
+    @Option(
+        help: .init(
+            "Write the results to FILE.sqlite or FILE.jsonl.zst, or add to it what it has not.", valueName: "file"))
+    var archive: String?
+
+    @Flag(
+        help: "With --archive: once the file is safe on the disk, forget in Redis what was written, as `forget` does.")
+    var forget = false
+
+    @Option(help: .init("Of the results in a file of --archive. No Redis is needed.", valueName: "file"))
+    var from: String?
+
     @Flag(help: "The same as --state failed.")
     var failed = false
 
@@ -63,6 +82,21 @@ struct ResultsCommand: ParsableCommand {
         if into != nil, summary || format != .table {
             throw ValidationError("--into writes files: --summary and --format are of what is printed")
         }
+        if forget, archive == nil { throw ValidationError("--forget goes with --archive") }
+        if forget, from != nil {
+            throw ValidationError("what is in the file of --from is not in Redis, and cannot be forgotten")
+        }
+        if archive != nil, summary || format != .table || into != nil || order != nil || keepOrder {
+            throw ValidationError("--archive writes a file: other options are of what is printed")
+        }
+        if let archive, let from, archive == from { throw ValidationError("--archive and --from name the same file") }
+        if from != nil, options.stateDirectory != nil || server.redis != nil || server.config != nil {
+            throw ValidationError("--from needs no Redis: --redis, --config and --state DIR name another place")
+        }
+        for (option, path) in [("--archive", archive), ("--from", from)] {
+            guard let path, ArchiveKind(path: path) == nil else { continue }
+            throw ValidationError("\(option) \(TerminalText.escaped(path)): \(ArchiveKind.allowed)")
+        }
         if options.state.contains(where: { TaskState(parsing: $0) == .todo || TaskState(parsing: $0) == .inProgress }) {
             throw ValidationError(
                 "results are of tasks that have ended: --state finished or failed; see distcomp tasks")
@@ -70,38 +104,79 @@ struct ResultsCommand: ParsableCommand {
     }
 
     func run() throws {
-        var filter = options.filter
-        if failed { filter.states = [.failed] }
-        let format = json ? .jsonl : format
+        if let from {
+            return try tell(.archive(try ResultArchive.read(from), job: options.selection.job))
+        }
         try server.withQueue(stateDirectory: options.stateDirectory ?? server.runBeside()) { queue in
             try queue.select(options.selection.job)
-            let places = try order.map { path throws(CommandError) in try PlacesInFile(reading: path) }
-            let files = OutputFiles(queue, stateDirectory: options.stateDirectory)
-            if summary {
-                try printSummary(queue, filter, asJSON: format == .jsonl)
-            } else if let into {
-                try writeFolders(queue, filter, ResultFolders(into, files, places: places))
-            } else {
-                let printer = try ResultPrinter(
-                    format, files, places: places, keepsOrder: keepOrder, limit: filter.limit,
-                    columns: format == .csv ? try queue.sweepColumns() : nil)
-                if format == .joblog, places == nil { standardError.write(Self.numberingNotice) }
-                try printRows(queue, filter, printer)
-            }
+            try tellDeparture(queue)
+            try tell(.queue(queue, OutputFiles(queue, stateDirectory: options.stateDirectory)))
         }
     }
 
-    private func printRows(_ queue: QueueClient, _ filter: TaskFilter, _ printer: ResultPrinter) throws(CommandError) {
-        queue.beforeWaiting = printer.flush
+    /// An empty listing would say that nothing ever ran.
+    private func tellDeparture(_ queue: QueueClient) throws(CommandError) {
+        guard case .one(let identifier) = queue.selection, let departure = try queue.departure(ofJob: identifier) else {
+            return
+        }
+        standardError.write("distcomp: the results of this job left Redis on \(departure)\n")
+    }
+
+    private func tell(_ source: ResultSource) throws {
+        var filter = options.filter
+        if failed { filter.states = [.failed] }
+        let format = json ? .jsonl : format
+        let places = try order.map { path throws(CommandError) in try PlacesInFile(reading: path) }
+        if let archive {
+            try write(try ResultArchiving(path: archive, forgets: forget).archive(source, filter), archive)
+        } else if summary {
+            try printSummary(source, filter, asJSON: format == .jsonl)
+        } else if let into {
+            try writeFolders(source, filter, ResultFolders(into, source.files, places: places))
+        } else {
+            let printer = try ResultPrinter(
+                format, source.files, places: places, keepsOrder: keepOrder, limit: filter.limit,
+                columns: format == .csv ? try source.sweepColumns() : nil)
+            if format == .joblog, places == nil { standardError.write(Self.numberingNotice) }
+            try printRows(source, filter, printer)
+        }
+    }
+
+    /// Says what an archive has got.
+    private func write(_ outcome: ResultArchiving.Outcome, _ path: String) throws(CommandError) {
+        if json {
+            var writer = JSONObjectWriter()
+            writer.field("archive", path)
+            writer.field("results", outcome.resultCount)
+            writer.field("new", outcome.newCount)
+            writer.field("without_all_stdout", outcome.lackingCount)
+            writer.field("forgotten", outcome.forgottenCount)
+            return try show(writer.text + "\n")
+        }
+        let known = outcome.resultCount - outcome.newCount
+        let twice = known == 0 ? "" : ", \(grouped(known)) of them there before"
+        let lacking =
+            outcome.lackingCount == 0
+            ? "" : "; \(grouped(outcome.lackingCount)) without all of their standard output, which is on their nodes"
+        let forgotten = forget ? "; \(grouped(outcome.forgottenCount)) forgotten in Redis" : ""
+        try show(
+            "\(grouped(outcome.resultCount)) result\(outcome.resultCount == 1 ? "" : "s") in \(TerminalText.escaped(path))"
+                + "\(twice)\(lacking)\(forgotten)\n")
+    }
+
+    private func printRows(
+        _ source: ResultSource, _ filter: TaskFilter, _ printer: ResultPrinter
+    ) throws(CommandError) {
+        source.beforeWaiting(printer.flush)
         try printer.begin()
-        try queue.forEachResult(filter) { result throws(CommandError) in try printer.print(result) }
+        try source.forEach(filter) { result throws(CommandError) in try printer.print(result) }
         try printer.end()
     }
 
     private func writeFolders(
-        _ queue: QueueClient, _ filter: TaskFilter, _ folders: ResultFolders
+        _ source: ResultSource, _ filter: TaskFilter, _ folders: ResultFolders
     ) throws(CommandError) {
-        try queue.forEachResult(filter) { result throws(CommandError) in
+        try source.forEach(filter) { result throws(CommandError) in
             try folders.add(result)
             return folders.folderCount < filter.limit ?? .max
         }
@@ -118,10 +193,12 @@ struct ResultsCommand: ParsableCommand {
         try show("\(grouped(folders.folderCount)) folder\(folders.folderCount == 1 ? "" : "s") written\(lacking)\n")
     }
 
-    private func printSummary(_ queue: QueueClient, _ filter: TaskFilter, asJSON: Bool) throws(CommandError) {
+    private func printSummary(
+        _ source: ResultSource, _ filter: TaskFilter, asJSON: Bool
+    ) throws(CommandError) {
         var summary = ResultSummary()
         var count = 0
-        try queue.forEachResult(filter) { result in
+        try source.forEach(filter) { result in
             summary.add(result)
             count += 1
             return count < filter.limit ?? .max

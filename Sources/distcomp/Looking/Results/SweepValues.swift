@@ -13,7 +13,7 @@ final class SweepValues {
 
     /// The result with the values of its task.
     func completed(_ result: TaskResult) -> TaskResult {
-        guard let job = result.taskOfJob?.job else { return result }
+        guard result.values == nil, let job = result.taskOfJob?.job else { return result }
         let columns = columnsOfJobs[job.identifier] ?? job.settings.template.flatMap(SweepColumns.init)
         columnsOfJobs.updateValue(columns, forKey: job.identifier)
         var result = result

@@ -16,6 +16,20 @@ struct TaskResult {
     var standardOutputJSON: [UInt8]?
     /// Whether it wrote more than that; nil where that is not known.
     var isOutputTruncated: Bool?
+    /// What else is known of more than that.
+    var outputEnd: OutputEnd?
+    /// Since when it is not in Redis any more.
+    var outputLeftAtUnixSeconds: Int?
+    /// Of the attempt that the queue has a record of; nil where it has none.
+    var token: String?
+
+    /// The end of an output whose middle was left out.
+    struct OutputEnd {
+        /// Between its beginning and this.
+        let omittedBytes: Int
+        /// A JSON string.
+        let json: [UInt8]
+    }
 
     /// What a line of a job says, which only they who know the job can read.
     var taskOfJob: TaskLine?
@@ -54,12 +68,16 @@ extension TaskResult {
         let read = FinishedValue(parsing: value)
         // It may be of an attempt that failed here, before an old worker, which keeps no record, had it.
         let outcome = TaskOutcome(entry: record).flatMap { $0.succeeded && $0.node == read.worker ? $0 : nil }
-        // The words that stand for too much output are no JSON string: a task that prints the same has one.
-        let isTooLarge = value == FinishedValue.encode(worker: read.worker, standardOutput: nil)
         self.init(
             line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: true, node: read.worker,
-            reason: outcome?.reason ?? "exit 0", standardOutputJSON: isTooLarge ? nil : read.standardOutputJSON,
-            isOutputTruncated: isTooLarge)
+            reason: outcome?.reason ?? "exit 0", standardOutputJSON: read.standardOutputJSON, isOutputTruncated: true)
+        switch read.content {
+        case .whole: isOutputTruncated = false
+        case .ends(_, let omittedBytes, let tail): outputEnd = OutputEnd(omittedBytes: omittedBytes, json: tail)
+        case .left(let unixSeconds): outputLeftAtUnixSeconds = unixSeconds
+        case .tooLarge: break
+        }
+        token = record.flatMap { OutcomeEntry(parsing: $0)?.token }
     }
 
     /// A failed task; `failedOn` is its value in failed_tasks.
@@ -71,6 +89,7 @@ extension TaskResult {
             line: String(decoding: line, as: UTF8.self), outcome: outcome, succeeded: false,
             node: outcome.map(\.node) ?? last, reason: reason ?? outcome?.reason ?? "unknown", standardOutputJSON: nil,
             isOutputTruncated: nil)
+        token = record.flatMap { OutcomeEntry(parsing: $0)?.token }
     }
 
     /// The record of a failure; nil when it is of an earlier one than the last, which an old worker had: it keeps no records, but puts

@@ -133,6 +133,9 @@ extension QueueClient {
                 return try use(line)
             }
             if count > 0 { return }
+            if let departure = try departure(ofJob: job.identifier) {
+                throw .noSuchTask("the results of \(job.name) left Redis on \(departure)")
+            }
         }
         for candidate in TaskSelector.candidates(text) {
             switch candidate {

@@ -25,13 +25,19 @@ final class RemoteOutput {
     private(set) var offset: Int64 = 0
     private let task: String
     private let stream: OutputStream
+    /// Where the node keeps it, once that is known.
+    var packed: PackedOutput?
     private let queue: QueueClient
     private let reader = Hexadecimal.text(UInt64.random(in: 0...UInt64.max))
     private var place = RemoteOutput.anyPlace
     private var number = 0
     private var isKnownToAnswer = false
 
-    init(of line: String, _ stream: OutputStream, attempt: Int, on node: String, _ queue: QueueClient) {
+    init(
+        of line: String, _ stream: OutputStream, attempt: Int, on node: String, packed: PackedOutput?,
+        _ queue: QueueClient
+    ) {
+        self.packed = packed
         self.node = node
         self.attempt = attempt
         self.stream = stream
@@ -83,7 +89,7 @@ final class RemoteOutput {
         OutputRequest(
             node: node, reader: reader, number: number, place: place, task: task, attempt: attempt,
             isRunning: isRunning,
-            stream: stream, offset: offset)
+            stream: stream, offset: offset, packed: packed)
     }
 
     /// Why that cannot be; nil when it was published.

@@ -32,7 +32,7 @@ struct ShowCommand: ParsableCommand {
                     details.result = details.result.map { files.completed($0) }
                     if !json && !isFirst { try show("\n") }
                     isFirst = false
-                    let kept = files.keptAttempts(of: line)
+                    let kept = files.keptAttempts(of: line, last: details.result?.outcome)
                     try show(
                         json
                             ? ResultFormat.shown(details.json(kept: kept)) + "\n"
@@ -64,7 +64,11 @@ extension TaskDetails {
             return (columns.map { TerminalText.shortened(row, to: $0) } ?? row) + "\n"
         }.joined()
         if let output = result?.standardOutputJSON.flatMap({ JSONText.unquoted($0) }) {
-            text += block(result?.isOutputTruncated == true ? "the first MiB of stdout" : "stdout", output)
+            let beginning = result?.outputEnd == nil ? "the first MiB of stdout" : "the beginning of stdout"
+            text += block(result?.isOutputTruncated == true ? beginning : "stdout", output)
+        }
+        if let end = result?.outputEnd, let output = JSONText.unquoted(end.json) {
+            text += block("the end of stdout, \(grouped(end.omittedBytes)) bytes further on", output)
         }
         text += block("the end of stderr", result?.outcome?.stderrTail ?? "")
         return text
@@ -110,6 +114,7 @@ extension TaskDetails {
             }
         }
         if !result.node.isEmpty { rows.append(("node", result.node)) }
+        if let left = result.whereItsOutputIs { rows.append(("output", left)) }
         return rows
     }
 
@@ -141,6 +146,10 @@ extension TaskDetails {
             let withoutFiles =
                 needed == peak ? "" : " (\(AmountText.memory(needed)) without files it read or wrote)"
             rows.append(("memory", "peak \(AmountText.memory(peak))\(cap)\(withoutFiles)"))
+        }
+        if let place = outcome.packedOutput, let path = place.segmentPath {
+            let sizes = "\(place.stdoutBytes) bytes of stdout, then \(place.stderrBytes) of stderr"
+            rows.append(("output", "\(path), from byte \(place.offset): \(sizes)"))
         }
         if !outcome.stdoutPath.isEmpty { rows.append(("stdout", outcome.stdoutPath)) }
         if !outcome.stderrPath.isEmpty { rows.append(("stderr", outcome.stderrPath)) }

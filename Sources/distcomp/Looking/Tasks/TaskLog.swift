@@ -33,13 +33,15 @@ struct TaskLog {
         }
         var reasons: [String] = []
         for node in details.nodes(ofAttempt: number) {
-            if let file = files.file(stream, of: line, attempt: number, on: node) {
+            if let file = localFile(details, attempt: number, on: node) {
                 try copy(file)
                 return try printer.finish()
             }
-            if files.areHere(of: node) { continue }
-            let remote = RemoteOutput(of: line, stream, attempt: number, on: node, queue)
-            guard let why = try copy(remote, isRunning: details.running?.number == number) else {
+            let isRunning = details.running == TaskAttempt(node: node, number: number)
+            // What has just begun has no file yet: its node is asked, wherever that is.
+            if files.areHere(of: node), !isRunning { continue }
+            guard let why = try copy(remote(details, TaskAttempt(node: node, number: number)), isRunning: isRunning)
+            else {
                 return try printer.finish()
             }
             reasons.append(TerminalText.escaped(why))
@@ -79,7 +81,7 @@ struct TaskLog {
     }
 
     private func isReportedWhole(_ details: TaskDetails) -> Bool {
-        stream == .stdout && details.result?.standardOutputJSON != nil
+        stream == .stdout && details.result?.standardOutputJSON != nil && details.result?.outputEnd == nil
     }
 
     // MARK: Following
@@ -134,7 +136,7 @@ struct TaskLog {
             try readSome(&following, details, attempt)
         case .todo:
             if let attempt = following.attempt, following.source != nil {
-                try leave(&following)
+                try leave(&following, details)
                 let how = details.result.map { ": \($0.explanation)" } ?? ""
                 tell("attempt \(attempt.number) on \(attempt.node) is over\(how); it waits for the next")
             } else if !following.isWaitTold, following.attempt == nil {
@@ -153,7 +155,7 @@ struct TaskLog {
     {
         guard following.attempt != attempt else { return }
         if following.attempt != nil {
-            try leave(&following)
+            try leave(&following, details)
             tell("attempt \(attempt.number), on \(attempt.node)")
         }
         following.attempt = attempt
@@ -161,7 +163,8 @@ struct TaskLog {
     }
 
     /// Prints the rest of what an attempt wrote that is over.
-    private func leave(_ following: inout Following) throws(CommandError) {
+    private func leave(_ following: inout Following, _ details: TaskDetails) throws(CommandError) {
+        noteWhereItStands(following, details)
         switch following.source {
         case .file(let file): try copy(file)
         case .remote(let remote): if let why = try copy(remote, isRunning: false) { tell(why) }
@@ -169,6 +172,12 @@ struct TaskLog {
         }
         following.source = nil
         try printer.finish()
+    }
+
+    /// What has ended is asked for where its record says it stands.
+    private func noteWhereItStands(_ following: Following, _ details: TaskDetails) {
+        guard case .remote(let remote) = following.source, details.ended == following.attempt else { return }
+        remote.packed = details.result?.outcome?.packedOutput
     }
 
     private func readSome(
@@ -206,9 +215,10 @@ struct TaskLog {
         defer { tellFailure(details) }
         let last = details.ended
         if let attempt = following.attempt, let last, attempt != last {
-            try leave(&following)
+            try leave(&following, details)
             tell("attempt \(last.number), on \(last.node)")
         }
+        noteWhereItStands(following, details)
         switch following.source {
         case .file(let file):
             try copy(file)
@@ -274,13 +284,27 @@ struct TaskLog {
     }
 
     private func remote(_ details: TaskDetails, _ attempt: TaskAttempt) -> RemoteOutput {
-        RemoteOutput(of: details.line, stream, attempt: attempt.number, on: attempt.node, queue)
+        let packed = details.ended == attempt ? details.result?.outcome?.packedOutput : nil
+        return RemoteOutput(
+            of: details.line, stream, attempt: attempt.number, on: attempt.node, packed: packed, queue)
+    }
+
+    /// What one attempt wrote, on this machine; nil when it is another machine's.
+    private func localFile(_ details: TaskDetails, attempt number: Int, on node: String) -> LogFile? {
+        let attempt = TaskAttempt(node: node, number: number)
+        if details.running == attempt { return files.file(stream, of: details.line, running: number, on: node) }
+        if details.ended == attempt, let outcome = details.result?.outcome,
+            let file = files.file(stream, of: details.line, outcome)
+        {
+            return file
+        }
+        return files.file(stream, of: details.line, earlier: number, on: node)
     }
 
     /// The file on this machine; nil when it is another machine's.
     private func localFile(_ details: TaskDetails) -> LogFile? {
         if let attempt = details.running {
-            return files.file(stream, of: details.line, attempt: attempt.number, on: attempt.node)
+            return files.file(stream, of: details.line, running: attempt.number, on: attempt.node)
         }
         return details.result?.outcome.flatMap { files.file(stream, of: details.line, $0) }
     }
@@ -297,7 +321,9 @@ struct TaskLog {
             tell("the end of it, as \(result.node) reported\(file)")
             try printer.print(Array((result.outcome?.stderrTail ?? "").utf8))
         } else if let output = result.standardOutputJSON {
-            try printer.print(Array((JSONText.unquoted(output) ?? "").utf8.dropFirst(Int(clamping: offset))))
+            try printReported(output, result.outputEnd, from: offset)
+        } else if let left = result.whereItsOutputIs {
+            throw .failed(left)
         } else if result.isOutputTruncated == true {
             throw .failed("it wrote more than a node reports: its standard output stays there\(file)")
         } else {
@@ -305,6 +331,31 @@ struct TaskLog {
             throw .failed("the standard output of a task that failed stays on its node\(file)")
         }
         try printer.finish()
+    }
+}
+
+extension TaskLog {
+    /// - Parameter end: of an output whose middle was left out.
+    private func printReported(
+        _ output: [UInt8], _ end: TaskResult.OutputEnd?, from offset: Int64
+    ) throws(CommandError) {
+        let head = Array((JSONText.unquoted(output) ?? "").utf8)
+        try printer.print(Array(head.dropFirst(Int(clamping: offset))))
+        guard let end, offset <= head.count else { return }
+        try printer.finish()
+        tell("\(grouped(end.omittedBytes)) bytes are left out here: Redis has the beginning and the end")
+        try printer.print(Array((JSONText.unquoted(end.json) ?? "").utf8))
+    }
+}
+
+extension TaskResult {
+    /// Of an output that was in Redis: since when it is not, and who still has it; nil for any other.
+    var whereItsOutputIs: String? {
+        outputLeftAtUnixSeconds.map { unixSeconds in
+            let path = outcome?.stdoutPath ?? ""
+            return "its standard output left Redis on \(LocalTime(unixSeconds: Int64(unixSeconds)).text); "
+                + "\(node.isEmpty ? "its node" : node) keeps its own\(path.isEmpty ? "" : " (\(path))")"
+        }
     }
 }
 

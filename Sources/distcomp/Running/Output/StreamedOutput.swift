@@ -24,6 +24,8 @@ final class StreamedOutput: OutputOfRun {
         var streams: [(source: LineMerger.Source, file: LogFile)]?
         var tag: [UInt8]?
         var hasEnded = false
+        /// Where what it wrote stands, if that is in no files any more.
+        var packed: PackedOutput?
 
         init(_ number: UInt64, count: Int, line: String) {
             self.number = number
@@ -46,7 +48,7 @@ final class StreamedOutput: OutputOfRun {
     private var openCount = 0
     private var endedCount = 0
 
-    /// - Parameter resultDirectory: where the node keeps the output of tasks, a folder each.
+    /// - Parameter resultDirectory: where the node keeps the output of tasks.
     init(_ merger: LineMerger, _ tags: TaskTags, resultDirectory: String) throws(CommandError) {
         self.merger = merger
         self.tags = tags
@@ -99,8 +101,10 @@ final class StreamedOutput: OutputOfRun {
             numbers[number] = attempt
             // At once: only the files of the last attempts are kept.
             if openCount < Self.openMax { open(attempt) }
-        case .ended(let number):
-            if let attempt = numbers[number] { end(attempt) }
+        case .ended(let number, let packed):
+            guard let attempt = numbers[number] else { return }
+            attempt.packed = packed
+            end(attempt)
         }
     }
 
@@ -111,11 +115,16 @@ final class StreamedOutput: OutputOfRun {
 
     private func open(_ attempt: Attempt) {
         let folder = resultDirectory + "/" + TaskLine.identifier(of: attempt.line)
-        attempt.streams = [OutputStream.stdout, .stderr].compactMap { stream in
-            LogFile("\(folder)/\(stream.rawValue)", attempt: attempt.count).map {
-                (.init(attempt: attempt.number, stream: stream), $0)
-            }
+        let streams = [OutputStream.stdout, .stderr].compactMap { stream -> (LineMerger.Source, LogFile)? in
+            let path = "\(folder)/\(stream.rawValue)"
+            let file =
+                attempt.packed.map { LogFile(path, in: $0, attempt: attempt.count) }
+                ?? LogFile(path, attempt: attempt.count)
+            return file.map { (.init(attempt: attempt.number, stream: stream), $0) }
         }
+        // What is over and packed by now is told of in a moment.
+        guard streams.count == 2 || attempt.hasEnded else { return }
+        attempt.streams = streams
         openCount += 1
     }
 
@@ -129,7 +138,7 @@ final class StreamedOutput: OutputOfRun {
         newAttempts = []
         for attempt in attempts {
             if attempt.streams == nil, openCount < Self.openMax || attempt.hasEnded { open(attempt) }
-            var isWhole = attempt.hasEnded
+            var isWhole = attempt.hasEnded && attempt.streams != nil
             for (source, file) in attempt.streams ?? [] where try copy(file, source, of: attempt) {
                 hasMore = true
                 isWhole = false

@@ -1,6 +1,6 @@
-// Where the output of tasks goes: `result_dir/<id>/stdout` and `stderr`. A task owns its folder and may do to it what it
-// likes, so the daemon, being root, creates its files there anew, never follows a link, and reads back only what it created,
-// by the descriptor it kept.
+// Where the output of tasks goes: into files without names and from there into segments, see OutputStoring.swift, or straight to
+// `result_dir/<id>/stdout` and `stderr`. A task owns its folder and may do to it what it likes, so the daemon, being root, creates its
+// files there anew, never follows a link, and reads back only what it created, by the descriptor it kept.
 
 import CLinux
 import Glibc
@@ -17,10 +17,13 @@ public final class OutputDirectory {
     /// As it was given: what is there may change.
     private let pathInSettings: String
     /// Nil while there is none, see `open()`.
-    private var directory: SharedDescriptor?
-    private let owner: (user: UInt32, group: UInt32)?
+    private(set) var directory: SharedDescriptor?
+    let owner: (user: UInt32, group: UInt32)?
     /// What others may do with a task's folder and its files, before our umask takes from it.
-    private let permissions: (folder: UInt32, file: UInt32)
+    let permissions: (folder: UInt32, file: UInt32)
+    let fileModeMask = Host.fileModeMask
+    /// How outputs are kept, and what serves for those to come.
+    var storing = Storing()
 
     /// - Parameters:
     ///   - path: created when missing.
@@ -46,7 +49,9 @@ public final class OutputDirectory {
         let opened = try OwnedDescriptor.openGuarded(
             pathInSettings, [.readOnly, .directory], creatingDirectories: 0o755)
         path = try opened.resolvedPath()
-        directory = SharedDescriptor(opened)
+        let directory = SharedDescriptor(opened)
+        self.directory = directory
+        prepareStoring(in: directory)
     }
 
     /// Creates the folder `name` and empty files for the two streams of an attempt; what the two attempts before it wrote is kept beside
@@ -65,7 +70,7 @@ public final class OutputDirectory {
     private static let codesOfWhatIsThere: Set<Int32> = [
         EISDIR, ENOTDIR, ENOTEMPTY, EEXIST, ELOOP, ENXIO, EACCES, EPERM, EBUSY, ENODEV,
     ]
-    private static let setAsideMax = 100
+    static let setAsideMax = 100
 
     /// Gives what is in the place of a task's folder another name; false when there is nothing, or it cannot be.
     private func setAside(_ name: String) -> Bool {
@@ -84,6 +89,28 @@ public final class OutputDirectory {
         guard FileSystem.isPlainName(name) else {
             throw SystemError(call: "mkdir", subject: "\(path)/\(name)", code: EINVAL)
         }
+        let (folder, isNew) = try makeFolder(name)
+        do throws(SystemError) {
+            if !isNew || attempt > 1 { try keepEarlier(in: folder, of: name, isNew: isNew, before: attempt) }
+            let files = OutputPair(
+                standardOutput: try createFile("stdout", in: folder, of: name),
+                standardError: try createFile("stderr", in: folder, of: name))
+            let taskFolder = try TaskFolder(name, folder, isNew: isNew)
+            guard isNew || isThere(taskFolder) else {
+                // Another node has taken it for a spare one in this moment.
+                for file in Self.streams { unlinkat(folder.raw, file, 0) }
+                throw SystemError(call: "mkdir", subject: "\(path)/\(name)", code: ENOENT)
+            }
+            return TaskOutput(
+                files, folder: taskFolder, folderPath: "\(path)/\(name)", attempt: attempt, isNamed: true)
+        } catch {
+            if isNew { removeOutput(named: name) }  // Files nobody will use would only take what was missing.
+            throw error
+        }
+    }
+
+    /// The folder of that name, made where there is none.
+    func makeFolder(_ name: String) throws(SystemError) -> (SharedDescriptor, isNew: Bool) {
         guard let directory else { throw SystemError(call: "open", subject: path, code: ENOENT) }
         let isNew = mkdirat(directory.raw, name, permissions.folder) == 0
         if !isNew && errno != EEXIST { throw .last("mkdir", "\(path)/\(name)") }
@@ -91,24 +118,29 @@ public final class OutputDirectory {
             let folder = SharedDescriptor(
                 try OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: directory))
             try give(folder.raw, "\(path)/\(name)")
-            if !isNew || attempt > 1 { try keepEarlier(in: folder, of: name, isNew: isNew, before: attempt) }
-            return TaskOutput(
-                standardOutput: try createFile("stdout", in: folder, of: name),
-                standardError: try createFile("stderr", in: folder, of: name), folderPath: "\(path)/\(name)",
-                attempt: attempt)
+            return (folder, isNew)
         } catch {
-            if isNew { removeOutput(named: name) }  // Files nobody will use would only take what was missing.
+            if isNew { unlinkat(directory.raw, name, AT_REMOVEDIR) }
             throw error
         }
     }
 
+    /// Whether a folder still has its name.
+    func isThere(_ folder: TaskFolder) -> Bool {
+        var status = stat()
+        guard let directory, fstatat(directory.raw, folder.name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
+            return false
+        }
+        return UInt64(status.st_ino) == folder.inode
+    }
+
     // MARK: Earlier attempts
 
-    private static let streams = ["stdout", "stderr"]
+    static let streams = TaskStream.allCases.map(\.rawValue)
 
     /// Gives what the attempt before wrote the names under which it is kept, takes away what is older than is kept, and says which there
     /// are. What cannot be kept, since the task put something in its way, is replaced as what is not kept.
-    private func keepEarlier(
+    func keepEarlier(
         in folder: SharedDescriptor, of name: String, isNew: Bool, before attempt: Int
     ) throws(SystemError) {
         let before = isNew ? nil : try keptAttempts(in: folder) ?? .first
@@ -147,22 +179,6 @@ public final class OutputDirectory {
         }
     }
 
-    /// Opens what an attempt wrote to a stream; nil where that is not here, or is not a plain file of the task's own any more.
-    ///
-    /// - Throws: what tells of the machine: then it may be here.
-    public func openOutput(
-        named name: String, _ stream: String, ofAttempt attempt: Int
-    ) throws(SystemError) -> OwnedDescriptor? {
-        guard let directory else { return nil }
-        do throws(SystemError) {
-            let results = try GuardedDirectory(path, try OwnedDescriptor.duplicate(of: directory.raw))
-            return try results.directory(name).openOutput(stream, ofAttempt: attempt)
-        } catch {
-            if error.isOfTheMachine { throw error }
-            return nil
-        }
-    }
-
     /// Removes the folder of that name and the files in it that are ours; a folder that holds more stays.
     public func removeOutput(named name: String) {
         guard let directory, let folder = folder(named: name) else { return }
@@ -171,7 +187,7 @@ public final class OutputDirectory {
     }
 
     /// How much of the disk a task's folder takes, in bytes: its streams and what it made beside them, as far as a short look tells.
-    public func bytesOnDisk(ofOutputNamed name: String) -> UInt64 {
+    func bytesOnDisk(ofOutputNamed name: String) -> UInt64 {
         guard let folder = folder(named: name),
             let names = try? FileSystem.entries(of: "/proc/self/fd/\(folder.raw)", countMax: Self.filesMeasuredMax)
         else { return 0 }
@@ -261,39 +277,5 @@ public final class OutputDirectory {
             }
             return try OwnedDescriptor.open(stream, flags, mode: permissions.file, below: folder)
         }
-    }
-}
-
-/// The two output files of one attempt of a task.
-public struct TaskOutput {
-    public let standardOutput: SharedDescriptor
-    public let standardError: SharedDescriptor
-    public let folderPath: String
-    public let attempt: Int
-
-    public init(
-        standardOutput: SharedDescriptor, standardError: SharedDescriptor, folderPath: String, attempt: Int = 1
-    ) {
-        self.standardOutput = standardOutput
-        self.standardError = standardError
-        self.folderPath = folderPath
-        self.attempt = attempt
-    }
-
-    public var standardOutputPath: String { folderPath + "/stdout" }
-    public var standardErrorPath: String { folderPath + "/stderr" }
-
-    /// All that was written to standard output, or nil when it is more than `bytesMax`.
-    public func standardOutputContents(bytesMax: Int) throws(SystemError) -> [UInt8]? {
-        let size = standardOutput.sizeBytes ?? 0
-        guard size <= bytesMax else { return nil }
-        return try standardOutput.read(at: 0, count: Int(size), subject: standardOutputPath)
-    }
-
-    /// The last `bytesMax` bytes of standard error.
-    public func standardErrorTail(bytesMax: Int) throws(SystemError) -> [UInt8] {
-        let size = standardError.sizeBytes ?? 0
-        let start = max(0, size - Int64(bytesMax))
-        return try standardError.read(at: start, count: Int(size - start), subject: standardErrorPath)
     }
 }

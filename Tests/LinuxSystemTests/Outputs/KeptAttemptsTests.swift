@@ -30,9 +30,9 @@ struct KeptAttemptsTests {
         return output
     }
 
-    private func read(_ attempt: Int, _ stream: String = "stdout") throws -> String? {
+    private func read(_ attempt: Int, _ stream: TaskStream = .stdout) throws -> String? {
         guard let file = try outputs.openOutput(named: "task", stream, ofAttempt: attempt) else { return nil }
-        return String(decoding: try file.readToEnd(subject: stream, bytesMax: 100), as: UTF8.self)
+        return String(decoding: try file.read(at: 0, count: 100, subject: "output"), as: UTF8.self)
     }
 
     private var kept: [String?] { get throws { try (1...6).map { try read($0) } } }
@@ -41,7 +41,7 @@ struct KeptAttemptsTests {
     func numbers() throws {
         for attempt in 1...5 { try run(attempt) }
         #expect(try kept == [nil, nil, "3", "4", "5", nil])
-        #expect(try read(3, "stderr") == "3 bad" && read(5, "stderr") == "5 bad")
+        #expect(try read(3, .stderr) == "3 bad" && read(5, .stderr) == "5 bad")
         #expect(try FileSystem.text(of: task + "/stdout") == "5")
         #expect(
             try FileSystem.entries(of: task).sorted()

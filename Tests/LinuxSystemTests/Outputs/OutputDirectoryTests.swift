@@ -19,7 +19,7 @@ struct OutputDirectoryTests {
 
     private var task: String { outputs.path + "/task" }
 
-    private func write(_ text: String, to file: SharedDescriptor) {
+    private func write(_ text: String, to file: TaskOutput.End) {
         let bytes = Array(text.utf8)
         #expect(Glibc.write(file.raw, bytes, bytes.count) == bytes.count)
     }

@@ -1,0 +1,2 @@
+// libzstd, for the archives of results that the command line writes and reads.
+#include <zstd.h>

@@ -20,13 +20,18 @@ struct SegmentStoreTests {
         SegmentStore(in: results, folder.path, mode: 0o644, owner: nil, segmentBytes: segmentBytes)
     }
 
-    /// That of a next life. A process that another test starts has a copy of every descriptor until its exec, and with it the lock of
-    /// the life before.
-    private func nextStore() throws -> SegmentStore {
-        try waitUntil("the lock of the life before is gone") {
-            try !FileSystem.exists(path()) || OwnedDescriptor.open(path(), [.readWrite]).tryLock()
+    /// What a next life appends, to the segment that it should. A process that another test starts has a copy of every descriptor until its
+    /// exec, and with it the lock of the life before: then it is another segment, and tried again.
+    private func appendNext(
+        _ task: UInt64, _ output: String, expecting segment: UInt32 = 1
+    ) throws -> SegmentPlace? {
+        var place: SegmentPlace?
+        try waitUntil("the next life has appended to segment \(segment)") {
+            if let place, place.segment > segment { try FileSystem.remove(path(place.segment)) }
+            place = try append(task, output, to: store())
+            return place?.segment == segment
         }
-        return store()
+        return place
     }
 
     private func file(_ bytes: [UInt8]) throws -> SharedDescriptor {
@@ -130,10 +135,9 @@ struct SegmentStoreTests {
         for length in 0...bytes.count {
             try cut(path(), to: 0)
             try overwrite(path(), Array(bytes[..<length]), at: 0)
-            let store = try nextStore()
             let whole = ends.filter { $0 <= length }
-            let place = try append(9, "next", to: store)
-            #expect(place.segment == 1 && place.recordOffset == Int64(whole.last ?? 0), "cut to \(length)")
+            let place = try #require(try appendNext(9, "next"))
+            #expect(place.recordOffset == Int64(whole.last ?? 0), "cut to \(length)")
             for (index, earlier) in places.enumerated() {
                 #expect((try read(UInt64(index + 1), at: earlier) != nil) == (index < whole.count), "cut to \(length)")
             }
@@ -146,7 +150,7 @@ struct SegmentStoreTests {
         var place: SegmentPlace?
         do { place = try append(1, "one", to: store()) }
         try overwrite(path(), [UInt8](repeating: byte, count: 5000), at: 67)
-        #expect(try append(2, "two", to: try nextStore()).recordOffset == 67)
+        #expect(try appendNext(2, "two")?.recordOffset == 67)
         #expect(try read(1, at: try #require(place)) == "one|")
     }
 
@@ -164,8 +168,8 @@ struct SegmentStoreTests {
         for place in second {
             try overwrite(path(), [bytes[place] ^ 0x10], at: place)
             #expect(try read(2, at: places[1]) == nil, "at \(place)")
-            let next = try append(9, "next", to: try nextStore())
-            #expect(next.segment == (place < second.lowerBound + 64 ? 2 : 1), "at \(place)")
+            let isInHead = place < second.lowerBound + 64
+            let next = try #require(try appendNext(9, "next", expecting: isInHead ? 2 : 1), "at \(place)")
             #expect(try read(1, at: places[0]) == "output 1|error" && read(3, at: places[2]) == "output 3|error")
             #expect(try read(9, at: next) == "next|")
             for number in UInt32(1)...3 where FileSystem.exists(path(number)) { try FileSystem.remove(path(number)) }
@@ -213,7 +217,7 @@ struct SegmentStoreTests {
             try folder.file("segments/" + name, "strange".utf8)
         }
         // The last one is not empty and holds no record: it is cut, as any torn end.
-        #expect(try append(1, "one", to: store()).segment == 41)
+        #expect(try appendNext(1, "one", expecting: 41) != nil)
         #expect(try FileSystem.text(of: folder.path + "/segments/42") == "strange")
         guard symlink("/etc/passwd", path(50)) == 0 else { throw SystemError.last("symlink", path(50)) }
         #expect(throws: SystemError.self) { try append(1, "one", to: store()) }
@@ -257,7 +261,7 @@ struct SegmentStoreTests {
             let here = try SegmentStoreTests()
             let place: SegmentPlace
             do { place = try here.append(1, "one", to: here.store()) }
-            let store = try here.nextStore()
+            let store = here.store()
             let (output, error) = (try here.file(Array("two".utf8)), try here.file([]))
             let record = SegmentRecord(
                 task: 2, attempt: 1, standardOutputBytes: 3, standardErrorBytes: 0, endedUnixMilliseconds: 0)

@@ -11,7 +11,7 @@ struct DeadlineWarningTests {
     private func warned(_ signal: String, timeoutSeconds: Double) throws -> NodeSupervisor.ClaimedTask {
         var settings = Job.Settings()
         settings.timeout = .seconds(timeoutSeconds)
-        settings.warning = try #require(DeadlineWarning(text: signal))
+        settings.warning = DeadlineWarning(text: signal)
         let job = Job(identifier: "j1", name: "sweep", settings: settings, definition: Job.Definition())
         return .init(line: try TaskLine(command: "./simulate", of: job), token: "t", attempt: 1)
     }

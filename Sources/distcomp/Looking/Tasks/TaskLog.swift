@@ -354,7 +354,7 @@ extension TaskResult {
         outputLeftAtUnixSeconds.map { unixSeconds in
             let path = outcome?.stdoutPath ?? ""
             return "its standard output left Redis on \(LocalTime(unixSeconds: Int64(unixSeconds)).text); "
-                + "\(node.isEmpty ? "its node" : node) keeps its own\(path.isEmpty ? "" : " (\(path))")"
+                + "\(node.isEmpty ? "its node" : node) has it, unless it was removed there too\(path.isEmpty ? "" : " (\(path))")"
         }
     }
 }

@@ -8,8 +8,7 @@ extension QueueModel {
         let job = Self.job(of: line)
         guard arguments.count >= 11, !job.isEmpty, var own = OwnSettings(text: arguments.text(10)) else { return false }
         if !arguments.text(11).isEmpty {
-            let learned = peaks[job].flatMap { $0.count > 0 ? $0.bytesAfterOom : nil } ?? 0
-            if learned > 0, learned >= entry.memory { own.memoryBytes = learned + 4096 }
+            if let learned = peaks[job]?.bytesAfterOom(of: entry.memory) { own.memoryBytes = learned + 4096 }
             let most = arguments.unsigned(11)
             own.memoryBytes = min(own.memoryBytes, most > 0 ? most : nodes.values.map(\.memory).max() ?? 0)
         }

@@ -63,8 +63,11 @@ public struct MemoryPeaks: Hashable, Sendable {
         return Self.withMargin(needed)
     }
 
-    /// What a task gets first that ran out of what it had asked for; it is doubled then.
-    public var bytesAfterOom: UInt64 { Self.withMargin(Double(largestBytes)) }
+    /// What a task gets that ran out of so much: the most that any needed and a tenth; nil where that is unknown, or hardly more.
+    public func bytesAfterOom(of hadBytes: UInt64) -> UInt64? {
+        let bytes = Self.withMargin(Double(largestBytes))
+        return largestBytes > 0 && Double(bytes) * 20 > Double(hadBytes) * 21 ? bytes : nil
+    }
 
     private static func withMargin(_ bytes: Double) -> UInt64 {
         UInt64(roundedUp(max(bytesMin, bytes * margin) / megabyte) * megabyte)

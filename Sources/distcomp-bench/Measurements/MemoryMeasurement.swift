@@ -110,8 +110,8 @@ struct MemoryMeasurement: Measurement {
                     tally.asked += Double(amount)
                     if amount >= need { break }
                     tally.failures += 1
-                    let learned = peaks.count > 0 ? peaks.bytesAfterOom : 0
-                    amount = way == .auto && learned > amount ? learned : amount * 2
+                    let learned = way == .auto ? peaks.bytesAfterOom(of: amount) : nil
+                    amount = learned ?? amount * 2
                 }
                 tally.used += Double(need)
             }

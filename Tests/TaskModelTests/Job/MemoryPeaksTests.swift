@@ -19,7 +19,9 @@ struct MemoryPeaksTests {
     func exact() {
         var peaks = MemoryPeaks()
         for _ in 0..<100 { peaks.add(1000 << 20) }
-        #expect(peaks.bytesToAskFor == 1100 << 20 && peaks.bytesAfterOom == 1100 << 20)
+        #expect(peaks.bytesToAskFor == 1100 << 20 && peaks.bytesAfterOom(of: 500 << 20) == 1100 << 20)
+        // Hardly more is no help.
+        #expect(peaks.bytesAfterOom(of: 1080 << 20) == nil && MemoryPeaks().bytesAfterOom(of: 1) == nil)
         #expect(
             MemoryPeaks(
                 fields: peaks.counts.map { ("\($0)", "\($1)") } + [("largest", "\(1000 << 20)"), ("count", "100")])

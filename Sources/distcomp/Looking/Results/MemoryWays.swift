@@ -28,7 +28,7 @@ struct MemoryWays {
         for (bytes, count) in needed.values {
             let fits = bytes <= Double(first)
             if !fits { failedCount += count }
-            asked += Double(count) * (Double(first) + (fits ? 0 : Double(peaks.bytesAfterOom)))
+            asked += Double(count) * (Double(first) + (fits ? 0 : Double(peaks.bytesAfterOom(of: first) ?? 2 * first)))
             used += Double(count) * bytes
         }
         return (max(0, 1 - used / asked), Double(failedCount) / Double(failedCount + needed.count))

@@ -8,7 +8,9 @@ extension QueueModel {
         let job = Self.job(of: line)
         guard arguments.count >= 11, !job.isEmpty, var own = OwnSettings(text: arguments.text(10)) else { return false }
         if !arguments.text(11).isEmpty {
-            if let learned = peaks[job]?.bytesAfterOom(of: entry.memory) { own.memoryBytes = learned + 4096 }
+            if own.grownFromBytes == entry.memory, let learned = peaks[job]?.bytesAfterOom(of: entry.memory) {
+                own.memoryBytes = learned + 4096
+            }
             let most = arguments.unsigned(11)
             own.memoryBytes = min(own.memoryBytes, most > 0 ? most : nodes.values.map(\.memory).max() ?? 0)
         }

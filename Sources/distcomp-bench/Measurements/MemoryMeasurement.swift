@@ -110,7 +110,7 @@ struct MemoryMeasurement: Measurement {
                     tally.asked += Double(amount)
                     if amount >= need { break }
                     tally.failures += 1
-                    let learned = way == .auto ? peaks.bytesAfterOom(of: amount) : nil
+                    let learned = way == .auto && amount == first ? peaks.bytesAfterOom(of: amount) : nil
                     amount = learned ?? amount * 2
                 }
                 tally.used += Double(need)

@@ -495,8 +495,9 @@ private struct RandomRun {
         let had = model.held[incarnation.text]?[line]?.memory ?? 1 << 30
         // In no class of its job.
         let bytes = pick(4) == 0 ? had / 2 : had * 2 + 4096 * UInt64(1 + pick(100))
-        let own = OwnSettings(
+        var own = OwnSettings(
             memoryBytes: min(bytes, 64 << 30), millicores: job.settings.millicores, timeout: .byDefault)
+        own.grownFromBytes = pick(3) == 0 ? 1 << 30 : had
         return ReportTask.MoreMemory(own, learnedMaxBytes: [nil, 0, 6 << 30][pick(3)])
     }
 

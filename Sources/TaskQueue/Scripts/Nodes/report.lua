@@ -78,8 +78,11 @@ local function goes_on_with_more()
   local had, most = tonumber(memory), tonumber(ARGV[11])
   if most then
     local largest = tonumber(call('HGET', job_key(job .. PEAKS), 'largest') or 0)
-    -- Where that is clearly more than it had. A page is added to what its job may come to ask for, so that it is in a class of its own.
-    if largest > 0 and with_margin(largest) * 20 > had * 21 then wanted = with_margin(largest) + 4096 end
+    -- The first time, and where that is clearly more than it had. A page is added to what its job may come to ask for, so that it is in a
+    -- class of its own.
+    if largest > 0 and with_margin(largest) * 20 > had * 21 and tonumber(string.match(rest, ' from=(%d+)')) == had then
+      wanted = with_margin(largest) + 4096
+    end
     if most == 0 then most = tonumber(call('ZREVRANGE', SIZES, 0, 0, 'WITHSCORES')[2] or 0) end
     wanted = math.min(wanted, most)
   end

@@ -28,6 +28,8 @@ extension NodeProtocol {
         var localAddress = "-"
         /// Names the server's process: after a restart or a failover it is another.
         var serverRun: String?
+        /// Whether the queue has been told of it, by a lease: where the server lost a moment, no token is given again from then on.
+        var serverIsTold = false
         /// Names the queue, so that one that was emptied is not taken for the one we knew.
         var queue: QueueIdentity?
         var earlierReportsAreDelivered = false
@@ -75,6 +77,7 @@ extension NodeProtocol {
         let run = field("run_id")
         let isSame = run != nil && run == connection.serverRun
         connection.serverRun = run
+        if !isSame { connection.serverIsTold = false }
         registering.mustRestore = registering.mustRestore || !isSame
         connection.phase = .deliveringEarlier
         deliverEarlierReports(into: &actions)

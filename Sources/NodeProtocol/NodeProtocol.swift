@@ -105,6 +105,8 @@ public struct NodeProtocol: Sendable {
         case .heartbeat: heartbeat(at: now, into: &actions)
         case .reconcile(let number): reconcile(number, into: &actions)
         case .claim(let claim):
+            // Nothing is taken of another server than before whose answer to the heartbeat was a refusal.
+            guard connection.serverIsTold else { return actions.append(.tell(.requestFailed(.claim(claim.number)))) }
             send(claimTasks(claim), for: .claim(claim, sentAt: now, isRepeated: false), into: &actions)
         case .report(let report): reports.ended(report)
         case .forget(let token): reports.remove(token)

@@ -84,6 +84,7 @@ extension NodeProtocol {
         registering.renewedAt = sentAt
         registering.silence = reply.silence
         registering.registered = sentAt
+        connection.serverIsTold = true
         note(reply.queue, into: &actions)
         // Earlier ones are kept: a server that was rolled back may know one of them for alive.
         restore(into: &actions)

@@ -96,6 +96,7 @@ extension NodeProtocol {
         if reply.recoveredCount > 0 { actions.append(.log(.recovered(count: reply.recoveredCount))) }
         registering.silence = reply.silence
         registering.renewedAt = sentAt
+        connection.serverIsTold = true
         note(reply.queue, into: &actions)
         note(isDrained: reply.isDrained, into: &actions)
         actions.append(.tell(.leaseRenewed(sentAt: sentAt)))

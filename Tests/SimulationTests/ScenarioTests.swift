@@ -55,6 +55,26 @@ struct ScenarioTests {
         #expect(world.tally["report stale"] == nil)
     }
 
+    @Test("a restart that lost a moment, with a clock behind, and a heartbeat that is refused: no token is given again")
+    func refusedAfterRestart() {
+        _ = run(
+            Scenario(
+                seed: 617_215_217, nodes: 4, lines: 29, lease: 3.0, seconds: 68.498,
+                [
+                    Happening(1.664, .refuse(node: 2, seconds: 4.864)),
+                    Happening(3.451, .clockStep(seconds: -1.2000000000000002)),
+                    Happening(5.277, .refuse(node: 1, seconds: 11.211)),
+                    Happening(6.666, .refuse(node: 0, seconds: 5.577)),
+                    Happening(6.722, .submit(count: 13)),
+                    Happening(7.029, .slow(node: 0, seconds: 2.331, latency: 0.01)),
+                    Happening(7.804, .clockStep(seconds: 0.30000000000000004)),
+                    Happening(8.643, .addByHand(count: 2)),
+                    Happening(9.023, .submit(count: 19)),
+                    Happening(9.841, .submit(count: 11)),
+                    Happening(9.901, .restart(downSeconds: 1.502, keeping: .allBut(lastSeconds: 0.066212))),
+                ]))
+    }
+
     @Test("Redis's clock set back by an hour holds up neither a retry nor the tasks of a dead node")
     func clockSetBack() {
         var scenario = Scenario(

@@ -169,7 +169,7 @@ struct MemoryTests {
             amounts.append(try line(task, now).memoryBytes >> 20)
             try runOut(task, of: now, on: node)
         }
-        #expect(amounts.dropFirst() == [1650, 3301, 4096])
+        #expect(amounts.dropFirst() == [1651, 3303, 4096])
         #expect(try standing(bench, job, "t20").failedValue != nil)
     }
 

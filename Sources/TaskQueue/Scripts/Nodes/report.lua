@@ -28,8 +28,6 @@ local function let_go()
   return 'accepted'
 end
 
--- uses later learning
-
 local function finish()
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSET', DONE, line, ARGV[7])
@@ -46,23 +44,24 @@ local function finish()
     call('HDEL', LOST, line)
   end
   call('HDEL', SIGNATURES, line)
-  if ARGV[8] then learn() end
 end
 
 -- Moved to todo by hand, it may be there.
 local ends_well = kind == 'finished' and call('HEXISTS', TODO, line) == 0
--- Nobody waits for most jobs.
-if ends_well and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
+-- Most jobs learn nothing, and nobody waits for them.
+if ends_well and not ARGV[8] and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
   finish()
   return let_go()
 end
 
 -- What ends well is nearly all that is reported, and needs nothing of these, which would cost as much as all before.
 -- uses noticing
+-- uses later learning
 
 if ends_well then
   notice(line)
   finish()
+  if ARGV[8] then learn() end
   let_go()
   if call('EXISTS', TELLING) == 0 then return 'accepted' end
 end
@@ -108,6 +107,7 @@ elseif kind == 'finished' then
   unindex(line, memory, millicores)
   notice(line)
   finish()
+  if ARGV[8] then learn() end
   call('HDEL', TODO, line)
 elseif kind == 'failed' and ARGV[10] and job ~= '' and not is_cancelled and goes_on_with_more() then  -- It waits.
 elseif kind == 'failed' then

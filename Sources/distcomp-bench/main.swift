@@ -8,7 +8,7 @@ struct DistcompBench: ParsableCommand {
     static let measurements: [any Measurement.Type] = [
         ThroughputMeasurement.self, LatencyMeasurement.self, SpawnMeasurement.self, TimeoutMeasurement.self,
         PipelineMeasurement.self, FetchMeasurement.self, NodesMeasurement.self, QueueMeasurement.self,
-        ScaleMeasurement.self, JobsMeasurement.self, AfterMeasurement.self,
+        ScaleMeasurement.self, JobsMeasurement.self, AfterMeasurement.self, MemoryMeasurement.self,
     ]
 
     static let configuration = CommandConfiguration(

@@ -175,8 +175,10 @@ extension QueueClient {
         let gated = Set(try jobRows().filter { $0.gate != .open }.map(\.job.identifier))
         var fitting = 0
         _ = try scanEach(\.todo) { keys, entries throws(CommandError) in
-            for (field, value) in entries where !gated.contains(keys.job) && !TaskStanding.isDependent(todo: value) {
-                guard let line = try parse(text(field)) else { continue }
+            if gated.contains(keys.job) { return true }
+            let fields = entries.filter { !TaskStanding.isDependent(todo: $0.value) }.map(\.field)
+            for line in try tasks(fields, keys) {
+                guard let line else { continue }
                 if line.memoryBytes <= memoryBytesMax && line.millicores <= millicoresMax {
                     fitting += 1
                 } else {

@@ -61,6 +61,23 @@ struct DiagnosisTests {
         #expect(explain(waiting(), fleet(node("old", leaseSecondsLeft: nil, heardSecondsAgo: 100))).because == "ready")
     }
 
+    @Test(
+        "of a task that ran out of memory it is said with how much, what it waits for now, and what it may come to have"
+    )
+    func moreMemory() throws {
+        var settings = Job.Settings()
+        (settings.memoryBytes, settings.memoryMaxBytes) = (2 << 30, 16 << 30)
+        let job = Job(identifier: "j1", name: "sweep", settings: settings, definition: .init())
+        var own = OwnSettings(memoryBytes: 4 << 30, millicores: 1000, timeout: .byDefault)
+        own.grownFromBytes = 2 << 30
+        let line = try TaskLine(command: "x", of: job).taking(own)
+        let fits = Diagnosis(line, waiting { $0.own = own }, result: nil, fleet(node("a")))
+        let words = "It ran out of memory with 2 GB, and is tried again with 4 GB, of 16 GB that it may come to have."
+        #expect(fits.because == "ready" && fits.sentence.hasSuffix(words), "\(fits.sentence)")
+        let tooLarge = Diagnosis(line, waiting { $0.own = own }, result: nil, fleet(node("a", gigabytes: 3)))
+        #expect(tooLarge.because == "too-large" && tooLarge.sentence.hasSuffix(words), "\(tooLarge.sentence)")
+    }
+
     @Test("no live node is large enough, by memory or by cores")
     func tooLarge() {
         let memory = explain(waiting(), fleet(node("a"), node("b", gigabytes: 16)), line: "shell:5:64:1:x")

@@ -275,6 +275,26 @@ struct ResultSummaryTests {
         #expect(line.memoryBytes >= peak * 6 / 5)
     }
 
+    @Test("what was wasted is told as it was asked for, and as other ways would have had it")
+    func wasted() throws {
+        // 99 that need 100 MB of the 400 they asked for, and one that needs twice that.
+        let results = (0..<100).map { number in
+            var told = result("shell:1:400M:0:a \(number)", peakBytes: number == 7 ? 200 << 20 : 100 << 20)
+            told.outcome?.memoryCapBytes = 400 << 20
+            return told
+        }
+        let group = try #require(summary(results).groups.first)
+        #expect(abs((group.waste.asAsked ?? 0) - 0.7475) < 1e-9)
+        let auto = try #require(group.waste.auto)
+        // Of 100 x 112 and 220 MB (the bucket of 100 MB ends at 102) all is wasted that the tasks do not need.
+        #expect(abs(auto.failed - 1.0 / 101) < 1e-9 && auto.wasted > 0.1 && auto.wasted < 0.13, "\(auto)")
+        #expect(abs((group.waste.largest ?? 0) - (1 - 101.0 / 240)) < 0.01)
+        let text = group.waste.text ?? ""
+        #expect(
+            text.contains(" % as asked, ") && text.contains(" % by --memory auto (1 % of attempts fail)"), "\(text)")
+        #expect(summary(Array(results.prefix(4))).groups.first?.waste.auto == nil)
+    }
+
     @Test("where a cap was met, twice as much is asked for; a cap says nothing of what would have been enough")
     func cappedAdvice() throws {
         let group = try #require(

@@ -409,6 +409,13 @@ extension QueueModel {
             signatures[line] = nil
             todo.remove(line)
             waiting[line] = nil
+            learn(line, arguments.unsigned(8))
+        case "failed" where !isCancelled && goesOnWithMore(line, entry, arguments):
+            outcomes[line] = "\(token) \(record)"
+            attempts[line] = entry.attempt
+            note(.putBack(line: line, token: token, from: me, .failed))
+            putBack(line, entry.memory, entry.millicores, score: entry.score)
+            wake()
         case "failed":
             failedHere(line, entry, name, record, arguments, isCancelled: isCancelled)
         default:

@@ -148,6 +148,7 @@ extension QueueModel {
             lost = lost.filter { !isOf($0.key) }
             signatures = signatures.filter { !isOf($0.key) }
             owns = owns.filter { !isOf($0.key) }
+            peaks[job] = nil
             count.jobs += 1
         }
         return count

@@ -86,6 +86,9 @@ public struct QueueModel: Sendable {
     var changes: Set<String> = []
     /// What is known of jobs: for where their lines go when they are let in.
     public var jobSizes: [String: (memory: UInt64, millicores: Int)] = [:]
+    /// Those that learn what memory their tasks need, and how much these may have at most; 0: whatever there is.
+    public var jobsLearning: [String: UInt64] = [:]
+    public internal(set) var peaks: [String: MemoryPeaks] = [:]
     public var jobPriorities: [String: Int] = [:]
     /// What nodes are told of them.
     public var jobRecords: [String: String] = [:]
@@ -146,6 +149,7 @@ public struct QueueModel: Sendable {
         var empty = QueueModel(keys: keys, serverMicroseconds: serverMicroseconds, runID: runID)
         empty.keepsJournal = keepsJournal
         (empty.jobSizes, empty.jobPriorities, empty.jobRecords) = (jobSizes, jobPriorities, jobRecords)
+        empty.jobsLearning = jobsLearning
         empty.journal = journal
         self = empty
     }
@@ -324,6 +328,7 @@ public struct QueueModel: Sendable {
 
     /// By what the queue knows of the line, or else by what is said of it.
     func place(of line: String, memory: UInt64, millicores: Int, score: Int) -> Place {
+        let (memory, millicores) = jobSizes[Self.job(of: line)] ?? (memory, millicores)
         let size = owns[line]?.split(separator: " ").first?.split(separator: ":") ?? []
         return Place(
             memory: size.first.flatMap { UInt64($0) } ?? memory,

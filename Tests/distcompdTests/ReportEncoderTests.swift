@@ -62,7 +62,7 @@ struct ReportEncoderTests {
     }
 
     private func value(_ result: ReportTask.Result?) -> [UInt8]? {
-        if case .finished(let value, _) = result { value } else { nil }
+        if case .finished(let value, _, _) = result { value } else { nil }
     }
 
     private static let patterns: [(name: String, bytes: [UInt8])] = [
@@ -158,7 +158,7 @@ struct ReportEncoderTests {
         encoder.add(number(2), try report(number(2), { _ in .returned(.noRoom) }))
         encoder.add(number(3), try report(number(3)))
         encoder.add(number(4), try report(number(4)))
-        guard case .failed(_, _, attemptsMax: 3, retryMilliseconds: 1000) = encoder.step()?.1 else {
+        guard case .failed(_, _, attemptsMax: 3, retryMilliseconds: 1000, more: nil) = encoder.step()?.1 else {
             Issue.record("no failure")
             return
         }

@@ -397,13 +397,14 @@ extension NodeSupervisor.TaskLifecycle {
         case .ended(let cause, let notes):
             var usage = collected.usage
             usage.wallSeconds = max(0, ending.at.seconds(since: begunAt))
-            let outcome = TaskOutcome(
+            var outcome = TaskOutcome(
                 cause: cause, usage: usage, memoryCapBytes: task.line.memoryBytes == 0 ? nil : task.line.memoryBytes,
                 timeoutSeconds: timeoutSeconds, stderrTail: collected.stderrTail, stdoutPath: collected.stdoutPath,
                 stderrPath: collected.stderrPath, packedOutput: collected.packedOutput, node: settings.worker,
                 attempt: task.attempt,
                 notes: notes + collected.notes,
                 finishedAtUnixSeconds: collected.endedAtUnixSeconds)
+            outcome.grownFromBytes = task.line.grownFromBytes
             return Report(number: number, task: task, result: .ended(outcome))
         }
     }

@@ -39,6 +39,12 @@ public final class Job: Sendable {
         public var halt = ""
         /// What its tasks are told before their time is up; nil for nothing.
         public var warning: DeadlineWarning?
+        /// How much a task may come to have that runs out of memory; 0: it is not given more.
+        public var memoryMaxBytes: UInt64 = 0
+        /// What such a task is given; nil for ``OomRule/byDefault``.
+        public var onOom: OomRule?
+        /// What the tasks ask for is what those before them needed: the queue changes ``memoryBytes``.
+        public var learnsMemory = false
         /// How the commands were made; nil where they have no values, or nobody can tell.
         public var template: JobTemplate?
 
@@ -167,6 +173,9 @@ extension Job.Settings {
         writer.field("fingerprint", fingerprint)
         if !halt.isEmpty { writer.field("halt", halt) }
         if let warning { writer.field("signal", warning.text) }
+        if memoryMaxBytes > 0 { writer.field("memory_max", memoryMaxBytes) }
+        if let onOom { writer.field("on_oom", onOom.text) }
+        if learnsMemory { writer.field("memory_auto", true) }
         if let template { writer.field("template", json: template.json) }
         return writer.text
     }
@@ -195,6 +204,9 @@ extension Job.Settings {
             case ("fingerprint", .string(let text)): fingerprint = text
             case ("halt", .string(let text)): halt = text
             case ("signal", .string(let text)): warning = DeadlineWarning(text: text)
+            case ("memory_max", .integer(let bytes)): memoryMaxBytes = UInt64(clamping: bytes)
+            case ("on_oom", .string(let text)): onOom = OomRule(text: text)
+            case ("memory_auto", .boolean(let isOn)): learnsMemory = isOn
             case ("template", .object(let members)): template = JobTemplate(members)
             default: break
             }

@@ -111,7 +111,7 @@ public struct TaskFile: Sendable {
         do throws(TaskLineError) {
             let task =
                 switch form {
-                case .taskLines: try TaskLine(parsing: line, takesAfter: true)
+                case .taskLines: try TaskLine(parsing: line, isOfFile: true)
                 case .commands: try commandLine(line, content)
                 }
             entry = .task(task, lineNumber: lineCount)

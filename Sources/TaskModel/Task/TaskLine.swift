@@ -36,6 +36,10 @@ public struct TaskLine: Hashable, Sendable {
     /// Thousandths of a core it asks for.
     public internal(set) var millicores: Int
     public internal(set) var timeout: TimeoutRequest
+    /// How much it may come to have if it runs out of memory; 0: it is not given more.
+    public internal(set) var memoryMaxBytes: UInt64
+    /// What it had first, where it ran out of that and was given more; else 0.
+    public internal(set) var grownFromBytes: UInt64 = 0
     /// Never empty, without NUL; without newlines too unless the line is JSON.
     public let command: String
     /// Of which job it is; nil for a line of none.

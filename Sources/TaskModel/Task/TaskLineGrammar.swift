@@ -25,12 +25,13 @@ extension TaskLine {
         try self.init(parsing: bytes.span)
     }
 
-    /// - Parameter takesAfter: whether it may say for which tasks it waits, as one of a file may.
-    init(parsing bytes: Span<UInt8>, takesAfter: Bool = false) throws(TaskLineError) {
+    /// - Parameter isOfFile: whether it may say what only a task of a job can: for which others it waits, and how much memory it may come
+    ///   to have.
+    init(parsing bytes: Span<UInt8>, isOfFile: Bool = false) throws(TaskLineError) {
         let lineRange = bytes.rangeWithoutBlanks(0..<bytes.count)
         let line = bytes.extracting(lineRange)
         var fields = TaskFields()
-        fields.takesAfter = takesAfter
+        fields.isOfFile = isOfFile
         let text = fields.checkedText(of: line)
         if fields.problems.isEmpty {
             if line[0] == UInt8(ascii: "{") { fields.readJSON(line) } else { fields.readColons(line) }
@@ -54,6 +55,7 @@ extension TaskLine {
         fields.type = job.definition.type
         (fields.priority, fields.timeout) = (job.settings.priority, job.settings.timeout)
         (fields.memoryBytes, fields.millicores) = (job.settings.memoryBytes, job.settings.millicores)
+        fields.memoryMaxBytes = job.settings.memoryMaxBytes
         fields.setSurroundings(below: job.definition.surroundings)
         self.init(text: text, fields: fields, job: job)
     }
@@ -64,6 +66,7 @@ extension TaskLine {
         self.type = fields.type
         self.priority = fields.priority
         self.memoryBytes = fields.memoryBytes
+        self.memoryMaxBytes = fields.memoryMaxBytes
         self.millicores = fields.millicores
         self.timeout = fields.timeout
         self.command = fields.command
@@ -89,14 +92,15 @@ struct TaskFields {
     var type = TaskType.shell
     var priority = 0
     var memoryBytes: UInt64 = 0
+    var memoryMaxBytes: UInt64 = 0
     var millicores = 0
     var timeout = TimeoutRequest.byDefault
     var command = ""
     /// nil while the line has named none.
     private(set) var surroundings: TaskSurroundings?
     private(set) var problems: [Problem] = []
-    /// Whether `after` may be among them.
-    var takesAfter = false
+    /// Whether `after` and `memory_max` may be among them.
+    var isOfFile = false
 
     var own: TaskSurroundings {
         get { surroundings ?? TaskSurroundings() }

@@ -5,11 +5,13 @@
 // Only `command` is needed. Without the others it is a shell task of priority 0 with no memory cap of its own, no cores
 // asked for and the default timeout. Numbers and strings alike are read as amounts (Amount.swift). A command may hold
 // newlines here, since the line, which is the task's identity, does not. What a task has of its own besides (`name`, `cwd`, `env`,
-// `stdin`) is read in TaskSurroundings.swift; `after` names the tasks of the same file for which it waits.
+// `stdin`) is read in TaskSurroundings.swift; `after` names the tasks of the same file for which it waits, `memory_max` says how much a
+// task of a file may come to have if it runs out of memory.
 
 extension TaskFields {
     static let jsonNames = [
-        "type", "priority", "memory", "cores", "timeout", "name", "cwd", "env", "stdin", "after", "command",
+        "type", "priority", "memory", "memory_max", "cores", "timeout", "name", "cwd", "env", "stdin", "after",
+        "command",
     ]
 
     /// - Parameter needsCommand: false for what the tasks of a job have in common.
@@ -28,6 +30,11 @@ extension TaskFields {
             } else {
                 report(shownName(member), at: member.nameOffset, found: "it a second time", expected: "each field once")
             }
+        }
+        if memoryMaxBytes > 0, memoryMaxBytes <= memoryBytes || memoryBytes == 0,
+            let member = members.first(where: { $0.name == "memory_max" })
+        {
+            reportValue(member, line, "more than `memory`, which has to be there")
         }
         if needsCommand, !seen.contains("command") {
             report("command", at: line.count - 1, found: "no such field", expected: "the command to run")
@@ -50,6 +57,13 @@ extension TaskFields {
         case ("memory", let content):
             let bytes = amount(content, member, line) { Amount.memoryBytes($0) }
             if let bytes { memoryBytes = bytes } else { reportValue(member, line, Amount.memoryExpected) }
+        case ("memory_max", let content):
+            guard isOfFile else {
+                return reportValue(
+                    member, line, "none here: only tasks of a file for distcomp submit or run may have it")
+            }
+            let bytes = amount(content, member, line) { Amount.memoryBytes($0) }
+            if let bytes { memoryMaxBytes = bytes } else { reportValue(member, line, Amount.memoryExpected) }
         case ("cores", let content):
             let count = amount(content, member, line) { Amount.millicores($0) }
             if let count { millicores = count } else { reportValue(member, line, Amount.coresExpected) }
@@ -65,7 +79,7 @@ extension TaskFields {
 
     /// The names of the tasks it is to wait for: of those in the same file, so a line elsewhere has none.
     private mutating func readAfter(_ content: JSONValue.Content, _ member: JSONMember, _ line: Span<UInt8>) {
-        guard takesAfter else {
+        guard isOfFile else {
             return reportValue(
                 member, line, "none here: tasks wait for each other in a file for distcomp submit or run")
         }

@@ -23,6 +23,8 @@ public struct TaskOutcome: Hashable, Sendable {
     public var attempt: Int
     /// What else there is to know, a phrase each, such as `childKilledForMemory`. They are part of the reason.
     public var notes: [String]
+    /// What it had first, where it ran out of that and was given more; else 0.
+    public var grownFromBytes: UInt64 = 0
     /// When it ended, in seconds since 1970; the node's clock knows it, the supervisor does not.
     public var finishedAtUnixSeconds: Double?
 
@@ -51,7 +53,12 @@ public struct TaskOutcome: Hashable, Sendable {
 
     /// One sentence that says why it ended: `exit 3`, `signal 11 (SIGSEGV)`, `oom (cap 2 GB, peak 2 GB: 2 GB anonymous)`,
     /// `timeout (300 s)`, `launch failed: execve ./x: No such file or directory`; notes follow after semicolons.
-    public var reason: String { ([causeText] + notes).joined(separator: "; ") }
+    public var reason: String { ([causeText] + notes + grownNote).joined(separator: "; ") }
+
+    private var grownNote: [String] {
+        guard grownFromBytes > 0, let memoryCapBytes else { return [] }
+        return ["given \(AmountText.memory(memoryCapBytes)) after it ran out of \(AmountText.memory(grownFromBytes))"]
+    }
 
     private var causeText: String {
         switch cause {

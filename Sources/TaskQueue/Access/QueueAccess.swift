@@ -35,7 +35,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
             "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "sadd", "set",
             "srem", "zadd", "zrangebyscore", "zrem",
         ]
-        // For a job that is given another size.
+        // For a job that is given another size, by its owner or by what its tasks turn out to need.
         let resizing = ["rename", "zunionstore"]
         let adding = ["rpush", "zremrangebyscore"]
         // For `distcomp reset`. SCAN tells the names of all keys there are, whosever they are; not what they hold.
@@ -48,7 +48,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         ]
         switch self {
         case .node:
-            return (handshake + looking.filter { $0 != "zcount" } + telling + changing + working).filter {
+            return (handshake + looking.filter { $0 != "zcount" } + telling + changing + resizing + working).filter {
                 !["llen", "smembers", "smismember"].contains($0)
             }
         case .submitter:

@@ -149,6 +149,8 @@ enum QueueKey: String, CaseIterable {
     case waiters = "distcomp:waiters"
     /// As `classes`, of a job that waits for others.
     case aside = "distcomp:aside"
+    /// Of a job that learns what memory its tasks need: see ``MemoryPeaks``; besides, `count` of them.
+    case peaks = "distcomp:peaks"
 
     // Nodes.
     case leases = "distcomp:leases"
@@ -178,15 +180,15 @@ enum QueueKey: String, CaseIterable {
         case .todo, .inProgress, .finished, .failed, .failReason, .retrying, .failedOn, .outcomes, .attempts, .lost,
             .signatures, .fresh, .own:
             true
-        default: isOfDependencies
+        default: isOfFew
         }
     }
 
     /// Whether few jobs have one, and scripts look into those of several jobs at a time: they make its whole name where they need it, by
     /// `job_key(job .. NEEDS)`.
-    var isOfDependencies: Bool {
+    var isOfFew: Bool {
         switch self {
-        case .numbers, .lines, .children, .needs, .broken, .dependent, .waiters, .aside: true
+        case .numbers, .lines, .children, .needs, .broken, .dependent, .waiters, .aside, .peaks: true
         default: false
         }
     }
@@ -276,6 +278,8 @@ enum QueueNames {
         ("TELL_MAX", "200"),
         // So many jobs, each waiting for others, are looked at for whether they wait for each other in a circle.
         ("CIRCLE_MAX", "10000"),
+        // So many tasks have finished before it is known what memory their like needs.
+        ("LEARNED_MIN", String(MemoryPeaks.countMin)),
         // Milliseconds for which looking for results that leave is left to the node that does it, when it does not go on.
         ("RETENTION_RIGHT", "10000"),
         // Milliseconds between two passes, at least.
@@ -303,7 +307,7 @@ enum QueueNames {
     static func prelude(forWords words: Set<String>) -> String {
         var lines = ["local p, call = ARGV[1], redis.call"]
         for key in QueueKey.allCases where words.contains(key.luaName) {
-            let name = key.isOfDependencies ? "':\(key.ownName)'" : "p .. '\(key.rawValue)'"
+            let name = key.isOfFew ? "':\(key.ownName)'" : "p .. '\(key.rawValue)'"
             lines.append("local \(key.luaName) = \(name)")
         }
         for family in QueueKeyFamily.allCases where words.contains(family.luaName) {
@@ -321,7 +325,7 @@ enum QueueNames {
     /// `use_job(name)`, with which the names of what is known of lines become those of a job, `use_job_of(line)`, the same by one of its
     /// lines, and `job`, which it is. In the beginning it is none: ''.
     private static func jobSwitch(_ words: Set<String>) -> [String] {
-        let own = QueueKey.allCases.filter { $0.isOfJob && !$0.isOfDependencies && words.contains($0.luaName) }
+        let own = QueueKey.allCases.filter { $0.isOfJob && !$0.isOfFew && words.contains($0.luaName) }
         var lines = [
             "local job = ''", "local function use_job(name)", "  if name == job then return end", "  job = name",
             "  local at = p .. '\(QueueKeyFamily.job.rawValue)' .. name .. ':'",

@@ -7,14 +7,28 @@ import TaskModel
 /// One report.
 public struct ReportTask: QueueOperation, Equatable {
     public enum Result: Equatable, Sendable {
-        /// Exit 0. `value` is what finished_tasks holds: `worker: <JSON string of stdout>`.
-        case finished(value: [UInt8], record: String)
+        /// Exit 0. `value` is what finished_tasks holds: `worker: <JSON string of stdout>`. `memoryBytes` is what it needed, where its job
+        /// wants to learn of that.
+        case finished(value: [UInt8], record: String, memoryBytes: UInt64? = nil)
         /// Anything else. It goes back to todo while it has failed on fewer than `attemptsMax` workers, after
         /// `retryMilliseconds`, which double each time up to an hour. With 0 for `attemptsMax`, as for what was cancelled, it
-        /// stays failed.
-        case failed(reason: String, record: String, attemptsMax: Int, retryMilliseconds: Int)
+        /// stays failed. Where it is to have more memory and can have it, it goes back with that instead, without a mark.
+        case failed(
+            reason: String, record: String, attemptsMax: Int, retryMilliseconds: Int, more: MoreMemory? = nil)
         /// Back to todo without a mark, to its old place, as if it had not been taken.
         case returned
+    }
+
+    /// What a task is to have of its own in its next attempt.
+    public struct MoreMemory: Equatable, Sendable {
+        public let own: OwnSettings
+        /// Its job learns: what the largest of its like needed may be more to the point. It gets this much at most, or with 0 what the
+        /// largest node has.
+        public let learnedMaxBytes: UInt64?
+
+        public init(_ own: OwnSettings, learnedMaxBytes: UInt64? = nil) {
+            (self.own, self.learnedMaxBytes) = (own, learnedMaxBytes)
+        }
     }
 
     public enum Reply: Equatable, Sendable {
@@ -49,16 +63,21 @@ public struct ReportTask: QueueOperation, Equatable {
         call.append(line)
         call.append(token)
         switch result {
-        case .finished(let value, let record):
+        case .finished(let value, let record, let memoryBytes):
             call.append("finished")
             call.append(record)
             call.append(bytes: value)
-        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds):
+            if let memoryBytes { call.append(memoryBytes) }
+        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more):
             call.append("failed")
             call.append(record)
             call.append(reason)
             call.append(attemptsMax)
             call.append(retryMilliseconds)
+            if let more {
+                call.append(more.own.text)
+                call.append(more.learnedMaxBytes.map { "\($0)" } ?? "")
+            }
         case .returned:
             call.append("returned")
         }
@@ -73,5 +92,21 @@ public struct ReportTask: QueueOperation, Equatable {
         case "stale": return .stale
         default: throw .unexpectedReply("report")
         }
+    }
+}
+
+extension ReportTask.MoreMemory {
+    /// For a task that ended so; nil where more memory is not what it wants, or it has had all that it may have.
+    public init?(for line: TaskLine, after outcome: TaskOutcome) {
+        guard let own = line.withMoreMemory(after: outcome), let settings = line.job?.settings else { return nil }
+        self.init(own, learnedMaxBytes: settings.learnsMemory ? line.memoryMaxBytes : nil)
+    }
+}
+
+extension ReportTask.Result {
+    /// What a task needed, without files that could have been dropped from memory; nil where its job does not ask, or nobody knows.
+    public static func memoryBytes(of line: TaskLine, _ outcome: TaskOutcome) -> UInt64? {
+        guard line.job?.settings.learnsMemory == true else { return nil }
+        return outcome.usage.memoryNeededBytes ?? outcome.usage.memoryPeakBytes
     }
 }

@@ -19,7 +19,7 @@ extension ReportTask {
     public var stored: [UInt8] { storedLine + storedValue }
 
     /// What follows ``storedLine`` in the file.
-    public var storedValue: [UInt8] { if case .finished(let value, _) = result { value } else { [] } }
+    public var storedValue: [UInt8] { if case .finished(let value, _, _) = result { value } else { [] } }
 
     /// The first line of the file.
     public var storedLine: [UInt8] {
@@ -31,16 +31,21 @@ extension ReportTask {
         if let job { writer.field("job", job.record) }
         writer.field("token", token)
         switch result {
-        case .finished(let value, let record):
+        case .finished(let value, let record, let memoryBytes):
             writer.field("result", "finished")
             writer.field("record", record)
             writer.field("value_bytes", value.count)
-        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds):
+            if let memoryBytes { writer.field("memory_bytes", memoryBytes) }
+        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more):
             writer.field("result", "failed")
             writer.field("record", record)
             writer.field("reason", reason)
             writer.field("attempts_max", attemptsMax)
             writer.field("retry_milliseconds", retryMilliseconds)
+            if let more {
+                writer.field("more", more.own.text)
+                if let bytes = more.learnedMaxBytes { writer.field("more_max", bytes) }
+            }
         case .returned:
             writer.field("result", "returned")
         }
@@ -104,16 +109,26 @@ private struct StoredFields {
     /// - Parameter valueInFile: what follows the line; nil where the value is in the JSON.
     func result(valueInFile: [UInt8]?) throws(StoredReportError) -> ReportTask.Result {
         switch try text("result") {
-        case "finished": .finished(value: try value(inFile: valueInFile), record: try text("record"))
+        case "finished":
+            .finished(
+                value: try value(inFile: valueInFile), record: try text("record"), memoryBytes: amount("memory_bytes"))
         case "failed":
             .failed(
                 reason: try text("reason"), record: try text("record"),
                 attemptsMax: Int(clamping: try integer("attempts_max")),
-                retryMilliseconds: Int(clamping: try integer("retry_milliseconds")))
+                retryMilliseconds: Int(clamping: try integer("retry_milliseconds")), more: more)
         case "returned": .returned
         case let word: throw StoredReportError(description: "the result \(JSONText.quoted(word)) is not known")
         }
     }
+
+    /// nil where there is none, or none that makes sense: then it has failed, as it has for who knows nothing of this.
+    private var more: ReportTask.MoreMemory? {
+        guard let own = (try? text("more")).flatMap({ OwnSettings(text: $0) }) else { return nil }
+        return ReportTask.MoreMemory(own, learnedMaxBytes: amount("more_max"))
+    }
+
+    private func amount(_ name: String) -> UInt64? { (try? integer(name)).map { UInt64(clamping: $0) } }
 
     private func value(inFile value: [UInt8]?) throws(StoredReportError) -> [UInt8] {
         guard let value else { return Array(try text("value").utf8) }

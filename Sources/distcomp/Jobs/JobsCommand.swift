@@ -126,6 +126,10 @@ struct ListedJob {
         writer.field("priority", job?.settings.priority)
         writer.field("halt", job.flatMap { $0.settings.halt.isEmpty ? nil : $0.settings.halt })
         writer.field("signal", job?.settings.warning?.text)
+        writer.field(
+            "memory_max_bytes", job.flatMap { $0.settings.memoryMaxBytes > 0 ? $0.settings.memoryMaxBytes : nil })
+        writer.field("on_oom", job?.settings.onOom?.text)
+        writer.field("memory_auto", job?.settings.learnsMemory)
         return writer
     }
 
@@ -151,7 +155,20 @@ struct ListedJob {
         ]
         if !settings.halt.isEmpty { facts.append(("halt", settings.halt)) }
         if let warning = settings.warning { facts.append(("signal", warning.words)) }
+        if settings.learnsMemory {
+            facts.append(("memory is", "what 19 of 20 of its tasks needed and a tenth, once that is known"))
+        }
+        if let words = settings.oomWords { facts.append(("on oom", words)) }
         return facts
+    }
+}
+
+extension Job.Settings {
+    /// What a task gets that runs out of memory; nil where it fails.
+    fileprivate var oomWords: String? {
+        guard memoryMaxBytes > 0 || onOom != nil || learnsMemory else { return nil }
+        let most = memoryMaxBytes > 0 ? ", up to \(AmountText.memory(memoryMaxBytes))" : ""
+        return (onOom ?? .byDefault).words + most
     }
 }
 

@@ -22,14 +22,17 @@ struct SetCommand: ParsableCommand {
 
     @OptionGroup var sizes: SizeOptions
 
-    @Option(help: .init("When it is halted, as `submit --halt` has it; none: never.", valueName: "rule"))
-    var halt: String?
-
     @Option(
         help: .init(
-            "For which job it waits from now on, as `submit --after` has it; none: for nothing. May be repeated.",
-            valueName: "job[:way]"))
-    var after: [AfterOption] = []
+            "What a task that runs out of memory may come to have, as `submit --memory-max` has it; 0: what it has.",
+            valueName: "amount"))
+    var memoryMax: String?
+
+    @Option(help: .init("What such a one is tried with, as `submit --on-oom` has it.", valueName: "xN|amount"))
+    var onOom: OomRule?
+
+    @Option(help: .init("When it is halted, as `submit --halt` has it; none: never.", valueName: "rule"))
+    var halt: String?
 
     @Option(
         help: .init(
@@ -37,16 +40,27 @@ struct SetCommand: ParsableCommand {
             valueName: "signal"))
     var signal: String?
 
+    @Option(
+        help: .init(
+            "For which job it waits from now on, as `submit --after` has it; none: for nothing. May be repeated.",
+            valueName: "job[:way]"))
+    var after: [AfterOption] = []
+
     func validate() throws {
-        if try sizes.change().isEmpty, halt == nil, after.isEmpty, signal == nil {
-            throw ValidationError("say --memory, --cores, --timeout, --halt, --after or --signal")
+        if try sizes.change().isEmpty, memoryMax == nil, onOom == nil, halt == nil, signal == nil, after.isEmpty {
+            throw ValidationError(
+                "say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal or --after")
         }
-        if after.contains(where: { $0.way == .each }) {
-            throw ValidationError("--after: what each task waits for is said when it is submitted")
+        if let memoryMax, AmountText.memoryBytes(memoryMax) == nil {
+            throw ValidationError(
+                "--memory-max \(TerminalText.escaped(memoryMax)): expected an amount such as 16G, or 0")
         }
         if let signal, signal != "none", DeadlineWarning(argument: signal) == nil {
             throw ValidationError(
                 "--signal \(TerminalText.escaped(signal)): expected \(DeadlineWarning.expected) or none")
+        }
+        if after.contains(where: { $0.way == .each }) {
+            throw ValidationError("--after: what each task waits for is said when it is submitted")
         }
         if let halt, halt != "none", HaltRule(argument: halt) == nil {
             throw ValidationError("--halt \(TerminalText.escaped(halt)): expected soon,fail=3 or now,fail=5% or none")
@@ -58,6 +72,8 @@ struct SetCommand: ParsableCommand {
             let job = try queue.orderedJob(job)
             var settings = try sizes.change().applied(to: job.settings)
             if let halt { settings.halt = halt == "none" ? "" : halt }
+            if let memoryMax { settings.memoryMaxBytes = AmountText.memoryBytes(memoryMax) ?? 0 }
+            if let onOom { settings.onOom = onOom }
             if let signal { settings.warning = DeadlineWarning(text: signal) }
             let resetsOwn = try !sizes.change().isEmpty
             let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
@@ -115,15 +131,19 @@ struct SizeChange: Equatable {
     func applied(to settings: Job.Settings) -> Job.Settings {
         var settings = settings
         settings.memoryBytes = memoryBytes ?? settings.memoryBytes
+        // Who says how much does not want it to be learned.
+        if memoryBytes != nil { settings.learnsMemory = false }
         settings.millicores = millicores ?? settings.millicores
         settings.timeout = timeout ?? settings.timeout
         return settings
     }
 
     func applied(to own: OwnSettings) -> OwnSettings {
-        OwnSettings(
+        var given = OwnSettings(
             memoryBytes: memoryBytes ?? own.memoryBytes, millicores: millicores ?? own.millicores,
             timeout: timeout ?? own.timeout)
+        given.memoryMaxBytes = own.memoryMaxBytes
+        return given
     }
 }
 

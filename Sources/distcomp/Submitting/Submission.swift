@@ -72,6 +72,7 @@ struct Submission {
             var request = try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand, like: line)
             // A share is one of all there are, which are known when all have been added.
             if tasks.halt?.isShare == true { request.settings.halt = "" }
+            if let like = tasks.memory.like { request.settings.memoryBytes = try queue.memoryBytes(likeJob: like) }
             let job = try queue.open(request, load: load)
             submission.job = job
             if !parents.isEmpty { try queue.gate(job, after: parents) }
@@ -98,7 +99,7 @@ struct Submission {
                     if job == nil { job = try openJob(firstCommand: line.command) }
                     guard let job else { return }
                     batch.add(try Self.task(line, of: job), after: parents)
-                } else if !linesAreOfJob, line.hasNoAfter {
+                } else if !linesAreOfJob, line.hasNoAfter, line.memoryMaxBytes == 0 {
                     if looksForOldWorkers, !line.isOfOldForm {
                         looksForOldWorkers = false
                         try queue.refuseOldWorkers(line)
@@ -108,8 +109,9 @@ struct Submission {
                     if !linesAreOfJob {
                         // Standard input, which is told only now.
                         guard let lines = batch.takeUnsent() else {
+                            let field = line.hasNoAfter ? "memory_max" : "after"
                             throw .usage(
-                                "\(TerminalText.escaped(display.fileName)):\(number): after: the first tasks have been added as tasks of no job "
+                                "\(TerminalText.escaped(display.fileName)):\(number): \(field): the first tasks have been added as tasks of no job "
                                     + "before this one was read: say --name, or give the file by its name")
                         }
                         (linesAreOfJob, submission.hasLines) = (true, false)
@@ -215,7 +217,8 @@ struct Submission {
                 "all tasks of a job are of one type; the first is \(job.definition.type.rawValue), and this is not: "
                     + TerminalText.shortened(TerminalText.escaped(line.text), to: 60))
         }
-        let own = OwnSettings(memoryBytes: line.memoryBytes, millicores: line.millicores, timeout: line.timeout)
+        var own = OwnSettings(memoryBytes: line.memoryBytes, millicores: line.millicores, timeout: line.timeout)
+        own.memoryMaxBytes = line.memoryMaxBytes
         return DependentTask(
             try task(line, of: job).line.taking(own),
             priority: line.priority == job.settings.priority ? nil : line.priority, after: [])

@@ -14,8 +14,9 @@ struct SubmitCommand: ParsableCommand {
 
             Or it is JSON: {"command": "./x", "cwd": "/srv", "env": {"A": "1"}, "stdin": "/srv/in"}, with type, priority, \
             memory, cores, timeout, name where they are needed; "stdin": {"text": "..."} is what the task reads itself; \
-            "after": ["name", ...] names tasks of the same file that have to finish before. Where any says so, or --name or \
-            --after is given, the lines are tasks of a job.
+            "after": ["name", ...] names tasks of the same file that have to finish before; "memory_max": "16G" tries one that \
+            runs out of memory with twice as much, up to that. Where any says so, or --name or --after is given, the lines are tasks of \
+            a job.
 
             \(TaskArguments.commandHelp)
 
@@ -26,6 +27,8 @@ struct SubmitCommand: ParsableCommand {
               distcomp submit \(TaskArguments.sweepExample)
               distcomp submit cmds.txt --memory 2G --timeout 1h
               distcomp submit --from-slurm array.sh
+              distcomp submit cmds.txt --memory 2G --memory-max 16G
+              distcomp submit cmds.txt --memory auto:4G
               distcomp submit --after prepare:each -- ./simulate {} ::: a b c
               distcomp submit --dry-run -- 'gzip -d < {} | ./count' ::: *.gz
             """)
@@ -64,8 +67,12 @@ struct SubmitCommand: ParsableCommand {
         if tasks.dryRun { return try input.printLines() }
         let submission = try connection.withFleetQueue { queue in
             queue.keyFile = keyFile
-            return try Submission.submit(
+            let submission = try Submission.submit(
                 input, to: queue, isForFleet: true, isForced: force, isQuiet: quiet || json)
+            if !quiet, let job = submission.job, let note = try queue.noteOfMemory(job) {
+                standardError.write(note + "\n")
+            }
+            return submission
         }
         if json {
             var writer = JSONObjectWriter()

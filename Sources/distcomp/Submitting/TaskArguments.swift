@@ -9,8 +9,7 @@ struct TaskArguments: ParsableArguments {
     @Argument(help: .init("Files of tasks or plain commands; - is standard input.", valueName: "file"))
     var files: [String] = []
 
-    @Option(help: .init("Of each command: the memory it may use, such as 2G (default: no cap).", valueName: "amount"))
-    var memory: String?
+    @OptionGroup var memory: MemoryOptions
 
     @Option(help: .init("Of each command: the cores it asks for, such as 1 or 0.5.", valueName: "count"))
     var cores: String?
@@ -138,6 +137,7 @@ struct TaskArguments: ParsableArguments {
 
     func validate() throws {
         if let problem = name.flatMap({ Job.problem(withName: $0) }) { throw ValidationError("--name: \(problem)") }
+        if let problem = memory.problem(isAmountElsewhere: fromSlurm != nil) { throw ValidationError(problem) }
         if let fromSlurm {
             guard fromSlurm != "-" else {
                 throw ValidationError("--from-slurm -: the tasks run the script, so it must be a file")
@@ -190,9 +190,9 @@ struct TaskArguments: ParsableArguments {
 
     private var optionsOfCommands: [(key: String, value: String?)] {
         [
-            ("name", name), ("memory", memory), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
+            ("name", name), ("memory", memory.asked), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
             ("priority", priority.map { "\($0)" }),
-        ] + surroundings.given
+        ] + memory.typed + surroundings.given
     }
 
     private func described(_ problem: TaskLineError.Problem) -> String {
@@ -205,7 +205,7 @@ struct TaskArguments: ParsableArguments {
     private func parts(command: String) -> TaskLine.Parts {
         var parts = TaskLine.Parts(command: command)
         if let priority { parts.priority = priority }
-        if let memory { parts.memory = memory }
+        if let amount = memory.amount { parts.memory = amount }
         if let cores { parts.cores = cores }
         parts.timeout = timeout
         parts.surroundings = surroundings.surroundings(surroundings.typed)
@@ -217,8 +217,9 @@ struct TaskArguments: ParsableArguments {
         var input = try inputOfAll()
         if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
         input.jobName = name
-        input.after = after
         input.warning = signal
+        input.memory = memory.request
+        input.after = after
         try input.lookForAfter()
         return input
     }
@@ -255,7 +256,7 @@ struct TaskArguments: ParsableArguments {
             path: path.hasPrefix("/") ? path : directory + "/" + path, arguments: command, directory: directory)
         var parts = parts(command: "")
         // What was typed counts, as for sbatch.
-        if memory == nil, let memory = script.memory { parts.memory = memory }
+        if memory.asked == nil, let memory = script.memory { parts.memory = memory }
         if cores == nil { parts.cores = script.cores ?? "1" }
         if timeout == nil { parts.timeout = script.timeout }
         return TaskInput(source: .commands(count: script.taskCount, commands), parts: parts, typed: [path] + command)

@@ -27,14 +27,17 @@ struct TaskInput {
     var jobName: String?
     /// After how many failures nothing more of the job is given out.
     var halt: HaltRule?
+    /// What its tasks are told before their timeout.
+    var warning: DeadlineWarning?
+    /// What else they may use of memory.
+    var memory = MemoryRequest()
     /// For which jobs it waits.
     var after: [AfterOption] = []
-    /// Whether lines of a task file are tasks of a job: where it is named, waits for others, or its tasks wait for each other.
+    /// Whether lines of a task file are tasks of a job: where it is named, waits for others, or its tasks wait for each other or may come
+    /// to have more memory.
     private(set) var linesAreOfJob = false
     /// Whether some of these lines may wait for others, so that all are read before any is added.
     private(set) var gathersLines = false
-    /// What its tasks are told before their timeout.
-    var warning: DeadlineWarning?
     /// What need not be run again.
     var jobLog: JobLog?
 
@@ -104,8 +107,11 @@ struct TaskInput {
     /// Finds out whether any file has tasks that wait for others. What comes from standard input is seen when it is read.
     mutating func lookForAfter() throws(CommandError) {
         guard case .files(let files) = source else { return }
-        for path in files where try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
-        linesAreOfJob = gathersLines || jobName != nil || !after.isEmpty
+        for path in files {
+            if try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
+            if try InputFile.isJSON(path, mentioning: "\"memory_max\"") { linesAreOfJob = true }
+        }
+        linesAreOfJob = linesAreOfJob || gathersLines || jobName != nil || !after.isEmpty
         if linesAreOfJob, files.contains("-") || after.contains(where: { $0.way == .each }) { gathersLines = true }
     }
 
@@ -195,6 +201,8 @@ extension TaskInput {
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
         settings.halt = halt?.text ?? ""
         settings.warning = warning
+        settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
+        (settings.onOom, settings.learnsMemory) = (memory.onOom, memory.isLearning)
         if case .sweep(let sweep) = source { settings.template = sweep.made }
         var definition = Job.Definition()
         definition.type = line.type

@@ -19,6 +19,7 @@ struct ReportEncoder {
     private struct Unfinished {
         let number: TaskNumber
         let record: String
+        let memoryBytes: UInt64?
         let output: TaskOutput
         /// Up to where it is read, from ``offset`` on, and then from where to the end, if anything is left out.
         var sizeBytes: Int
@@ -87,11 +88,16 @@ struct ReportEncoder {
 
     private func result(of report: NodeSupervisor.Report, _ number: TaskNumber, _ size: Int) -> ReportTask.Result {
         guard case .ended(let outcome) = report.result else { return .returned }
-        if outcome.succeeded { return .finished(value: smallValue(number, size), record: outcome.record) }
+        if outcome.succeeded {
+            return .finished(
+                value: smallValue(number, size), record: outcome.record,
+                memoryBytes: ReportTask.Result.memoryBytes(of: report.task.line, outcome))
+        }
         return .failed(
             reason: outcome.reason, record: outcome.record,
             attemptsMax: outcome.cause == .cancelled ? 0 : settings.attemptsMax,
-            retryMilliseconds: settings.retryMilliseconds)
+            retryMilliseconds: settings.retryMilliseconds,
+            more: ReportTask.MoreMemory(for: report.task.line, after: outcome))
     }
 
     private func smallValue(_ number: TaskNumber, _ size: Int) -> [UInt8] {
@@ -120,7 +126,9 @@ struct ReportEncoder {
         let isWhole = size <= FinishedValue.wholeBytesMax
         let kept = isWhole ? size : 2 * FinishedValue.endBytes
         unfinished = Unfinished(
-            number: number, record: outcome.record, output: output, sizeBytes: isWhole ? size : FinishedValue.endBytes,
+            number: number, record: outcome.record,
+            memoryBytes: ReportTask.Result.memoryBytes(of: report.task.line, outcome), output: output,
+            sizeBytes: isWhole ? size : FinishedValue.endBytes,
             end: isWhole ? nil : size - FinishedValue.endBytes..<size,
             value: FinishedValue.Writer(worker: settings.worker, bytesExpected: kept))
     }
@@ -130,7 +138,7 @@ struct ReportEncoder {
         let count = min(Self.pieceBytes, task.sizeBytes - task.offset)
         guard let piece = piece(of: task.output, at: task.offset, count) else {
             let value = FinishedValue.encode(worker: settings.worker, standardOutput: nil)
-            return (task.number, .finished(value: value, record: task.record))
+            return (task.number, .finished(value: value, record: task.record, memoryBytes: task.memoryBytes))
         }
         task.value.append(piece)
         task.offset += piece.count
@@ -145,7 +153,10 @@ struct ReportEncoder {
             unfinished = task
             return nil
         }
-        return (task.number, .finished(value: task.value.finish(), record: task.record))
+        return (
+            task.number,
+            .finished(value: task.value.finish(), record: task.record, memoryBytes: task.memoryBytes)
+        )
     }
 }
 

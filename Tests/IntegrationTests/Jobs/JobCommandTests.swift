@@ -9,6 +9,10 @@ import Testing
 struct JobRunTests {
     /// `distcomp run`, or a command that looks at such a run, in the state directory of this test.
     private func distcomp(_ scratch: Scratch, _ words: String...) async throws -> ProgramResult {
+        try await distcomp(scratch, words: words)
+    }
+
+    private func distcomp(_ scratch: Scratch, words: [String]) async throws -> ProgramResult {
         let state = ["--state", scratch.path + "/state"]
         return try await RunningProgram(
             Products.distcomp, words.prefix(1) + state + words.dropFirst(), in: scratch
@@ -38,6 +42,65 @@ struct JobRunTests {
             #expect(second.status == 0 && second.output.contains("5 tasks: 5 finished"), "\(second.output)")
             #expect(scratch.lines("marks").sorted() == ["1", "100", "100", "120", "120", "2", "3"])
             #expect(try await jobs(scratch).count == 1)
+        }
+    }
+
+    @Test(
+        "tasks that run out of memory are tried with more of it until they have enough, and none of that is a failure")
+    func growing() async throws {
+        try await withScratch { scratch in
+            let command = "head -c {}M /dev/zero | tail -c {}M | wc -c"
+            let run = try await distcomp(
+                scratch, "run", "--quiet", "--halt", "soon,fail=1", "--memory", "60M", "--memory-max", "250M", "--",
+                command,
+                ":::", "1", "100", "180")
+            #expect(run.status == 0 && run.output.contains("3 tasks: 3 finished"), "\(run.output)\(run.errors)")
+            let results = try await distcomp(scratch, "results", "--format", "jsonl").outputLines.map {
+                try jsonObject(String($0))
+            }
+            let large = try #require(results.first { $0.string("command")?.contains("180M") == true })
+            #expect(large.integer("attempts") == 3 && large.integer("memory_cap_bytes") == 240 << 20, "\(large)")
+            #expect(large.integer("memory_grown_from_bytes") == 60 << 20)
+            #expect(large.string("reason") == "exit 0; given 240 MB after it ran out of 60 MB")
+            // All that it may have is not enough: that is a failure as any other.
+            let failed = try await distcomp(
+                scratch, "run", "--quiet", "--memory", "60M", "--memory-max", "100M", "--", "tail", "/dev/zero")
+            #expect(failed.status == 1 && failed.output.contains("1 failed (1 oom)"), "\(failed.output)")
+            let why = try await distcomp(scratch, "why", "tail /dev/zero").output
+            #expect(why.contains("It had all that it may come to have"), "\(why)")
+        }
+    }
+
+    @Test("a line of a file says how much its task may come to have, and so is a task of a job")
+    func growingLines() async throws {
+        try await withScratch { scratch in
+            try scratch.write(
+                "tasks.jsonl",
+                """
+                {"command": "true", "memory": "60M"}
+                {"command": "head -c 100M /dev/zero | tail -c 100M | wc -c", "memory": "60M", "memory_max": "250M"}
+                """)
+            let run = try await distcomp(scratch, "run", "--quiet", scratch.path + "/tasks.jsonl")
+            #expect(run.status == 0 && run.output.contains("2 tasks: 2 finished"), "\(run.output)\(run.errors)")
+            try scratch.write("wrong.jsonl", #"{"command": "true", "memory": "60M", "memory_max": "1M"}"# + "\n")
+            let wrong = try await distcomp(scratch, "run", "--quiet", scratch.path + "/wrong.jsonl")
+            #expect(wrong.errors.contains("more than `memory`"), "\(wrong)")
+        }
+    }
+
+    @Test("memory that makes no sense is refused before anything is added")
+    func refusedMemory() async throws {
+        try await withScratch { scratch in
+            for (words, part) in [
+                (["--memory-max", "4G"], "say --memory too"),
+                (["--memory", "4G", "--memory-max", "2G"], "is not more than"),
+                (["--memory", "4G", "--on-oom", "x2"], "say --memory-max too"),
+                (["--memory", "4G", "--memory-like", "old"], "is for --memory auto"),
+                (["--memory", "auto:x"], "--memory auto:x"),
+            ] {
+                let run = try await distcomp(scratch, words: ["run", "--quiet"] + words + ["--", "true"])
+                #expect(run.status == 2 && run.errors.contains(part), "\(words): \(run.errors)")
+            }
         }
     }
 

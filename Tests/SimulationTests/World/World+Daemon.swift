@@ -409,7 +409,8 @@ extension World {
         return .failed(
             reason: outcome.reason, record: outcome.record,
             attemptsMax: outcome.cause == .cancelled ? 0 : node.dialogue.facts.attemptsMax,
-            retryMilliseconds: Int(node.dialogue.facts.retryDelaySeconds * 1000))
+            retryMilliseconds: Int(node.dialogue.facts.retryDelaySeconds * 1000),
+            more: ReportTask.MoreMemory(for: report.task.line, after: outcome))
     }
 
     /// A little of what takes its time.

@@ -63,7 +63,7 @@ struct TaskLineJSONTests {
             (#"{"comand":"true","command":"x"}"#, "comand: found an unknown field, expected `command`", 2),
             (
                 #"{"wibble":1,"command":"x"}"#,
-                "wibble: found an unknown field, expected one of type, priority, memory, cores, timeout, name, cwd, env, "
+                "wibble: found an unknown field, expected one of type, priority, memory, memory_max, cores, timeout, name, cwd, env, "
                     + "stdin, after, command", 2
             ),
             (#"{"type":"shel","command":"x"}"#, #"type: found `"shel"`, expected one of shell, python, demo"#, 9),

@@ -73,6 +73,7 @@ private struct RandomRun {
                 settings.memoryBytes = [0, 1, 8, 24][memory] << 30
                 settings.millicores = cores * 1000
                 settings.priority = cores
+                settings.learnsMemory = Self.isLearning(memory)
                 let identifier = "j\(memory)x\(cores)"
                 return (
                     identifier, Job(identifier: identifier, name: identifier, settings: settings, definition: .init())
@@ -85,7 +86,11 @@ private struct RandomRun {
         model = QueueModel(keys: keys)
         model.jobSizes = jobs.mapValues { ($0.settings.memoryBytes, $0.settings.millicores) }
         model.jobPriorities = jobs.mapValues(\.settings.priority)
+        model.jobsLearning = jobs.filter { $0.value.settings.learnsMemory }.mapValues { _ in 0 }
     }
+
+    /// None that a task may have an amount of its own in common with, see `given`.
+    private static func isLearning(_ memory: Int) -> Bool { memory == 1 || memory == 2 }
 
     /// The jobs are there as if somebody had opened them.
     func putJobs() throws {
@@ -260,6 +265,7 @@ private struct RandomRun {
         "distcomp:settled", "distcomp:failed_on", "distcomp:jobs", "distcomp:job-sizes", "distcomp:job-names",
         "distcomp:job-revision", "distcomp:job-halts", "distcomp:numbers", "distcomp:lines", "distcomp:children",
         "distcomp:needs", "distcomp:broken", "distcomp:dependent", "distcomp:waiters", "distcomp:aside",
+        "distcomp:peaks",
         "distcomp:jobs-awaited", "distcomp:job-after", "distcomp:told",
         "distcomp:retention", "distcomp:retention-ages", "distcomp:retention-jobs",
     ]
@@ -311,7 +317,8 @@ private struct RandomRun {
             for entry in (list.elements ?? []).compactMap(\.string) {
                 let parts = entry.split(separator: " ", maxSplits: 1)
                 guard parts.count == 2, state["todo_tasks"]?[String(parts[1])] == String(parts[0]) else { continue }
-                let key = "distcomp:class:@\(identifier) \(job.settings.size):"
+                let memory = model.jobSizes[identifier]?.memory ?? 0
+                let key = "distcomp:class:@\(identifier) \(memory):\(job.settings.millicores):"
                 fresh[key, default: [:]][String(parts[1])] = Int(parts[0], radix: 16).map { "\($0)" }
                 state["todo_tasks"]?[String(parts[1])] = ""
             }
@@ -471,15 +478,27 @@ private struct RandomRun {
             case 1, 2:
                 .failed(
                     reason: "exit 1", record: record("failed"), attemptsMax: pick(4),
-                    retryMilliseconds: [0, 500, 20_000][pick(3)])
+                    retryMilliseconds: [0, 500, 20_000][pick(3)],
+                    more: moreMemory(for: task.line, incarnation))
             default:
                 .finished(
                     value: Array("n: \"\(String(repeating: "o", count: pick(2) * (80 + pick(40))))\"".utf8),
-                    record: record("finished"))
+                    record: record("finished"), memoryBytes: pick(2) == 0 ? UInt64(1 + pick(3000)) << 20 : nil)
             }
         let reporter = pick(8) == 0 ? lives.randomElement(using: &random)?.incarnation ?? incarnation : incarnation
         try ask(
             ReportTask(keys: keys, incarnation: reporter, line: task.line, token: task.token, result: result).request)
+    }
+
+    private mutating func moreMemory(for line: String, _ incarnation: Incarnation) -> ReportTask.MoreMemory? {
+        guard let job = jobs[Job.identifier(ofLine: line)], pick(2) == 0 else { return nil }
+        let had = model.held[incarnation.text]?[line]?.memory ?? 1 << 30
+        // In no class of its job.
+        let bytes = pick(4) == 0 ? had / 2 : had * 2 + 4096 * UInt64(1 + pick(100))
+        var own = OwnSettings(
+            memoryBytes: min(bytes, 64 << 30), millicores: job.settings.millicores, timeout: .byDefault)
+        own.grownFromBytes = pick(3) == 0 ? 1 << 30 : had
+        return ReportTask.MoreMemory(own, learnedMaxBytes: [nil, 0, 6 << 30][pick(3)])
     }
 
     /// Of an ending of some minutes ago, or of one whose time is not known.
@@ -564,6 +583,7 @@ private struct RandomRun {
         switch pick(8) {
         case 0:
             model.flush()
+            model.jobSizes = jobs.mapValues { ($0.settings.memoryBytes, $0.settings.millicores) }
             try deleteAll()
             try putJobs()
         case 1...3:

@@ -19,6 +19,13 @@ if record then
   local left = call('HGET', JOBS_LEFT, id)
   if left then return {id, name, 'left', left} end
   if load ~= '' then call('HSET', JOB_LOADS, id, load) end
+  -- What its tasks need is known by now, whatever they were to have in the beginning.
+  local learned = is_learning(settings) and tonumber(call('HGET', job_key(id .. PEAKS), 'count') or 0) >= LEARNED_MIN
+    and string.match(call('HGET', JOB_SIZES, id) or '', '^%d+')
+  if learned and is_learning(record) then
+    settings = with_memory(settings, learned)
+    size = string.gsub(size, '^%d+', learned)
+  end
   change(id, name, size, settings, definition)
   use_job(id)
   if lift_halt() then wake() end

@@ -48,24 +48,57 @@ end
 
 -- Moved to todo by hand, it may be there.
 local ends_well = kind == 'finished' and call('HEXISTS', TODO, line) == 0
--- Nobody waits for most jobs.
-if ends_well and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
+-- Most jobs learn nothing, and nobody waits for them.
+if ends_well and not ARGV[8] and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
   finish()
   return let_go()
 end
 
 -- What ends well is nearly all that is reported, and needs nothing of these, which would cost as much as all before.
 -- uses noticing
+-- uses later learning
 
 if ends_well then
   notice(line)
   finish()
+  if ARGV[8] then learn() end
   let_go()
   if call('EXISTS', TELLING) == 0 then return 'accepted' end
 end
 
--- uses clock index ending halting
+-- uses clock index ending halting margin
 -- uses later telling
+
+-- It ran out of memory, and goes back to its place with more and without a mark; false where it has had all it can have. What it has of its
+-- own is noted first, and with it the same comes to pass if this is stopped half-way.
+local function goes_on_with_more()
+  local wanted, rest = string.match(ARGV[10], '^(%d+)(:.*)$')
+  wanted = tonumber(wanted)
+  local had, most = tonumber(memory), tonumber(ARGV[11])
+  if most then
+    local largest = tonumber(call('HGET', job_key(job .. PEAKS), 'largest') or 0)
+    -- The first time, and where that is clearly more than it had. A page is added to what its job may come to ask for, so that it is in a
+    -- class of its own.
+    if largest > 0 and with_margin(largest) * 20 > had * 21 and tonumber(string.match(rest, ' from=(%d+)')) == had then
+      wanted = with_margin(largest) + 4096
+    end
+    if most == 0 then most = tonumber(call('ZREVRANGE', SIZES, 0, 0, 'WITHSCORES')[2] or 0) end
+    wanted = math.min(wanted, most)
+  end
+  if wanted <= had then return false end
+  local plain = tonumber(string.match(job_size(), '^%d+'))
+  -- Its job has been given more since.
+  local has_it = not own_of(line) and (plain == 0 or plain >= wanted)
+  if not has_it then
+    call('HSET', OWN, line, string.format('%.0f', wanted) .. rest)
+    jobs_with_own[job] = true
+  end
+  call('HSET', OUTCOMES, line, token .. ' ' .. record)
+  call('HSET', ATTEMPTS, line, attempt)
+  put_back(line, memory, millicores, s)
+  wake()
+  return true
+end
 
 if ends_well then
   tell_some()
@@ -74,7 +107,9 @@ elseif kind == 'finished' then
   unindex(line, memory, millicores)
   notice(line)
   finish()
+  if ARGV[8] then learn() end
   call('HDEL', TODO, line)
+elseif kind == 'failed' and ARGV[10] and job ~= '' and not is_cancelled and goes_on_with_more() then  -- It waits.
 elseif kind == 'failed' then
   local workers = (call('HGET', FAILED, line) or '') .. name .. ','
   local _, count = string.gsub(workers, ',', '')

@@ -7,6 +7,10 @@ local function parts_of(record)
   return name or '', settings or '{}', definition or '{}'
 end
 
+local function is_learning(settings) return string.find(settings, '"memory_auto":true', 1, true) ~= nil end
+
+local function with_memory(settings, memory) return (string.gsub(settings, '"memory":%d+', '"memory":' .. memory, 1)) end
+
 -- Names are made unique by a number behind them. Of thousands of one name only a few are looked at: a number that is free behind one
 -- that is not.
 local function free_name(wanted)
@@ -20,13 +24,14 @@ local function free_name(wanted)
   return wanted .. '-' .. free
 end
 
--- All that waits takes the new size, whatever it had: its classes get another name. What stands in FRESH is of the plain class of any
--- size.
-local function resize(id, size)
+-- All that waits takes the new size, whatever it had, or only what had this one: its classes get another name. What stands in FRESH is of
+-- the plain class of any size.
+local function resize(id, size, only)
   local start, known = '@' .. id .. ' ', is_gated() and job_key(id .. ASIDE) or CLASSES
   for _, class in ipairs(call('ZRANGE', known, 0, -1)) do
-    local exclusion = string.sub(class, 1, #start) == start and string.match(class, '^%d+:%d+:(.*)$', #start + 1)
-    local renamed = exclusion and start .. size .. ':' .. exclusion
+    local had, exclusion
+    if string.sub(class, 1, #start) == start then had, exclusion = string.match(class, '^(%d+:%d+):(.*)$', #start + 1) end
+    local renamed = had and had == (only or had) and start .. size .. ':' .. exclusion
     if renamed and renamed ~= class then
       local head = call('ZSCORE', known, class)
       call('ZADD', known, 'LT', head, renamed)

@@ -13,6 +13,8 @@ struct ResultSummary {
         fileprivate(set) var memoryPeakBytes = Distribution()
         /// The same without files that could have been dropped from memory.
         fileprivate(set) var memoryNeededBytes = Distribution()
+        /// What those that finished under a cap asked for, and needed of it.
+        fileprivate(set) var waste = MemoryWays()
         /// The largest cap of any of them.
         fileprivate(set) var memoryCapBytes: UInt64?
         /// The largest cap that was met.
@@ -66,6 +68,9 @@ extension ResultSummary.Group {
             if let bytes = usage.memoryPeakBytes {
                 memoryPeakBytes.add(Double(bytes))
                 memoryNeededBytes.add(Double(usage.memoryNeededBytes ?? bytes))
+                if result.succeeded {
+                    waste.add(needed: usage.memoryNeededBytes ?? bytes, asked: result.outcome?.memoryCapBytes)
+                }
             }
         }
     }
@@ -105,6 +110,7 @@ extension ResultSummary.Group {
             let advice = memoryToAskFor.map { ", ask for \($0)" } ?? ""
             lines.append("  memory  \(spread)\(withoutFiles), \(cap)\(advice)")
             lines += drawing(memoryPeakBytes, blocks) { AmountText.memory(UInt64($0)) }
+            if let text = waste.text { lines.append("  wasted  \(text)") }
         }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -143,6 +149,10 @@ extension ResultSummary.Group {
         writer.field("memory_cap_bytes", memoryCapBytes)
         writer.field("memory_bytes_to_ask_for", memoryBytesToAskFor)
         writer.field("memory_to_ask_for", memoryToAskFor)
+        writer.field("memory_wasted_share_as_asked", waste.asAsked)
+        writer.field("memory_wasted_share_auto", waste.auto?.wasted)
+        writer.field("memory_failed_attempts_share_auto", waste.auto?.failed)
+        writer.field("memory_wasted_share_largest", waste.largest)
         return writer.text
     }
 
@@ -179,6 +189,11 @@ struct Distribution {
             if seen >= rank { return min(maximum, max(minimum, Self.middle(of: bucket))) }
         }
         return maximum
+    }
+
+    /// Each value, as exactly as it is known, and how often it was.
+    var values: [(value: Double, count: Int)] {
+        countByBucket.map { (min(maximum, max(minimum, Self.middle(of: $0.key))), $0.value) }
     }
 
     /// How many values lie in each of so many parts, all equally wide, of the range from the least to the most.

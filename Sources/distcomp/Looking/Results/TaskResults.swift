@@ -157,7 +157,11 @@ extension QueueClient {
 
     /// What lines of one job say, with what each may use; none for what is of no job.
     private func tasksOfJob(_ fields: [[UInt8]], _ keys: QueueKeys) throws(CommandError) -> [TaskLine?] {
-        guard !keys.job.isEmpty else { return [] }
+        keys.job.isEmpty ? [] : try tasks(fields, keys)
+    }
+
+    /// What lines of one job, or of none, say, with what each may use; nil for what is no task.
+    func tasks(_ fields: [[UInt8]], _ keys: QueueKeys) throws(CommandError) -> [TaskLine?] {
         let owns = try values(keys.own, of: fields)
         var tasks: [TaskLine?] = []
         for (field, own) in zip(fields, owns) {

@@ -136,6 +136,8 @@ struct Diagnosis: Equatable {
         switch result.outcome?.cause {
         case .oom where result.outcome?.usage.oom?.otherLimit != nil:
             "That limit has to be larger, or all that is below it has to need less together."
+        case .oom where result.taskOfJob.map { $0.memoryMaxBytes > 0 } ?? false:
+            "It had all that it may come to have: `distcomp retry \(identifier(result)) --memory AMOUNT` tries it again with more."
         case .oom where result.taskOfJob != nil:
             "`distcomp retry \(identifier(result)) --memory AMOUNT` tries it again with more."
         case .oom: "Its line has to ask for more memory, or it has to need less."
@@ -208,7 +210,7 @@ struct Diagnosis: Equatable {
             return (
                 "retry",
                 "It waits for its retry until \(time) (in \(duration(seconds)))"
-                    + (failure(standing, result).map { ": it \($0)" } ?? "") + "."
+                    + (history(line, standing, result).map { ": it \($0)" } ?? "") + "."
             )
         }
         let alive = fleet.alive
@@ -244,7 +246,7 @@ struct Diagnosis: Equatable {
         return (
             "too-large",
             "No live node is large enough: it asks for \(size(line.memoryBytes, line.millicores))\(has). "
-                + "Submit it with less, or start a larger node."
+                + "Submit it with less, or start a larger node." + (growth(line).map { " It \($0)." } ?? "")
         )
     }
 
@@ -274,7 +276,7 @@ struct Diagnosis: Equatable {
     private static func competing(
         _ line: TaskLine, _ standing: TaskStanding, _ result: TaskResult?, candidates: [FleetNode], _ fleet: Fleet
     ) -> Answer {
-        let history = failure(standing, result).map { " It \($0)." } ?? ""
+        let history = history(line, standing, result).map { " It \($0)." } ?? ""
         let ahead = standing.aheadCount.map { $0 == 0 ? "no task is before it" : "\(tasks($0)) before it" }
         let free = candidates.filter { node in
             line.memoryBytes <= node.memoryBytesTotal - min(node.memoryBytesTotal, node.memoryBytesAsked)
@@ -311,6 +313,20 @@ struct Diagnosis: Equatable {
     private static func failure(_ standing: TaskStanding, _ result: TaskResult?) -> String? {
         guard !standing.failedOn.isEmpty else { return nil }
         return "failed on \(list(unique(standing.failedOn)))" + (result.map { " (\($0.explanation))" } ?? "")
+    }
+
+    /// `ran out of memory with 2 GB, and is tried again with 4 GB, of 16 GB that it may come to have`; nil for one that has not.
+    private static func growth(_ line: TaskLine) -> String? {
+        guard line.grownFromBytes > 0 else { return nil }
+        let most =
+            line.memoryMaxBytes > 0 ? ", of \(AmountText.memory(line.memoryMaxBytes)) that it may come to have" : ""
+        return "ran out of memory with \(AmountText.memory(line.grownFromBytes)), and is tried again with "
+            + "\(AmountText.memory(line.memoryBytes))\(most)"
+    }
+
+    private static func history(_ line: TaskLine, _ standing: TaskStanding, _ result: TaskResult?) -> String? {
+        let parts = [failure(standing, result), growth(line)].compactMap(\.self)
+        return parts.isEmpty ? nil : parts.joined(separator: ", and ")
     }
 
     // MARK: Words

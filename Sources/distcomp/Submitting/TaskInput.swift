@@ -29,6 +29,7 @@ struct TaskInput {
     var halt: HaltRule?
     /// What its tasks are told before their timeout.
     var warning: DeadlineWarning?
+    var nodeLabels: LabelExpression?
     /// What else they may use of memory.
     var memory = MemoryRequest()
     /// For which jobs it waits.
@@ -201,6 +202,7 @@ extension TaskInput {
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
         settings.halt = halt?.text ?? ""
         settings.warning = warning
+        settings.nodeLabels = nodeLabels
         settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
         (settings.onOom, settings.learnsMemory) = (memory.onOom, memory.isLearning)
         if case .sweep(let sweep) = source { settings.template = sweep.made }

@@ -269,7 +269,7 @@ extension QueueModel {
                     let place = score(band: Self.band(ofPriority: arguments.int(position + 3)))
                     if failed[line] != nil {
                         forgetFailure(of: line)
-                        (attempts[line], lost[line]) = (nil, nil)
+                        (attempts[line], lost[line], requeues[line]) = (nil, nil, nil)
                     }
                     letWait(line, score: place)
                 } else if let task = numbered(line), needs[task]?.isEmpty != false {

@@ -20,6 +20,7 @@ extension QueueModel {
                 outcomes[line] = nil
                 attempts[line] = nil
                 lost[line] = nil
+                requeues[line] = nil
             }
         }
         let job = Self.job(of: arguments.text(positions[0]))

@@ -65,6 +65,8 @@ public struct QueueModel: Sendable {
     public internal(set) var outcomes: [String: String] = [:]
     public internal(set) var attempts: [String: Int] = [:]
     public internal(set) var lost: [String: Int] = [:]
+    /// How often lines went back as they asked, and their places while they wait for the time to be begun again.
+    public internal(set) var requeues: [String: (count: Int, place: Int?)] = [:]
     public internal(set) var signatures: [String: [UInt8]] = [:]
     /// line -> `memory:millicores timeout`, where that is not what its job says.
     public internal(set) var owns: [String: String] = [:]
@@ -346,7 +348,9 @@ public struct QueueModel: Sendable {
         for (line, entry) in due.prefix(100) {
             if todo.contains(line) {
                 waiting[line] = place(
-                    of: line, memory: entry.memory, millicores: entry.millicores, score: score(band: entry.band))
+                    of: line, memory: entry.memory, millicores: entry.millicores,
+                    score: requeues[line]?.place ?? score(band: entry.band))
+                requeues[line]?.place = nil
                 note(.promoted(line: line))
             }
             delayed[line] = nil
@@ -367,6 +371,7 @@ public struct QueueModel: Sendable {
         retrying.remove(line)
         attempts[line] = nil
         lost[line] = nil
+        requeues[line] = nil
         todo.remove(line)
         waiting[line] = nil
         note(.failedForGood(line: line, token: token))

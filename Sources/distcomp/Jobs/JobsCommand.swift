@@ -126,6 +126,8 @@ struct ListedJob {
         writer.field("priority", job?.settings.priority)
         writer.field("halt", job.flatMap { $0.settings.halt.isEmpty ? nil : $0.settings.halt })
         writer.field("signal", job?.settings.warning?.text)
+        let codes = (job?.settings.requeueCodes.codes ?? []).map { "\($0)" }
+        writer.field("requeue_exit_codes", json: Array("[\(codes.joined(separator: ","))]".utf8))
         writer.field(
             "memory_max_bytes", job.flatMap { $0.settings.memoryMaxBytes > 0 ? $0.settings.memoryMaxBytes : nil })
         writer.field("on_oom", job?.settings.onOom?.text)
@@ -155,6 +157,15 @@ struct ListedJob {
         ]
         if !settings.halt.isEmpty { facts.append(("halt", settings.halt)) }
         if let warning = settings.warning { facts.append(("signal", warning.words)) }
+        if settings.requeueCodes != .byDefault {
+            let codes = settings.requeueCodes.codes
+            facts.append(
+                (
+                    "goes back",
+                    codes.isEmpty
+                        ? "with no exit code" : "with exit " + codes.map { "\($0)" }.joined(separator: " or ")
+                ))
+        }
         if settings.learnsMemory {
             facts.append(("memory is", "what 19 of 20 of its tasks needed and a tenth, once that is known"))
         }

@@ -42,14 +42,22 @@ struct SetCommand: ParsableCommand {
 
     @Option(
         help: .init(
+            "With which exit codes its tasks go back to the queue, as `submit --requeue-exit-codes` has it.",
+            valueName: "codes"))
+    var requeueExitCodes: RequeueCodes?
+
+    @Option(
+        help: .init(
             "For which job it waits from now on, as `submit --after` has it; none: for nothing. May be repeated.",
             valueName: "job[:way]"))
     var after: [AfterOption] = []
 
     func validate() throws {
-        if try sizes.change().isEmpty, memoryMax == nil, onOom == nil, halt == nil, signal == nil, after.isEmpty {
+        let isEmpty = memoryMax == nil && onOom == nil && halt == nil && signal == nil && requeueExitCodes == nil
+        if try sizes.change().isEmpty, isEmpty, after.isEmpty {
             throw ValidationError(
-                "say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal or --after")
+                "say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --requeue-exit-codes or --after"
+            )
         }
         if let memoryMax, AmountText.memoryBytes(memoryMax) == nil {
             throw ValidationError(
@@ -75,6 +83,7 @@ struct SetCommand: ParsableCommand {
             if let memoryMax { settings.memoryMaxBytes = AmountText.memoryBytes(memoryMax) ?? 0 }
             if let onOom { settings.onOom = onOom }
             if let signal { settings.warning = DeadlineWarning(text: signal) }
+            if let requeueExitCodes { settings.requeueCodes = requeueExitCodes }
             let resetsOwn = try !sizes.change().isEmpty
             let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
             guard try queue.perform(order) == .changed else {

@@ -23,6 +23,14 @@ struct TaskArguments: ParsableArguments {
             valueName: "signal"))
     var signal: DeadlineWarning?
 
+    @Option(
+        help: .init(
+            """
+            Of each command: with these exit codes it goes back to the queue, to be begun again, without having failed, at most 100 \
+            times; none: with none (default: 85).
+            """, valueName: "codes"))
+    var requeueExitCodes: RequeueCodes?
+
     @Option(help: .init("Of each command: higher runs first.", valueName: "number"))
     var priority: Int?
 
@@ -191,7 +199,7 @@ struct TaskArguments: ParsableArguments {
     private var optionsOfCommands: [(key: String, value: String?)] {
         [
             ("name", name), ("memory", memory.asked), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
-            ("priority", priority.map { "\($0)" }),
+            ("requeue-exit-codes", requeueExitCodes?.text), ("priority", priority.map { "\($0)" }),
         ] + memory.typed + surroundings.given
     }
 
@@ -218,6 +226,7 @@ struct TaskArguments: ParsableArguments {
         if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
         input.jobName = name
         input.warning = signal
+        input.requeueCodes = requeueExitCodes
         input.memory = memory.request
         input.after = after
         try input.lookForAfter()
@@ -266,5 +275,9 @@ struct TaskArguments: ParsableArguments {
 extension DeadlineWarning: ExpressibleByArgument {
     static let expected = "a signal and how long before the timeout, such as USR1@60s or TERM@5m"
 
+    public init?(argument: String) { self.init(text: argument) }
+}
+
+extension RequeueCodes: ExpressibleByArgument {
     public init?(argument: String) { self.init(text: argument) }
 }

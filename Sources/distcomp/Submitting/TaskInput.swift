@@ -29,6 +29,8 @@ struct TaskInput {
     var halt: HaltRule?
     /// What its tasks are told before their timeout.
     var warning: DeadlineWarning?
+    /// The exit codes by which they go back to the queue; nil: those by default.
+    var requeueCodes: RequeueCodes?
     /// What else they may use of memory.
     var memory = MemoryRequest()
     /// For which jobs it waits.
@@ -95,7 +97,7 @@ struct TaskInput {
         case .commands:
             if !isQuiet { standardError.write("\(name): taken as plain commands, one a line\n") }
         case .taskLines:
-            let given = optionsOfCommands.filter { !linesAreOfJob || !["--name", "--halt", "--signal"].contains($0) }
+            let given = optionsOfCommands.filter { !linesAreOfJob || !Self.optionsOfJobs.contains($0) }
             guard given.isEmpty else {
                 throw .usage(
                     "\(name): \(given.joined(separator: ", ")): its lines are task lines, which say this themselves (type:priority:min_dram:min_cpu:timeout:command); options are for plain commands"
@@ -103,6 +105,9 @@ struct TaskInput {
             }
         }
     }
+
+    /// Those that lines of a task file do not say themselves, where they are of a job.
+    private static let optionsOfJobs: Set = ["--name", "--halt", "--signal", "--requeue-exit-codes"]
 
     /// Finds out whether any file has tasks that wait for others. What comes from standard input is seen when it is read.
     mutating func lookForAfter() throws(CommandError) {
@@ -201,6 +206,7 @@ extension TaskInput {
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
         settings.halt = halt?.text ?? ""
         settings.warning = warning
+        settings.requeueCodes = requeueCodes ?? .byDefault
         settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
         (settings.onOom, settings.learnsMemory) = (memory.onOom, memory.isLearning)
         if case .sweep(let sweep) = source { settings.template = sweep.made }

@@ -71,6 +71,39 @@ struct JobRunTests {
         }
     }
 
+    @Test(
+        "a task that exits 85, or as its job says, is begun again with what it saved, and has not failed; one of no job has"
+    )
+    func goingBack() async throws {
+        try await withScratch { scratch in
+            try scratch.write("saved", "")
+            chmod(scratch.path + "/saved", 0o666)
+            let command =
+                "echo $DISTCOMP_ATTEMPT >> \(scratch.path)/saved; [ $(wc -l < \(scratch.path)/saved) -ge 3 ] || exit {}"
+            let run = try await distcomp(
+                scratch, "run", "--quiet", "--halt", "soon,fail=1", "--name", "saves", "--", command, ":::", "85")
+            #expect(run.status == 0 && run.output.contains("1 task: 1 finished"), "\(run.output)\(run.errors)")
+            #expect(scratch.lines("saved") == ["1", "2", "3"])
+            let results = try await distcomp(scratch, "results", "--format", "jsonl").outputLines
+            let result = try jsonObject(String(try #require(results.first)))
+            #expect(result.integer("attempts") == 3 && result.integer("requeues") == 2, "\(result)")
+            #expect(result.string("reason") == "exit 0; it went back to the queue 2 times")
+            // By other codes, 85 is a failure.
+            let other = try await distcomp(
+                scratch, "run", "--quiet", "--name", "other", "--requeue-exit-codes", "99,100", "--", "exit 85")
+            #expect(other.status == 1 && other.output.contains("1 failed (1 exit)"), "\(other.output)")
+            #expect(try await jobs(scratch)["other"]?["requeue_exit_codes"] as? [Int] == [99, 100])
+            _ = try await distcomp(scratch, "set", "other", "--requeue-exit-codes", "none")
+            #expect(try await jobs(scratch)["other"]?["requeue_exit_codes"] as? [Int] == [])
+            #expect(try await jobs(scratch)["saves"]?["requeue_exit_codes"] as? [Int] == [85])
+            try scratch.write("tasks.txt", "shell:1:0:0:exit 85\n")
+            let ofNoJob = try await distcomp(scratch, "run", "--quiet", scratch.path + "/tasks.txt")
+            #expect(ofNoJob.status == 1 && ofNoJob.output.contains("1 failed (1 exit)"), "\(ofNoJob.output)")
+            let wrong = try await distcomp(scratch, "run", "--requeue-exit-codes", "0", "--", "true")
+            #expect(wrong.status == 2 && wrong.errors.contains("--requeue-exit-codes"), "\(wrong.errors)")
+        }
+    }
+
     @Test("a line of a file says how much its task may come to have, and so is a task of a job")
     func growingLines() async throws {
         try await withScratch { scratch in

@@ -211,6 +211,7 @@ private struct RandomRun {
         state["distcomp:attempts"] = model.attempts.mapValues { "\($0)" }
         state["distcomp:own"] = model.owns
         state["distcomp:lost"] = model.lost.mapValues { "\($0)" }
+        state["distcomp:requeues"] = model.requeues.mapValues { "\($0.count)" + ($0.place.map { " \($0)" } ?? "") }
         state["distcomp:retrying"] = Dictionary(uniqueKeysWithValues: model.retrying.map { ($0, "") })
         state["distcomp:leases"] = model.leases.mapValues { "\($0)" }
         state["distcomp:nodes"] = model.nodes.mapValues { "\($0.memory) \($0.millicores) \($0.version) \($0.address)" }
@@ -479,7 +480,8 @@ private struct RandomRun {
                 .failed(
                     reason: "exit 1", record: record("failed"), attemptsMax: pick(4),
                     retryMilliseconds: [0, 500, 20_000][pick(3)],
-                    more: moreMemory(for: task.line, incarnation))
+                    more: moreMemory(for: task.line, incarnation),
+                    requeueAfterMilliseconds: pick(3) == 0 ? [0, 700, 100_000][pick(3)] : nil)
             default:
                 .finished(
                     value: Array("n: \"\(String(repeating: "o", count: pick(2) * (80 + pick(40))))\"".utf8),

@@ -68,7 +68,7 @@ local function add_new(positions, is_asked_again)
   -- What failed for good begins anew, without the marks of its last life.
   if call('HDEL', FAILED, unpack(new)) > 0 then
     call('SREM', RETRYING, unpack(new))
-    for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, FAILED_ON}) do call('HDEL', key, unpack(new)) end
+    for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, REQUEUES, FAILED_ON}) do call('HDEL', key, unpack(new)) end
   end
   if string.sub(is_gated() or '', 1, 6) == 'broken' then note_change('tasks ' .. job) end
   -- Whoever looks whether all of the job has ended learns that more was added meanwhile.

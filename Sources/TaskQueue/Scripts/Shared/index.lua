@@ -168,8 +168,11 @@ local function promote_from(delayed, now)
     local memory, millicores, band, line = string.match(entry, '^(%d+) (%d+) (%d+)\n(.*)$')
     if line then use_job_of(line) end
     if line and call('HEXISTS', TODO, line) == 1 then
+      -- One that went back as it asked has its old place.
+      local count, place = string.match(job ~= '' and call('HGET', REQUEUES, line) or '', '^(%d+) (%d+)$')
       enter(line, memory, millicores, call('HGET', FAILED, line) or '',
-        score(job == '' and tonumber(band) or band_of_job(), call('INCR', SEQUENCE)))
+        place or score(job == '' and tonumber(band) or band_of_job(), call('INCR', SEQUENCE)))
+      if place then call('HSET', REQUEUES, line, count) end
     end
     call('ZREM', delayed, entry)
   end

@@ -82,6 +82,8 @@ public struct QueueModel: Sendable {
     /// job -> `waits`, or `broken` and the job that is to blame.
     public internal(set) var gates: [String: String] = [:]
     var after: [String: [After]] = [:]
+    /// job -> when it may begin: `queue TIME` or `server TIME`.
+    public internal(set) var times: [String: String] = [:]
     var awaitedTasks: Set<String> = []
     var awaitedJobs: Set<String> = []
     /// What has not been told.
@@ -346,6 +348,7 @@ public struct QueueModel: Sendable {
                     Self.entry(other.key, other.value).utf8)
             }
         for (line, entry) in due.prefix(100) {
+            if line == Self.delayedJob(Self.job(of: line)) { changes.insert("gate \(Self.job(of: line))") }
             if todo.contains(line) {
                 waiting[line] = place(
                     of: line, memory: entry.memory, millicores: entry.millicores,

@@ -129,6 +129,8 @@ enum QueueKey: String, CaseIterable {
     case jobsGated = "distcomp:jobs-gated"
     /// identifier -> what it waits for, `JOB:ok JOB:any JOB:each`.
     case jobAfter = "distcomp:job-after"
+    /// identifier -> when it may begin, `queue TIME` or `server TIME`, while it waits for that.
+    case jobTimes = "distcomp:job-times"
     /// identifier -> who adds tasks to it at present.
     case jobLoads = "distcomp:job-loads"
     /// What has changed, and who waits for it has not been told.

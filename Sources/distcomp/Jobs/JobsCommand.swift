@@ -90,6 +90,8 @@ struct ListedJob {
     let failed: Int
     /// How many of todo wait until others have ended.
     var waitsForOthers = 0
+    /// When it may begin; nil: at once.
+    var beginsAtUnixSeconds: Double?
     /// When the records of its tasks left Redis; nil: they are there.
     var leftAtUnixSeconds: Int?
 
@@ -99,6 +101,7 @@ struct ListedJob {
     /// A word for people and scripts.
     var state: String {
         if inProgress > 0 { return "running" }
+        if todo > 0, beginsAtUnixSeconds != nil { return "scheduled" }
         if todo > 0, waitsForOthers == todo { return "blocked" }
         if todo > 0 { return isHalted ? "halted" : isPaused ? "paused" : "waiting" }
         return failed > 0 ? "failed" : "finished"
@@ -115,6 +118,7 @@ struct ListedJob {
         writer.field("finished", finished)
         writer.field("failed", failed)
         writer.field("waits_for_others", waitsForOthers)
+        writer.field("not_before", beginsAtUnixSeconds)
         writer.field("paused", isPaused)
         writer.field("results_left_at", leftAtUnixSeconds)
         writer.field("command", job?.settings.command)
@@ -142,6 +146,9 @@ struct ListedJob {
             ("finished", grouped(finished)), ("failed", grouped(failed)),
         ]
         if waitsForOthers > 0 { facts.insert(("of todo", "\(grouped(waitsForOthers)) wait for others"), at: 3) }
+        if let time = beginsAtUnixSeconds {
+            facts.append(("not before", LocalTime(unixSeconds: Int64(time)).text))
+        }
         if let left = leftAtUnixSeconds {
             facts.append(("results", "left Redis on " + LocalTime(unixSeconds: Int64(left)).text))
         }
@@ -210,7 +217,8 @@ extension QueueClient {
                     job: row.job, isPaused: row.isPaused || counts.isPaused, isHalted: row.isHalted, todo: row.todo,
                     inProgress: row.inProgress,
                     finished: row.finished, failed: row.failed,
-                    waitsForOthers: row.gate == .open ? row.dependent : row.todo,
+                    waitsForOthers: row.gate == .open || row.beginsAtUnixSeconds != nil ? row.dependent : row.todo,
+                    beginsAtUnixSeconds: row.beginsAtUnixSeconds,
                     leftAtUnixSeconds: row.leftAtUnixSeconds)
             }
     }

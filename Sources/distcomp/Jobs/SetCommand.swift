@@ -52,11 +52,17 @@ struct SetCommand: ParsableCommand {
             valueName: "job[:way]"))
     var after: [AfterOption] = []
 
+    @Option(
+        help: .init(
+            "When it may begin, as `submit --not-before` has it: what runs goes on; none: at once.",
+            valueName: "time|+delay"))
+    var notBefore: NotBeforeOption?
+
     func validate() throws {
         let isEmpty = memoryMax == nil && onOom == nil && halt == nil && signal == nil && requeueExitCodes == nil
-        if try sizes.change().isEmpty, isEmpty, after.isEmpty {
+        if try sizes.change().isEmpty, isEmpty, after.isEmpty, notBefore == nil {
             throw ValidationError(
-                "say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --requeue-exit-codes or --after"
+                "say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --requeue-exit-codes, --after or --not-before"
             )
         }
         if let memoryMax, AmountText.memoryBytes(memoryMax) == nil {
@@ -89,9 +95,10 @@ struct SetCommand: ParsableCommand {
             guard try queue.perform(order) == .changed else {
                 throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }
-            if !after.isEmpty {
+            if !after.isEmpty || notBefore != nil {
                 let isNone = after == [AfterOption(argument: "none")]
-                try queue.gate(job, after: isNone ? [] : try queue.jobs(after: after))
+                let parents = try after.isEmpty ? nil : isNone ? [] : queue.jobs(after: after)
+                try queue.gate(job, after: parents, notBefore: notBefore?.time)
             }
             return job.name
         }

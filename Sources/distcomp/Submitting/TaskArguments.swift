@@ -48,6 +48,14 @@ struct TaskArguments: ParsableArguments {
             """, valueName: "job[:way]"))
     var after: [AfterOption] = []
 
+    @Option(
+        help: .init(
+            """
+            The job waits until then: so long from now (+10m), or until a time, local unless it says else (08:00, 2026-12-01T08:00, \
+            2026-12-01T08:00Z, 2026-12-01T08:00+01:00).
+            """, valueName: "time|+delay"))
+    var notBefore: NotBeforeOption?
+
     @OptionGroup var surroundings: SurroundingOptions
 
     @Option(
@@ -145,6 +153,9 @@ struct TaskArguments: ParsableArguments {
 
     func validate() throws {
         if let problem = name.flatMap({ Job.problem(withName: $0) }) { throw ValidationError("--name: \(problem)") }
+        if notBefore?.time == .atOnce {
+            throw ValidationError("--not-before none: expected \(NotBeforeOption.expected)")
+        }
         if let problem = memory.problem(isAmountElsewhere: fromSlurm != nil) { throw ValidationError(problem) }
         if let fromSlurm {
             guard fromSlurm != "-" else {
@@ -199,7 +210,8 @@ struct TaskArguments: ParsableArguments {
     private var optionsOfCommands: [(key: String, value: String?)] {
         [
             ("name", name), ("memory", memory.asked), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
-            ("requeue-exit-codes", requeueExitCodes?.text), ("priority", priority.map { "\($0)" }),
+            ("requeue-exit-codes", requeueExitCodes?.text), ("not-before", notBefore?.text),
+            ("priority", priority.map { "\($0)" }),
         ] + memory.typed + surroundings.given
     }
 
@@ -229,6 +241,7 @@ struct TaskArguments: ParsableArguments {
         input.requeueCodes = requeueExitCodes
         input.memory = memory.request
         input.after = after
+        input.notBefore = notBefore?.time
         try input.lookForAfter()
         return input
     }

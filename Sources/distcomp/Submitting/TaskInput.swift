@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 struct TaskInput {
     enum Source {
@@ -35,7 +36,9 @@ struct TaskInput {
     var memory = MemoryRequest()
     /// For which jobs it waits.
     var after: [AfterOption] = []
-    /// Whether lines of a task file are tasks of a job: where it is named, waits for others, or its tasks wait for each other or may come
+    /// When it may begin; nil where nothing is said of that.
+    var notBefore: NotBefore?
+    /// Whether lines of a task file are tasks of a job: where it is named, waits for others or a time, or its tasks wait for each other or may come
     /// to have more memory.
     private(set) var linesAreOfJob = false
     /// Whether some of these lines may wait for others, so that all are read before any is added.
@@ -107,7 +110,7 @@ struct TaskInput {
     }
 
     /// Those that lines of a task file do not say themselves, where they are of a job.
-    private static let optionsOfJobs: Set = ["--name", "--halt", "--signal", "--requeue-exit-codes"]
+    private static let optionsOfJobs: Set = ["--name", "--halt", "--signal", "--requeue-exit-codes", "--not-before"]
 
     /// Finds out whether any file has tasks that wait for others. What comes from standard input is seen when it is read.
     mutating func lookForAfter() throws(CommandError) {
@@ -116,7 +119,7 @@ struct TaskInput {
             if try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
             if try InputFile.isJSON(path, mentioning: "\"memory_max\"") { linesAreOfJob = true }
         }
-        linesAreOfJob = linesAreOfJob || gathersLines || jobName != nil || !after.isEmpty
+        linesAreOfJob = linesAreOfJob || gathersLines || jobName != nil || !after.isEmpty || notBefore != nil
         if linesAreOfJob, files.contains("-") || after.contains(where: { $0.way == .each }) { gathersLines = true }
     }
 

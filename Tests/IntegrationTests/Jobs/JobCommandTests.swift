@@ -104,6 +104,29 @@ struct JobRunTests {
         }
     }
 
+    @Test("run --not-before waits for its time, says until when, and takes that for nothing else")
+    func notBefore() async throws {
+        try await withScratch { scratch in
+            let mark = scratch.path + "/mark"
+            try scratch.write("mark", "")
+            chmod(mark, 0o666)
+            let before = Date().timeIntervalSince1970
+            // Long enough for two looks at a run in which nothing goes on.
+            let run = try await distcomp(scratch, "run", "--not-before", "+6s", "--", "date +%s.%N > \(mark)")
+            #expect(run.status == 0 && run.output.contains("1 task: 1 finished"), "\(run.output)\(run.errors)")
+            #expect(run.errors.contains("waits until"), "\(run.errors)")
+            let began = try #require(scratch.lines("mark").first.flatMap { Double($0) })
+            #expect(began >= before + 6)
+            let over = try await distcomp(
+                scratch, "run", "--quiet", "--not-before", "2009-02-13T23:31:30Z", "--", "true")
+            #expect(over.status == 0, "\(over.output)\(over.errors)")
+            for text in ["none", "tomorrow"] {
+                let wrong = try await distcomp(scratch, "run", "--not-before", text, "--", "true")
+                #expect(wrong.status == 2 && wrong.errors.contains("--not-before"), "\(wrong.errors)")
+            }
+        }
+    }
+
     @Test("a line of a file says how much its task may come to have, and so is a task of a job")
     func growingLines() async throws {
         try await withScratch { scratch in
@@ -326,6 +349,37 @@ struct JobFleetTests {
             try await expect("forget", "c", saying: "3 forgotten")
             try await expect("status", "c", saying: "there is no job c", status: 2)
             #expect(try await fleet.distcomp("tasks", "--json").outputLines.count == 3)
+            try await node.stop()
+        }
+    }
+
+    @Test("a job that waits for its time says so everywhere, and begins at once when it is let")
+    func scheduled() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("n")
+            func said(_ words: String...) async throws -> String {
+                let result = try await fleet.distcomp(words)
+                #expect(result.status == 0, "\(words): \(result)")
+                return result.output
+            }
+            let submitted = try await said(
+                "submit", "--name", "later", "--not-before", "+2h", "--", "echo", "{}", ":::", "a", "b")
+            #expect(submitted.contains("waits until"), "\(submitted)")
+            let listed = try await job(fleet, "later")
+            #expect(listed["state"] as? String == "scheduled" && listed["waits_for_others"] as? Int == 0, "\(listed)")
+            let begins = try #require(listed["not_before"] as? Double)
+            let status = try jsonObject(try await said("status", "--json"))
+            #expect(status.integer("waits_for_time") == 2 && status.integer("waits_for_others") == 0, "\(status)")
+            #expect(abs((status["begins_at"] as? Double ?? 0) - begins) < 1)
+            #expect(try await said("status").contains("2 of todo wait for their time, the first until"))
+            #expect(try await said("tasks", "later").contains("not before"))
+            let why = try jsonObject(try await said("why", "--json", "echo a"))
+            #expect(why.string("because") == "not-before", "\(why)")
+            #expect(why.string("explanation")?.hasPrefix("It waits until ") == true, "\(why)")
+            #expect(try await said("show", "echo a").contains("todo, waits until"))
+            _ = try await said("set", "later", "--not-before", "none")
+            _ = try await said("watch", "--quiet", "later")
+            #expect(try await numbers(fleet, "later") == [0, 0, 2, 0])
             try await node.stop()
         }
     }

@@ -34,7 +34,7 @@ end
 -- What waits for others does not begin by being asked for again: it waits still, or goes on when that which failed does. Returns how many
 -- wait now.
 local function add_new(positions, is_asked_again)
-  if is_asked_again and job ~= '' then positions = without_vain(positions) end
+  if is_asked_again and job ~= '' and #positions > 0 then positions = without_vain(positions) end
   if #positions == 0 then return 0 end
   local sequence = call('INCRBY', SEQUENCE, #positions) - #positions
   local by_class, new, fields, fresh = {}, {}, {}, {}

@@ -91,7 +91,7 @@ struct Diagnosis: Equatable {
         _ line: TaskLine?, _ standing: TaskStanding, result: TaskResult?, awaited: AwaitedText? = nil, _ fleet: Fleet
     ) {
         if standing.worker == nil, standing.isWaiting, let awaited {
-            because = "dependency"
+            because = awaited.isOnlyEarly ? "not-before" : "dependency"
             sentence = (awaited.isBroken ? "It is about to fail: it " : "It ") + awaited.text + "."
         } else {
             (because, sentence) = Self.explain(line, standing, result, fleet)

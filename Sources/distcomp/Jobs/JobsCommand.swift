@@ -132,6 +132,7 @@ struct ListedJob {
         writer.field("signal", job?.settings.warning?.text)
         let codes = (job?.settings.requeueCodes.codes ?? []).map { "\($0)" }
         writer.field("requeue_exit_codes", json: Array("[\(codes.joined(separator: ","))]".utf8))
+        writer.field("where", job?.settings.nodeLabels?.text)
         writer.field(
             "memory_max_bytes", job.flatMap { $0.settings.memoryMaxBytes > 0 ? $0.settings.memoryMaxBytes : nil })
         writer.field("on_oom", job?.settings.onOom?.text)
@@ -173,6 +174,7 @@ struct ListedJob {
                         ? "with no exit code" : "with exit " + codes.map { "\($0)" }.joined(separator: " or ")
                 ))
         }
+        if let labels = settings.nodeLabels { facts.append(("nodes", labels.text)) }
         if settings.learnsMemory {
             facts.append(("memory is", "what 19 of 20 of its tasks needed and a tenth, once that is known"))
         }

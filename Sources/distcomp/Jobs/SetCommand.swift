@@ -41,6 +41,11 @@ struct SetCommand: ParsableCommand {
     var signal: String?
 
     @Option(
+        name: .customLong("where"),
+        help: .init("Which nodes it is for, as `submit --where` has it; any: all.", valueName: "labels"))
+    var nodeLabels: String?
+
+    @Option(
         help: .init(
             "With which exit codes its tasks go back to the queue, as `submit --requeue-exit-codes` has it.",
             valueName: "codes"))
@@ -58,12 +63,16 @@ struct SetCommand: ParsableCommand {
             valueName: "time|+delay"))
     var notBefore: NotBeforeOption?
 
+    private static let anyNode = "any"
+
     func validate() throws {
         let isEmpty = memoryMax == nil && onOom == nil && halt == nil && signal == nil && requeueExitCodes == nil
-        if try sizes.change().isEmpty, isEmpty, after.isEmpty, notBefore == nil {
+        if try sizes.change().isEmpty, isEmpty, nodeLabels == nil, after.isEmpty, notBefore == nil {
             throw ValidationError(
-                "say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --requeue-exit-codes, --after or --not-before"
-            )
+                """
+                say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --requeue-exit-codes, --where, --after \
+                or --not-before
+                """)
         }
         if let memoryMax, AmountText.memoryBytes(memoryMax) == nil {
             throw ValidationError(
@@ -72,6 +81,10 @@ struct SetCommand: ParsableCommand {
         if let signal, signal != "none", DeadlineWarning(argument: signal) == nil {
             throw ValidationError(
                 "--signal \(TerminalText.escaped(signal)): expected \(DeadlineWarning.expected) or none")
+        }
+        if let nodeLabels, nodeLabels != Self.anyNode, LabelExpression(text: nodeLabels) == nil {
+            throw ValidationError(
+                "--where \(TerminalText.escaped(nodeLabels)): expected \(LabelExpression.expected), or any")
         }
         if after.contains(where: { $0.way == .each }) {
             throw ValidationError("--after: what each task waits for is said when it is submitted")
@@ -90,6 +103,9 @@ struct SetCommand: ParsableCommand {
             if let onOom { settings.onOom = onOom }
             if let signal { settings.warning = DeadlineWarning(text: signal) }
             if let requeueExitCodes { settings.requeueCodes = requeueExitCodes }
+            if let nodeLabels {
+                settings.nodeLabels = nodeLabels == Self.anyNode ? nil : LabelExpression(text: nodeLabels)
+            }
             let resetsOwn = try !sizes.change().isEmpty
             let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
             guard try queue.perform(order) == .changed else {

@@ -31,6 +31,11 @@ struct TaskArguments: ParsableArguments {
             """, valueName: "codes"))
     var requeueExitCodes: RequeueCodes?
 
+    @Option(
+        name: .customLong("where"),
+        help: .init("Of each command: for nodes with such labels only, as 'ssd & !spot'.", valueName: "labels"))
+    var nodeLabels: LabelExpression?
+
     @Option(help: .init("Of each command: higher runs first.", valueName: "number"))
     var priority: Int?
 
@@ -211,7 +216,7 @@ struct TaskArguments: ParsableArguments {
         [
             ("name", name), ("memory", memory.asked), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
             ("requeue-exit-codes", requeueExitCodes?.text), ("not-before", notBefore?.text),
-            ("priority", priority.map { "\($0)" }),
+            ("where", nodeLabels?.text), ("priority", priority.map { "\($0)" }),
         ] + memory.typed + surroundings.given
     }
 
@@ -239,6 +244,7 @@ struct TaskArguments: ParsableArguments {
         input.jobName = name
         input.warning = signal
         input.requeueCodes = requeueExitCodes
+        input.nodeLabels = nodeLabels
         input.memory = memory.request
         input.after = after
         input.notBefore = notBefore?.time
@@ -283,6 +289,10 @@ struct TaskArguments: ParsableArguments {
         if timeout == nil { parts.timeout = script.timeout }
         return TaskInput(source: .commands(count: script.taskCount, commands), parts: parts, typed: [path] + command)
     }
+}
+
+extension LabelExpression: ExpressibleByArgument {
+    public init?(argument: String) { self.init(text: argument) }
 }
 
 extension DeadlineWarning: ExpressibleByArgument {

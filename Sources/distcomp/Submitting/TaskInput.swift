@@ -32,6 +32,7 @@ struct TaskInput {
     var warning: DeadlineWarning?
     /// The exit codes by which they go back to the queue; nil: those by default.
     var requeueCodes: RequeueCodes?
+    var nodeLabels: LabelExpression?
     /// What else they may use of memory.
     var memory = MemoryRequest()
     /// For which jobs it waits.
@@ -210,6 +211,7 @@ extension TaskInput {
         settings.halt = halt?.text ?? ""
         settings.warning = warning
         settings.requeueCodes = requeueCodes ?? .byDefault
+        settings.nodeLabels = nodeLabels
         settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
         (settings.onOom, settings.learnsMemory) = (memory.onOom, memory.isLearning)
         if case .sweep(let sweep) = source { settings.template = sweep.made }

@@ -55,6 +55,7 @@ end
 id = new_identifier()
 if load ~= '' then call('HSET', JOB_LOADS, id, load) end
 call('HSET', JOB_SIZES, id, size)
+note_where(id, settings)
 call('HSET', JOBS, id, name .. '\n' .. settings .. '\n' .. definition)
 call('HSET', JOB_NAMES, name, id)
 if fingerprint ~= '' then call('HSET', JOB_FINGERPRINTS, fingerprint, id) end

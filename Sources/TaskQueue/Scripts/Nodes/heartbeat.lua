@@ -66,7 +66,7 @@ end
 renew(me, now, lease)
 call('HSET', STATUS, node_name(me), ARGV[4])
 local identity = named_queue(ARGV[8])
-pass_lost_tokens(ARGV[14], ARGV[8])
+pass_lost_tokens(ARGV[15], ARGV[8])
 describe(me, 9)
 promote_delayed(now)
 settle_some()

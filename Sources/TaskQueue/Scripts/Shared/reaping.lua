@@ -34,6 +34,7 @@ end
 local function forget_incarnation(incarnation)
   call('HDEL', NODES, incarnation)
   call('HDEL', TROUBLES, incarnation)
+  call('HDEL', LABELS, incarnation)
   call('ZREM', SIZES, incarnation)
   call('DEL', cancel_key(incarnation), revoked_key(incarnation))
   call('ZREM', LEASES, incarnation)

@@ -23,12 +23,12 @@ end
 
 local closing, delayed = call('HEXISTS', TODO, CLOSE), call('ZCARD', DELAYED)
 local todo, doing, done, failed, dependent, timed, first = 0, 0, 0, 0, 0, 0, 0
-local has_left = call('EXISTS', JOBS_LEFT) == 1
+local has_left, has_times = call('EXISTS', JOBS_LEFT) == 1, call('EXISTS', JOB_TIMES) == 1
 local function add(name)
   use_job(name)
   -- Of a job that waits for others all that is to be done does; else tasks that wait for others are known by their number.
   if name ~= '' then
-    local at = begins_at(name)
+    local at = has_times and begins_at(name) or 0
     if at > 0 then
       timed = timed + call('HLEN', TODO)
       first = first > 0 and math.min(first, at) or at

@@ -30,6 +30,10 @@ final class QueueClient {
     private static func client(_ target: RedisTarget) throws(CommandError) -> BlockingRedisClient {
         var options = RedisConnectionOptions()
         options.session.scripts = QueueScripts.forCommandLine
+        // One of this machine is there as soon as its socket is, and only slow: a disk that is busy holds up its first answer as any other.
+        if case .server(let endpoint) = target, case .unix = endpoint.location {
+            options.connectTimeoutSeconds = options.replyTimeoutSeconds
+        }
         do {
             return try BlockingRedisClient(target, options: options)
         } catch {

@@ -17,10 +17,17 @@ extension NodeProtocol {
             askedForOutput(payload, at: now, into: &actions)
         } else if payload.elementsEqual("cancel".utf8) {
             askForCancellations(into: &actions)
+        } else if payload.starts(with: Self.drainWord.utf8) {
+            // The answer to a heartbeat says whether that is so.
+            if payload.dropFirst(Self.drainWord.utf8.count).elementsEqual(facts.name.utf8), registering.hasIncarnation {
+                heartbeat(at: now, into: &actions)
+            }
         } else {
             actions.append(.tell(.wake))
         }
     }
+
+    private static let drainWord = "drain "
 
     mutating func askForCancellations(thenClaim: Bool = false, into actions: inout [Action]) {
         let request = TakeCancellations(keys: keys, incarnation: incarnation).request
@@ -29,6 +36,7 @@ extension NodeProtocol {
 
     mutating func note(isDrained: Bool, into actions: inout [Action]) {
         if isDrained != orders.isDrained { actions.append(.log(isDrained ? .drained(facts.name) : .resumed)) }
+        if isDrained, !orders.isDrained { actions.append(.tell(.drained)) }
         orders.isDrained = isDrained
     }
 

@@ -41,8 +41,8 @@ extension NodeSupervisor {
     mutating func stopRequested(at now: Instant, into actions: inout [Action]) {
         switch departure {
         case .none, .drained, .closing:
+            for number in tasks.keys.sorted() { tasks[number]?.warnOfEnd(into: &actions) }
             if settings.stopGraceSeconds > 0 {
-                warnAll(into: &actions)
                 departure = .stopping(terminateAt: now.advanced(bySeconds: settings.stopGraceSeconds))
             } else {
                 stopNow(at: now, into: &actions)
@@ -53,9 +53,9 @@ extension NodeSupervisor {
         }
     }
 
-    /// Whoever wants a word before its time is up has one: it may have no more time than the grace.
-    mutating func warnAll(into actions: inout [Action]) {
-        for number in tasks.keys.sorted() { tasks[number]?.warn(into: &actions) }
+    /// Whoever wants a word before its time is up has one now: whoever drains a node may want to be rid of it.
+    func tellAllOfDrain(into actions: inout [Action]) {
+        for number in tasks.keys.sorted() { tasks[number]?.tellOfDrain(into: &actions) }
     }
 
     private mutating func stopNow(at now: Instant, into actions: inout [Action]) {

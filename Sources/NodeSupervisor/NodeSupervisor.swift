@@ -143,6 +143,7 @@ public struct NodeSupervisor: Sendable {
 
         case .leftovers(let leftovers): found(leftovers, at: now, into: &actions)
 
+        case .drained: tellAllOfDrain(into: &actions)
         case .stopRequested: stopRequested(at: now, into: &actions)
         case .closeRequested: departure.close()
         case .drain: departure.drain()

@@ -309,6 +309,8 @@ final class Daemon {
         if outcome.succeeded {
             done += 1
             log.debug("finished", metadata: fields(of: report, outcome))
+        } else if report.task.line.asksToGoBack(by: outcome) {
+            log.info("goes back to the queue as it asked: \(outcome.reason)", metadata: fields(of: report, outcome))
         } else {
             failed += 1
             log.info("failed: \(outcome.reason)", metadata: fields(of: report, outcome))

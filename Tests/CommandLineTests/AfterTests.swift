@@ -1,5 +1,6 @@
 // What tasks of a file wait for, before anything is in the queue; and what is said of what waits.
 
+import LinuxSystem
 import TaskModel
 import TaskQueue
 import Testing
@@ -110,10 +111,40 @@ struct AfterOptionTests {
             isLoading: isLoading)
     }
 
+    @Test("--not-before is a delay, or a time that may be over, of ten years at most")
+    func notBefore() throws {
+        #expect(NotBeforeOption(argument: "+10m")?.time == .after(milliseconds: 600_000))
+        #expect(NotBeforeOption(argument: "+1.5")?.time == .after(milliseconds: 1500))
+        #expect(NotBeforeOption(argument: "none")?.time == .atOnce)
+        #expect(NotBeforeOption(argument: "@1234567890.5")?.time == .at(unixMilliseconds: 1_234_567_890_500))
+        #expect(
+            NotBeforeOption(argument: "2009-02-14T00:31:30+01:00")?.time == .at(unixMilliseconds: 1_234_567_890_000))
+        for text in ["", "+", "+0", "+x", "10m", "+1d2h", "tomorrow", "9999-01-01", "+4000d", "@-5", "+-5m"] {
+            #expect(NotBeforeOption(argument: text) == nil, "\(text)")
+        }
+    }
+
     private func text(
         _ gate: JobGate, _ parents: [ReadAwaited.Parent], taskCount: Int = 0, tasks: [ReadAwaited.Task] = []
     ) -> String? {
         AwaitedText(.init(gate: gate, parents: parents, taskCount: taskCount, tasks: tasks))?.text
+    }
+
+    @Test("what waits for its time says until when, beside what else it waits for, which alone is waiting for others")
+    func time() throws {
+        func awaited(_ parents: [ReadAwaited.Parent], left: Int = 7_200_000) -> AwaitedText? {
+            AwaitedText(
+                .init(
+                    gate: .waits, parents: parents, taskCount: 0, tasks: [], leftMilliseconds: left,
+                    beginsAtMilliseconds: 1_234_567_890_123))
+        }
+        let time = LocalTime(unixSeconds: 1_234_567_890).text
+        let only = try #require(awaited([]))
+        #expect(only.text == "waits until \(time) (in 2:00 h)" && only.isOnlyEarly && !only.isJobWaiting)
+        let both = try #require(awaited([parent("a", todo: 1)]))
+        #expect(both.text == "waits for a (0 of 1 have ended), and until \(time) (in 2:00 h)")
+        #expect(!both.isOnlyEarly && both.isJobWaiting)
+        #expect(awaited([parent("a", finished: 1)])?.isOnlyEarly == true)
     }
 
     @Test("what something waits for is said with how far that is")

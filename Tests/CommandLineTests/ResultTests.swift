@@ -378,6 +378,32 @@ struct PointInTimeTests {
         }
     }
 
+    @Test("a zone may be said with a day and a time")
+    func zones() {
+        for (text, seconds) in [
+            ("2023-11-14T23:13:20+01:00", 0), ("2023-11-14 17:13:20-0500", 0), ("2023-11-15T00:13:20+2", 0),
+            ("2023-11-15T03:43:20+05:30", 0), ("2023-11-14T22:13+00:00", -20),
+        ] { #expect(parse(text) == Double(now + Int64(seconds)), "\(text)") }
+        for text in [
+            "2023-11-14T22:13+", "2023-11-14T22:13+1:00", "2023-11-14T22:13+25:00", "2023-11-14T22:13+01:60",
+            "2023-11-14T22:13Z+01:00", "2023-11-14T22:13+01:00Z", "22:13+01:00", "2023-11-14T22:13+123",
+        ] { #expect(parse(text) == nil, "\(text)") }
+    }
+
+    @Test("ahead, a time of the day is the next there will be, and nothing is so long ago")
+    func ahead() throws {
+        for hour in 0..<24 {
+            for text in ["\(hour):30", "\(hour):30Z"] {
+                let time = try #require(PointInTime.parse(text, nowUnixSeconds: now, isAhead: true))
+                #expect(time > Double(now) && time < Double(now) + 90_000)
+            }
+        }
+        #expect(PointInTime.parse("22:13:20Z", nowUnixSeconds: now, isAhead: true) == Double(now + 86_400))
+        #expect(PointInTime.parse("22:13:21Z", nowUnixSeconds: now, isAhead: true) == Double(now + 1))
+        #expect(PointInTime.parse("90s", nowUnixSeconds: now, isAhead: true) == nil)
+        #expect(PointInTime.parse("2023-11-14T22:13:20Z", nowUnixSeconds: now, isAhead: true) == Double(now))
+    }
+
     @Test(
         "what names no moment is none",
         arguments: [

@@ -201,15 +201,33 @@ struct OrdersTests {
         #expect(node.released == [task("x").token])
     }
 
-    @Test("a drain is told once to the log")
+    @Test("a drain is told once to the log and to those that run, and again after it was taken back")
     func drained() {
         var node = Conversation.member()
-        for _ in 1...2 {
+        for isDrained in [true, true, false, true] {
             node.hear(.heartbeat)
-            node.answer("heartbeat", Answer.beaten(drained: true))
+            node.answer("heartbeat", Answer.beaten(drained: isDrained))
         }
-        #expect(node.logged == [.drained("a")])
+        #expect(node.logged == [.drained("a"), .resumed, .drained("a")])
+        #expect(node.told.filter { $0 == .drained }.count == 2)
         #expect(node.node.isDrained)
+    }
+
+    @Test(
+        "a node that is drained by its name looks at once whether it is; others do not, nor does one that is not known yet"
+    )
+    func drainedByName() {
+        var node = Conversation.member()
+        for text in ["drain b", "drain ", "drain a2", "drain"] { node.hear(.message(Array(text.utf8))) }
+        #expect(node.names == [])
+        node.hear(.message(Array("drain a".utf8)))
+        #expect(node.names == ["heartbeat"])
+        node.answer("heartbeat", Answer.beaten(drained: true))
+        #expect(node.told.contains(.drained))
+        var newcomer = Conversation()
+        newcomer.connect()
+        newcomer.hear(.message(Array("drain a".utf8)))
+        #expect(!newcomer.names.contains("heartbeat"))
     }
 
     @Test("a field of todo that is no task is told with the field itself")

@@ -39,6 +39,33 @@ struct DeadlineWarningTests {
         #expect(!node.passAnswered(seconds: 15).contains(.signal(number(1), 10)))
     }
 
+    @Test("has it when its node is drained, and goes on, and has it again at its time")
+    func drained() throws {
+        var node = Node.running(try warned("USR1@60s", timeoutSeconds: 100))
+        let told = node.hear(.drained)
+        #expect(told.filter { $0 == .signal(number(1), 10) }.count == 1 && !told.contains(.terminate(number(1))))
+        #expect(!node.passAnswered(seconds: 39.999).contains(.signal(number(1), 10)))
+        #expect(node.passAnswered(seconds: 0.001).contains(.signal(number(1), 10)))
+        #expect(!node.hear(.stopRequested).contains(.signal(number(1), 10)))
+    }
+
+    @Test("has it before TERM where its node leaves without a grace, and without a timeout as well")
+    func withoutGrace() throws {
+        for timeout in [TimeoutRequest.none, .seconds(100)] {
+            var settings = Job.Settings()
+            settings.timeout = timeout
+            settings.warning = try #require(DeadlineWarning(text: "USR1"))
+            let job = Job(identifier: "j1", name: "sweep", settings: settings, definition: Job.Definition())
+            let line = try TaskLine(command: "./simulate", of: job)
+            var node = Node.running(.init(line: line, token: "t", attempt: 1)) { $0.stopGraceSeconds = 0 }
+            let actions = node.hear(.stopRequested)
+            let signal = try #require(actions.firstIndex(of: .signal(number(1), 10)))
+            let terminate = try #require(actions.firstIndex(of: .terminate(number(1))))
+            #expect(signal < terminate)
+            #expect(!node.hear(.stopRequested).contains(.signal(number(1), 10)))
+        }
+    }
+
     @Test("has it from the next image of the daemon, unless it had it from this one")
     func reExec() throws {
         var node = Node.running(try warned("USR1@60s", timeoutSeconds: 100))

@@ -101,10 +101,29 @@ extension QueueModel {
                 break
             }
         }
+        if becomes?.hasPrefix("broken") != true, timeLeft(job) > 0 {
+            becomes = "waits"
+            delayed[Self.delayedJob(job)] = Delayed(memory: 0, millicores: 0, band: 0, due: now + timeLeft(job))
+        }
         if was == becomes { return }
         if was.hasPrefix("broken") || becomes?.hasPrefix("broken") == true { changes.insert("tasks \(job)") }
         gates[job] = becomes
-        if becomes == nil { wake() }
+        if becomes == nil {
+            forgetTime(of: job)
+            wake()
+        }
+    }
+
+    /// By which a job that waits for its time is known among the lines that do.
+    static func delayedJob(_ job: String) -> String { "@\(job) " }
+
+    private func timeLeft(_ job: String) -> Int {
+        guard let words = times[job]?.split(separator: " "), let time = Int(words[1]) else { return 0 }
+        return max(0, time - (words[0] == "server" ? serverMilliseconds : now))
+    }
+
+    private mutating func forgetTime(of job: String) {
+        if times.removeValue(forKey: job) != nil { delayed[Self.delayedJob(job)] = nil }
     }
 
     private mutating func tellTasks(of job: String) {
@@ -229,14 +248,21 @@ extension QueueModel {
     }
 
     mutating func gateJob(_ arguments: Arguments) -> RESPValue {
-        let job = arguments.text(2)
-        let conditions = arguments.text(3).split(separator: " ").map { condition in
+        let (job, stays) = (arguments.text(2), arguments.text(3) == "-")
+        let conditions = (stays ? "" : arguments.text(3)).split(separator: " ").map { condition in
             let parts = condition.split(separator: ":").map(String.init)
             return After(job: parts[0], way: parts[1])
         }
+        let time = arguments.text(4).split(separator: " ")
+        if time == ["none"] {
+            forgetTime(of: job)
+        } else if time.count == 2 {
+            times[job] = time[0] == "at" ? "server \(time[1])" : "queue \(now + (Int(time[1]) ?? 0))"
+            gates[job] = gates[job] ?? "waits"
+        }
         for condition in conditions where condition.way != "each" { awaitedJobs.insert(condition.job) }
         if gates[job] == nil, conditions.contains(where: { $0.way != "each" }) { gates[job] = "waits" }
-        after[job] = conditions
+        if !stays { after[job] = conditions }
         settleGate(job)
         tellAll()
         return .array([Self.text("changed"), Self.text(gates[job] ?? "")])
@@ -269,7 +295,7 @@ extension QueueModel {
                     let place = score(band: Self.band(ofPriority: arguments.int(position + 3)))
                     if failed[line] != nil {
                         forgetFailure(of: line)
-                        (attempts[line], lost[line]) = (nil, nil)
+                        (attempts[line], lost[line], requeues[line]) = (nil, nil, nil)
                     }
                     letWait(line, score: place)
                 } else if let task = numbered(line), needs[task]?.isEmpty != false {

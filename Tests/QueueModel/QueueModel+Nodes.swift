@@ -391,7 +391,7 @@ extension QueueModel {
     // MARK: - Reports
 
     mutating func report(_ arguments: Arguments) -> RESPValue {
-        let (me, line, kind, record) = (arguments.text(2), arguments.text(3), arguments.text(5), arguments.text(6))
+        let (me, line, kind) = (arguments.text(2), arguments.text(3), arguments.text(5))
         let (name, token) = (Self.nodeName(me), arguments.int(4))
         let wasTold = outcomes[line]?.hasPrefix("\(token) ") == true
         guard let entry = held[me]?[line], entry.token == token else {
@@ -403,6 +403,8 @@ extension QueueModel {
             return Self.text("stale")
         }
         let isCancelled = cancelled[me]?[line] != nil
+        let requeueCount = entry.attempt != 1 ? requeues[line]?.count ?? 0 : 0
+        let record = Self.record(arguments.text(6), requeueCount)
         switch kind {
         case "finished":
             noteChange(of: line)
@@ -415,6 +417,7 @@ extension QueueModel {
             if entry.attempt != 1 {
                 attempts[line] = nil
                 lost[line] = nil
+                requeues[line] = nil
             }
             signatures[line] = nil
             todo.remove(line)
@@ -426,6 +429,8 @@ extension QueueModel {
             note(.putBack(line: line, token: token, from: me, .failed))
             putBack(line, entry.memory, entry.millicores, score: entry.score)
             wake()
+        case "failed" where !isCancelled && goesBack(line, entry, requeueCount, arguments):
+            note(.putBack(line: line, token: token, from: me, .failed))
         case "failed":
             failedHere(line, entry, name, record, arguments, isCancelled: isCancelled)
         default:
@@ -452,13 +457,19 @@ extension QueueModel {
     ) {
         let workers = (failed[line] ?? "") + name + ","
         let count = workers.split(separator: ",").count
-        guard count < arguments.int(8), !isCancelled else {
+        var reason = arguments.text(7)
+        if entry.attempt != 1, let count = requeues[line]?.count {
+            reason +=
+                "; it went back to the queue \(count) time\(count == 1 ? "" : "s")"
+                + (count == 100 ? ", the most that is allowed" : "")
+        }
+        guard count < arguments.int(8), !isCancelled, arguments.count < 12 else {
             failed[line] = workers
-            return failForGood(line, token: entry.token, reason: arguments.text(7), record: record)
+            return failForGood(line, token: entry.token, reason: reason, record: record)
         }
         retrying.insert(line)
         failed[line] = workers
-        reasons[line] = arguments.text(7)
+        reasons[line] = reason
         outcomes[line] = "\(entry.token) \(record)"
         attempts[line] = entry.attempt
         let pause = min(3_600_000, arguments.int(9) << min(20, count - 1))
@@ -473,5 +484,30 @@ extension QueueModel {
             putBack(line, entry.memory, entry.millicores, score: behind)
             wake()
         }
+    }
+
+    private static func record(_ record: String, _ requeueCount: Int) -> String {
+        requeueCount == 0 ? record : record.dropLast() + ",\"requeues\":\(requeueCount)}"
+    }
+
+    /// Whether it goes back to the queue as it asked: to its place, if it ran for long.
+    private mutating func goesBack(_ line: String, _ entry: Held, _ countBefore: Int, _ arguments: Arguments) -> Bool {
+        guard arguments.count >= 12, !Self.job(of: line).isEmpty, countBefore < 100 else { return false }
+        let count = countBefore + 1
+        outcomes[line] = "\(entry.token) \(Self.record(arguments.text(6), count))"
+        attempts[line] = entry.attempt
+        let pause = min(60_000, 1000 << min(20, count - 1)) - arguments.int(12)
+        requeues[line] = (count, pause > 0 ? entry.score : nil)
+        if pause > 0 {
+            todo.insert(line)
+            delayed[line] = Delayed(
+                memory: entry.memory, millicores: entry.millicores, band: entry.score / Self.arrivalsOfBand,
+                due: now + pause)
+            note(.delayed(line: line, milliseconds: pause))
+        } else {
+            putBack(line, entry.memory, entry.millicores, score: entry.score)
+            wake()
+        }
+        return true
     }
 }

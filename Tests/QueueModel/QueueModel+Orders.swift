@@ -20,6 +20,7 @@ extension QueueModel {
                 outcomes[line] = nil
                 attempts[line] = nil
                 lost[line] = nil
+                requeues[line] = nil
             }
         }
         let job = Self.job(of: arguments.text(positions[0]))
@@ -189,6 +190,7 @@ extension QueueModel {
                 if drained.remove(name) != nil { hasResumed = true } else if counts[name] == nil { counts[name] = -1 }
             } else if counts[name] != nil {
                 drained.insert(name)
+                published.append("drain \(name)")
             } else {
                 counts[name] = status[name] == nil ? -1 : -2
             }

@@ -146,6 +146,7 @@ extension QueueModel {
             outcomes = outcomes.filter { !isOf($0.key) }
             attempts = attempts.filter { !isOf($0.key) }
             lost = lost.filter { !isOf($0.key) }
+            requeues = requeues.filter { !isOf($0.key) }
             signatures = signatures.filter { !isOf($0.key) }
             owns = owns.filter { !isOf($0.key) }
             peaks[job] = nil

@@ -65,6 +65,8 @@ public struct QueueModel: Sendable {
     public internal(set) var outcomes: [String: String] = [:]
     public internal(set) var attempts: [String: Int] = [:]
     public internal(set) var lost: [String: Int] = [:]
+    /// How often lines went back as they asked, and their places while they wait for the time to be begun again.
+    public internal(set) var requeues: [String: (count: Int, place: Int?)] = [:]
     public internal(set) var signatures: [String: [UInt8]] = [:]
     /// line -> `memory:millicores timeout`, where that is not what its job says.
     public internal(set) var owns: [String: String] = [:]
@@ -80,6 +82,8 @@ public struct QueueModel: Sendable {
     /// job -> `waits`, or `broken` and the job that is to blame.
     public internal(set) var gates: [String: String] = [:]
     var after: [String: [After]] = [:]
+    /// job -> when it may begin: `queue TIME` or `server TIME`.
+    public internal(set) var times: [String: String] = [:]
     var awaitedTasks: Set<String> = []
     var awaitedJobs: Set<String> = []
     /// What has not been told.
@@ -347,9 +351,12 @@ public struct QueueModel: Sendable {
                     Self.entry(other.key, other.value).utf8)
             }
         for (line, entry) in due.prefix(100) {
+            if line == Self.delayedJob(Self.job(of: line)) { changes.insert("gate \(Self.job(of: line))") }
             if todo.contains(line) {
                 waiting[line] = place(
-                    of: line, memory: entry.memory, millicores: entry.millicores, score: score(band: entry.band))
+                    of: line, memory: entry.memory, millicores: entry.millicores,
+                    score: requeues[line]?.place ?? score(band: entry.band))
+                requeues[line]?.place = nil
                 note(.promoted(line: line))
             }
             delayed[line] = nil
@@ -370,6 +377,7 @@ public struct QueueModel: Sendable {
         retrying.remove(line)
         attempts[line] = nil
         lost[line] = nil
+        requeues[line] = nil
         todo.remove(line)
         waiting[line] = nil
         note(.failedForGood(line: line, token: token))

@@ -113,7 +113,7 @@ extension SimulatedTask.Plan {
         outputBytes = numbers.oneIn(40) ? 1 << 20 : numbers.oneIn(10) ? 40_000 : 0
         let longest = Int64(Self.longestSeconds * 1e9)
         switch numbers.below(24) {
-        case 0: status = .code(Int32(1 + numbers.below(3)))
+        case 0: status = .code([1, 2, 85][numbers.below(3)])  // By the last one those of jobs go back to the queue.
         case 1: status = .signal(numbers.oneIn(2) ? 9 : 11)
         case 2: (status, oomKills) = (.signal(9), 1)
         case 3: oomKills = 1

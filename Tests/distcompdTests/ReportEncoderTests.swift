@@ -158,7 +158,10 @@ struct ReportEncoderTests {
         encoder.add(number(2), try report(number(2), { _ in .returned(.noRoom) }))
         encoder.add(number(3), try report(number(3)))
         encoder.add(number(4), try report(number(4)))
-        guard case .failed(_, _, attemptsMax: 3, retryMilliseconds: 1000, more: nil) = encoder.step()?.1 else {
+        guard
+            case .failed(_, _, attemptsMax: 3, retryMilliseconds: 1000, more: nil, requeueAfterMilliseconds: nil) =
+                encoder.step()?.1
+        else {
             Issue.record("no failure")
             return
         }

@@ -97,7 +97,7 @@ extension ReportTask.Result {
     var bytes: Int {
         switch self {
         case .finished(let value, let record, _): value.count + record.utf8.count
-        case .failed(let reason, let record, _, _, _): reason.utf8.count + record.utf8.count
+        case .failed(let reason, let record, _, _, _, _): reason.utf8.count + record.utf8.count
         case .returned: 0
         }
     }

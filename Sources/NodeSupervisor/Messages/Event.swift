@@ -74,6 +74,8 @@ extension NodeSupervisor {
 
         // MARK: Orders
 
+        /// `distcomp drain`: the queue gives this node nothing more. What runs goes on, and may be told.
+        case drained
         /// SIGTERM or Ctrl-C: let tasks go on for `stopGraceSeconds`, return those left, leave. The second one hastens.
         case stopRequested
         /// WORKER_COMMAND_CLOSE: finish what runs, take nothing new, leave.

@@ -311,10 +311,20 @@ extension NodeSupervisor.TaskLifecycle {
         actions.append(.terminate(number))
     }
 
-    /// Tells it that its time is nearly up, once.
-    mutating func warn(into actions: inout [Action]) {
-        guard case .running = state, let warning = task.line.job?.settings.warning, warnAt != nil else { return }
+    /// Its timeout is near: tells it, once.
+    private mutating func warn(into actions: inout [Action]) {
+        tellOfDrain(into: &actions)
         warnAt = nil
+    }
+
+    /// Its node is to leave, and it may have no more time than the grace: tells it, unless it was told that its timeout is near.
+    mutating func warnOfEnd(into actions: inout [Action]) {
+        if warnAt != nil || timeoutSeconds == nil { warn(into: &actions) }
+    }
+
+    /// Its node is drained, and it may go on: tells it, and does so again when its end is near.
+    func tellOfDrain(into actions: inout [Action]) {
+        guard case .running = state, let warning = task.line.job?.settings.warning else { return }
         actions.append(.signal(number, warning.signal))
     }
 

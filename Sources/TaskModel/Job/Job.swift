@@ -39,6 +39,8 @@ public final class Job: Sendable {
         public var halt = ""
         /// What its tasks are told before their time is up; nil for nothing.
         public var warning: DeadlineWarning?
+        /// The exit codes by which its tasks go back to the queue.
+        public var requeueCodes = RequeueCodes.byDefault
         /// How much a task may come to have that runs out of memory; 0: it is not given more.
         public var memoryMaxBytes: UInt64 = 0
         /// What such a task is given; nil for ``OomRule/byDefault``.
@@ -175,6 +177,7 @@ extension Job.Settings {
         writer.field("fingerprint", fingerprint)
         if !halt.isEmpty { writer.field("halt", halt) }
         if let warning { writer.field("signal", warning.text) }
+        if requeueCodes != .byDefault { writer.field("requeue_exit_codes", requeueCodes.text) }
         if memoryMaxBytes > 0 { writer.field("memory_max", memoryMaxBytes) }
         if let onOom { writer.field("on_oom", onOom.text) }
         if learnsMemory { writer.field("memory_auto", true) }
@@ -207,6 +210,7 @@ extension Job.Settings {
             case ("fingerprint", .string(let text)): fingerprint = text
             case ("halt", .string(let text)): halt = text
             case ("signal", .string(let text)): warning = DeadlineWarning(text: text)
+            case ("requeue_exit_codes", .string(let text)): requeueCodes = RequeueCodes(text: text) ?? .byDefault
             case ("memory_max", .integer(let bytes)): memoryMaxBytes = UInt64(clamping: bytes)
             case ("on_oom", .string(let text)): onOom = OomRule(text: text)
             case ("memory_auto", .boolean(let isOn)): learnsMemory = isOn

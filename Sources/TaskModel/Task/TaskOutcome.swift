@@ -25,6 +25,8 @@ public struct TaskOutcome: Hashable, Sendable {
     public var notes: [String]
     /// What it had first, where it ran out of that and was given more; else 0.
     public var grownFromBytes: UInt64 = 0
+    /// How often it had gone back to the queue as it asked, this time included.
+    public var requeueCount = 0
     /// When it ended, in seconds since 1970; the node's clock knows it, the supervisor does not.
     public var finishedAtUnixSeconds: Double?
 
@@ -53,11 +55,18 @@ public struct TaskOutcome: Hashable, Sendable {
 
     /// One sentence that says why it ended: `exit 3`, `signal 11 (SIGSEGV)`, `oom (cap 2 GB, peak 2 GB: 2 GB anonymous)`,
     /// `timeout (300 s)`, `launch failed: execve ./x: No such file or directory`; notes follow after semicolons.
-    public var reason: String { ([causeText] + notes + grownNote).joined(separator: "; ") }
+    public var reason: String { ([causeText] + notes + grownNote + requeuedNote).joined(separator: "; ") }
 
     private var grownNote: [String] {
         guard grownFromBytes > 0, let memoryCapBytes else { return [] }
         return ["given \(AmountText.memory(memoryCapBytes)) after it ran out of \(AmountText.memory(grownFromBytes))"]
+    }
+
+    /// The queue counts, and says the same where it tells reasons itself.
+    private var requeuedNote: [String] {
+        guard requeueCount > 0 else { return [] }
+        let most = requeueCount >= RequeueCodes.countMax ? ", the most that is allowed" : ""
+        return ["it went back to the queue \(requeueCount) time\(requeueCount == 1 ? "" : "s")\(most)"]
     }
 
     private var causeText: String {

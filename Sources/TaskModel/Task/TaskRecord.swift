@@ -47,6 +47,7 @@ extension TaskOutcome {
         if let seconds = usage.systemSeconds { writer.field("system_seconds", seconds) }
         if let bytes = memoryCapBytes { writer.field("memory_cap_bytes", bytes) }
         if grownFromBytes > 0 { writer.field("memory_grown_from_bytes", grownFromBytes) }
+        if requeueCount > 0 { writer.field("requeues", requeueCount) }
         if let timeoutSeconds { writer.field("timeout_seconds", timeoutSeconds) }
         if let bytes = usage.memoryNeededBytes { writer.field("memory_needed_bytes", bytes) }
         if let hits = usage.memoryCapHits { writer.field("memory_cap_hits", hits) }
@@ -90,6 +91,7 @@ extension TaskOutcome {
             node: fields.string("worker") ?? "", attempt: fields.integer("attempts").map { Int($0) } ?? 1,
             notes: fields.strings("notes"), finishedAtUnixSeconds: fields.double("finished_at") ?? fields.double("end"))
         grownFromBytes = fields.unsigned("memory_grown_from_bytes") ?? 0
+        requeueCount = fields.integer("requeues").map { Int(clamping: max(0, $0)) } ?? 0
     }
 }
 

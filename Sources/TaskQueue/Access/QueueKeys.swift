@@ -91,6 +91,8 @@ enum QueueKey: String, CaseIterable {
     case outcomes = "distcomp:outcomes"
     case attempts = "distcomp:attempts"
     case lost = "distcomp:lost"
+    /// line -> how often it went back to the queue as it asked; behind that its place, while it waits for the time to be begun again.
+    case requeues = "distcomp:requeues"
     case signatures = "distcomp:signatures"
     /// The lines of a job that wait for their first try, each behind its score: a list.
     case fresh = "distcomp:fresh"
@@ -131,6 +133,8 @@ enum QueueKey: String, CaseIterable {
     case jobsGated = "distcomp:jobs-gated"
     /// identifier -> what it waits for, `JOB:ok JOB:any JOB:each`.
     case jobAfter = "distcomp:job-after"
+    /// identifier -> when it may begin, `queue TIME` or `server TIME`, while it waits for that.
+    case jobTimes = "distcomp:job-times"
     /// identifier -> who adds tasks to it at present.
     case jobLoads = "distcomp:job-loads"
     /// What has changed, and who waits for it has not been told.
@@ -184,7 +188,7 @@ enum QueueKey: String, CaseIterable {
     var isOfJob: Bool {
         switch self {
         case .todo, .inProgress, .finished, .failed, .failReason, .retrying, .failedOn, .outcomes, .attempts, .lost,
-            .signatures, .fresh, .own:
+            .requeues, .signatures, .fresh, .own:
             true
         default: isOfFew
         }
@@ -273,6 +277,9 @@ enum QueueNames {
         ("TOKENS_LOST_MAX", "4294967296"),
         // A line that was lost with so many nodes has killed them.
         ("NODES_LOST_MAX", "3"),
+        ("REQUEUES_MAX", String(RequeueCodes.countMax)),
+        // Milliseconds between two beginnings of a task that goes back to the queue again and again, at most.
+        ("REQUEUE_PAUSE_MAX", "60000"),
         // Milliseconds for which the right to look through todo is kept without a page of it.
         ("SWEEP_PAUSE", "5000"),
         // An hour, in milliseconds.

@@ -76,6 +76,7 @@ public enum QueueScripts {
         "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua,
         "some": PackageResources.some_lua, "telling": PackageResources.telling_lua,
+        "times": PackageResources.times_lua,
         "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }

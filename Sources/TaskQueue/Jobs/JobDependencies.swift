@@ -28,7 +28,25 @@ public enum JobGate: Equatable, Sendable {
     }
 }
 
-/// Says for which jobs a job waits, in place of what was said before. Harmless when repeated. What cannot be is refused, and nothing done.
+/// When a job may begin.
+public enum NotBefore: Equatable, Sendable {
+    case atOnce
+    /// So long from when the queue is told, as its own clock goes.
+    case after(milliseconds: Int)
+    /// When Redis's clock says so, in milliseconds since 1970.
+    case at(unixMilliseconds: Int)
+
+    fileprivate var text: String {
+        switch self {
+        case .atOnce: "none"
+        case .after(let milliseconds): "in \(max(0, milliseconds))"
+        case .at(let milliseconds): "at \(max(0, milliseconds))"
+        }
+    }
+}
+
+/// Says for which jobs a job waits and when it may begin, in place of what was said before. Harmless when repeated, but that a delay begins
+/// anew. What cannot be is refused, and nothing done.
 public struct GateJob: QueueOperation {
     public enum Reply: Equatable, Sendable {
         case gated(JobGate)
@@ -43,17 +61,25 @@ public struct GateJob: QueueOperation {
 
     private let keys: QueueKeys
     private let identifier: String
-    private let parents: [(identifier: String, way: AfterWay)]
+    private let parents: [(identifier: String, way: AfterWay)]?
+    private let notBefore: NotBefore?
 
-    /// - Parameter parents: at most ``parentsMax``.
-    public init(_ identifier: String, after parents: [(identifier: String, way: AfterWay)], keys: QueueKeys) {
-        (self.keys, self.identifier, self.parents) = (keys, identifier, Array(parents.prefix(Self.parentsMax)))
+    /// - Parameters:
+    ///   - parents: at most ``parentsMax``; nil: as before.
+    ///   - notBefore: nil: as before.
+    public init(
+        _ identifier: String, after parents: [(identifier: String, way: AfterWay)]?, notBefore: NotBefore? = nil,
+        keys: QueueKeys
+    ) {
+        (self.keys, self.identifier, self.notBefore) = (keys, identifier, notBefore)
+        self.parents = parents.map { Array($0.prefix(Self.parentsMax)) }
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.gateJob, keys)
         call.append(identifier)
-        call.append(parents.map { "\($0.identifier):\($0.way.rawValue)" }.joined(separator: " "))
+        call.append(parents?.map { "\($0.identifier):\($0.way.rawValue)" }.joined(separator: " ") ?? "-")
+        call.append(notBefore?.text ?? "")
         return .script(call)
     }
 
@@ -211,9 +237,16 @@ public struct ReadAwaited: QueueOperation {
         public let taskCount: Int
         /// Some of them, and where they are: `waits`, `runs`, `failed`, ...
         public let tasks: [Task]
+        /// How long the job may not begin still, and until when that is, in milliseconds since 1970; 0 where it may.
+        public let leftMilliseconds: Int
+        public let beginsAtMilliseconds: Int
 
-        public init(gate: JobGate, parents: [Parent], taskCount: Int, tasks: [Task]) {
+        public init(
+            gate: JobGate, parents: [Parent], taskCount: Int, tasks: [Task], leftMilliseconds: Int = 0,
+            beginsAtMilliseconds: Int = 0
+        ) {
             (self.gate, self.parents, self.taskCount, self.tasks) = (gate, parents, taskCount, tasks)
+            (self.leftMilliseconds, self.beginsAtMilliseconds) = (leftMilliseconds, beginsAtMilliseconds)
         }
     }
 
@@ -240,7 +273,7 @@ public struct ReadAwaited: QueueOperation {
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        guard let parts = try elements(value), parts.count == 4, let gate = parts[0].string,
+        guard let parts = try elements(value), parts.count == 6, let gate = parts[0].string,
             let jobs = parts[1].elements, jobs.count % 8 == 0, let taskCount = parts[2].int,
             let lines = parts[3].elements, lines.count % 2 == 0
         else { throw .unexpectedReply("awaited") }
@@ -259,6 +292,8 @@ public struct ReadAwaited: QueueOperation {
         let tasks = stride(from: 0, to: lines.count, by: 2).map {
             Task(line: lines[$0].string ?? "", state: lines[$0 + 1].string ?? "")
         }
-        return Reply(gate: JobGate(gate), parents: parents, taskCount: taskCount, tasks: tasks)
+        return Reply(
+            gate: JobGate(gate), parents: parents, taskCount: taskCount, tasks: tasks,
+            leftMilliseconds: parts[4].int ?? 0, beginsAtMilliseconds: parts[5].int ?? 0)
     }
 }

@@ -233,6 +233,8 @@ public struct ReadJobs: QueueOperation {
         /// How many of todo wait until other tasks have ended, where the job as a whole does not.
         public let dependent: Int
         public let gate: JobGate
+        /// When it may begin, in seconds since 1970; nil: at once.
+        public let beginsAtUnixSeconds: Double?
         /// When the records of its tasks left Redis, in seconds since 1970; nil: they are there.
         public let leftAtUnixSeconds: Int?
     }
@@ -260,12 +262,12 @@ public struct ReadJobs: QueueOperation {
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Page {
-        guard let parts = try elements(value), parts.count % 11 == 1, let cursor = parts[0].string else {
+        guard let parts = try elements(value), parts.count % 12 == 1, let cursor = parts[0].string else {
             throw .unexpectedReply("jobs")
         }
         var rows: [Row] = []
         var unreadable: [String: JobRecordError] = [:]
-        for index in stride(from: 1, to: parts.count, by: 11) {
+        for index in stride(from: 1, to: parts.count, by: 12) {
             guard let identifier = parts[index].string, let record = parts[index + 1].bytes else {
                 throw .unexpectedReply("jobs")
             }
@@ -283,6 +285,7 @@ public struct ReadJobs: QueueOperation {
                     inProgress: numbers[2],
                     finished: numbers[3], failed: max(0, numbers[4] - numbers[5]), dependent: numbers[7],
                     gate: JobGate(parts[index + 10].string ?? ""),
+                    beginsAtUnixSeconds: parts[index + 11].int.flatMap { $0 > 0 ? Double($0) / 1000 : nil },
                     leftAtUnixSeconds: numbers[6] > 0 ? numbers[6] : nil))
         }
         return Page(cursor: cursor, rows: rows, unreadable: unreadable)

@@ -14,10 +14,14 @@ public struct QueueCounts: Equatable, Sendable {
     public var workers = 0
     public var closeRequested = false
     public var isPaused = false
-    /// How many of todo wait for their retry; one that was cancelled since counts until its time.
+    /// How many of todo wait for their retry; one that was cancelled since counts until its time. Of all jobs also how many jobs wait for theirs.
     public var delayed = 0
     /// How many of todo wait until others have ended.
     public var dependent = 0
+    /// How many of todo are of jobs that may not begin yet.
+    public var timed = 0
+    /// When the first of these may, in milliseconds since 1970; 0 where there is none.
+    public var beginsAtMilliseconds = 0
     /// What the queue is called; nil while nobody has submitted to it or registered.
     public var identity: QueueIdentity?
     /// How many running tasks the queue had lost, and was told of again by their nodes.
@@ -44,7 +48,7 @@ public struct ReadCounts: QueueOperation {
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> QueueCounts {
-        guard let parts = try elements(value), parts.count == 11 else { throw .unexpectedReply("counts") }
+        guard let parts = try elements(value), parts.count == 13 else { throw .unexpectedReply("counts") }
         let numbers = try integers(.array(Array(parts[..<8])), count: 8)
         var counts = QueueCounts()
         counts.todo = numbers[0]
@@ -58,6 +62,8 @@ public struct ReadCounts: QueueOperation {
         counts.identity = parts[8].string.flatMap { QueueIdentity(text: $0) }
         counts.restored = parts[9].int ?? 0
         counts.dependent = parts[10].int ?? 0
+        counts.timed = parts[11].int ?? 0
+        counts.beginsAtMilliseconds = parts[12].int ?? 0
         return counts
     }
 }

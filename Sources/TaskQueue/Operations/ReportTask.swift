@@ -12,9 +12,11 @@ public struct ReportTask: QueueOperation, Equatable {
         case finished(value: [UInt8], record: String, memoryBytes: UInt64? = nil)
         /// Anything else. It goes back to todo while it has failed on fewer than `attemptsMax` workers, after
         /// `retryMilliseconds`, which double each time up to an hour. With 0 for `attemptsMax`, as for what was cancelled, it
-        /// stays failed. Where it is to have more memory and can have it, it goes back with that instead, without a mark.
+        /// stays failed. Where it is to have more memory and can have it, it goes back with that instead, without a mark; so does one that
+        /// asked for that by its exit code, having run for `requeueAfterMilliseconds`, as often as it may.
         case failed(
-            reason: String, record: String, attemptsMax: Int, retryMilliseconds: Int, more: MoreMemory? = nil)
+            reason: String, record: String, attemptsMax: Int, retryMilliseconds: Int, more: MoreMemory? = nil,
+            requeueAfterMilliseconds: Int? = nil)
         /// Back to todo without a mark, to its old place, as if it had not been taken.
         case returned
     }
@@ -68,16 +70,17 @@ public struct ReportTask: QueueOperation, Equatable {
             call.append(record)
             call.append(bytes: value)
             if let memoryBytes { call.append(memoryBytes) }
-        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more):
+        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more, let requeueAfter):
             call.append("failed")
             call.append(record)
             call.append(reason)
             call.append(attemptsMax)
             call.append(retryMilliseconds)
-            if let more {
-                call.append(more.own.text)
-                call.append(more.learnedMaxBytes.map { "\($0)" } ?? "")
+            if more != nil || requeueAfter != nil {
+                call.append(more?.own.text ?? "")
+                call.append(more?.learnedMaxBytes.map { "\($0)" } ?? "")
             }
+            if let requeueAfter { call.append(requeueAfter) }
         case .returned:
             call.append("returned")
         }
@@ -104,6 +107,17 @@ extension ReportTask.MoreMemory {
 }
 
 extension ReportTask.Result {
+    /// For a task that did not finish.
+    public static func failed(
+        _ outcome: TaskOutcome, of line: TaskLine, attemptsMax: Int, retryMilliseconds: Int
+    ) -> ReportTask.Result {
+        .failed(
+            reason: outcome.reason, record: outcome.record, attemptsMax: outcome.cause == .cancelled ? 0 : attemptsMax,
+            retryMilliseconds: retryMilliseconds, more: ReportTask.MoreMemory(for: line, after: outcome),
+            requeueAfterMilliseconds: line.asksToGoBack(by: outcome)
+                ? Int(min(outcome.usage.wallSeconds, 1e9) * 1000) : nil)
+    }
+
     /// What a task needed, without files that could have been dropped from memory; nil where its job does not ask, or nobody knows.
     public static func memoryBytes(of line: TaskLine, _ outcome: TaskOutcome) -> UInt64? {
         guard line.job?.settings.learnsMemory == true else { return nil }

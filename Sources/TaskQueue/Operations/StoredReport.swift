@@ -36,7 +36,7 @@ extension ReportTask {
             writer.field("record", record)
             writer.field("value_bytes", value.count)
             if let memoryBytes { writer.field("memory_bytes", memoryBytes) }
-        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more):
+        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more, let requeueAfter):
             writer.field("result", "failed")
             writer.field("record", record)
             writer.field("reason", reason)
@@ -46,6 +46,7 @@ extension ReportTask {
                 writer.field("more", more.own.text)
                 if let bytes = more.learnedMaxBytes { writer.field("more_max", bytes) }
             }
+            if let requeueAfter { writer.field("requeue_after_milliseconds", requeueAfter) }
         case .returned:
             writer.field("result", "returned")
         }
@@ -116,7 +117,8 @@ private struct StoredFields {
             .failed(
                 reason: try text("reason"), record: try text("record"),
                 attemptsMax: Int(clamping: try integer("attempts_max")),
-                retryMilliseconds: Int(clamping: try integer("retry_milliseconds")), more: more)
+                retryMilliseconds: Int(clamping: try integer("retry_milliseconds")), more: more,
+                requeueAfterMilliseconds: (try? integer("requeue_after_milliseconds")).map { Int(clamping: $0) })
         case "returned": .returned
         case let word: throw StoredReportError(description: "the result \(JSONText.quoted(word)) is not known")
         }

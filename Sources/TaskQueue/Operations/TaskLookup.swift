@@ -24,6 +24,8 @@ public struct TaskStanding: Sendable {
     public var isJobHalted = false
     /// How often it was tried, where it is not done with.
     public var attempts = 0
+    /// How often it went back to the queue as it asked.
+    public var requeueCount = 0
     /// When its next try is due, by the server's clock in milliseconds, as far as that keeps step with the queue's.
     public var dueMilliseconds: Int?
     /// How many waiting tasks go before it; nil where the index does not know it.
@@ -84,6 +86,7 @@ public struct ReadStanding: Sendable {
             .command(RedisCommand("HEXISTS", keys[.jobsHalted], keys.job)),
             .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.own].utf8), line])),
             .command(RedisCommand("HGET", keys[.jobsGated], keys.job)),
+            .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.requeues].utf8), line])),
         ]
     }
 
@@ -97,7 +100,7 @@ public struct ReadStanding: Sendable {
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
-        guard values.count == 16, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+        guard values.count == 17, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
             let microseconds = time[1].int
         else { throw .unexpectedReply("a look at one task") }
         for value in values { if let error = value.error { throw QueueError(error) } }
@@ -118,6 +121,7 @@ public struct ReadStanding: Sendable {
             values[6].elements?.first?.int == 1 && standing.failedValue != nil
             && (isWaiting || standing.finishedValue == nil && standing.failedValue == values[11].bytes)
         standing.attempts = values[7].int ?? 0
+        standing.requeueCount = values[16].string?.split(separator: " ").first.flatMap { Int($0) } ?? 0
         standing.isJobPaused = values[12].int == 1
         standing.isJobHalted = values[13].int == 1
         standing.serverMilliseconds = seconds &* 1000 &+ microseconds / 1000

@@ -11,6 +11,9 @@ struct DrainCommand: ParsableCommand {
         commandName: "drain",
         abstract: "Give nodes nothing new until `distcomp resume NODE`; what they run goes on.",
         discussion: """
+            Tasks of jobs with `--signal` that run there have that signal at once, so that they can save what they have; with exit 85 they go \
+            on elsewhere.
+
             A drained node stays drained when its distcompd or its machine starts again. Workers of the old system know of no such \
             order: distcomp stop-workers stops them.
 

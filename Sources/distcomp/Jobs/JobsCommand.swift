@@ -90,6 +90,8 @@ struct ListedJob {
     let failed: Int
     /// How many of todo wait until others have ended.
     var waitsForOthers = 0
+    /// When it may begin; nil: at once.
+    var beginsAtUnixSeconds: Double?
     /// When the records of its tasks left Redis; nil: they are there.
     var leftAtUnixSeconds: Int?
 
@@ -99,6 +101,7 @@ struct ListedJob {
     /// A word for people and scripts.
     var state: String {
         if inProgress > 0 { return "running" }
+        if todo > 0, beginsAtUnixSeconds != nil { return "scheduled" }
         if todo > 0, waitsForOthers == todo { return "blocked" }
         if todo > 0 { return isHalted ? "halted" : isPaused ? "paused" : "waiting" }
         return failed > 0 ? "failed" : "finished"
@@ -115,6 +118,7 @@ struct ListedJob {
         writer.field("finished", finished)
         writer.field("failed", failed)
         writer.field("waits_for_others", waitsForOthers)
+        writer.field("not_before", beginsAtUnixSeconds)
         writer.field("paused", isPaused)
         writer.field("results_left_at", leftAtUnixSeconds)
         writer.field("command", job?.settings.command)
@@ -126,6 +130,8 @@ struct ListedJob {
         writer.field("priority", job?.settings.priority)
         writer.field("halt", job.flatMap { $0.settings.halt.isEmpty ? nil : $0.settings.halt })
         writer.field("signal", job?.settings.warning?.text)
+        let codes = (job?.settings.requeueCodes.codes ?? []).map { "\($0)" }
+        writer.field("requeue_exit_codes", json: Array("[\(codes.joined(separator: ","))]".utf8))
         writer.field("where", job?.settings.nodeLabels?.text)
         writer.field(
             "memory_max_bytes", job.flatMap { $0.settings.memoryMaxBytes > 0 ? $0.settings.memoryMaxBytes : nil })
@@ -141,6 +147,9 @@ struct ListedJob {
             ("finished", grouped(finished)), ("failed", grouped(failed)),
         ]
         if waitsForOthers > 0 { facts.insert(("of todo", "\(grouped(waitsForOthers)) wait for others"), at: 3) }
+        if let time = beginsAtUnixSeconds {
+            facts.append(("not before", LocalTime(unixSeconds: Int64(time)).text))
+        }
         if let left = leftAtUnixSeconds {
             facts.append(("results", "left Redis on " + LocalTime(unixSeconds: Int64(left)).text))
         }
@@ -156,6 +165,15 @@ struct ListedJob {
         ]
         if !settings.halt.isEmpty { facts.append(("halt", settings.halt)) }
         if let warning = settings.warning { facts.append(("signal", warning.words)) }
+        if settings.requeueCodes != .byDefault {
+            let codes = settings.requeueCodes.codes
+            facts.append(
+                (
+                    "goes back",
+                    codes.isEmpty
+                        ? "with no exit code" : "with exit " + codes.map { "\($0)" }.joined(separator: " or ")
+                ))
+        }
         if let labels = settings.nodeLabels { facts.append(("nodes", labels.text)) }
         if settings.learnsMemory {
             facts.append(("memory is", "what 19 of 20 of its tasks needed and a tenth, once that is known"))
@@ -201,7 +219,8 @@ extension QueueClient {
                     job: row.job, isPaused: row.isPaused || counts.isPaused, isHalted: row.isHalted, todo: row.todo,
                     inProgress: row.inProgress,
                     finished: row.finished, failed: row.failed,
-                    waitsForOthers: row.gate == .open ? row.dependent : row.todo,
+                    waitsForOthers: row.gate == .open || row.beginsAtUnixSeconds != nil ? row.dependent : row.todo,
+                    beginsAtUnixSeconds: row.beginsAtUnixSeconds,
                     leftAtUnixSeconds: row.leftAtUnixSeconds)
             }
     }

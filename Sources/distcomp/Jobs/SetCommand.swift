@@ -47,18 +47,32 @@ struct SetCommand: ParsableCommand {
 
     @Option(
         help: .init(
+            "With which exit codes its tasks go back to the queue, as `submit --requeue-exit-codes` has it.",
+            valueName: "codes"))
+    var requeueExitCodes: RequeueCodes?
+
+    @Option(
+        help: .init(
             "For which job it waits from now on, as `submit --after` has it; none: for nothing. May be repeated.",
             valueName: "job[:way]"))
     var after: [AfterOption] = []
 
+    @Option(
+        help: .init(
+            "When it may begin, as `submit --not-before` has it: what runs goes on; none: at once.",
+            valueName: "time|+delay"))
+    var notBefore: NotBeforeOption?
+
     private static let anyNode = "any"
 
     func validate() throws {
-        if try sizes.change().isEmpty, memoryMax == nil, onOom == nil, halt == nil, signal == nil, nodeLabels == nil,
-            after.isEmpty
-        {
+        let isEmpty = memoryMax == nil && onOom == nil && halt == nil && signal == nil && requeueExitCodes == nil
+        if try sizes.change().isEmpty, isEmpty, nodeLabels == nil, after.isEmpty, notBefore == nil {
             throw ValidationError(
-                "say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --where or --after")
+                """
+                say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --requeue-exit-codes, --where, --after \
+                or --not-before
+                """)
         }
         if let memoryMax, AmountText.memoryBytes(memoryMax) == nil {
             throw ValidationError(
@@ -88,6 +102,7 @@ struct SetCommand: ParsableCommand {
             if let memoryMax { settings.memoryMaxBytes = AmountText.memoryBytes(memoryMax) ?? 0 }
             if let onOom { settings.onOom = onOom }
             if let signal { settings.warning = DeadlineWarning(text: signal) }
+            if let requeueExitCodes { settings.requeueCodes = requeueExitCodes }
             if let nodeLabels {
                 settings.nodeLabels = nodeLabels == Self.anyNode ? nil : LabelExpression(text: nodeLabels)
             }
@@ -96,9 +111,10 @@ struct SetCommand: ParsableCommand {
             guard try queue.perform(order) == .changed else {
                 throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }
-            if !after.isEmpty {
+            if !after.isEmpty || notBefore != nil {
                 let isNone = after == [AfterOption(argument: "none")]
-                try queue.gate(job, after: isNone ? [] : try queue.jobs(after: after))
+                let parents = try after.isEmpty ? nil : isNone ? [] : queue.jobs(after: after)
+                try queue.gate(job, after: parents, notBefore: notBefore?.time)
             }
             return job.name
         }

@@ -75,7 +75,9 @@ struct Submission {
             if let like = tasks.memory.like { request.settings.memoryBytes = try queue.memoryBytes(likeJob: like) }
             let job = try queue.open(request, load: load)
             submission.job = job
-            if !parents.isEmpty { try queue.gate(job, after: parents) }
+            if !parents.isEmpty || tasks.notBefore != nil {
+                try queue.gate(job, after: parents.isEmpty ? nil : parents, notBefore: tasks.notBefore)
+            }
             return job
         }
         var looksForOldWorkers = isForFleet && !isForced

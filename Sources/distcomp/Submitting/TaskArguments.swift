@@ -24,6 +24,14 @@ struct TaskArguments: ParsableArguments {
     var signal: DeadlineWarning?
 
     @Option(
+        help: .init(
+            """
+            Of each command: with these exit codes it goes back to the queue, to be begun again, without having failed, at most 100 \
+            times; none: with none (default: 85).
+            """, valueName: "codes"))
+    var requeueExitCodes: RequeueCodes?
+
+    @Option(
         name: .customLong("where"),
         help: .init("Of each command: for nodes with such labels only, as 'ssd & !spot'.", valueName: "labels"))
     var nodeLabels: LabelExpression?
@@ -44,6 +52,14 @@ struct TaskArguments: ParsableArguments {
             until that with the same values or name has finished (JOB:each). May be repeated.
             """, valueName: "job[:way]"))
     var after: [AfterOption] = []
+
+    @Option(
+        help: .init(
+            """
+            The job waits until then: so long from now (+10m), or until a time, local unless it says else (08:00, 2026-12-01T08:00, \
+            2026-12-01T08:00Z, 2026-12-01T08:00+01:00).
+            """, valueName: "time|+delay"))
+    var notBefore: NotBeforeOption?
 
     @OptionGroup var surroundings: SurroundingOptions
 
@@ -142,6 +158,9 @@ struct TaskArguments: ParsableArguments {
 
     func validate() throws {
         if let problem = name.flatMap({ Job.problem(withName: $0) }) { throw ValidationError("--name: \(problem)") }
+        if notBefore?.time == .atOnce {
+            throw ValidationError("--not-before none: expected \(NotBeforeOption.expected)")
+        }
         if let problem = memory.problem(isAmountElsewhere: fromSlurm != nil) { throw ValidationError(problem) }
         if let fromSlurm {
             guard fromSlurm != "-" else {
@@ -196,6 +215,7 @@ struct TaskArguments: ParsableArguments {
     private var optionsOfCommands: [(key: String, value: String?)] {
         [
             ("name", name), ("memory", memory.asked), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
+            ("requeue-exit-codes", requeueExitCodes?.text), ("not-before", notBefore?.text),
             ("where", nodeLabels?.text), ("priority", priority.map { "\($0)" }),
         ] + memory.typed + surroundings.given
     }
@@ -223,9 +243,11 @@ struct TaskArguments: ParsableArguments {
         if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
         input.jobName = name
         input.warning = signal
+        input.requeueCodes = requeueExitCodes
         input.nodeLabels = nodeLabels
         input.memory = memory.request
         input.after = after
+        input.notBefore = notBefore?.time
         try input.lookForAfter()
         return input
     }
@@ -276,5 +298,9 @@ extension LabelExpression: ExpressibleByArgument {
 extension DeadlineWarning: ExpressibleByArgument {
     static let expected = "a signal and how long before the timeout, such as USR1@60s or TERM@5m"
 
+    public init?(argument: String) { self.init(text: argument) }
+}
+
+extension RequeueCodes: ExpressibleByArgument {
     public init?(argument: String) { self.init(text: argument) }
 }

@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import TaskModel
+import TaskQueue
 
 struct TaskInput {
     enum Source {
@@ -29,12 +30,16 @@ struct TaskInput {
     var halt: HaltRule?
     /// What its tasks are told before their timeout.
     var warning: DeadlineWarning?
+    /// The exit codes by which they go back to the queue; nil: those by default.
+    var requeueCodes: RequeueCodes?
     var nodeLabels: LabelExpression?
     /// What else they may use of memory.
     var memory = MemoryRequest()
     /// For which jobs it waits.
     var after: [AfterOption] = []
-    /// Whether lines of a task file are tasks of a job: where it is named, waits for others, or its tasks wait for each other or may come
+    /// When it may begin; nil where nothing is said of that.
+    var notBefore: NotBefore?
+    /// Whether lines of a task file are tasks of a job: where it is named, waits for others or a time, or its tasks wait for each other or may come
     /// to have more memory.
     private(set) var linesAreOfJob = false
     /// Whether some of these lines may wait for others, so that all are read before any is added.
@@ -96,7 +101,7 @@ struct TaskInput {
         case .commands:
             if !isQuiet { standardError.write("\(name): taken as plain commands, one a line\n") }
         case .taskLines:
-            let given = optionsOfCommands.filter { !linesAreOfJob || !["--name", "--halt", "--signal"].contains($0) }
+            let given = optionsOfCommands.filter { !linesAreOfJob || !Self.optionsOfJobs.contains($0) }
             guard given.isEmpty else {
                 throw .usage(
                     "\(name): \(given.joined(separator: ", ")): its lines are task lines, which say this themselves (type:priority:min_dram:min_cpu:timeout:command); options are for plain commands"
@@ -105,6 +110,9 @@ struct TaskInput {
         }
     }
 
+    /// Those that lines of a task file do not say themselves, where they are of a job.
+    private static let optionsOfJobs: Set = ["--name", "--halt", "--signal", "--requeue-exit-codes", "--not-before"]
+
     /// Finds out whether any file has tasks that wait for others. What comes from standard input is seen when it is read.
     mutating func lookForAfter() throws(CommandError) {
         guard case .files(let files) = source else { return }
@@ -112,7 +120,7 @@ struct TaskInput {
             if try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
             if try InputFile.isJSON(path, mentioning: "\"memory_max\"") { linesAreOfJob = true }
         }
-        linesAreOfJob = linesAreOfJob || gathersLines || jobName != nil || !after.isEmpty
+        linesAreOfJob = linesAreOfJob || gathersLines || jobName != nil || !after.isEmpty || notBefore != nil
         if linesAreOfJob, files.contains("-") || after.contains(where: { $0.way == .each }) { gathersLines = true }
     }
 
@@ -202,6 +210,7 @@ extension TaskInput {
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
         settings.halt = halt?.text ?? ""
         settings.warning = warning
+        settings.requeueCodes = requeueCodes ?? .byDefault
         settings.nodeLabels = nodeLabels
         settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
         (settings.onOom, settings.learnsMemory) = (memory.onOom, memory.isLearning)

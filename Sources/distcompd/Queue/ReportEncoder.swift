@@ -94,10 +94,8 @@ struct ReportEncoder {
                 memoryBytes: ReportTask.Result.memoryBytes(of: report.task.line, outcome))
         }
         return .failed(
-            reason: outcome.reason, record: outcome.record,
-            attemptsMax: outcome.cause == .cancelled ? 0 : settings.attemptsMax,
-            retryMilliseconds: settings.retryMilliseconds,
-            more: ReportTask.MoreMemory(for: report.task.line, after: outcome))
+            outcome, of: report.task.line, attemptsMax: settings.attemptsMax,
+            retryMilliseconds: settings.retryMilliseconds)
     }
 
     private func smallValue(_ number: TaskNumber, _ size: Int) -> [UInt8] {

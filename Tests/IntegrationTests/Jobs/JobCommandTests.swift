@@ -71,6 +71,62 @@ struct JobRunTests {
         }
     }
 
+    @Test(
+        "a task that exits 85, or as its job says, is begun again with what it saved, and has not failed; one of no job has"
+    )
+    func goingBack() async throws {
+        try await withScratch { scratch in
+            try scratch.write("saved", "")
+            chmod(scratch.path + "/saved", 0o666)
+            let command =
+                "echo $DISTCOMP_ATTEMPT >> \(scratch.path)/saved; [ $(wc -l < \(scratch.path)/saved) -ge 3 ] || exit {}"
+            let run = try await distcomp(
+                scratch, "run", "--quiet", "--halt", "soon,fail=1", "--name", "saves", "--", command, ":::", "85")
+            #expect(run.status == 0 && run.output.contains("1 task: 1 finished"), "\(run.output)\(run.errors)")
+            #expect(scratch.lines("saved") == ["1", "2", "3"])
+            let results = try await distcomp(scratch, "results", "--format", "jsonl").outputLines
+            let result = try jsonObject(String(try #require(results.first)))
+            #expect(result.integer("attempts") == 3 && result.integer("requeues") == 2, "\(result)")
+            #expect(result.string("reason") == "exit 0; it went back to the queue 2 times")
+            // By other codes, 85 is a failure.
+            let other = try await distcomp(
+                scratch, "run", "--quiet", "--name", "other", "--requeue-exit-codes", "99,100", "--", "exit 85")
+            #expect(other.status == 1 && other.output.contains("1 failed (1 exit)"), "\(other.output)")
+            #expect(try await jobs(scratch)["other"]?["requeue_exit_codes"] as? [Int] == [99, 100])
+            _ = try await distcomp(scratch, "set", "other", "--requeue-exit-codes", "none")
+            #expect(try await jobs(scratch)["other"]?["requeue_exit_codes"] as? [Int] == [])
+            #expect(try await jobs(scratch)["saves"]?["requeue_exit_codes"] as? [Int] == [85])
+            try scratch.write("tasks.txt", "shell:1:0:0:exit 85\n")
+            let ofNoJob = try await distcomp(scratch, "run", "--quiet", scratch.path + "/tasks.txt")
+            #expect(ofNoJob.status == 1 && ofNoJob.output.contains("1 failed (1 exit)"), "\(ofNoJob.output)")
+            let wrong = try await distcomp(scratch, "run", "--requeue-exit-codes", "0", "--", "true")
+            #expect(wrong.status == 2 && wrong.errors.contains("--requeue-exit-codes"), "\(wrong.errors)")
+        }
+    }
+
+    @Test("run --not-before waits for its time, says until when, and takes that for nothing else")
+    func notBefore() async throws {
+        try await withScratch { scratch in
+            let mark = scratch.path + "/mark"
+            try scratch.write("mark", "")
+            chmod(mark, 0o666)
+            let before = Date().timeIntervalSince1970
+            // Long enough for two looks at a run in which nothing goes on.
+            let run = try await distcomp(scratch, "run", "--not-before", "+6s", "--", "date +%s.%N > \(mark)")
+            #expect(run.status == 0 && run.output.contains("1 task: 1 finished"), "\(run.output)\(run.errors)")
+            #expect(run.errors.contains("waits until"), "\(run.errors)")
+            let began = try #require(scratch.lines("mark").first.flatMap { Double($0) })
+            #expect(began >= before + 6)
+            let over = try await distcomp(
+                scratch, "run", "--quiet", "--not-before", "2009-02-13T23:31:30Z", "--", "true")
+            #expect(over.status == 0, "\(over.output)\(over.errors)")
+            for text in ["none", "tomorrow"] {
+                let wrong = try await distcomp(scratch, "run", "--not-before", text, "--", "true")
+                #expect(wrong.status == 2 && wrong.errors.contains("--not-before"), "\(wrong.errors)")
+            }
+        }
+    }
+
     @Test("a line of a file says how much its task may come to have, and so is a task of a job")
     func growingLines() async throws {
         try await withScratch { scratch in
@@ -293,6 +349,37 @@ struct JobFleetTests {
             try await expect("forget", "c", saying: "3 forgotten")
             try await expect("status", "c", saying: "there is no job c", status: 2)
             #expect(try await fleet.distcomp("tasks", "--json").outputLines.count == 3)
+            try await node.stop()
+        }
+    }
+
+    @Test("a job that waits for its time says so everywhere, and begins at once when it is let")
+    func scheduled() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("n")
+            func said(_ words: String...) async throws -> String {
+                let result = try await fleet.distcomp(words)
+                #expect(result.status == 0, "\(words): \(result)")
+                return result.output
+            }
+            let submitted = try await said(
+                "submit", "--name", "later", "--not-before", "+2h", "--", "echo", "{}", ":::", "a", "b")
+            #expect(submitted.contains("waits until"), "\(submitted)")
+            let listed = try await job(fleet, "later")
+            #expect(listed["state"] as? String == "scheduled" && listed["waits_for_others"] as? Int == 0, "\(listed)")
+            let begins = try #require(listed["not_before"] as? Double)
+            let status = try jsonObject(try await said("status", "--json"))
+            #expect(status.integer("waits_for_time") == 2 && status.integer("waits_for_others") == 0, "\(status)")
+            #expect(abs((status["begins_at"] as? Double ?? 0) - begins) < 1)
+            #expect(try await said("status").contains("2 of todo wait for their time, the first until"))
+            #expect(try await said("tasks", "later").contains("not before"))
+            let why = try jsonObject(try await said("why", "--json", "echo a"))
+            #expect(why.string("because") == "not-before", "\(why)")
+            #expect(why.string("explanation")?.hasPrefix("It waits until ") == true, "\(why)")
+            #expect(try await said("show", "echo a").contains("todo, waits until"))
+            _ = try await said("set", "later", "--not-before", "none")
+            _ = try await said("watch", "--quiet", "later")
+            #expect(try await numbers(fleet, "later") == [0, 0, 2, 0])
             try await node.stop()
         }
     }

@@ -42,6 +42,39 @@ struct EndingTests {
         }
     }
 
+    @Test("a drain tells tasks of jobs with --signal, which save what they have, exit 85, and go on with it elsewhere")
+    func drained() async throws {
+        try await withFleet { fleet in
+            let first = try await fleet.startedNode("a")
+            let saved = fleet.scratch.path + "/saved"
+            try fleet.scratch.write("saved", "")
+            chmod(saved, 0o666)
+            let program = try fleet.scratch.write(
+                "moves.sh",
+                """
+                if [ "$(cat \(saved))" ]; then echo "went on with $(cat \(saved)), attempt $DISTCOMP_ATTEMPT"; exit 0; fi
+                trap 'echo half > \(saved); exit 85' USR1
+                echo ready > \(saved).ready
+                while :; do sleep 0.05; done
+                """)
+            try fleet.scratch.write("saved.ready", "")
+            chmod(saved + ".ready", 0o666)
+            let submitted = try await fleet.distcomp(
+                "submit", "--timeout", "0", "--signal", "USR1", "--name", "moves", "--", "sh", program)
+            #expect(submitted.status == 0, "\(submitted)")
+            try await eventually("it runs", first.log) { fleet.scratch.lines("saved.ready") == ["ready"] }
+            let second = try await fleet.startedNode("b")
+            let drained = try await fleet.distcomp("drain", "a", "--wait")
+            #expect(drained.status == 0, "\(drained)")
+            let watched = try await fleet.distcomp("watch", "--quiet", "moves")
+            #expect(watched.status == 0, "\(watched)")
+            let result = try #require(try await results(fleet).first)
+            #expect(result.string("stdout") == "went on with half, attempt 2\n", "\(result)")
+            #expect(result.string("worker") == "b" && result.integer("requeues") == 1)
+            for node in [first, second] { #expect(try await node.stop().status == 0) }
+        }
+    }
+
     // MARK: What it leaves
 
     @Test("Python's resource tracker removes the shared memory of a task that exits, raises, or meets its timeout")

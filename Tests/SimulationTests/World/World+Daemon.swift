@@ -407,10 +407,8 @@ extension World {
             return .finished(value: value, record: outcome.record)
         }
         return .failed(
-            reason: outcome.reason, record: outcome.record,
-            attemptsMax: outcome.cause == .cancelled ? 0 : node.dialogue.facts.attemptsMax,
-            retryMilliseconds: Int(node.dialogue.facts.retryDelaySeconds * 1000),
-            more: ReportTask.MoreMemory(for: report.task.line, after: outcome))
+            outcome, of: report.task.line, attemptsMax: node.dialogue.facts.attemptsMax,
+            retryMilliseconds: Int(node.dialogue.facts.retryDelaySeconds * 1000))
     }
 
     /// A little of what takes its time.

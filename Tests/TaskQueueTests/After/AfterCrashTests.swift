@@ -9,7 +9,7 @@ import Testing
 @Suite("Crashes among those that wait")
 struct AfterCrashTests {
     enum Operation: String, CaseIterable {
-        case submit, gate, finish, fail, retry, heartbeat, claim, cancel, loaded
+        case submit, gate, finish, fail, retry, heartbeat, claim, cancel, loaded, goBack, goBackLater, time, due
     }
 
     @Test(
@@ -61,7 +61,15 @@ private final class AfterScene {
         }
     }
 
-    private var gate: GateJob { GateJob(second.identifier, after: [(first.identifier, .ok)], keys: bench.keys) }
+    private var gate: GateJob {
+        GateJob(second.identifier, after: [(first.identifier, .ok)], notBefore: .atOnce, keys: bench.keys)
+    }
+
+    /// It may begin in an hour.
+    private var time: GateJob {
+        GateJob(second.identifier, after: nil, notBefore: .after(milliseconds: 3_600_000), keys: bench.keys)
+    }
+
     private var loaded: LoadedJob { LoadedJob(first.identifier, load: load, keys: bench.keys) }
 
     private func report(_ task: ClaimTasks.Claimed, _ result: ReportTask.Result) -> RedisRequest {
@@ -90,6 +98,12 @@ private final class AfterScene {
             return loaded.request
         }
         try bench.perform(loaded)
+        if operation == .time { return time.request }
+        if operation == .due {
+            try bench.perform(time)
+            try bench.pass(seconds: 3601)
+            return node.claimRequest(0)
+        }
         if operation == .cancel {
             return CancelTask("@\(first.identifier) a", keys: bench.keys, jobs: [first.identifier: first]).request
         }
@@ -97,6 +111,12 @@ private final class AfterScene {
         switch operation {
         case .finish: return report(task, .finished(value: Array("a: \"\"".utf8), record: "{}"))
         case .fail: return report(task, failure)
+        case .goBack, .goBackLater:
+            return report(
+                task,
+                .failed(
+                    reason: "exit 85", record: "{}", attemptsMax: 1, retryMilliseconds: 0,
+                    requeueAfterMilliseconds: operation == .goBack ? 100_000 : 0))
         case .retry:
             _ = try bench.call(report(task, failure))
             return try retry
@@ -110,7 +130,7 @@ private final class AfterScene {
                 try bench.command("ZADD", bench.keys.prefix + "distcomp:telling", "0", item)
             }
             return operation == .claim ? node.claimRequest(0) : node.heartbeat().request
-        case .submit, .gate, .loaded, .cancel: return loaded.request
+        case .submit, .gate, .loaded, .cancel, .time, .due: return loaded.request
         }
     }
 

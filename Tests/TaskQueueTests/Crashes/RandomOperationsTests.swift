@@ -209,6 +209,7 @@ private struct RandomRun {
                 (line, model.isAside(line) ? "~" + String(model.aside[line] ?? 0, radix: 16) : "")
             })
         state["distcomp:jobs-gated"] = model.gates
+        state["distcomp:job-times"] = model.times
         state["in_progress_tasks"] = model.doing
         state["finished_tasks"] = model.done.mapValues { String(decoding: $0, as: UTF8.self) }
         state["failed_tasks"] = model.failed
@@ -218,6 +219,7 @@ private struct RandomRun {
         state["distcomp:attempts"] = model.attempts.mapValues { "\($0)" }
         state["distcomp:own"] = model.owns
         state["distcomp:lost"] = model.lost.mapValues { "\($0)" }
+        state["distcomp:requeues"] = model.requeues.mapValues { "\($0.count)" + ($0.place.map { " \($0)" } ?? "") }
         state["distcomp:retrying"] = Dictionary(uniqueKeysWithValues: model.retrying.map { ($0, "") })
         state["distcomp:leases"] = model.leases.mapValues { "\($0)" }
         state["distcomp:nodes"] = model.nodes.mapValues { "\($0.memory) \($0.millicores) \($0.version) \($0.address)" }
@@ -430,7 +432,16 @@ private struct RandomRun {
         let place = 1 + pick(names.count - 1)
         let parents = Set((0...pick(2)).map { _ in names[pick(place)] }).sorted()
         let ways = parents.map { ($0, pick(2) == 0 ? AfterWay.ok : .any) }
-        try ask(GateJob(names[place], after: pick(6) == 0 ? [] : ways, keys: keys).request)
+        let time = [0, 500, 5000, 100_000][pick(4)]
+        let notBefore: NotBefore? =
+            switch pick(6) {
+            case 0: .atOnce
+            case 1: .after(milliseconds: time)
+            case 2: .at(unixMilliseconds: model.serverMilliseconds + time - 200)
+            default: nil
+            }
+        let after = notBefore != nil && pick(2) == 0 ? nil : pick(6) == 0 ? [] : ways
+        try ask(GateJob(names[place], after: after, notBefore: notBefore, keys: keys).request)
     }
 
     private mutating func ofSomeLife(_ request: (Incarnation, QueueKeys) -> RedisRequest) throws {
@@ -489,7 +500,8 @@ private struct RandomRun {
                 .failed(
                     reason: "exit 1", record: record("failed"), attemptsMax: pick(4),
                     retryMilliseconds: [0, 500, 20_000][pick(3)],
-                    more: moreMemory(for: task.line, incarnation))
+                    more: moreMemory(for: task.line, incarnation),
+                    requeueAfterMilliseconds: pick(3) == 0 ? [0, 700, 100_000][pick(3)] : nil)
             default:
                 .finished(
                     value: Array("n: \"\(String(repeating: "o", count: pick(2) * (80 + pick(40))))\"".utf8),

@@ -23,6 +23,10 @@ struct StoredReportTests {
             report(.returned), report(.returned, line: "@k2x ./sim", job: job),
             report(.finished(value: Array(#"a: "x""#.utf8), record: #"{"cause":"exit","notes":["é \"q\""]}"#)),
             report(.failed(reason: "exit 3; a\tb", record: "{}", attemptsMax: 0, retryMilliseconds: 86_400_000)),
+            report(
+                .failed(
+                    reason: "exit 85", record: "{}", attemptsMax: 3, retryMilliseconds: 0,
+                    requeueAfterMilliseconds: 61_000), line: "@k2x ./sim", job: job),
             report(.returned, line: "shell:1:0:0:printf '\\n\u{1F600}\u{7F}\u{85}' # \"'"),
             report(
                 .finished(

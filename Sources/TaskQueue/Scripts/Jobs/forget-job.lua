@@ -18,8 +18,9 @@ if ways_awaited() ~= '' then
 end
 for of in string.gmatch(call('HGET', JOB_AFTER, id) or '', '(%w+):') do call('SREM', job_key(of .. WAITERS), id) end
 for _, name in ipairs({NUMBERS, LINES, CHILDREN, NEEDS, BROKEN, DEPENDENT, WAITERS, ASIDE, PEAKS}) do call('UNLINK', job_key(id .. name)) end
-for _, key in ipairs({JOB_AFTER, JOBS_GATED, JOBS_AWAITED, JOB_LOADS}) do call('HDEL', key, id) end
-call('UNLINK', TODO, DOING, DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, SIGNATURES, FRESH, OWN)
+call('ZREM', JOBS_DELAYED, delayed_job(id))
+for _, key in ipairs({JOB_AFTER, JOB_TIMES, JOBS_GATED, JOBS_AWAITED, JOB_LOADS}) do call('HDEL', key, id) end
+call('UNLINK', TODO, DOING, DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, REQUEUES, SIGNATURES, FRESH, OWN)
 if call('HGET', JOB_FINGERPRINTS, fingerprint) == id then call('HDEL', JOB_FINGERPRINTS, fingerprint) end
 call('SREM', JOBS_PAUSED, id)
 call('HDEL', JOBS_HALTED, id)

@@ -1,7 +1,8 @@
 #!lua flags=no-writes
 -- Writes nothing. What a job waits for, and a task of it where one is named. The job's gate; of each job that it is to wait for
 -- identifier, way, name, how many of its tasks wait, run, have finished and have failed, and whether tasks are still added; then how many
--- tasks the one waits for, and of a few of them the line and where it is.
+-- tasks the one waits for, and of a few of them the line and where it is; how long the job has to wait at least, and until when that is by
+-- Redis's clock.
 
 -- uses telling
 
@@ -29,4 +30,4 @@ if number then
     end
   end
 end
-return {call('HGET', JOBS_GATED, id) or '', jobs, count, tasks}
+return {call('HGET', JOBS_GATED, id) or '', jobs, count, tasks, time_left(id), begins_at(id)}

@@ -1,6 +1,8 @@
 #!lua flags=no-writes
 -- Writes nothing. Of one job, of what is of none (''), or of all together ('*').
 
+-- uses times
+
 -- How many of failed_tasks have not failed for good: they are to be tried again, or an old worker has finished them. Exact where they
 -- are not too many to look at; of more it is known when heartbeats have settled them.
 local function not_for_good()
@@ -20,13 +22,19 @@ local function not_for_good()
 end
 
 local closing, delayed = call('HEXISTS', TODO, CLOSE), call('ZCARD', DELAYED)
-local todo, doing, done, failed, dependent = 0, 0, 0, 0, 0
-local has_left = call('EXISTS', JOBS_LEFT) == 1
+local todo, doing, done, failed, dependent, timed, first = 0, 0, 0, 0, 0, 0, 0
+local has_left, has_times = call('EXISTS', JOBS_LEFT) == 1, call('EXISTS', JOB_TIMES) == 1
 local function add(name)
   use_job(name)
   -- Of a job that waits for others all that is to be done does; else tasks that wait for others are known by their number.
   if name ~= '' then
-    dependent = dependent + (call('HEXISTS', JOBS_GATED, name) == 1 and call('HLEN', TODO) or call('SCARD', job_key(name .. DEPENDENT)))
+    local at = has_times and begins_at(name) or 0
+    if at > 0 then
+      timed = timed + call('HLEN', TODO)
+      first = first > 0 and math.min(first, at) or at
+    else
+      dependent = dependent + (call('HEXISTS', JOBS_GATED, name) == 1 and call('HLEN', TODO) or call('SCARD', job_key(name .. DEPENDENT)))
+    end
   end
   -- Those whose records have left.
   local finished, failed_before = string.match(has_left and call('HGET', JOBS_LEFT, name) or '', '^(%d+) (%d+) ')
@@ -51,4 +59,4 @@ else
   add(ARGV[2])
 end
 return {todo, doing, done, failed, call('HLEN', STATUS), closing, call('EXISTS', PAUSED), delayed,
-  call('HGET', QUEUE, 'id') or '', call('HGET', QUEUE, 'restored') or 0, dependent}
+  call('HGET', QUEUE, 'id') or '', call('HGET', QUEUE, 'restored') or 0, dependent, timed, first}

@@ -24,7 +24,10 @@ end
 local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
 local all_are_told, own_labels = true, nil
 if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_WHERES, revoked_key(me), cancel_key(me)) > 0 then
-  all_are_told = call('EXISTS', TELLING) == 0 or tell_some()
+  if call('EXISTS', TELLING) == 1 then
+    all_are_told = tell_some()
+    next_retry = first_delayed()  -- A job that waits for a time of day may have to wait longer than was thought.
+  end
   is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
   own_labels = call('EXISTS', JOB_WHERES) == 1 and labels_of(me)
   paused = call('EXISTS', PAUSED)

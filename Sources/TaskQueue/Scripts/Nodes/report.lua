@@ -20,6 +20,11 @@ if owner and owner ~= name or not owner and (call('HEXISTS', DONE, line) == 1 an
   return 'stale'
 end
 
+-- How often it went back as it asked is told with how it ended: to that only these belong, which have been tried before.
+local requeues = attempt ~= '1' and job ~= '' and record and string.match(call('HGET', REQUEUES, line) or '', '^%d+')
+local function with_requeues(count) return string.sub(record, 1, -2) .. ',"requeues":' .. count .. '}' end
+if requeues then record = with_requeues(requeues) end
+
 local is_cancelled = call('HEXISTS', cancel_key(me), line) == 1
 local function let_go()
   if is_cancelled then call('HDEL', cancel_key(me), line) end
@@ -42,6 +47,7 @@ local function finish()
   if attempt ~= '1' then
     call('HDEL', ATTEMPTS, line)
     call('HDEL', LOST, line)
+    if requeues then call('HDEL', REQUEUES, line) end
   end
   call('HDEL', SIGNATURES, line)
 end
@@ -100,6 +106,33 @@ local function goes_on_with_more()
   return true
 end
 
+-- It asked to go back, and does, without a mark; false where it has been back as often as one may. It keeps its place, for that is how
+-- long it has waited; but one that asks soon after it was begun is begun again later, twice as late each time, so that it does not spin.
+-- Stopped half-way it may be counted twice.
+local function goes_back(ran)
+  local count = (tonumber(requeues) or 0) + 1
+  if count > REQUEUES_MAX then return false end
+  local pause = math.min(REQUEUE_PAUSE_MAX, 1000 * 2 ^ math.min(20, count - 1)) - ran
+  if requeues then record = string.gsub(record, ',"requeues":%d+}$', '}') end
+  call('HSET', OUTCOMES, line, token .. ' ' .. with_requeues(count))
+  call('HSET', ATTEMPTS, line, attempt)
+  call('HSET', REQUEUES, line, pause > 0 and count .. ' ' .. s or count)
+  if pause > 0 then
+    call('HSET', TODO, line, '')
+    call('ZADD', DELAYED, read_now() + pause, delayed_entry(line, memory, millicores, 0))
+  else
+    put_back(line, memory, millicores, s)
+    wake()
+  end
+  return true
+end
+
+local function reason()
+  if not requeues then return ARGV[7] end
+  return ARGV[7] .. '; it went back to the queue ' .. requeues .. (requeues == '1' and ' time' or ' times') ..
+    (tonumber(requeues) >= REQUEUES_MAX and ', the most that is allowed' or '')
+end
+
 if ends_well then
   tell_some()
   return 'accepted'
@@ -109,14 +142,15 @@ elseif kind == 'finished' then
   finish()
   if ARGV[8] then learn() end
   call('HDEL', TODO, line)
-elseif kind == 'failed' and ARGV[10] and job ~= '' and not is_cancelled and goes_on_with_more() then  -- It waits.
+elseif kind == 'failed' and job ~= '' and not is_cancelled
+  and ((ARGV[10] or '') ~= '' and goes_on_with_more() or ARGV[12] and goes_back(tonumber(ARGV[12]))) then  -- It waits.
 elseif kind == 'failed' then
   local workers = (call('HGET', FAILED, line) or '') .. name .. ','
   local _, count = string.gsub(workers, ',', '')
-  if count < tonumber(ARGV[8]) and not is_cancelled then
+  if count < tonumber(ARGV[8]) and not is_cancelled and not ARGV[12] then
     keep_retrying(line, workers)
     call('HSET', FAILED, line, workers)
-    call('HSET', REASON, line, ARGV[7])
+    call('HSET', REASON, line, reason())
     call('HSET', OUTCOMES, line, token .. ' ' .. record)
     call('HSET', ATTEMPTS, line, attempt)
     -- Twice as long each time, an hour at most.
@@ -131,7 +165,7 @@ elseif kind == 'failed' then
   else
     unindex(line, memory, millicores)
     call('HSET', FAILED, line, workers)
-    fail_for_good(line, token, ARGV[7], record)
+    fail_for_good(line, token, reason(), record)
     let_go()
     if job ~= '' and not is_cancelled then halt_if_due(call('HINCRBY', JOB_HALTS, job, 1)) end
     if call('EXISTS', TELLING) == 1 then tell_some() end

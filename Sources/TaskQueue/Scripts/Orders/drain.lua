@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Idempotent: drained is drained. Answers for each node how many tasks it holds, or why nothing was done: -1 where there is no
+-- Idempotent: drained is drained. A node that is drained is told so at once, by its name, and not with its next heartbeat. Answers for each node how many tasks it holds, or why nothing was done: -1 where there is no
 -- such node, -2 where it is an old worker.
 
 -- uses names
@@ -16,6 +16,7 @@ for i = 3, #ARGV do
     if call('SREM', DRAINED, name) == 1 then resumed = true elseif not held[name] then held[name] = -1 end
   elseif held[name] then
     call('SADD', DRAINED, name)
+    call('PUBLISH', WAKE, 'drain ' .. name)
   else
     held[name] = call('HEXISTS', STATUS, name) == 1 and -2 or -1
   end

@@ -81,7 +81,7 @@ while ARGV[at] do
       notice(line)
       let_wait(line, number, score(band_of(tonumber(priority)), call('INCR', SEQUENCE)))
       if call('HDEL', FAILED, line) > 0 then
-        for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST}) do call('HDEL', key, line) end
+        for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, REQUEUES}) do call('HDEL', key, line) end
       end
     end
     if is_last then

@@ -153,7 +153,7 @@ local function end_job()
   local finished, failed = call('HLEN', DONE), call('HLEN', FAILED)
   if latest >= number('records') or finished + failed == 0 then return end
   call('HSET', JOBS_LEFT, job, finished .. ' ' .. failed .. ' ' .. unix)
-  call('UNLINK', DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, SIGNATURES, FRESH, OWN,
+  call('UNLINK', DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, REQUEUES, SIGNATURES, FRESH, OWN,
     job_key(job .. PEAKS))
   state.jobs = number('jobs') + 1
 end

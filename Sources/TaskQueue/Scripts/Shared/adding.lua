@@ -34,7 +34,7 @@ end
 -- What waits for others does not begin by being asked for again: it waits still, or goes on when that which failed does. Returns how many
 -- wait now.
 local function add_new(positions, is_asked_again)
-  if is_asked_again and job ~= '' then positions = without_vain(positions) end
+  if is_asked_again and job ~= '' and #positions > 0 then positions = without_vain(positions) end
   if #positions == 0 then return 0 end
   local sequence = call('INCRBY', SEQUENCE, #positions) - #positions
   local by_class, new, fields, fresh = {}, {}, {}, {}
@@ -68,7 +68,7 @@ local function add_new(positions, is_asked_again)
   -- What failed for good begins anew, without the marks of its last life.
   if call('HDEL', FAILED, unpack(new)) > 0 then
     call('SREM', RETRYING, unpack(new))
-    for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, FAILED_ON}) do call('HDEL', key, unpack(new)) end
+    for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, REQUEUES, FAILED_ON}) do call('HDEL', key, unpack(new)) end
   end
   if string.sub(is_gated() or '', 1, 6) == 'broken' then note_change('tasks ' .. job) end
   -- Whoever looks whether all of the job has ended learns that more was added meanwhile.

@@ -14,7 +14,6 @@ local function fail_for_good(line, token, reason, record)
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSETNX', FAILED, line, '')
   stop_retrying(line)
-  call('HDEL', ATTEMPTS, line)
-  call('HDEL', LOST, line)
+  for _, key in ipairs({ATTEMPTS, LOST, REQUEUES}) do call('HDEL', key, line) end
   call('HDEL', TODO, line)
 end

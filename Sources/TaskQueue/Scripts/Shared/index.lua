@@ -12,7 +12,7 @@
 -- hexadecimal digits, which is half of what a sorted set takes; it is a part of the job's plain class, that of its size and of no
 -- exclusion. The same digits are the line's value in todo: an entry whose line has another value there, or none, is stale.
 
--- uses names waking
+-- uses names waking noticing
 
 -- Higher priorities get lower scores.
 local function band_of(priority) return math.max(0, math.min(BAND_MAX, BAND_ZERO - priority)) end
@@ -158,6 +158,9 @@ local function delayed_entry(line, memory, millicores, band)
   return memory .. ' ' .. millicores .. ' ' .. band .. '\n' .. line
 end
 
+-- A job that waits for its time stands among them, as a line without a command.
+local function delayed_job(id) return '0 0 0\n@' .. id .. ' ' end
+
 local function band_of_job()
   return band_of(tonumber(string.match(call('HGET', JOBS, job) or '', '"priority":(-?%d+)') or 0))
 end
@@ -167,9 +170,13 @@ local function promote_from(delayed, now)
   for _, entry in ipairs(due) do
     local memory, millicores, band, line = string.match(entry, '^(%d+) (%d+) (%d+)\n(.*)$')
     if line then use_job_of(line) end
+    if entry == delayed_job(job) then note_change('gate ' .. job) end
     if line and call('HEXISTS', TODO, line) == 1 then
+      -- One that went back as it asked has its old place.
+      local count, place = string.match(job ~= '' and call('HGET', REQUEUES, line) or '', '^(%d+) (%d+)$')
       enter(line, memory, millicores, call('HGET', FAILED, line) or '',
-        score(job == '' and tonumber(band) or band_of_job(), call('INCR', SEQUENCE)))
+        place or score(job == '' and tonumber(band) or band_of_job(), call('INCR', SEQUENCE)))
+      if place then call('HSET', REQUEUES, line, count) end
     end
     call('ZREM', delayed, entry)
   end

@@ -8,7 +8,7 @@
 -- is to be told once, and a script that is stopped half-way leaves its change noted. Each script tells a bounded number, and the next one
 -- goes on.
 
--- uses index ending noticing some
+-- uses index ending noticing some times
 
 -- Of a line of the present job.
 local function state_of(line)
@@ -151,7 +151,7 @@ local function job_state(id)
   return call('HLEN', FAILED) + failed_before > call('SCARD', RETRYING) and 'failed' or 'finished'
 end
 
--- What a job waits for, by the states of these now; nil for nothing. By hand it is let in where the job that failed has been forgotten.
+-- What a job waits for, by the states of these and the time now; nil for nothing. By hand it is let in where the job that failed has been forgotten.
 local function gate_of(id, was, is_by_hand)
   local waits = nil
   for of, way in string.gmatch(call('HGET', JOB_AFTER, id) or '', '(%w+):(%a+)') do
@@ -162,7 +162,15 @@ local function gate_of(id, was, is_by_hand)
       return 'broken ' .. of
     end
   end
-  return waits
+  local left = time_left(id)
+  if left == 0 then return waits end
+  -- There claims see when they are to come again; and Redis's clock may have been set since.
+  call('ZADD', JOBS_DELAYED, read_now() + left, delayed_job(id))
+  return 'waits'
+end
+
+local function forget_time(id)
+  if call('HDEL', JOB_TIMES, id) == 1 then call('ZREM', JOBS_DELAYED, delayed_job(id)) end
 end
 
 -- Whether its classes are all known now; few jobs have more than one.
@@ -177,6 +185,7 @@ local function open_gate(id)
   wake()
   if #rows == 2 * TELL_MAX then return false end
   for of in string.gmatch(call('HGET', JOB_AFTER, id) or '', '(%w+):') do call('SREM', job_key(of .. WAITERS), id) end
+  forget_time(id)
   call('HDEL', JOBS_GATED, id)
   gates[id] = false
   return true

@@ -44,6 +44,8 @@ extension QueueOverview {
         writer.field("failed_by_cause", failuresByCause)
         writer.field("too_large", tooLargeCount)
         writer.field("waits_for_others", counts.dependent)
+        writer.field("waits_for_time", counts.timed)
+        writer.field("begins_at", counts.timed > 0 ? Double(counts.beginsAtMilliseconds) / 1000 : nil)
         writer.field("paused", fleet.isPaused)
         writer.field("closing", fleet.isClosing)
         writer.field("trouble", json: troubles)
@@ -88,6 +90,10 @@ extension QueueOverview {
         }
         if counts.dependent > 0 {
             lines.append("\(grouped(counts.dependent)) of todo wait for others: distcomp jobs, distcomp why")
+        }
+        if counts.timed > 0 {
+            let time = LocalTime(unixSeconds: Int64(counts.beginsAtMilliseconds / 1000)).text
+            lines.append("\(grouped(counts.timed)) of todo wait for their time, the first until \(time)")
         }
         if let rate = ratePerSecond {
             let speed = rate < 10 ? oneDecimal(rate) : grouped(Int(rate))

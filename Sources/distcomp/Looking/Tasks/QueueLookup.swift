@@ -16,6 +16,8 @@ struct ListedTask {
     let reason: String
     /// It waits until others have ended.
     var waitsForOthers = false
+    /// When its job may begin; nil: at once.
+    var beginsAtUnixSeconds: Double?
 
     var identifier: String { TaskLine.identifier(of: line) }
 
@@ -59,7 +61,11 @@ extension QueueClient {
         let hasFailed = !filter.causes.isEmpty || filter.node != nil || filter.sinceUnixSeconds != nil
         return try scanEach(\.todo, pattern: filter.pattern) { keys, entries throws(CommandError) in
             let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
-            let isGated = try keys.job.isEmpty ? false : perform(ReadAwaited(keys.job, keys: keys)).gate != .open
+            let awaited = try keys.job.isEmpty ? nil : perform(ReadAwaited(keys.job, keys: keys))
+            let time = awaited.flatMap {
+                $0.beginsAtMilliseconds > 0 ? Double($0.beginsAtMilliseconds) / 1000 : nil
+            }
+            let isGated = time == nil && awaited.map { $0.gate != .open } ?? false
             let dependent = Set(entries.filter { isGated || TaskStanding.isDependent(todo: $0.value) }.map(\.field))
             let retries = zip(fields, try retryStates(of: fields)).filter { $0.1 == .retrying }.map(\.0)
             let records = Dictionary(zip(retries, try values(keys.outcomes, of: retries)), uniquingKeysWith: { $1 })
@@ -67,7 +73,7 @@ extension QueueClient {
                 let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
                 let task = ListedTask(
                     line: text(field), state: .todo, node: outcome?.node ?? "", outcome: outcome,
-                    reason: outcome?.reason ?? "", waitsForOthers: dependent.contains(field))
+                    reason: outcome?.reason ?? "", waitsForOthers: dependent.contains(field), beginsAtUnixSeconds: time)
                 if hasFailed {
                     guard let outcome, filter.causes.isEmpty || filter.causes.contains(outcome.cause.word),
                         filter.includes(node: outcome.node, endedAt: outcome.finishedAtUnixSeconds)

@@ -102,6 +102,10 @@ extension TaskDetails {
     private var historyRows: [(String, String)] {
         var rows: [(String, String)] = []
         if !standing.failedOn.isEmpty { rows.append(("failed on", standing.failedOn.joined(separator: ", "))) }
+        if standing.requeueCount > 0 {
+            let count = standing.requeueCount
+            rows.append(("went back", "to the queue as it asked, \(count) time\(count == 1 ? "" : "s")"))
+        }
         if let due = standing.dueMilliseconds {
             rows.append(("next try", LocalTime(unixSeconds: Int64(due / 1000)).text))
         }
@@ -185,6 +189,7 @@ extension TaskDetails {
         writer.field("ahead", standing.aheadCount)
         writer.field("running_on", standing.worker)
         writer.field("failed_on", standing.failedOn)
+        writer.field("requeues", standing.requeueCount)
         writer.field("retry_at", standing.dueMilliseconds.map { Double($0) / 1000 })
         writer.field("kept_attempts", json: Array("[\(kept.map { "\($0)" }.joined(separator: ","))]".utf8))
         writer.field("last_attempt", json: Array((result?.json ?? "null").utf8))

@@ -73,6 +73,9 @@ private struct TaskPrinter {
             row.color = Style.standardOutput.red
         case .todo where !task.reason.isEmpty: row.remark = "again after \(task.explanation)"
         case .todo where task.waitsForOthers: row.remark = "waits for others"
+        case .todo where task.beginsAtUnixSeconds != nil:
+            let time = LocalTime(unixSeconds: Int64(task.beginsAtUnixSeconds ?? 0)).text
+            row.remark = "not before \(time)"
         case .inProgress: row.color = Style.standardOutput.cyan
         case .todo, .finished: break
         }
@@ -90,7 +93,10 @@ private struct TaskPrinter {
         writer.field("attempts", task.outcome?.attempt)
         writer.field("reason", task.reason.isEmpty ? nil : task.reason)
         writer.field("error", task.errorLine)
-        if task.state == .todo { writer.field("waits_for_others", task.waitsForOthers) }
+        if task.state == .todo {
+            writer.field("waits_for_others", task.waitsForOthers)
+            writer.field("not_before", task.beginsAtUnixSeconds)
+        }
         writer.field("end", task.outcome?.finishedAtUnixSeconds)
         return writer.text
     }

@@ -91,7 +91,7 @@ struct Diagnosis: Equatable {
         _ line: TaskLine?, _ standing: TaskStanding, result: TaskResult?, awaited: AwaitedText? = nil, _ fleet: Fleet
     ) {
         if standing.worker == nil, standing.isWaiting, let awaited {
-            because = "dependency"
+            because = awaited.isOnlyEarly ? "not-before" : "dependency"
             sentence = (awaited.isBroken ? "It is about to fail: it " : "It ") + awaited.text + "."
         } else {
             (because, sentence) = Self.explain(line, standing, result, fleet)
@@ -148,6 +148,8 @@ struct Diagnosis: Equatable {
         case .memoryPressure: "Submit it again when nodes have more memory free, or let its line ask for what it needs."
         case .dependency: "It waits again as soon as that is tried again (distcomp retry)."
         case .nodeLost: "Look at what it does to its node before you submit it again."
+        case .exit where result.outcome?.requeueCount ?? 0 >= RequeueCodes.countMax && result.taskOfJob != nil:
+            "`distcomp retry \(identifier(result))` lets it go back as often again; `--requeue-exit-codes none` of its job makes it fail at once."
         case .exit, .signal, .cancelled, nil: "Submitted again, it is tried anew."
         }
     }
@@ -207,6 +209,12 @@ struct Diagnosis: Equatable {
         if let due = standing.dueMilliseconds, due > standing.serverMilliseconds {
             let seconds = Double(due - standing.serverMilliseconds) / 1000
             let time = LocalTime(unixSeconds: Int64(due / 1000)).clockText
+            if let requeued = requeued(standing, result), standing.failedOn.isEmpty {
+                return (
+                    "requeued",
+                    "It waits until \(time) (in \(duration(seconds))): it \(requeued), and one that asks soon is begun again later each time."
+                )
+            }
             return (
                 "retry",
                 "It waits for its retry until \(time) (in \(duration(seconds)))"
@@ -329,6 +337,15 @@ struct Diagnosis: Equatable {
         return "failed on \(list(unique(standing.failedOn)))" + (result.map { " (\($0.explanation))" } ?? "")
     }
 
+    /// `went back to the queue 3 times, as it asked (exit 85)`; nil for one that has not.
+    private static func requeued(_ standing: TaskStanding, _ result: TaskResult?) -> String? {
+        let count = standing.requeueCount
+        guard count > 0 else { return nil }
+        var code = ""
+        if case .exit(let number) = result?.outcome?.cause, number != 0 { code = " (exit \(number))" }
+        return "went back to the queue \(count) time\(count == 1 ? "" : "s"), as it asked\(code)"
+    }
+
     /// `ran out of memory with 2 GB, and is tried again with 4 GB, of 16 GB that it may come to have`; nil for one that has not.
     private static func growth(_ line: TaskLine) -> String? {
         guard line.grownFromBytes > 0 else { return nil }
@@ -339,7 +356,7 @@ struct Diagnosis: Equatable {
     }
 
     private static func history(_ line: TaskLine, _ standing: TaskStanding, _ result: TaskResult?) -> String? {
-        let parts = [failure(standing, result), growth(line)].compactMap(\.self)
+        let parts = [failure(standing, result), requeued(standing, result), growth(line)].compactMap(\.self)
         return parts.isEmpty ? nil : parts.joined(separator: ", and ")
     }
 

@@ -1,6 +1,7 @@
 // `--after JOB[:ok|:any|:each]`: for which jobs one waits.
 
 import ArgumentParser
+import LinuxSystem
 import TaskModel
 import TaskQueue
 
@@ -36,12 +37,19 @@ extension QueueClient {
     }
 
     /// Has a job wait for these; throws, and nothing is changed, where it would wait for itself.
-    func gate(_ job: Job, after parents: [(job: Job, way: AfterWay)]) throws(CommandError) {
-        let order = GateJob(job.identifier, after: parents.map { ($0.job.identifier, $0.way) }, keys: keys)
+    ///
+    /// - Parameters:
+    ///   - parents: nil: as before.
+    ///   - notBefore: when it may begin; nil: as before.
+    func gate(
+        _ job: Job, after parents: [(job: Job, way: AfterWay)]?, notBefore: NotBefore? = nil
+    ) throws(CommandError) {
+        let order = GateJob(
+            job.identifier, after: parents?.map { ($0.job.identifier, $0.way) }, notBefore: notBefore, keys: keys)
         switch try perform(order) {
         case .gated: break
         case .unknown(let identifier):
-            let name = parents.first { $0.job.identifier == identifier }?.job.name ?? job.name
+            let name = parents?.first { $0.job.identifier == identifier }?.job.name ?? job.name
             throw .noSuchTask("the job \(name) has been forgotten meanwhile; nothing was added")
         case .circle(let identifiers):
             directory.forget()
@@ -65,28 +73,46 @@ struct AwaitedText: Equatable {
     let isBroken: Bool
     /// The job as a whole waits for others.
     let isJobWaiting: Bool
+    /// It waits for nothing but its time.
+    let isOnlyEarly: Bool
 
     init?(_ reply: ReadAwaited.Reply) {
         if case .broken(let identifier) = reply.gate {
             let parent = reply.parents.first { $0.identifier == identifier }
             let failed = parent.map { ", of which \(grouped($0.failed)) failed" } ?? ""
             text = "cannot run after \(parent?.name ?? "a job that was forgotten")\(failed)"
-            (isBroken, isJobWaiting) = (true, false)
+            (isBroken, isJobWaiting, isOnlyEarly) = (true, false, false)
             return
         }
-        (isBroken, isJobWaiting) = (false, reply.gate == .waits)
+        isBroken = false
         var parts: [String] = []
         if reply.gate == .waits {
             parts = reply.parents.filter { $0.way != .each && !Self.isMet($0) }.map(Self.text)
-            if parts.isEmpty { parts = ["other jobs"] }  // They have ended since.
+            if parts.isEmpty, reply.beginsAtMilliseconds == 0 { parts = ["other jobs"] }  // They have ended since.
         }
+        isJobWaiting = !parts.isEmpty
         if reply.taskCount > 0 {
             let names = reply.tasks.prefix(3).map { "\(Self.name($0.line)), which \(Self.words($0.state))" }
             let rest = reply.taskCount - names.count
             parts += names + (rest > 0 ? ["\(grouped(rest)) more"] : [])
         }
-        guard !parts.isEmpty else { return nil }
-        text = "waits for " + parts.joined(separator: parts.count == 2 ? " and " : ", ")
+        let time = Self.time(reply)
+        isOnlyEarly = parts.isEmpty
+        if parts.isEmpty {
+            guard let time else { return nil }
+            text = "waits \(time)"
+        } else {
+            text =
+                "waits for " + parts.joined(separator: parts.count == 2 ? " and " : ", ")
+                + (time.map { ", and \($0)" } ?? "")
+        }
+    }
+
+    /// `until 2026-12-01 08:00:00 (in 2 h)`.
+    private static func time(_ reply: ReadAwaited.Reply) -> String? {
+        guard reply.beginsAtMilliseconds > 0 else { return nil }
+        let time = LocalTime(unixSeconds: Int64(reply.beginsAtMilliseconds / 1000))
+        return "until \(time.text) (in \(duration(Double(reply.leftMilliseconds) / 1000)))"
     }
 
     private static func isMet(_ parent: ReadAwaited.Parent) -> Bool {

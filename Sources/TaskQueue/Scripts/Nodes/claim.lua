@@ -23,7 +23,9 @@ end
 
 local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
 local all_are_told = true
-if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, revoked_key(me), cancel_key(me)) > 0 then
+if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, revoked_key(me), cancel_key(me)) == 0 then
+  has_owners = false
+else
   all_are_told = call('EXISTS', TELLING) == 0 or tell_some()
   is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
   paused = call('EXISTS', PAUSED)
@@ -43,9 +45,12 @@ end
 local taking_on = want > 0 and tonumber(ARGV[8]) == silence and closing == 0 and paused == 0 and held_back == 0
   and call('SISMEMBER', DRAINED, name) == 0
 
+-- How many more tasks its owner is given before others have their turn, and what he has been given in it.
+local helping, gained_memory, gained_millicores = math.huge, 0, 0
+
 -- How many tasks of a class fit into what is free now.
 local function room(class)
-  local n = want
+  local n = math.min(want, helping)
   if class.memory > 0 then n = math.min(n, math.floor(free_memory / class.memory)) end
   if class.millicores > 0 then n = math.min(n, math.floor(free_millicores / class.millicores)) end
   return n
@@ -130,9 +135,11 @@ local function give(class, lines, scores)
   call('HSET', held, unpack(holding))
   call('HSET', DOING, unpack(doing))
   call('HDEL', TODO, unpack(lines))
-  want = want - #lines
+  want, helping = want - #lines, helping - #lines
   free_memory = free_memory - class.memory * #lines
   free_millicores = free_millicores - class.millicores * #lines
+  gained_memory = gained_memory + class.memory * #lines
+  gained_millicores = gained_millicores + (class.millicores > 0 and class.millicores or SLOT_MILLICORES) * #lines
 end
 
 -- The first lines of a class, none behind `limit`, with their scores and their values in todo: from its sorted set or, of the plain class
@@ -205,7 +212,7 @@ local function take(class, limit)
 end
 
 local PAGE, PASSED_MAX, STALE_MAX = 32, 512, 2000
-local window, at, is_full, passed, budget = {}, 1, true, 0, 64
+local budget = 64
 
 local function class_of(class, head)
   local of, rest = string.match(class, '^@(%w+) (.*)$')
@@ -217,20 +224,25 @@ local function class_of(class, head)
   }
 end
 
--- The first page is a short one: of a thousand jobs, each with a class of its own, a claim most often gets what it wants from the first.
-local page = 4
-local function read_page()
-  local rows = call('ZRANGE', CLASSES, passed, passed + page - 1, 'WITHSCORES')
-  window, at, is_full = {}, 1, #rows == page * 2
-  page = PAGE
-  for i = 1, #rows, 2 do window[#window + 1] = class_of(rows[i], rows[i + 1]) end
+-- An owner's classes in their order, read as far as they are needed. The first page is a short one: of a thousand jobs, each with a class
+-- of its own, a claim most often gets what it wants from the first.
+local function list_of(owner)
+  return {owner = owner, known = classes_of(owner), window = {}, at = 1, is_full = true, passed = 0, page = 4}
+end
+
+local function read_page(list)
+  local rows = call('ZRANGE', list.known, list.passed, list.passed + list.page - 1, 'WITHSCORES')
+  list.window, list.at, list.is_full = {}, 1, #rows == list.page * 2
+  list.page = PAGE
+  for i = 1, #rows, 2 do list.window[#list.window + 1] = class_of(rows[i], rows[i + 1]) end
 end
 
 -- Hundreds of classes stand in front and do not fit. So that small nodes are not starved by large tasks, the largest that
--- do fit are looked at by themselves.
-local function read_what_fits()
-  local classes = call('ZREVRANGEBYSCORE', FITS, free_memory, 0, 'LIMIT', 0, 256)
-  window, at, is_full = {}, 1, false
+-- do fit are looked at by themselves. It is known which these are of the first owner.
+local function read_what_fits(list)
+  local classes = list.owner == '' and call('ZREVRANGEBYSCORE', FITS, free_memory, 0, 'LIMIT', 0, 256) or {}
+  local window = {}
+  list.window, list.at, list.is_full = window, 1, false
   if #classes == 0 then return end
   local heads = call('ZMSCORE', CLASSES, unpack(classes))
   for i, class in ipairs(classes) do
@@ -242,52 +254,75 @@ end
 -- Thousands may stand in front that do not fit, being of jobs that are paused or too large by their cores. Each claim looks at some of
 -- the others, and each at others, so that none is passed over for ever.
 local has_looked_further = false
-local function read_others()
-  has_looked_further = true
-  local start = PASSED_MAX + call('TIME')[2] % math.max(1, call('ZCARD', CLASSES) - PASSED_MAX)
-  local rows = call('ZRANGE', CLASSES, start, start + PASSED_MAX - 1, 'WITHSCORES')
-  window, at, is_full = {}, 1, false
-  for i = 1, #rows, 2 do window[#window + 1] = class_of(rows[i], rows[i + 1]) end
+local function read_others(list)
+  list.has_looked_further, has_looked_further = true, true
+  local start = PASSED_MAX + call('TIME')[2] % math.max(1, call('ZCARD', list.known) - PASSED_MAX)
+  local rows = call('ZRANGE', list.known, start, start + PASSED_MAX - 1, 'WITHSCORES')
+  list.window, list.at, list.is_full = {}, 1, false
+  for i = 1, #rows, 2 do list.window[#list.window + 1] = class_of(rows[i], rows[i + 1]) end
 end
 
 -- Back among the others, by its new head. Behind a full page there are more: the next page finds it in its place.
-local function move_back(class)
-  local i = at
+local function move_back(list, class)
+  local i, window = list.at, list.window
   while window[i + 1] and window[i + 1].head < class.head do
     window[i] = window[i + 1]
     i = i + 1
   end
   window[i] = class
-  if i == #window and is_full then window[i] = nil end
+  if i == #window and list.is_full then window[i] = nil end
 end
 
-local function walk()
-  if not taking_on then return end
-  while want > 0 and budget > 0 do
+-- An older version that put something of another owner's back made its class known as of the first.
+local function is_misplaced(list, class)
+  if not has_several() or class.job == '' then return false end
+  if list.owner ~= '' then
+    owners[class.job] = list.owner
+    return false
+  end
+  use_job(class.job)
+  local owner = owner_of_job()
+  if owner == '' then return false end
+  call('ZADD', classes_of(owner), 'LT', class.head, class.name)
+  make_owner_known()
+  call('ZREM', FITS, class.name)
+  call('ZREM', CLASSES, class.name)
+  return true
+end
+
+-- Gives an owner's tasks in their order; returns whether there may be more of them.
+local function walk(list)
+  while want > 0 and helping > 0 and budget > 0 do
     -- The last of a full page does not tell where the next class begins.
-    if is_full and at >= #window then
-      if passed < PASSED_MAX then read_page() else read_what_fits() end
+    if list.is_full and list.at >= #list.window then
+      if list.passed < PASSED_MAX then read_page(list) else read_what_fits(list) end
     end
-    local class = window[at]
+    local class, following = list.window[list.at], list.window[list.at + 1]
     if not class and has_moved then
       -- To a class that may stand anywhere, so all are looked at again.
-      has_moved, passed, is_full, window, at = false, 0, true, {}, 1
-    elseif not class and passed >= PASSED_MAX and not has_looked_further then
-      read_others()
+      has_moved, list.passed, list.is_full, list.window, list.at = false, 0, true, {}, 1
+    elseif not class and list.passed >= PASSED_MAX and not list.has_looked_further then
+      read_others(list)
     elseif not class then
-      break
+      return false
     elseif is_passed_over(class) then
-      passed, at = passed + 1, at + 1
+      list.passed, list.at = list.passed + 1, list.at + 1
+    elseif is_misplaced(list, class) then
+      budget, list.at = budget - 1, list.at + 1
     else
       budget = stale < STALE_MAX and budget - 1 or 0
-      take(class, window[at + 1] and window[at + 1].head or math.huge)
+      take(class, following and following.head or math.huge)
       class.head = refresh_class(class.name)
-      if class.head then move_back(class) else at = at + 1 end
+      if class.head then move_back(list, class) else list.at = list.at + 1 end
     end
   end
+  return true
 end
 
-walk()
+-- uses later sharing
+if taking_on then
+  if has_several() then share_out() else walk(list_of('')) end
+end
 use_job('')
 local told, of_jobs = {}, {}
 for i, task in ipairs(taken) do

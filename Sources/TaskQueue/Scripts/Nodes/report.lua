@@ -9,6 +9,8 @@ local held, name = held_key(me), node_name(me)
 use_job_of(line)
 local own, memory, millicores, s, attempt =
   string.match(call('HGET', held, line) or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+-- uses later uncounting
+
 local function was_told()
   return string.sub(call('HGET', OUTCOMES, line) or '', 1, #token + 1) == token .. ' '
 end
@@ -17,22 +19,25 @@ local owner = call('HGET', DOING, line)
 if owner and owner ~= name or not owner and (call('HEXISTS', DONE, line) == 1 and not was_told() or has_left()) then
   -- Somebody has moved it to todo by hand, and another has it now, or had it.
   call('HDEL', held, line)
+  if call('EXISTS', COUNTED) == 1 then stop_use() end
   return 'stale'
 end
 
-local is_cancelled = call('HEXISTS', cancel_key(me), line) == 1
+local is_cancelled, is_plain = call('HEXISTS', cancel_key(me), line) == 1, false
 local function let_go()
   if is_cancelled then call('HDEL', cancel_key(me), line) end
   call('HDEL', DOING, line)
   call('HDEL', held, line)
+  if not is_plain and call('EXISTS', COUNTED) == 1 then stop_use() end
   return 'accepted'
 end
 
 local function finish()
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSET', DONE, line, ARGV[7])
-  -- Of most jobs nothing has failed.
-  if job == '' or call('EXISTS', RETRYING, FAILED) > 0 then
+  -- Of most jobs nothing has failed; and mostly there is one owner.
+  is_plain = call('EXISTS', RETRYING, FAILED, COUNTED) == 0
+  if not is_plain then
     if call('SREM', RETRYING, line) == 1 then call('HDEL', FAILED_ON, line) end
     if call('HEXISTS', FAILED, line) == 1 then
       call('HDEL', REASON, line)

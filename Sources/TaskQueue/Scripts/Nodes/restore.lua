@@ -85,6 +85,7 @@ local function restore(line, token, memory, millicores, band, attempt, record, o
   local class = class_name(line, memory, millicores, call('HGET', FAILED, line) or '')
   local s = fresh_score(line) or call('ZSCORE', class_key(class), line) or score(band, call('INCR', SEQUENCE))
   call('HSET', held, line, token .. ' ' .. memory .. ' ' .. millicores .. ' ' .. string.format('%.0f', s) .. ' ' .. attempt)
+  count_use(me, memory, millicores, 1)
   call('HSET', DOING, line, name)
   local was_put_back = call('HEXISTS', TODO, line) == 1
   if was_put_back then
@@ -93,7 +94,10 @@ local function restore(line, token, memory, millicores, band, attempt, record, o
     call('HDEL', TODO, line)
   end
   if was_put_back or attempt == '1' then undo_mark(line, attempt) end
-  for _, other in ipairs(over) do call('HDEL', held_key(other), line) end
+  for _, other in ipairs(over) do
+    count_out(other, call('HGET', held_key(other), line))
+    call('HDEL', held_key(other), line)
+  end
   call('HINCRBY', QUEUE, 'restored', 1)
   return 'restored'
 end

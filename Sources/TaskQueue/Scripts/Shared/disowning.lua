@@ -1,0 +1,10 @@
+-- When a job has gone whose owner is known.
+
+-- A job of which nothing is left. With the last of another owner than the first all is as if there had been none.
+local function disown(id)
+  if call('HDEL', JOB_OWNERS, id) == 0 or call('EXISTS', JOB_OWNERS) == 1 then return end
+  for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
+    if owner ~= '' then call('DEL', owner_key(owner)) end
+  end
+  call('DEL', OWNERS, USES, COUNTED, FLEET, MEASURED, RECOUNTED)
+end

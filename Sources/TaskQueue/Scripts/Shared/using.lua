@@ -1,0 +1,110 @@
+-- What runs for each owner now, which is what nodes hold for them: see owning.lua.
+
+-- uses owning measuring
+
+-- What runs for an owner is so much more, or less.
+local function change_use(owner, memory, millicores)
+  local use = use_in(call('HGET', USES, owner), owner)
+  use.memory, use.millicores = math.max(0, use.memory + memory), math.max(0, use.millicores + millicores)
+  if use.millicores > 0 then call('HSET', USES, owner, text_of_use(use)) else call('HDEL', USES, owner) end
+  call('ZADD', OWNERS, 'XX', share_of(use), owner)
+end
+
+local counted = {}
+local function is_counted(incarnation)
+  if counted[incarnation] == nil then counted[incarnation] = call('SISMEMBER', COUNTED, incarnation) == 1 end
+  return counted[incarnation]
+end
+
+-- A line of the present job is held by this node from now on (1), or not any more (-1).
+local function count_use(incarnation, memory, millicores, sign)
+  if is_counted(incarnation) then change_use(owner_of_job(), sign * memory, sign * cores_of(millicores)) end
+end
+
+-- The same, by what is noted of it as held.
+local function count_out(incarnation, entry)
+  local memory, millicores = string.match(entry or '', '^%d+ (%d+) (%d+) ')
+  if memory then count_use(incarnation, memory, millicores, -1) end
+end
+
+-- From now on all that this node holds is in USES.
+local function count_own(incarnation)
+  if not has_several() or is_counted(incarnation) then return end
+  local sums, seen, cursor = {}, {}, '0'
+  repeat
+    local page = call('HSCAN', held_key(incarnation), cursor, 'COUNT', 500)
+    cursor = page[1]
+    for i = 1, #page[2], 2 do
+      local memory, millicores = string.match(page[2][i + 1], '^%d+ (%d+) (%d+) ')
+      if memory and not seen[page[2][i]] then
+        use_job_of(page[2][i])
+        local sum = sums[owner_of_job()] or {0, 0}
+        sums[owner_of_job()] = {sum[1] + memory, sum[2] + cores_of(millicores)}
+      end
+      seen[page[2][i]] = true
+    end
+  until cursor == '0'
+  use_job('')
+  call('SADD', COUNTED, incarnation)
+  counted[incarnation] = true
+  for owner, sum in pairs(sums) do change_use(owner, sum[1], sum[2]) end
+end
+
+local function stop_counting(incarnation)
+  if call('SREM', COUNTED, incarnation) == 1 then counted[incarnation] = false end
+end
+
+-- Every node is to count what it holds anew.
+local function recount()
+  call('DEL', COUNTED, USES)
+  counted = {}
+  for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do call('ZADD', OWNERS, 0, owner) end
+end
+
+-- By what uses are divided, where that has changed.
+local function set_units(owner, text)
+  local use = use_in(text, owner)
+  use.memory_unit, use.millicores_unit = units_of(owner)
+  call('HSET', USES, owner, text_of_use(use))
+  call('ZADD', OWNERS, 'XX', share_of(use), owner)
+end
+
+-- What the nodes have together.
+local function measure_fleet()
+  local memory, millicores, seen, cursor = 0, 0, {}, '0'
+  repeat
+    local page = call('HSCAN', NODES, cursor, 'COUNT', 1000)
+    cursor = page[1]
+    for i = 1, #page[2], 2 do
+      local of_node, cores = string.match(page[2][i + 1], '^(%d+) (%d+) ')
+      if of_node and not seen[page[2][i]] then memory, millicores = memory + of_node, millicores + cores end
+      seen[page[2][i]] = true
+    end
+  until cursor == '0'
+  local text = string.format('%.0f %.0f', memory, millicores)
+  if call('GET', FLEET) == text then return end
+  call('SET', FLEET, text)
+  cursor = '0'
+  repeat
+    local page = call('HSCAN', USES, cursor, 'COUNT', 1000)
+    cursor = page[1]
+    for i = 1, #page[2], 2 do set_units(page[2][i], page[2][i + 1]) end
+  until cursor == '0'
+end
+
+-- Where several have tasks, whoever has a lease sees to it now and then that shares are of the fleet there is; and that whatever an older
+-- version did without counting does not count for ever.
+local function look_after_owners(incarnation, now)
+  if not has_several() then return end
+  if is_over(RECOUNTED, now) then
+    if call('EXISTS', RECOUNTED) == 1 then recount() end
+    keep_until(RECOUNTED, now + 3600000)
+  end
+  if is_over(MEASURED, now) then
+    keep_until(MEASURED, now + 60000)
+    measure_fleet()
+  end
+  count_own(incarnation)
+  -- What an older version put back it made known to the first owner, and to nobody else.
+  if call('EXISTS', CLASSES) == 1 then make_owner_known() end
+end

@@ -74,7 +74,7 @@ extension QueueModel {
     ) -> [(line: String, place: Place)] {
         counted.insert(me)
         var (want, memory, millicores) = (count, memory, millicores)
-        let eighth = max(1, want / 8)
+        let quarter = max(1, want / 4)
         let uses = uses
         let lines = waiting.sorted { $0.value.score < $1.value.score }.map { (line: $0.key, place: $0.value) }
         var turns = Dictionary(grouping: lines) { owner(of: $0.line) }.map { owner, lines in
@@ -87,7 +87,7 @@ extension QueueModel {
         var given: [(line: String, place: Place)] = []
         while want > 0, !turns.isEmpty {
             var turn = turns.removeFirst()
-            var helping = turn.share > 0 ? eighth : 1
+            var helping = turn.share > 0 ? quarter : 1
             while want > 0, helping > 0, let (line, place) = turn.waiting.popFirst() {
                 guard place.memory <= memory, place.millicores <= millicores, mayTake(line, place) else { continue }
                 memory -= place.memory

@@ -75,13 +75,14 @@ public enum QueueScripts {
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "leaving": PackageResources.leaving_lua,
         "lease": PackageResources.lease_lua, "learning": PackageResources.learning_lua,
+        "lessening": PackageResources.lessening_lua,
         "knowing": PackageResources.knowing_lua, "margin": PackageResources.margin_lua,
         "measuring": PackageResources.measuring_lua,
         "names": PackageResources.names_lua, "noticing": PackageResources.noticing_lua,
         "owning": PackageResources.owning_lua, "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua,
         "sharing": PackageResources.sharing_lua, "some": PackageResources.some_lua, "telling": PackageResources.telling_lua,
-        "uncounting": PackageResources.uncounting_lua, "using": PackageResources.using_lua,
+        "using": PackageResources.using_lua,
         "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }

@@ -94,12 +94,18 @@ local function is_passed_over(class)
     or class.exclusion ~= '' and lists(class.exclusion, name) and another_could(class)
 end
 
--- Tokens are times in microseconds, pushed apart: no two are the same, even if Redis has lost its last second.
+-- Tokens are times in microseconds, pushed apart: no two are the same, even if Redis has lost its last second. A claim takes as many as
+-- it may need, and gives back what is left in the end.
+local next_token, last_token
 local function new_tokens(count)
-  local t = call('TIME')
-  local first = math.max(tonumber(call('GET', TOKENS) or 0), t[1] * 1000000 + t[2]) + 1
-  call('SET', TOKENS, string.format('%.0f', first + count - 1))
-  return first
+  if not next_token then
+    local t = call('TIME')
+    next_token = math.max(tonumber(call('GET', TOKENS) or 0), t[1] * 1000000 + t[2]) + 1
+    last_token = next_token + want - 1
+    call('SET', TOKENS, string.format('%.0f', last_token))
+  end
+  next_token = next_token + count
+  return next_token - count
 end
 
 -- The index knows a line that is not in todo. An old worker has it, or had it and died between taking it out of todo and
@@ -118,12 +124,12 @@ local function not_in_todo(class, line, s, failed_on)
 end
 
 local taken, given_jobs, stale, has_moved = {}, {}, 0, false
-local function give(class, lines, scores)
+local function give(class, lines, scores, has_marks)
   if job ~= '' then given_jobs[job] = true end
   local holding, doing = {}, {}
-  local attempts = call('HMGET', ATTEMPTS, unpack(lines))
+  local attempts = has_marks and call('HMGET', ATTEMPTS, unpack(lines)) or {}
   local signatures = ARGV[7] == '1' and call('HMGET', SIGNATURES, unpack(lines)) or {}
-  local owns = job ~= '' and has_own() and call('HMGET', OWN, unpack(lines)) or {}
+  local owns = has_marks and job ~= '' and has_own() and call('HMGET', OWN, unpack(lines)) or {}
   local token = new_tokens(#lines)
   for i, line in ipairs(lines) do
     local attempt, own = tonumber(attempts[i] or 0) + 1, string.format('%.0f', token + i - 1)
@@ -143,22 +149,23 @@ local function give(class, lines, scores)
 end
 
 -- The first lines of a class, none behind `limit`, with their scores and their values in todo: from its sorted set or, of the plain class
--- of a job, from FRESH, whichever begins earlier.
+-- of a job, from FRESH, whichever begins earlier. Of FRESH also what is known of its first entries, one more than may be taken, and where
+-- the sorted set begins.
 local function first_lines(class, limit)
   local count, lines, scores, values = math.min(1000, room(class) + stale), {}, {}, {}
   if class.job ~= '' and class.name == plain_class() then
-    local entries = call('LRANGE', FRESH, 0, count - 1)
+    local entries = call('LRANGE', FRESH, 0, count)
     local first = entries[1] and score_of((parts_of_fresh(entries[1])))
     local other = tonumber(call('ZRANGE', class_key(class.name), 0, 0, 'WITHSCORES')[2])
     if first and (not other or first < other) then
       limit = math.min(limit, other or math.huge)
-      for i, entry in ipairs(entries) do
-        local digits, line = parts_of_fresh(entry)
+      for i = 1, math.min(count, #entries) do
+        local digits, line = parts_of_fresh(entries[i])
         local s = score_of(digits)
         if s > limit then break end
         lines[i], scores[i], values[i] = line, string.format('%.0f', s), digits
       end
-      return lines, scores, values, true
+      return lines, scores, values, entries, other
     end
     limit = math.min(limit, first or math.huge)
   end
@@ -167,18 +174,20 @@ local function first_lines(class, limit)
     if tonumber(rows[i + 1]) > limit then break end
     lines[#lines + 1], scores[#scores + 1], values[#values + 1] = rows[i], rows[i + 1], ''
   end
-  return lines, scores, values, false
+  return lines, scores, values
 end
 
--- Takes what fits from the head of a class, but nothing that comes after `limit`: another class is due there.
+-- Takes what fits from the head of a class, but nothing that comes after `limit`: another class is due there. Returns the new head.
 local function take(class, limit)
   use_job(class.job)
   gates[job] = false  -- Else its class stood aside.
   local n = room(class)
-  local lines, scores, values, are_fresh = first_lines(class, limit)
-  if #lines == 0 then return end
+  local lines, scores, values, fresh, other = first_lines(class, limit)
+  if #lines == 0 then return refresh_class(class.name) end
   local waiting = call('HMGET', TODO, unpack(lines))
-  local failed_on = call('HMGET', FAILED, unpack(lines))
+  -- Of most jobs nothing has failed.
+  local has_marks = job == '' or call('EXISTS', FAILED, ATTEMPTS, OWN) > 0
+  local failed_on = has_marks and call('HMGET', FAILED, unpack(lines)) or {}
   local given, given_scores, gone = {}, {}, 0
   for i, line in ipairs(lines) do
     if not waiting[i] then
@@ -189,7 +198,7 @@ local function take(class, limit)
     elseif (failed_on[i] or '') ~= class.exclusion then
       -- An old worker failed it and put it back.
       if failed_on[i] then keep_retrying(line, failed_on[i]) else stop_retrying(line) end
-      if are_fresh then call('HSET', TODO, line, '') end
+      if fresh then call('HSET', TODO, line, '') end
       enter_if_new(line, class.memory_text, class.millicores_text, failed_on[i] or '', scores[i])
       has_moved = true
     elseif #given < n then
@@ -200,15 +209,16 @@ local function take(class, limit)
     end
     gone = i
   end
-  if #given > 0 then give(class, given, given_scores) end
-  if gone == 0 then return end
-  -- By rank, for all of them stand at the head: one descent into the skip list instead of one for each.
-  if are_fresh then
-    call('LTRIM', FRESH, gone, -1)
-  else
-    local removed = call('ZREMRANGEBYRANK', class_key(class.name), 0, gone - 1)
-    if job == '' then call('DECRBY', INDEXED, removed) end
+  if #given > 0 then give(class, given, given_scores, has_marks) end
+  if fresh then
+    if gone > 0 then call('LTRIM', FRESH, gone, -1) end
+    local first = fresh[gone + 1] and score_of((parts_of_fresh(fresh[gone + 1])))
+    return set_head(class.name, first and other and math.min(first, other) or first or other)
   end
+  -- By rank, for all of them stand at the head: one descent into the skip list instead of one for each.
+  local removed = gone > 0 and call('ZREMRANGEBYRANK', class_key(class.name), 0, gone - 1) or 0
+  if job == '' and removed > 0 then call('DECRBY', INDEXED, removed) end
+  return refresh_class(class.name)
 end
 
 local PAGE, PASSED_MAX, STALE_MAX = 32, 512, 2000
@@ -311,8 +321,7 @@ local function walk(list)
       budget, list.at = budget - 1, list.at + 1
     else
       budget = stale < STALE_MAX and budget - 1 or 0
-      take(class, following and following.head or math.huge)
-      class.head = refresh_class(class.name)
+      class.head = take(class, following and following.head or math.huge)
       if class.head then move_back(list, class) else list.at = list.at + 1 end
     end
   end
@@ -323,6 +332,7 @@ end
 if taking_on then
   if has_several() then share_out() else walk(list_of('')) end
 end
+if next_token and next_token <= last_token then call('SET', TOKENS, string.format('%.0f', next_token - 1)) end
 use_job('')
 local told, of_jobs = {}, {}
 for i, task in ipairs(taken) do

@@ -2,14 +2,20 @@
 -- Idempotent: accepted once, by the token of the attempt, which goes with the held entry, last. A repetition is told from
 -- a stranger by the token beside the outcome. Stopped half-way: still held, so it is accepted when it comes again.
 
--- uses names leaving
+-- uses names leaving lessening
 
 local me, line, token, kind, record = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local held, name = held_key(me), node_name(me)
 use_job_of(line)
 local own, memory, millicores, s, attempt =
   string.match(call('HGET', held, line) or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
--- uses later uncounting
+
+-- It runs no more for the owner of its job, where there are several.
+local is_counted
+local function stop_use()
+  if is_counted == nil then is_counted = call('SISMEMBER', COUNTED, me) == 1 end
+  if is_counted then lessen_use(job ~= '' and call('HGET', JOB_OWNERS, job) or '', memory, millicores) end
+end
 
 local function was_told()
   return string.sub(call('HGET', OUTCOMES, line) or '', 1, #token + 1) == token .. ' '
@@ -19,16 +25,16 @@ local owner = call('HGET', DOING, line)
 if owner and owner ~= name or not owner and (call('HEXISTS', DONE, line) == 1 and not was_told() or has_left()) then
   -- Somebody has moved it to todo by hand, and another has it now, or had it.
   call('HDEL', held, line)
-  if call('EXISTS', COUNTED) == 1 then stop_use() end
+  stop_use()
   return 'stale'
 end
 
-local is_cancelled, is_plain = call('HEXISTS', cancel_key(me), line) == 1, false
+local is_cancelled = call('HEXISTS', cancel_key(me), line) == 1
 local function let_go()
   if is_cancelled then call('HDEL', cancel_key(me), line) end
   call('HDEL', DOING, line)
   call('HDEL', held, line)
-  if not is_plain and call('EXISTS', COUNTED) == 1 then stop_use() end
+  stop_use()
   return 'accepted'
 end
 
@@ -36,8 +42,9 @@ local function finish()
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSET', DONE, line, ARGV[7])
   -- Of most jobs nothing has failed; and mostly there is one owner.
-  is_plain = call('EXISTS', RETRYING, FAILED, COUNTED) == 0
-  if not is_plain then
+  local marks = call('EXISTS', RETRYING, FAILED, COUNTED)
+  is_counted = marks > 0 and call('SISMEMBER', COUNTED, me) == 1
+  if marks > (is_counted and 1 or 0) then
     if call('SREM', RETRYING, line) == 1 then call('HDEL', FAILED_ON, line) end
     if call('HEXISTS', FAILED, line) == 1 then
       call('HDEL', REASON, line)

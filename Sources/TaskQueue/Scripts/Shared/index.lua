@@ -112,13 +112,8 @@ local function remove_all(class, lines)
   if removed > 0 and job == '' then call('DECRBY', INDEXED, removed) end
 end
 
--- Makes the head of a class true again; returns it, nil when the class is empty and gone.
-local function refresh_class(class)
-  local head = tonumber(call('ZRANGE', class_key(class), 0, 0, 'WITHSCORES')[2])
-  if job ~= '' and class == plain_class() then
-    local first = score_of_fresh(0)
-    head = head and first and math.min(head, first) or head or first
-  end
+-- The head of a class is this; nil: the class is empty and gone.
+local function set_head(class, head)
   if is_gated() then
     if head then call('ZADD', job_key(job .. ASIDE), head, class) else call('ZREM', job_key(job .. ASIDE), class) end
     return head
@@ -134,6 +129,16 @@ local function refresh_class(class)
     make_owner_known()
   end
   return head
+end
+
+-- Makes the head of a class true again; returns it, nil when the class is empty and gone.
+local function refresh_class(class)
+  local head = tonumber(call('ZRANGE', class_key(class), 0, 0, 'WITHSCORES')[2])
+  if job ~= '' and class == plain_class() then
+    local first = score_of_fresh(0)
+    head = head and first and math.min(head, first) or head or first
+  end
+  return set_head(class, head)
 end
 
 -- Before a line leaves todo other than by a claim: an entry that stayed would look like a line an old worker dropped. One in FRESH

@@ -26,16 +26,16 @@ local function line_up_again(turn)
 end
 
 -- Whose share is the least has his turn. He gets one task where nothing runs for him, so that nobody has two before each who waits has one;
--- else an eighth of what is asked for, so that a claim does not look at sixteen classes where it could at eight.
+-- else a quarter of what is asked for, so that a claim does not look at sixteen classes where it could at four.
 local function share_out()
   count_own(me)
-  local eighth, served, over = math.max(1, math.floor(want / 8)), {}, {}
+  local quarter, served, over = math.max(1, math.floor(want / 4)), {}, {}
   while want > 0 and budget > 0 do
     if first > last and not are_all_read then read_owners() end
     local turn = line_up[first]
     if not turn then break end
     line_up[first], first = nil, first + 1
-    helping = first > last and are_all_read and want or turn.share > 0 and eighth or 1
+    helping = first > last and are_all_read and want or turn.share > 0 and quarter or 1
     gained_memory, gained_millicores = 0, 0
     turn.list = turn.list or list_of(turn.owner)
     local has_more = walk(turn.list)

@@ -1,12 +1,12 @@
 -- What runs for each owner now, which is what nodes hold for them: see owning.lua.
 
--- uses owning measuring
+-- uses owning measuring lessening
 
--- What runs for an owner is so much more, or less.
-local function change_use(owner, memory, millicores)
+-- What runs for an owner is so much more.
+local function add_use(owner, memory, millicores)
   local use = use_in(call('HGET', USES, owner), owner)
-  use.memory, use.millicores = math.max(0, use.memory + memory), math.max(0, use.millicores + millicores)
-  if use.millicores > 0 then call('HSET', USES, owner, text_of_use(use)) else call('HDEL', USES, owner) end
+  use.memory, use.millicores = use.memory + memory, use.millicores + millicores
+  call('HSET', USES, owner, text_of_use(use))
   call('ZADD', OWNERS, 'XX', share_of(use), owner)
 end
 
@@ -16,15 +16,15 @@ local function is_counted(incarnation)
   return counted[incarnation]
 end
 
--- A line of the present job is held by this node from now on (1), or not any more (-1).
-local function count_use(incarnation, memory, millicores, sign)
-  if is_counted(incarnation) then change_use(owner_of_job(), sign * memory, sign * cores_of(millicores)) end
+-- A line of the present job is held by this node from now on.
+local function count_in(incarnation, memory, millicores)
+  if is_counted(incarnation) then add_use(owner_of_job(), memory, cores_of(millicores)) end
 end
 
--- The same, by what is noted of it as held.
+-- It is not any more; what was noted of it as held says what it had.
 local function count_out(incarnation, entry)
   local memory, millicores = string.match(entry or '', '^%d+ (%d+) (%d+) ')
-  if memory then count_use(incarnation, memory, millicores, -1) end
+  if memory and is_counted(incarnation) then lessen_use(owner_of_job(), memory, millicores) end
 end
 
 -- From now on all that this node holds is in USES.
@@ -47,7 +47,7 @@ local function count_own(incarnation)
   use_job('')
   call('SADD', COUNTED, incarnation)
   counted[incarnation] = true
-  for owner, sum in pairs(sums) do change_use(owner, sum[1], sum[2]) end
+  for owner, sum in pairs(sums) do add_use(owner, sum[1], sum[2]) end
 end
 
 local function stop_counting(incarnation)

@@ -23,7 +23,7 @@ struct Distcomp: ParsableCommand {
             RenameCommand.self,
             WatchCommand.self, StatusCommand.self, TopCommand.self,
             TasksCommand.self, ShowCommand.self, WhyCommand.self, LogsCommand.self, ResultsCommand.self,
-            WorkersCommand.self, CancelCommand.self, RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
+            WorkersCommand.self, SharesCommand.self, CancelCommand.self, RetryCommand.self, RequeueCommand.self, ForgetCommand.self,
             PauseCommand.self, ResumeCommand.self, DrainCommand.self, CleanupCommand.self, StopWorkersCommand.self,
             ResetCommand.self,
             ManagerCommand.self, ConfigCommand.self, AccessCommand.self, KeyCommand.self, DoctorCommand.self,

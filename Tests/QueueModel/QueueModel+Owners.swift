@@ -36,9 +36,10 @@ extension QueueModel {
         return (unit(Int(fleet?.memory ?? 0), 4 << 30), unit(fleet?.millicores ?? 0, 1000))
     }
 
-    private func share(_ use: Use, of owner: String) -> Double {
+    private func share(_ use: Use, of owner: String) -> Int {
         let units = units(of: owner)
-        return max(Double(use.memory) / Double(units.memory), Double(use.millicores) / Double(units.millicores))
+        let share = max(Double(use.memory) / Double(units.memory), Double(use.millicores) / Double(units.millicores))
+        return Int((share * 1e12).rounded(.down))
     }
 
     mutating func setShare(_ arguments: Arguments) -> RESPValue {
@@ -64,7 +65,7 @@ extension QueueModel {
     private struct Turn {
         let owner: String
         var use: Use
-        var share: Double
+        var share: Int
         var waiting: ArraySlice<(line: String, place: Place)>
     }
 

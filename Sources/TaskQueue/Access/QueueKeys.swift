@@ -129,8 +129,6 @@ enum QueueKey: String, CaseIterable {
     case owners = "distcomp:owners"
     /// owner -> `memory millicores` of what is held for them, and by what the two are divided.
     case uses = "distcomp:uses"
-    /// Incarnations whose tasks are in `uses`.
-    case counted = "distcomp:counted"
     /// owner, by name -> what their share is to be, where that is not 1.
     case shares = "distcomp:shares"
     /// `memory millicores` of all nodes together.
@@ -249,6 +247,8 @@ enum QueueKeyFamily: String, CaseIterable {
     case held = "distcomp:held:"
     case cancelled = "distcomp:cancel:"
     case revoked = "distcomp:revoked:"
+    /// What it holds is in `uses`.
+    case counted = "distcomp:counted:"
     /// What a node was asked for of a task's output, by place.
     case output = "distcomp:output:"
 
@@ -262,6 +262,7 @@ enum QueueKeyFamily: String, CaseIterable {
         case .held: "held_key"
         case .cancelled: "cancel_key"
         case .revoked: "revoked_key"
+        case .counted: "counted_key"
         case .output: "output_key"
         }
     }
@@ -309,6 +310,8 @@ enum QueueNames {
         ("CIRCLE_MAX", "10000"),
         // What a task counts as for its owner that asks for no cores: it takes a slot of its node.
         ("SLOT_MILLICORES", "1000"),
+        // What all of the fleet is in the order of owners.
+        ("SHARE_UNIT", "1000000000000"),
         // So many tasks have finished before it is known what memory their like needs.
         ("LEARNED_MIN", String(MemoryPeaks.countMin)),
         // Milliseconds for which looking for results that leave is left to the node that does it, when it does not go on.

@@ -22,11 +22,26 @@ public struct ReadOwners: QueueOperation {
     public struct Reply: Equatable, Sendable {
         /// Whether shares count: jobs of more than one owner are known. If not, nothing is said of what runs.
         public let areSeveral: Bool
-        /// Of the job that was asked about, or of what is of none.
+        /// Of the job that was asked about, or of what is of none: a name, or "" for the first of ``owners``.
         public let ownerOfJob: String
         public let fleetMemoryBytes: UInt64
         public let fleetMillicores: Int
         public let owners: [Owner]
+
+        /// The same.
+        public var owner: Owner? { owners.first { ownerOfJob.isEmpty || $0.name == ownerOfJob } }
+
+        /// Who has tasks in the index, as ``ReadClasses`` names them.
+        public var waiting: [String] {
+            owners.enumerated().filter(\.element.hasWaiting).map { $0.offset == 0 ? "" : $0.element.name }
+        }
+
+        /// Those who have the next task before one of this owner.
+        public func before(_ owner: Owner) -> [Owner] {
+            let own = part(of: owner) / owner.share
+            return owners.filter { $0.hasWaiting && $0.name != owner.name && part(of: $0) / $0.share < own }
+                .sorted { part(of: $0) / $0.share < part(of: $1) / $1.share }
+        }
 
         /// What part of the fleet runs for an owner: the larger of that of memory and that of cores.
         public func part(of owner: Owner) -> Double {

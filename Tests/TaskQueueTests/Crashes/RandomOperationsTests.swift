@@ -261,7 +261,7 @@ private struct RandomRun {
         if model.sweeperUntil > 0 { state["distcomp:sweeper"] = ["": "\(model.sweeperUntil)"] }
         if model.fedUntil > 0 { state["distcomp:fed"] = ["": "\(model.fedUntil)"] }
         state["distcomp:jobs-left"] = model.jobsLeft
-        state["distcomp:counted"] = Dictionary(uniqueKeysWithValues: model.counted.map { ($0, "") })
+        for incarnation in model.counted { state["distcomp:counted:" + incarnation] = ["": "1"] }
         for (owner, use) in model.uses {
             let units = model.units(of: owner)
             state["distcomp:uses", default: [:]][owner] =

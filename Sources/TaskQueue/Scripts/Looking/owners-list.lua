@@ -1,7 +1,7 @@
 #!lua flags=no-writes
--- Writes nothing. Whether there are several owners; the owner of a job, where one is named; what the fleet has of memory and cores; and of
--- each owner who has tasks, or a share of their own: the name, that share, what of memory and cores runs for them, and whether they have
--- tasks in the index. '' is who is not known, see owning.lua.
+-- Writes nothing. Whether there are several owners; the owner of a job, '' for the first; what the fleet has of memory and cores; and of the
+-- first owner, and each other who has tasks, or a share of their own: the name, '' where nobody knows it, that share, what of memory and
+-- cores runs for them, and whether they have tasks in the index.
 
 -- uses owning
 
@@ -23,5 +23,5 @@ for _, key in ipairs({USES, SHARES}) do
   for i = 1, #page[2], 2 do add(page[2][i]) end
 end
 local memory, millicores = string.match(call('GET', FLEET) or '', '^(%d+) (%d+)$')
-local of = ARGV[2] ~= '' and call('HGET', JOB_OWNERS, ARGV[2]) or first
+local of = ARGV[2] ~= '' and call('HGET', JOB_OWNERS, ARGV[2]) or ''
 return {has_several() and 1 or 0, of, memory or '0', millicores or '0', rows}

@@ -225,8 +225,8 @@ local PAGE, PASSED_MAX, STALE_MAX = 32, 512, 2000
 local budget = 64
 
 local function class_of(class, head)
-  local of, rest = string.match(class, '^@(%w+) (.*)$')
-  local memory, millicores, exclusion = string.match(rest or class, '^(%d+):(%d+):(.*)$')
+  local of, memory, millicores, exclusion = string.match(class, '^@(%w+) (%d+):(%d+):(.*)$')
+  if not of then memory, millicores, exclusion = string.match(class, '^(%d+):(%d+):(.*)$') end
   -- One that is not of our making fits nowhere.
   return {
     name = class, job = of or '', head = tonumber(head), exclusion = exclusion or '', memory = tonumber(memory) or math.huge,
@@ -236,8 +236,8 @@ end
 
 -- An owner's classes in their order, read as far as they are needed. The first page is a short one: of a thousand jobs, each with a class
 -- of its own, a claim most often gets what it wants from the first.
-local function list_of(owner)
-  return {owner = owner, known = classes_of(owner), window = {}, at = 1, is_full = true, passed = 0, page = 4}
+local function list_of(owner, page)
+  return {owner = owner, known = classes_of(owner), window = {}, at = 1, is_full = true, passed = 0, page = page}
 end
 
 local function read_page(list)
@@ -330,7 +330,7 @@ end
 
 -- uses later sharing
 if taking_on then
-  if has_several() then share_out() else walk(list_of('')) end
+  if has_several() then share_out() else walk(list_of('', 4)) end
 end
 if next_token and next_token <= last_token then call('SET', TOKENS, string.format('%.0f', next_token - 1)) end
 use_job('')

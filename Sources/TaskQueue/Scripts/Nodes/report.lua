@@ -13,7 +13,7 @@ local own, memory, millicores, s, attempt =
 -- It runs no more for the owner of its job, where there are several.
 local is_counted
 local function stop_use()
-  if is_counted == nil then is_counted = call('SISMEMBER', COUNTED, me) == 1 end
+  if is_counted == nil then is_counted = call('EXISTS', counted_key(me)) == 1 end
   if is_counted then lessen_use(job ~= '' and call('HGET', JOB_OWNERS, job) or '', memory, millicores) end
 end
 
@@ -42,9 +42,10 @@ local function finish()
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSET', DONE, line, ARGV[7])
   -- Of most jobs nothing has failed; and mostly there is one owner.
-  local marks = call('EXISTS', RETRYING, FAILED, COUNTED)
-  is_counted = marks > 0 and call('SISMEMBER', COUNTED, me) == 1
-  if marks > (is_counted and 1 or 0) then
+  -- Each is counted as often as it is named: an odd number is with the last.
+  local marks = call('EXISTS', RETRYING, RETRYING, FAILED, FAILED, counted_key(me))
+  is_counted = marks % 2 == 1
+  if marks > 1 then
     if call('SREM', RETRYING, line) == 1 then call('HDEL', FAILED_ON, line) end
     if call('HEXISTS', FAILED, line) == 1 then
       call('HDEL', REASON, line)

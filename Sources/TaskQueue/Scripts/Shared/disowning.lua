@@ -6,5 +6,6 @@ local function disown(id)
   for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
     if owner ~= '' then call('DEL', owner_key(owner)) end
   end
-  call('DEL', OWNERS, USES, COUNTED, FLEET, MEASURED, RECOUNTED)
+  for _, incarnation in ipairs(call('ZRANGE', LEASES, 0, -1)) do call('DEL', counted_key(incarnation)) end
+  call('DEL', OWNERS, USES, FLEET, MEASURED, RECOUNTED)
 end

@@ -7,9 +7,10 @@ local function lessen_use(owner, memory, millicores)
   memory = math.max(0, had_memory - memory)
   millicores = math.max(0, had_millicores - (millicores + 0 > 0 and millicores or SLOT_MILLICORES))
   if millicores > 0 then
-    call('HSET', USES, owner, string.format('%.0f %.0f ', memory, millicores) .. memory_unit .. ' ' .. millicores_unit)
+    call('HSET', USES, owner, string.format('%d %d %s %s', memory, millicores, memory_unit, millicores_unit))
   else
     call('HDEL', USES, owner)
   end
-  call('ZADD', OWNERS, 'XX', math.max(memory / memory_unit, millicores / millicores_unit), owner)
+  local share = math.floor(math.max(memory / memory_unit, millicores / millicores_unit) * SHARE_UNIT)
+  call('ZADD', OWNERS, 'XX', string.format('%d', share), owner)
 end

@@ -4,7 +4,8 @@
 --
 --   USES     owner -> `memory millicores` of what nodes hold for them, and what each of the two is divided by to be a share
 --   OWNERS   those who have classes, by the share of the fleet that is theirs now
---   COUNTED  the lives of nodes whose tasks are in USES
+--
+-- and of each life of a node whose tasks are in USES a key says so, `counted_key`.
 --
 -- Whatever enters or leaves what such a node holds changes USES by as much. A node is counted when it first asks after there came to be
 -- several. In all of these the first owner is ''.

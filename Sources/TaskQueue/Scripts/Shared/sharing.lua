@@ -3,7 +3,7 @@
 -- uses using
 
 -- Those who have tasks stand in a line, by what is theirs of the fleet now, the least first.
-local PAGE_OF_OWNERS = 16
+local PAGE_OF_OWNERS = 8
 local line_up, first, last, read_count, are_all_read = {}, 1, 0, 0, false
 local function read_owners()
   local rows = call('ZRANGE', OWNERS, read_count, read_count + PAGE_OF_OWNERS - 1, 'WITHSCORES')
@@ -37,7 +37,7 @@ local function share_out()
     line_up[first], first = nil, first + 1
     helping = first > last and are_all_read and want or turn.share > 0 and quarter or 1
     gained_memory, gained_millicores = 0, 0
-    turn.list = turn.list or list_of(turn.owner)
+    turn.list = turn.list or list_of(turn.owner, 2)
     local has_more = walk(turn.list)
     if gained_millicores > 0 then
       if not turn.use then
@@ -56,7 +56,7 @@ local function share_out()
   local uses, shares = {}, {}
   for i, turn in ipairs(served) do
     uses[i * 2 - 1], uses[i * 2] = turn.owner, text_of_use(turn.use)
-    shares[i * 2 - 1], shares[i * 2] = turn.share, turn.owner
+    shares[i * 2 - 1], shares[i * 2] = string.format('%d', turn.share), turn.owner
   end
   if #served > 0 then
     call('HSET', USES, unpack(uses))

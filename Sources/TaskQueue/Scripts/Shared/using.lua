@@ -7,12 +7,12 @@ local function add_use(owner, memory, millicores)
   local use = use_in(call('HGET', USES, owner), owner)
   use.memory, use.millicores = use.memory + memory, use.millicores + millicores
   call('HSET', USES, owner, text_of_use(use))
-  call('ZADD', OWNERS, 'XX', share_of(use), owner)
+  call('ZADD', OWNERS, 'XX', string.format('%d', share_of(use)), owner)
 end
 
 local counted = {}
 local function is_counted(incarnation)
-  if counted[incarnation] == nil then counted[incarnation] = call('SISMEMBER', COUNTED, incarnation) == 1 end
+  if counted[incarnation] == nil then counted[incarnation] = call('EXISTS', counted_key(incarnation)) == 1 end
   return counted[incarnation]
 end
 
@@ -45,18 +45,19 @@ local function count_own(incarnation)
     end
   until cursor == '0'
   use_job('')
-  call('SADD', COUNTED, incarnation)
+  call('SET', counted_key(incarnation), 1)
   counted[incarnation] = true
   for owner, sum in pairs(sums) do add_use(owner, sum[1], sum[2]) end
 end
 
 local function stop_counting(incarnation)
-  if call('SREM', COUNTED, incarnation) == 1 then counted[incarnation] = false end
+  if call('DEL', counted_key(incarnation)) == 1 then counted[incarnation] = false end
 end
 
 -- Every node is to count what it holds anew.
 local function recount()
-  call('DEL', COUNTED, USES)
+  for _, incarnation in ipairs(call('ZRANGE', LEASES, 0, -1)) do call('DEL', counted_key(incarnation)) end
+  call('DEL', USES)
   counted = {}
   for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do call('ZADD', OWNERS, 0, owner) end
 end
@@ -66,7 +67,7 @@ local function set_units(owner, text)
   local use = use_in(text, owner)
   use.memory_unit, use.millicores_unit = units_of(owner)
   call('HSET', USES, owner, text_of_use(use))
-  call('ZADD', OWNERS, 'XX', share_of(use), owner)
+  call('ZADD', OWNERS, 'XX', string.format('%d', share_of(use)), owner)
 end
 
 -- What the nodes have together.

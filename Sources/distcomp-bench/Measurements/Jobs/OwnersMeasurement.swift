@@ -54,19 +54,17 @@ struct OwnersMeasurement: Measurement {
         figures.add("owners of what runs in the end: most tasks", Double(many.runningCounts.max() ?? 0), "")
     }
 
-    /// What some requests took of the server's time, each.
+    /// What a request took of the server's time: the median of all, since what else the machine does is in the mean.
     private struct Cost {
-        private var total = 0.0
-        private var count = 0.0
+        private var each: [Double] = []
 
-        var microseconds: Double { total / max(1, count) }
+        var microseconds: Double { each.isEmpty ? 0 : each.sorted()[each.count / 2] }
 
         mutating func add(_ queue: BenchQueue, _ work: () throws -> Void) throws {
             let before = try queue.redis.scriptStatistics()
             try work()
             let after = try queue.redis.scriptStatistics()
-            total += after.microseconds - before.microseconds
-            count += after.calls - before.calls
+            each.append((after.microseconds - before.microseconds) / max(1, after.calls - before.calls))
         }
     }
 

@@ -47,6 +47,7 @@ extension QueueOverview {
         writer.field("paused", fleet.isPaused)
         writer.field("closing", fleet.isClosing)
         writer.field("trouble", json: troubles)
+        if owners.areSeveral { writer.field("owners", json: owners.json) }
         return writer.text
     }
 
@@ -88,6 +89,9 @@ extension QueueOverview {
         }
         if counts.dependent > 0 {
             lines.append("\(grouped(counts.dependent)) of todo wait for others: distcomp jobs, distcomp why")
+        }
+        if owners.areSeveral, !owners.active.isEmpty {
+            lines.append(TerminalText.escaped("shared by \(owners.summary): distcomp shares"))
         }
         if let rate = ratePerSecond {
             let speed = rate < 10 ? oneDecimal(rate) : grouped(Int(rate))

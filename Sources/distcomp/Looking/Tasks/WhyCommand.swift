@@ -272,6 +272,17 @@ struct Diagnosis: Equatable {
         )
     }
 
+    /// Who has the next task before its owner; nil: nobody.
+    private static func othersFirst(_ owners: ReadOwners.Reply) -> String? {
+        guard let own = owners.owner, case let before = owners.before(own), let next = before.first else { return nil }
+        func described(_ owner: ReadOwners.Owner) -> String {
+            "\(owner.shownName) (\(oneDecimal(owners.part(of: owner) * 100)) %, share \(owner.shareText))"
+        }
+        let more = before.count > 1 ? ", and \(grouped(before.count - 1)) more owners are before it" : ""
+        return "the next is another owner's: by their shares less of the fleet runs for \(described(next)) than for "
+            + "\(described(own))\(more) (distcomp shares)."
+    }
+
     /// Some node could run it, but other tasks compete for the same nodes.
     private static func competing(
         _ line: TaskLine, _ standing: TaskStanding, _ result: TaskResult?, candidates: [FleetNode], _ fleet: Fleet
@@ -286,6 +297,14 @@ struct Diagnosis: Equatable {
         if free.isEmpty {
             let names = candidates.count == 1 ? candidates[0].name : "all \(candidates.count) nodes it could run on"
             let running = candidates.reduce(0) { $0 + $1.runningCount }
+            if let others = standing.owners.flatMap(othersFirst) {
+                let own = standing.aheadCount.map { $0 == 0 ? "" : " Of the same owner \(tasks($0)) before it." } ?? ""
+                return (
+                    "owner",
+                    "It waits for its turn: \(names) \(candidates.count == 1 ? "is" : "are") busy with \(tasks(running)), and "
+                        + others + own + history
+                )
+            }
             return (
                 "busy",
                 "It waits for its turn: \(names) \(candidates.count == 1 ? "is" : "are") busy with \(tasks(running))"

@@ -340,6 +340,7 @@ extension QueueModel {
         held[me, default: [:]][line] = Held(
             token: entry.token, memory: entry.memory, millicores: entry.millicores, score: score, attempt: entry.attempt
         )
+        if counted.contains(me) { noteTurn(of: line, token: entry.token) }
         doing[line] = name
         let wasPutBack = todo.remove(line) != nil
         if wasPutBack {

@@ -8,6 +8,8 @@ extension QueueModel {
     public struct Use: Equatable, Sendable {
         public var memory: UInt64 = 0
         public var millicores = 0
+
+        public init() {}
     }
 
     var hasSeveralOwners: Bool { !jobOwners.isEmpty }
@@ -36,10 +38,22 @@ extension QueueModel {
         return (unit(Int(fleet?.memory ?? 0), 4 << 30), unit(fleet?.millicores ?? 0, 1000))
     }
 
-    private func share(_ use: Use, of owner: String) -> Int {
+    /// The lower, the sooner it is their turn.
+    private func place(_ use: Use, of owner: String, last: Int) -> Int {
+        if use.millicores == 0 { return last - (1 << 53) }
         let units = units(of: owner)
         let share = max(Double(use.memory) / Double(units.memory), Double(use.millicores) / Double(units.millicores))
-        return Int((share * 1e12).rounded(.down))
+        return Int(min((share * 1e6).rounded(.down), 8_388_607)) * (1 << 29) + (last >> 10) % (1 << 29)
+    }
+
+    /// A node has said what it holds.
+    private mutating func count(_ me: String) {
+        guard counted.insert(me).inserted else { return }
+        for (line, entry) in held[me] ?? [:] { noteTurn(of: line, token: entry.token) }
+    }
+
+    mutating func noteTurn(of line: String, token: Int) {
+        lastGiven[owner(of: line)] = max(lastGiven[owner(of: line)] ?? 0, token)
     }
 
     mutating func setShare(_ arguments: Arguments) -> RESPValue {
@@ -58,14 +72,14 @@ extension QueueModel {
             measuredUntil = now + 60_000
             fleet = (nodes.values.reduce(0) { $0 + $1.memory }, nodes.values.reduce(0) { $0 + $1.millicores })
         }
-        counted.insert(me)
+        count(me)
     }
 
     /// An owner who has tasks, in the order in which they have their turns.
     private struct Turn {
         let owner: String
         var use: Use
-        var share: Int
+        var place: Int
         var waiting: ArraySlice<(line: String, place: Place)>
     }
 
@@ -73,23 +87,29 @@ extension QueueModel {
     mutating func shareOut(
         to me: String, count: Int, memory: UInt64, millicores: Int, mayTake: (String, Place) -> Bool
     ) -> [(line: String, place: Place)] {
-        counted.insert(me)
+        self.count(me)
         var (want, memory, millicores) = (count, memory, millicores)
         let quarter = max(1, want / 4)
         let uses = uses
         let lines = waiting.sorted { $0.value.score < $1.value.score }.map { (line: $0.key, place: $0.value) }
         var turns = Dictionary(grouping: lines) { owner(of: $0.line) }.map { owner, lines in
             let use = uses[owner] ?? Use()
-            return Turn(owner: owner, use: use, share: share(use, of: owner), waiting: lines[...])
+            return Turn(
+                owner: owner, use: use, place: place(use, of: owner, last: lastGiven[owner] ?? 0), waiting: lines[...])
         }.sorted { one, other in
-            if one.share != other.share { return one.share < other.share }
+            if one.place != other.place { return one.place < other.place }
             return one.owner.utf8.lexicographicallyPrecedes(other.owner.utf8)
         }
         var given: [(line: String, place: Place)] = []
+        // As `give` makes them.
+        var token = max(token, Int(serverMicroseconds))
         while want > 0, !turns.isEmpty {
             var turn = turns.removeFirst()
-            var helping = turn.share > 0 ? quarter : 1
-            while want > 0, helping > 0, let (line, place) = turn.waiting.popFirst() {
+            var helping = quarter
+            let millicoresMax = turn.use.millicores + max(1, turn.use.millicores)
+            while want > 0, helping > 0, turn.use.millicores < millicoresMax,
+                let (line, place) = turn.waiting.popFirst()
+            {
                 guard place.memory <= memory, place.millicores <= millicores, mayTake(line, place) else { continue }
                 memory -= place.memory
                 millicores -= place.millicores
@@ -97,10 +117,12 @@ extension QueueModel {
                 turn.use.memory += place.memory
                 turn.use.millicores += Self.cores(place.millicores)
                 given.append((line, place))
+                token += 1
+                noteTurn(of: line, token: token)
             }
-            turn.share = share(turn.use, of: turn.owner)
-            if helping == 0 {
-                turns.insert(turn, at: turns.firstIndex { $0.share > turn.share } ?? turns.endIndex)
+            turn.place = self.place(turn.use, of: turn.owner, last: lastGiven[turn.owner] ?? 0)
+            if helping == 0 || turn.use.millicores >= millicoresMax {
+                turns.insert(turn, at: turns.firstIndex { $0.place > turn.place } ?? turns.endIndex)
             }
         }
         return given

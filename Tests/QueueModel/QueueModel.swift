@@ -99,6 +99,8 @@ public struct QueueModel: Sendable {
     public internal(set) var shares: [String: Double] = [:]
     /// Incarnations that have said what they hold since there were several owners.
     public internal(set) var counted: Set<String> = []
+    /// The token of what was last given to an owner.
+    public internal(set) var lastGiven: [String: Int] = [:]
     /// What the nodes have, when it was looked at last, and until when that is taken to be so.
     public internal(set) var fleet: (memory: UInt64, millicores: Int)?
     public internal(set) var measuredUntil = 0

@@ -13,7 +13,9 @@ final class QueueBench {
     let keys: QueueKeys
     private var clients: [QueueAccess: BlockingRedisClient] = [:]
     private static let nodeScripts = Set(QueueScripts.forNodes.map(\.name))
-    private static let watcherScripts: Set = ["counts", "nodes", "retry-states", "jobs-list", "waiting", "awaited", "owners-list"]
+    private static let watcherScripts: Set = [
+        "counts", "nodes", "retry-states", "jobs-list", "waiting", "awaited", "owners-list",
+    ]
 
     init(prefix: String = "", configuration: [String] = []) throws {
         server = try RedisServerFixture(configuration: configuration)

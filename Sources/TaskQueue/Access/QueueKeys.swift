@@ -125,9 +125,9 @@ enum QueueKey: String, CaseIterable {
     case owner = "distcomp:owner"
     /// identifier -> owner, of the jobs of others.
     case jobOwners = "distcomp:job-owners"
-    /// Owners who have classes, by their share of what there is.
+    /// Owners who have classes, by whose turn it is.
     case owners = "distcomp:owners"
-    /// owner -> `memory millicores` of what is held for them, and by what the two are divided.
+    /// owner -> `memory millicores` of what is held for them, by what the two are divided, and the last token that was given.
     case uses = "distcomp:uses"
     /// owner, by name -> what their share is to be, where that is not 1.
     case shares = "distcomp:shares"
@@ -310,8 +310,8 @@ enum QueueNames {
         ("CIRCLE_MAX", "10000"),
         // What a task counts as for its owner that asks for no cores: it takes a slot of its node.
         ("SLOT_MILLICORES", "1000"),
-        // What all of the fleet is in the order of owners.
-        ("SHARE_UNIT", "1000000000000"),
+        // Beyond all tokens: the places of owners for whom nothing runs are before all others.
+        ("IDLE_OWNERS", "9007199254740992"),
         // So many tasks have finished before it is known what memory their like needs.
         ("LEARNED_MIN", String(MemoryPeaks.countMin)),
         // Milliseconds for which looking for results that leave is left to the node that does it, when it does not go on.

@@ -81,7 +81,8 @@ public enum QueueScripts {
         "names": PackageResources.names_lua, "noticing": PackageResources.noticing_lua,
         "owning": PackageResources.owning_lua, "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua,
-        "sharing": PackageResources.sharing_lua, "some": PackageResources.some_lua, "telling": PackageResources.telling_lua,
+        "sharing": PackageResources.sharing_lua, "some": PackageResources.some_lua,
+        "telling": PackageResources.telling_lua,
         "using": PackageResources.using_lua,
         "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }

@@ -62,7 +62,8 @@ struct SharesSetCommand: ParsableCommand {
     @Argument(help: .init("Whose it is.", valueName: "owner"))
     var owner: String
 
-    @Argument(help: .init("A number, such as 2 or 0.5; 1 is what all have that nothing is said of.", valueName: "share"))
+    @Argument(
+        help: .init("A number, such as 2 or 0.5; 1 is what all have that nothing is said of.", valueName: "share"))
     var share: Double
 
     func validate() throws {

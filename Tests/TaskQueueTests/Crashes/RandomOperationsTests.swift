@@ -262,10 +262,10 @@ private struct RandomRun {
         if model.fedUntil > 0 { state["distcomp:fed"] = ["": "\(model.fedUntil)"] }
         state["distcomp:jobs-left"] = model.jobsLeft
         for incarnation in model.counted { state["distcomp:counted:" + incarnation] = ["": "1"] }
-        for (owner, use) in model.uses {
-            let units = model.units(of: owner)
+        for (owner, last) in model.lastGiven {
+            let (use, units) = (model.uses[owner] ?? .init(), model.units(of: owner))
             state["distcomp:uses", default: [:]][owner] =
-                "\(use.memory) \(use.millicores) \(units.memory) \(units.millicores)"
+                "\(use.memory) \(use.millicores) \(units.memory) \(units.millicores) \(last)"
         }
         if let fleet = model.fleet { state["distcomp:fleet"] = ["": "\(fleet.memory) \(fleet.millicores)"] }
         if model.measuredUntil > 0 { state["distcomp:measured"] = ["": "\(model.measuredUntil)"] }

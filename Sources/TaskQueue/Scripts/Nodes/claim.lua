@@ -45,12 +45,18 @@ end
 local taking_on = want > 0 and tonumber(ARGV[8]) == silence and closing == 0 and paused == 0 and held_back == 0
   and call('SISMEMBER', DRAINED, name) == 0
 
--- How many more tasks its owner is given before others have their turn, and what he has been given in it.
-local helping, gained_memory, gained_millicores = math.huge, 0, 0
+-- How many more tasks their owner is given before others have their turn, with how many cores, and what he has been given in it.
+local helping, helping_millicores, gained_memory, gained_millicores, last_given = math.huge, math.huge, 0, 0, 0
+
+-- One that asks for no cores takes a slot of its node, which is as much as a core.
+local function cores_of(class) return class.millicores > 0 and class.millicores or SLOT_MILLICORES end
 
 -- How many tasks of a class fit into what is free now.
 local function room(class)
   local n = math.min(want, helping)
+  if helping_millicores < math.huge then
+    n = math.min(n, math.ceil((helping_millicores - gained_millicores) / cores_of(class)))
+  end
   if class.memory > 0 then n = math.min(n, math.floor(free_memory / class.memory)) end
   if class.millicores > 0 then n = math.min(n, math.floor(free_millicores / class.millicores)) end
   return n
@@ -144,8 +150,9 @@ local function give(class, lines, scores, has_marks)
   want, helping = want - #lines, helping - #lines
   free_memory = free_memory - class.memory * #lines
   free_millicores = free_millicores - class.millicores * #lines
+  last_given = token + #lines - 1
   gained_memory = gained_memory + class.memory * #lines
-  gained_millicores = gained_millicores + (class.millicores > 0 and class.millicores or SLOT_MILLICORES) * #lines
+  gained_millicores = gained_millicores + cores_of(class) * #lines
 end
 
 -- The first lines of a class, none behind `limit`, with their scores and their values in todo: from its sorted set or, of the plain class
@@ -302,7 +309,7 @@ end
 
 -- Gives an owner's tasks in their order; returns whether there may be more of them.
 local function walk(list)
-  while want > 0 and helping > 0 and budget > 0 do
+  while want > 0 and helping > 0 and gained_millicores < helping_millicores and budget > 0 do
     -- The last of a full page does not tell where the next class begins.
     if list.is_full and list.at >= #list.window then
       if list.passed < PASSED_MAX then read_page(list) else read_what_fits(list) end

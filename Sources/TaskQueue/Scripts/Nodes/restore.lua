@@ -85,7 +85,7 @@ local function restore(line, token, memory, millicores, band, attempt, record, o
   local class = class_name(line, memory, millicores, call('HGET', FAILED, line) or '')
   local s = fresh_score(line) or call('ZSCORE', class_key(class), line) or score(band, call('INCR', SEQUENCE))
   call('HSET', held, line, token .. ' ' .. memory .. ' ' .. millicores .. ' ' .. string.format('%.0f', s) .. ' ' .. attempt)
-  count_in(me, memory, millicores)
+  count_in(me, memory, millicores, token)
   call('HSET', DOING, line, name)
   local was_put_back = call('HEXISTS', TODO, line) == 1
   if was_put_back then

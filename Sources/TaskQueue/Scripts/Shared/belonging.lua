@@ -34,6 +34,10 @@ local function own_job(id, wanted)
     owners[id], has_owners = owner, true
     if is_first then
       measure_fleet()
+      -- The first has had all turns up to now.
+      local use = use_in(nil, '')
+      use.last = tonumber(call('GET', TOKENS) or 0)
+      note_use('', use)
       use_job('')
       if call('EXISTS', CLASSES) == 1 then make_owner_known() end
       use_job(id)

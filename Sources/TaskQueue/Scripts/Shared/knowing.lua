@@ -5,5 +5,5 @@
 local function know_owner_of_job()
   local owner = owner_of_job()
   if call('ZSCORE', OWNERS, owner) then return end
-  call('ZADD', OWNERS, share_of(use_in(call('HGET', USES, owner), owner)), owner)
+  call('ZADD', OWNERS, string.format('%d', place_of(use_in(call('HGET', USES, owner), owner))), owner)
 end

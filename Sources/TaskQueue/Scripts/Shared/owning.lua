@@ -2,8 +2,9 @@
 -- theirs, with what is of no job, has its classes in CLASSES, and while there is nobody else all is as if there were no owners. The job of
 -- another is in JOB_OWNERS. While any is, there are several owners: all but the first have classes of their own, and
 --
---   USES     owner -> `memory millicores` of what nodes hold for them, and what each of the two is divided by to be a share
---   OWNERS   those who have classes, by the share of the fleet that is theirs now
+--   USES     owner -> `memory millicores` of what nodes hold for them, what each of the two is divided by to be a share, and the token
+--            of the last that was given
+--   OWNERS   those who have classes, by whose turn it is, see place_of
 --
 -- and of each life of a node whose tasks are in USES a key says so, `counted_key`.
 --

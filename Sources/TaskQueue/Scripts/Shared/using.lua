@@ -2,12 +2,22 @@
 
 -- uses owning measuring lessening
 
--- What runs for an owner is so much more.
-local function add_use(owner, memory, millicores)
-  local use = use_in(call('HGET', USES, owner), owner)
-  use.memory, use.millicores = use.memory + memory, use.millicores + millicores
+-- One that asks for no cores takes a slot of its node, which is as much as a core.
+local function slot_of(millicores)
+  millicores = tonumber(millicores)
+  return millicores > 0 and millicores or SLOT_MILLICORES
+end
+
+local function note_use(owner, use)
   call('HSET', USES, owner, text_of_use(use))
-  call('ZADD', OWNERS, 'XX', string.format('%d', share_of(use)), owner)
+  call('ZADD', OWNERS, 'XX', string.format('%d', place_of(use)), owner)
+end
+
+-- What runs for an owner is so much more, the last of it given under this token.
+local function add_use(owner, memory, millicores, token)
+  local use = use_in(call('HGET', USES, owner), owner)
+  use.memory, use.millicores, use.last = use.memory + memory, use.millicores + millicores, math.max(use.last, token)
+  note_use(owner, use)
 end
 
 local counted = {}
@@ -17,8 +27,8 @@ local function is_counted(incarnation)
 end
 
 -- A line of the present job is held by this node from now on.
-local function count_in(incarnation, memory, millicores)
-  if is_counted(incarnation) then add_use(owner_of_job(), memory, cores_of(millicores)) end
+local function count_in(incarnation, memory, millicores, token)
+  if is_counted(incarnation) then add_use(owner_of_job(), memory, slot_of(millicores), tonumber(token)) end
 end
 
 -- It is not any more; what was noted of it as held says what it had.
@@ -35,11 +45,11 @@ local function count_own(incarnation)
     local page = call('HSCAN', held_key(incarnation), cursor, 'COUNT', 500)
     cursor = page[1]
     for i = 1, #page[2], 2 do
-      local memory, millicores = string.match(page[2][i + 1], '^%d+ (%d+) (%d+) ')
+      local token, memory, millicores = string.match(page[2][i + 1], '^(%d+) (%d+) (%d+) ')
       if memory and not seen[page[2][i]] then
         use_job_of(page[2][i])
-        local sum = sums[owner_of_job()] or {0, 0}
-        sums[owner_of_job()] = {sum[1] + memory, sum[2] + cores_of(millicores)}
+        local sum = sums[owner_of_job()] or {0, 0, 0}
+        sums[owner_of_job()] = {sum[1] + memory, sum[2] + slot_of(millicores), math.max(sum[3], token)}
       end
       seen[page[2][i]] = true
     end
@@ -47,27 +57,38 @@ local function count_own(incarnation)
   use_job('')
   call('SET', counted_key(incarnation), 1)
   counted[incarnation] = true
-  for owner, sum in pairs(sums) do add_use(owner, sum[1], sum[2]) end
+  for owner, sum in pairs(sums) do add_use(owner, sum[1], sum[2], sum[3]) end
 end
 
 local function stop_counting(incarnation)
   if call('DEL', counted_key(incarnation)) == 1 then counted[incarnation] = false end
 end
 
+local function each_use(change)
+  local cursor = '0'
+  repeat
+    local page = call('HSCAN', USES, cursor, 'COUNT', 1000)
+    cursor = page[1]
+    for i = 1, #page[2], 2 do change(page[2][i], page[2][i + 1]) end
+  until cursor == '0'
+end
+
 -- Every node is to count what it holds anew.
 local function recount()
   for _, incarnation in ipairs(call('ZRANGE', LEASES, 0, -1)) do call('DEL', counted_key(incarnation)) end
-  call('DEL', USES)
   counted = {}
-  for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do call('ZADD', OWNERS, 0, owner) end
+  each_use(function(owner, text)
+    local use = use_in(text, owner)
+    use.memory, use.millicores = 0, 0
+    note_use(owner, use)
+  end)
 end
 
 -- By what uses are divided, where that has changed.
 local function set_units(owner, text)
   local use = use_in(text, owner)
   use.memory_unit, use.millicores_unit = units_of(owner)
-  call('HSET', USES, owner, text_of_use(use))
-  call('ZADD', OWNERS, 'XX', string.format('%d', share_of(use)), owner)
+  note_use(owner, use)
 end
 
 -- What the nodes have together.
@@ -85,12 +106,7 @@ local function measure_fleet()
   local text = string.format('%.0f %.0f', memory, millicores)
   if call('GET', FLEET) == text then return end
   call('SET', FLEET, text)
-  cursor = '0'
-  repeat
-    local page = call('HSCAN', USES, cursor, 'COUNT', 1000)
-    cursor = page[1]
-    for i = 1, #page[2], 2 do set_units(page[2][i], page[2][i + 1]) end
-  until cursor == '0'
+  each_use(set_units)
 end
 
 -- Where several have tasks, whoever has a lease sees to it now and then that shares are of the fleet there is; and that whatever an older

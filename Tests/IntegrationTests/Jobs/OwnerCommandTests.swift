@@ -57,7 +57,8 @@ struct OwnerCommandTests {
             #expect(why.output.contains("the next is another owner's") && why.output.contains("for bob ("), "\(why)")
             let status = try await fleet.distcomp("status")
             #expect(status.output.contains("shared by ann "), "\(status.output)")
-            #expect(try await fleet.distcomp("shares", "set", "bob", "2.5").status == 0)
+            let set = ["shares", "set", "bob", "2.5", "--redis", fleet.redisURL]
+            #expect(try await RunningProgram(Products.distcomp, set, in: fleet.scratch).result().status == 0)
             let listing = try await fleet.distcomp("shares").output
             #expect(listing.contains("bob") && listing.contains("2.5"), "\(listing)")
 
@@ -66,6 +67,7 @@ struct OwnerCommandTests {
             // The node may have had one more of ann's in hand.
             let place = try #require(fleet.scratch.lines("marks").firstIndex(of: "bob1"))
             #expect(place <= 2, "\(fleet.scratch.lines("marks"))")
+            _ = try await node.stop()
         }
     }
 

@@ -62,9 +62,10 @@ debug: build-needs
 	@$(call build-small,$(DEBUG))
 
 test: test-needs lint unit-tests fuzz-short chaos-short system-tests
+	@cat .build/unsteady-tests
 
 unit-tests: debug
-	@$(SWIFT) test --skip-build
+	@Tests/run-unit $(SWIFT) .build/unsteady-tests
 
 system-tests: debug
 	@Tests/System/run --products $(DEBUG)

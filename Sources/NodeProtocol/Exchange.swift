@@ -22,6 +22,8 @@ extension NodeProtocol {
         public var leaseSeconds: Double
         public var memoryBytes: UInt64
         public var millicores: Int
+        /// `labels`.
+        public var labels: [String] = []
         public var version: String
         /// The value of `worker_status`, as measured last.
         public var statusText = ""

@@ -18,21 +18,28 @@ final class BenchQueue {
 
     private static let node = NodeDescription(memoryBytes: 1 << 42, millicores: 4_096_000)
 
-    func register(_ name: String) throws -> Incarnation {
+    func register(_ name: String, cores: Int = 4096) throws -> Incarnation {
         let incarnation = Incarnation(name: name, machine: "m", life: 1)
         let request = RegisterNode(
             keys: keys, incarnation: incarnation, leaseMilliseconds: 3_600_000, status: "1:0:1:0:1",
-            node: Self.node
+            node: NodeDescription(memoryBytes: 1 << 42, millicores: cores * 1000)
         ).request
         silence = try RegisterNode.parse(try redis.client.call(request)).silence
         return incarnation
     }
 
-    func claim(_ node: Incarnation, count: Int = 16) -> RedisRequest {
+    func claim(_ node: Incarnation, count: Int = 16, freeCores: Int = 4096) -> RedisRequest {
         ClaimTasks(
             keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, count: count, freeMemoryBytes: 1 << 42,
-            freeMillicores: 4_096_000, silence: silence, known: known
+            freeMillicores: freeCores * 1000, silence: silence, known: known
         ).request
+    }
+
+    /// Takes what there is for a node with so many free cores, at most that many tasks.
+    func taken(_ node: Incarnation, count: Int, freeCores: Int) throws -> [ClaimTasks.Claimed] {
+        let reply = try ClaimTasks.parse(try redis.client.call(claim(node, count: count, freeCores: freeCores)))
+        known.take(reply)
+        return reply.tasks
     }
 
     /// Takes that many tasks; fewer than were there is an error.

@@ -40,6 +40,10 @@ final class QueueClient {
     private static func client(_ target: RedisTarget) throws(CommandError) -> BlockingRedisClient {
         var options = RedisConnectionOptions()
         options.session.scripts = QueueScripts.forCommandLine
+        // One of this machine is there as soon as its socket is, and only slow: a disk that is busy holds up its first answer as any other.
+        if case .server(let endpoint) = target, case .unix = endpoint.location {
+            options.connectTimeoutSeconds = options.replyTimeoutSeconds
+        }
         do {
             return try BlockingRedisClient(target, options: options)
         } catch {
@@ -171,15 +175,15 @@ final class QueueClient {
 struct Misfits {
     var count = 0
     var example = ""
+    /// The labels that the example is for and no node has; nil where it asks for too much.
+    var labels: LabelExpression?
 }
 
 extension QueueClient {
-    /// The waiting tasks, if there are only such, that ask for more than any node has; nil when some could run.
+    /// The waiting tasks, if there are only such, that ask for more than any node has, or for other labels; nil when some could run.
     func misfits() throws(CommandError) -> Misfits? {
         let nodes = try leases()
-        let memoryBytesMax = nodes.map(\.memoryBytes).max() ?? 0
-        let millicoresMax = nodes.map(\.millicores).max() ?? 0
-        guard memoryBytesMax > 0 else { return nil }  // No node has come yet.
+        guard nodes.contains(where: { $0.memoryBytes > 0 }) else { return nil }  // None has come yet.
         var misfits = Misfits()
         // What waits for others fits or not, when its turn comes.
         let gated = Set(try jobRows().filter { $0.gate != .open }.map(\.job.identifier))
@@ -189,11 +193,13 @@ extension QueueClient {
             let fields = entries.filter { !TaskStanding.isDependent(todo: $0.value) }.map(\.field)
             for line in try tasks(fields, keys) {
                 guard let line else { continue }
-                if line.memoryBytes <= memoryBytesMax && line.millicores <= millicoresMax {
+                let labels = line.job?.settings.nodeLabels
+                let meant = nodes.filter { labels?.matches(Set($0.labels)) ?? true }
+                if meant.contains(where: { line.memoryBytes <= $0.memoryBytes && line.millicores <= $0.millicores }) {
                     fitting += 1
                 } else {
                     misfits.count += 1
-                    misfits.example = line.command
+                    (misfits.example, misfits.labels) = (line.command, meant.isEmpty ? labels : nil)
                 }
             }
             return true

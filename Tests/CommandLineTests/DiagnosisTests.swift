@@ -61,6 +61,24 @@ struct DiagnosisTests {
         #expect(explain(waiting(), fleet(node("old", leaseSecondsLeft: nil, heardSecondsAgo: 100))).because == "ready")
     }
 
+    @Test("of a job for other nodes than there are it is said for which, and which labels there are")
+    func labels() throws {
+        var settings = Job.Settings()
+        settings.nodeLabels = LabelExpression(text: "ssd & !spot")
+        let line = try TaskLine(
+            command: "x", of: Job(identifier: "j1", name: "sweep", settings: settings, definition: .init()))
+        var (spot, fast) = (node("a"), node("b"))
+        spot.labels = ["spot", "ssd"]
+        let nowhere = Diagnosis(line, waiting(), result: nil, fleet(spot))
+        #expect(nowhere.because == "no-such-node")
+        #expect(
+            nowhere.sentence.hasPrefix(
+                "No live node is such as it is for (--where 'ssd & !spot'); the labels there are: spot, ssd."),
+            "\(nowhere.sentence)")
+        fast.labels = ["ssd"]
+        #expect(Diagnosis(line, waiting(), result: nil, fleet(spot, fast)).sentence.contains("b has room"))
+    }
+
     @Test(
         "of a task that ran out of memory it is said with how much, what it waits for now, and what it may come to have"
     )

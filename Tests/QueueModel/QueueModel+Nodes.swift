@@ -18,6 +18,10 @@ extension QueueModel {
             version: arguments.text(position + 2), address: arguments.text(position + 3))
         let trouble = arguments.text(position + 4)
         troubles[me] = trouble.isEmpty ? nil : trouble
+        let labels = arguments.text(position + 5).split(separator: " ").map(String.init)
+        guard labels != self.labels[me] ?? [] else { return }
+        self.labels[me] = labels.isEmpty ? nil : labels
+        wake()
     }
 
     private mutating func identify(_ candidate: String) {
@@ -38,8 +42,8 @@ extension QueueModel {
 
     mutating func register(_ arguments: Arguments) -> RESPValue {
         let (me, lease) = (arguments.text(2), arguments.int(3))
-        let own = arguments.count > 12 ? Set((13...arguments.count).map(arguments.text)) : []
-        let runsSomething = arguments.text(12) == "1"
+        let own = arguments.count > 13 ? Set((14...arguments.count).map(arguments.text)) : []
+        let runsSomething = arguments.text(13) == "1"
         let now = observe(lease: lease)
         let (name, machine) = (Self.nodeName(me), Self.machine(me))
         var over: [String] = []
@@ -58,7 +62,7 @@ extension QueueModel {
         for other in over { reap(other, unmarked: false, why: .registered) }
         tellAll()
         identify(arguments.text(5))
-        passLostTokens(arguments.text(11), arguments.text(5))
+        passLostTokens(arguments.text(12), arguments.text(5))
         describe(me, arguments, from: 6)
         leases[me] = now + lease
         status[name] = arguments.text(4)
@@ -80,7 +84,7 @@ extension QueueModel {
         _ = renew(me, now, lease)
         status[Self.nodeName(me)] = arguments.text(4)
         identify(arguments.text(8))
-        passLostTokens(arguments.text(14), arguments.text(8))
+        passLostTokens(arguments.text(15), arguments.text(8))
         describe(me, arguments, from: 9)
         lookAfterOwners(me, now)
         promoteDelayed(now)
@@ -129,6 +133,7 @@ extension QueueModel {
         counted.remove(incarnation)
         nodes[incarnation] = nil
         troubles[incarnation] = nil
+        labels[incarnation] = nil
         cancelled[incarnation] = nil
         revoked[incarnation] = nil
         leases[incarnation] = nil
@@ -187,14 +192,14 @@ extension QueueModel {
         if takesOn, hasSeveralOwners {
             let model = self
             given = shareOut(to: me, count: want, memory: memory, millicores: millicores) { line, place in
-                !model.isGated(line) && model.mayTake(line, place, name, now)
+                !model.isGated(line) && model.isMeant(me, by: line) && model.mayTake(line, place, name, now)
             }
             want -= given.count
         } else if takesOn, !waiting.isEmpty {
             for (line, place) in waiting.sorted(by: { $0.value.score < $1.value.score }) {
                 if want == 0 { break }
                 guard place.memory <= memory, place.millicores <= millicores, !isGated(line),
-                    mayTake(line, place, name, now)
+                    isMeant(me, by: line), mayTake(line, place, name, now)
                 else {
                     continue
                 }
@@ -228,7 +233,12 @@ extension QueueModel {
             let other = Self.nodeName(incarnation)
             return node.memory >= place.memory && node.millicores >= place.millicores && isLive(incarnation, at: now)
                 && !drained.contains(other) && troubles[incarnation] == nil && !Self.lists(exclusion, other)
+                && isMeant(incarnation, by: line)
         }
+    }
+
+    private func isMeant(_ incarnation: String, by line: String) -> Bool {
+        jobNodeLabels[Self.job(of: line)]?.matches(Set(labels[incarnation] ?? [])) ?? true
     }
 
     private mutating func give(

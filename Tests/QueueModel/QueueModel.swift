@@ -90,6 +90,7 @@ public struct QueueModel: Sendable {
     public var jobsLearning: [String: UInt64] = [:]
     public internal(set) var peaks: [String: MemoryPeaks] = [:]
     public var jobPriorities: [String: Int] = [:]
+    public var jobNodeLabels: [String: LabelExpression] = [:]
     /// What nodes are told of them.
     public var jobRecords: [String: String] = [:]
 
@@ -115,6 +116,7 @@ public struct QueueModel: Sendable {
     public internal(set) var leases: [String: Int] = [:]
     public internal(set) var nodes: [String: Node] = [:]
     public internal(set) var troubles: [String: String] = [:]
+    public internal(set) var labels: [String: [String]] = [:]
     public internal(set) var held: [String: [String: Held]] = [:]
     public internal(set) var cancelled: [String: [String: Int]] = [:]
     public internal(set) var revoked: [String: [String: Int]] = [:]
@@ -162,7 +164,7 @@ public struct QueueModel: Sendable {
         var empty = QueueModel(keys: keys, serverMicroseconds: serverMicroseconds, runID: runID)
         empty.keepsJournal = keepsJournal
         (empty.jobSizes, empty.jobPriorities, empty.jobRecords) = (jobSizes, jobPriorities, jobRecords)
-        (empty.jobsLearning, empty.jobOwners) = (jobsLearning, jobOwners)
+        (empty.jobsLearning, empty.jobOwners, empty.jobNodeLabels) = (jobsLearning, jobOwners, jobNodeLabels)
         empty.journal = journal
         self = empty
     }

@@ -121,12 +121,13 @@ final class QueueBench {
     func node(
         _ name: String, machine: String = "m", life: Int64 = 1, earlier: [Incarnation]? = nil,
         leaseMilliseconds: Int = 60_000, gigabytes: UInt64 = 64, cores: Int = 64, address: String = "",
-        trouble: String = "", runsSomething: Bool = false, isQuietOver: Bool = true
+        trouble: String = "", labels: [String] = [], runsSomething: Bool = false, isQuietOver: Bool = true
     ) throws -> BenchNode {
         let lives = (1..<max(1, life)).map { Incarnation(name: name, machine: machine + name, life: $0) }
         let description = NodeDescription(
-            memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0", address: address, trouble: trouble
-        )
+            memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0", address: address,
+            trouble: trouble,
+            labels: labels)
         let node = BenchNode(
             bench: self, name: name, incarnation: Incarnation(name: name, machine: machine + name, life: life),
             leaseMilliseconds: leaseMilliseconds, description: description, known: .init())

@@ -45,6 +45,8 @@ public final class Job: Sendable {
         public var onOom: OomRule?
         /// What the tasks ask for is what those before them needed: the queue changes ``memoryBytes``.
         public var learnsMemory = false
+        /// Which nodes its tasks are for; nil for all.
+        public var nodeLabels: LabelExpression?
         /// How the commands were made; nil where they have no values, or nobody can tell.
         public var template: JobTemplate?
 
@@ -186,6 +188,7 @@ extension Job.Settings {
         if memoryMaxBytes > 0 { writer.field("memory_max", memoryMaxBytes) }
         if let onOom { writer.field("on_oom", onOom.text) }
         if learnsMemory { writer.field("memory_auto", true) }
+        if let nodeLabels { writer.field("where", nodeLabels.text) }
         if let template { writer.field("template", json: template.json) }
         return writer.text
     }
@@ -217,6 +220,7 @@ extension Job.Settings {
             case ("memory_max", .integer(let bytes)): memoryMaxBytes = UInt64(clamping: bytes)
             case ("on_oom", .string(let text)): onOom = OomRule(text: text)
             case ("memory_auto", .boolean(let isOn)): learnsMemory = isOn
+            case ("where", .string(let text)): nodeLabels = LabelExpression(text: text)
             case ("template", .object(let members)): template = JobTemplate(members)
             default: break
             }

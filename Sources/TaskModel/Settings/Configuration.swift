@@ -138,6 +138,8 @@ public struct Configuration: Hashable, Sendable {
     public var nodeName: String?
     /// `state_dir`: what the daemon keeps for itself.
     public var stateDirectory = "/var/lib/distcomp"
+    /// `labels`: what tasks may be submitted for, by `--where`.
+    public var labels: [String] = []
     /// `stop_grace_seconds`: how long running tasks have to finish when the daemon is stopped.
     public var stopGraceSeconds = 20.0
     /// `lease_seconds`: a node not heard of for this long has lost its tasks to others.
@@ -181,11 +183,19 @@ public struct Configuration: Hashable, Sendable {
 
     /// Whether `name` may be the name of a node: it is a field and part of values in Redis, between commas and colons.
     public static func isNodeName(_ name: String) -> Bool {
-        (1...64).contains(name.utf8.count)
-            && name.utf8.allSatisfy { byte in
-                byte.isDigit || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
-                    || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
-            }
+        (1...64).contains(name.utf8.count) && name.utf8.allSatisfy(isNameByte)
+    }
+
+    /// The most labels a node has.
+    public static let labelsMax = 64
+
+    /// Whether this may be a label of a node: it stands in expressions.
+    public static func isLabel(_ label: String) -> Bool { isNodeName(label) }
+
+    /// Whether names of nodes, and their labels, may hold it.
+    static func isNameByte(_ byte: UInt8) -> Bool {
+        byte.isDigit || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+            || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
     }
 }
 

@@ -159,6 +159,21 @@ extension SettingRule<[ServerAddress]> {
     }
 }
 
+extension SettingRule<[String]> {
+    static var labels: SettingRule {
+        let allowed =
+            "an array of at most \(Configuration.labelsMax) strings of 1 to 64 letters, digits, dots, underscores and hyphens"
+        return SettingRule(allowed: allowed) { content in
+            guard case .array(let elements) = content, elements.count <= Configuration.labelsMax else { return nil }
+            let labels = elements.compactMap { element -> String? in
+                guard case .string(let label) = element.content, Configuration.isLabel(label) else { return nil }
+                return label
+            }
+            return labels.count == elements.count ? labels : nil
+        }.written { "[" + $0.map { JSONText.quoted($0) }.joined(separator: ", ") + "]" }
+    }
+}
+
 extension SettingRule<UInt32> {
     static var umask: SettingRule {
         SettingRule(allowed: "a string of octal digits such as \"022\", at most \"777\"") { content in

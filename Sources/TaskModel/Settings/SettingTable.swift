@@ -45,6 +45,7 @@ extension Setting {
     private static var node: [Setting] {
         [
             Setting("node_name", \.nodeName, .orNull(.nodeName)),
+            Setting("labels", \.labels, .labels, live: true),
             Setting("state_dir", \.stateDirectory, .text),
             Setting("stop_grace_seconds", \.stopGraceSeconds, .seconds(0...86_400), live: true),
             Setting("lease_seconds", \.leaseSeconds, .seconds(0.1...86_400)),

@@ -42,6 +42,8 @@ public struct QueueKeys: Hashable, Sendable {
     public var retrying: String { self[.retrying] }
     /// incarnation -> when its lease is over, in milliseconds.
     public var leases: String { self[.leases] }
+    /// Which nodes jobs are for, of those that say so: identifier -> the text of a ``LabelExpression``.
+    public var jobWheres: String { self[.jobWheres] }
     /// Until when, in the queue's time, somebody looks through todo for lines without an index.
     public var sweeper: String { self[.sweeper] }
     /// Lines that were taken away from an incarnation by hand; gone as soon as it has been told.
@@ -105,6 +107,8 @@ enum QueueKey: String, CaseIterable {
     case jobFingerprints = "distcomp:job-fingerprints"
     /// identifier -> `memory:millicores` of its tasks.
     case jobSizes = "distcomp:job-sizes"
+    /// identifier -> which nodes it is for, see ``LabelExpression``; of jobs that say so.
+    case jobWheres = "distcomp:job-wheres"
     /// The last identifier given, as a number.
     case jobNumber = "distcomp:job-number"
     /// Counts the changes of jobs.
@@ -176,6 +180,8 @@ enum QueueKey: String, CaseIterable {
     case sizes = "distcomp:sizes"
     case drained = "distcomp:drained"
     case troubles = "distcomp:troubles"
+    /// incarnation -> its labels, with blanks between; of those that have some.
+    case labels = "distcomp:labels"
 
     // Results that leave.
     /// How far the node has come that looks for them.

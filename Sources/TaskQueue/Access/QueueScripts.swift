@@ -70,14 +70,16 @@ public enum QueueScripts {
     /// What several scripts share, by the names that they use it by.
     private static let shared: [String: [LuaPart]] = [
         "adding": PackageResources.adding_lua, "belonging": PackageResources.belonging_lua,
-        "clock": PackageResources.clock_lua, "disowning": PackageResources.disowning_lua,
+        "clock": PackageResources.clock_lua, "counting": PackageResources.counting_lua, "disowning": PackageResources.disowning_lua,
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "leaving": PackageResources.leaving_lua,
-        "lease": PackageResources.lease_lua, "learning": PackageResources.learning_lua,
+        "labels": PackageResources.labels_lua, "lease": PackageResources.lease_lua,
+        "learning": PackageResources.learning_lua,
         "lessening": PackageResources.lessening_lua,
         "knowing": PackageResources.knowing_lua, "margin": PackageResources.margin_lua,
         "measuring": PackageResources.measuring_lua,
+        "minding": PackageResources.minding_lua,
         "names": PackageResources.names_lua, "noticing": PackageResources.noticing_lua,
         "owning": PackageResources.owning_lua, "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua,

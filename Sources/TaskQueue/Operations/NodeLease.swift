@@ -46,15 +46,19 @@ public struct NodeDescription: Equatable, Sendable {
     public let address: String
     /// Why it takes no tasks at present; "" when nothing ails it.
     public let trouble: String
+    /// Of `Configuration.labels`.
+    public let labels: [String]
 
     public init(
-        memoryBytes: UInt64, millicores: Int, version: String = "", address: String = "", trouble: String = ""
+        memoryBytes: UInt64, millicores: Int, version: String = "", address: String = "", trouble: String = "",
+        labels: [String] = []
     ) {
         self.memoryBytes = memoryBytes
         self.millicores = millicores
         self.version = version
         self.address = address
         self.trouble = trouble
+        self.labels = labels
     }
 
     static let addressBytesMax = 256
@@ -68,6 +72,7 @@ extension RedisScriptCall {
         append(word(node.version, bytesMax: NodeDescription.addressBytesMax))
         append(node.address.isEmpty ? "-" : word(node.address, bytesMax: NodeDescription.addressBytesMax))
         append(String(decoding: node.trouble.utf8.prefix(NodeDescription.troubleBytesMax), as: UTF8.self))
+        append(node.labels.joined(separator: " "))
     }
 
     /// As it can stand between spaces.

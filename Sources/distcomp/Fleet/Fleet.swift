@@ -23,6 +23,8 @@ struct FleetNode {
     var trouble: String?
     /// Where it is: the host and port of its end of the connection; nil where that is not known.
     var address: String?
+    /// Of its conf.json.
+    var labels: Set<String> = []
     /// What it runs, and what those tasks ask for together.
     var runningCount = 0
     var memoryBytesAsked: UInt64 = 0
@@ -59,6 +61,9 @@ struct FleetNode {
     func isLargeEnough(memoryBytes: UInt64, millicores: Int) -> Bool {
         memoryBytes <= memoryBytesTotal && millicores <= millicoresTotal
     }
+
+    /// Whether tasks of this job are for such a node; nil: of no job.
+    func isMeant(by job: Job?) -> Bool { job?.settings.nodeLabels?.matches(labels) ?? true }
 }
 
 /// All nodes at one moment.
@@ -112,6 +117,7 @@ extension QueueClient {
             node.isDrained = lease.isDrained
             node.trouble = lease.trouble.isEmpty ? nil : lease.trouble
             node.address = lease.address.isEmpty ? nil : lease.address
+            node.labels = Set(lease.labels)
             nodes[node.name] = node
         }
     }

@@ -49,6 +49,7 @@ struct WorkersCommand: ParsableCommand {
         writer.field("drained", node.isDrained)
         writer.field("trouble", node.trouble)
         writer.field("address", node.address)
+        writer.field("labels", node.labels.sorted())
         return writer.text
     }
 }
@@ -56,23 +57,25 @@ struct WorkersCommand: ParsableCommand {
 extension Fleet {
     /// A row a node.
     var table: TextTable {
-        var table = TextTable([
-            ("NODE", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
-            ("GB", .right),
-            ("ASKED", .right), ("USED", .right), ("VERSION", .left), ("HEARD", .left),
-        ])
+        let showsLabels = nodes.contains { !$0.labels.isEmpty }
+        var table = TextTable(
+            [
+                ("NODE", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
+                ("GB", .right), ("ASKED", .right), ("USED", .right), ("VERSION", .left),
+            ] + (showsLabels ? [("LABELS", .left)] : []) + [("HEARD", .left)])
         for node in nodes {
             let asked = (
                 oneDecimal(Double(node.millicoresAsked) / 1000),
                 oneDecimal(Double(node.memoryBytesAsked) / 1_073_741_824)
             )
             let report = node.report
-            table.append([
+            let cells = [
                 node.name, grouped(node.runningCount), report.map { oneDecimal($0.totalCores) } ?? "?", asked.0,
                 report.map { oneDecimal($0.usedCores) } ?? "?", report.map { oneDecimal($0.totalMemoryGB) } ?? "?",
-                asked.1,
-                report.map { oneDecimal($0.usedMemoryGB) } ?? "?", node.version ?? "", heard(node),
-            ])
+                asked.1, report.map { oneDecimal($0.usedMemoryGB) } ?? "?", node.version ?? "",
+            ]
+            let labels = showsLabels ? [TerminalText.escaped(node.labels.sorted().joined(separator: " "))] : []
+            table.append(cells + labels + [heard(node)])
         }
         return table
     }

@@ -126,6 +126,7 @@ struct ListedJob {
         writer.field("priority", job?.settings.priority)
         writer.field("halt", job.flatMap { $0.settings.halt.isEmpty ? nil : $0.settings.halt })
         writer.field("signal", job?.settings.warning?.text)
+        writer.field("where", job?.settings.nodeLabels?.text)
         writer.field(
             "memory_max_bytes", job.flatMap { $0.settings.memoryMaxBytes > 0 ? $0.settings.memoryMaxBytes : nil })
         writer.field("on_oom", job?.settings.onOom?.text)
@@ -155,6 +156,7 @@ struct ListedJob {
         ]
         if !settings.halt.isEmpty { facts.append(("halt", settings.halt)) }
         if let warning = settings.warning { facts.append(("signal", warning.words)) }
+        if let labels = settings.nodeLabels { facts.append(("nodes", labels.text)) }
         if settings.learnsMemory {
             facts.append(("memory is", "what 19 of 20 of its tasks needed and a tenth, once that is known"))
         }

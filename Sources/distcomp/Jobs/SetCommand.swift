@@ -41,15 +41,24 @@ struct SetCommand: ParsableCommand {
     var signal: String?
 
     @Option(
+        name: .customLong("where"),
+        help: .init("Which nodes it is for, as `submit --where` has it; any: all.", valueName: "labels"))
+    var nodeLabels: String?
+
+    @Option(
         help: .init(
             "For which job it waits from now on, as `submit --after` has it; none: for nothing. May be repeated.",
             valueName: "job[:way]"))
     var after: [AfterOption] = []
 
+    private static let anyNode = "any"
+
     func validate() throws {
-        if try sizes.change().isEmpty, memoryMax == nil, onOom == nil, halt == nil, signal == nil, after.isEmpty {
+        if try sizes.change().isEmpty, memoryMax == nil, onOom == nil, halt == nil, signal == nil, nodeLabels == nil,
+            after.isEmpty
+        {
             throw ValidationError(
-                "say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal or --after")
+                "say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --where or --after")
         }
         if let memoryMax, AmountText.memoryBytes(memoryMax) == nil {
             throw ValidationError(
@@ -58,6 +67,10 @@ struct SetCommand: ParsableCommand {
         if let signal, signal != "none", DeadlineWarning(argument: signal) == nil {
             throw ValidationError(
                 "--signal \(TerminalText.escaped(signal)): expected \(DeadlineWarning.expected) or none")
+        }
+        if let nodeLabels, nodeLabels != Self.anyNode, LabelExpression(text: nodeLabels) == nil {
+            throw ValidationError(
+                "--where \(TerminalText.escaped(nodeLabels)): expected \(LabelExpression.expected), or any")
         }
         if after.contains(where: { $0.way == .each }) {
             throw ValidationError("--after: what each task waits for is said when it is submitted")
@@ -75,6 +88,9 @@ struct SetCommand: ParsableCommand {
             if let memoryMax { settings.memoryMaxBytes = AmountText.memoryBytes(memoryMax) ?? 0 }
             if let onOom { settings.onOom = onOom }
             if let signal { settings.warning = DeadlineWarning(text: signal) }
+            if let nodeLabels {
+                settings.nodeLabels = nodeLabels == Self.anyNode ? nil : LabelExpression(text: nodeLabels)
+            }
             let resetsOwn = try !sizes.change().isEmpty
             let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
             guard try queue.perform(order) == .changed else {

@@ -238,6 +238,11 @@ struct RunCommand: ParsableCommand {
         try end.tell(of: queue, summary)
         guard case .stuck(let misfits) = ending else { return }
         let example = TerminalText.escaped(misfits.example)
+        if let labels = misfits.labels {
+            throw .failed(
+                "\(grouped(misfits.count)) task\(misfits.count == 1 ? " is" : "s are") for nodes that this machine is not "
+                    + "(--where '\(labels.text)'; its labels are those of --config), such as \(example)")
+        }
         throw .failed(
             misfits.count == 1
                 ? "1 task asks for more than this machine has: \(example)"

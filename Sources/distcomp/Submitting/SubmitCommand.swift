@@ -69,8 +69,10 @@ struct SubmitCommand: ParsableCommand {
             queue.keyFile = keyFile
             let submission = try Submission.submit(
                 input, to: queue, isForFleet: true, isForced: force, isQuiet: quiet || json)
-            if !quiet, let job = submission.job, let note = try queue.noteOfMemory(job) {
-                standardError.write(note + "\n")
+            if !quiet, let job = submission.job {
+                for note in [try queue.noteOfLabels(job), try queue.noteOfMemory(job)] {
+                    if let note { standardError.write(note + "\n") }
+                }
             }
             return submission
         }

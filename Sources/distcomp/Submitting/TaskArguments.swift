@@ -23,6 +23,11 @@ struct TaskArguments: ParsableArguments {
             valueName: "signal"))
     var signal: DeadlineWarning?
 
+    @Option(
+        name: .customLong("where"),
+        help: .init("Of each command: for nodes with such labels only, as 'ssd & !spot'.", valueName: "labels"))
+    var nodeLabels: LabelExpression?
+
     @Option(help: .init("Of each command: higher runs first.", valueName: "number"))
     var priority: Int?
 
@@ -200,7 +205,7 @@ struct TaskArguments: ParsableArguments {
     private var optionsOfCommands: [(key: String, value: String?)] {
         [
             ("name", name), ("memory", memory.asked), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
-            ("priority", priority.map { "\($0)" }),
+            ("where", nodeLabels?.text), ("priority", priority.map { "\($0)" }),
         ] + memory.typed + surroundings.given
     }
 
@@ -227,6 +232,7 @@ struct TaskArguments: ParsableArguments {
         if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
         (input.jobName, input.owner) = (name, owner)
         input.warning = signal
+        input.nodeLabels = nodeLabels
         input.memory = memory.request
         input.after = after
         try input.lookForAfter()
@@ -270,6 +276,10 @@ struct TaskArguments: ParsableArguments {
         if timeout == nil { parts.timeout = script.timeout }
         return TaskInput(source: .commands(count: script.taskCount, commands), parts: parts, typed: [path] + command)
     }
+}
+
+extension LabelExpression: ExpressibleByArgument {
+    public init?(argument: String) { self.init(text: argument) }
 }
 
 extension DeadlineWarning: ExpressibleByArgument {

@@ -31,6 +31,7 @@ struct TaskInput {
     var halt: HaltRule?
     /// What its tasks are told before their timeout.
     var warning: DeadlineWarning?
+    var nodeLabels: LabelExpression?
     /// What else they may use of memory.
     var memory = MemoryRequest()
     /// For which jobs it waits.
@@ -204,6 +205,7 @@ extension TaskInput {
         settings.owner = owner ?? ""
         settings.halt = halt?.text ?? ""
         settings.warning = warning
+        settings.nodeLabels = nodeLabels
         settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
         (settings.onOom, settings.learnsMemory) = (memory.onOom, memory.isLearning)
         if case .sweep(let sweep) = source { settings.template = sweep.made }

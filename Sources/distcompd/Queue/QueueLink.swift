@@ -263,6 +263,7 @@ extension NodeProtocol.Facts {
     mutating func take(_ node: NodeIdentity) {
         memoryBytes = node.memoryBytesForTasks
         millicores = node.allowance.millicores
+        labels = node.configuration.labels
         leaseSeconds = node.configuration.leaseSeconds
         killsWhenCutOff = node.configuration.whenCutOff == .kill
         attemptsMax = node.configuration.maxRetryPerTask

@@ -210,6 +210,11 @@ final class Node {
         }
     }
 
+    /// Waits for words in its log. What it has done can be seen elsewhere a moment before it says so.
+    func logs(_ words: String) async throws {
+        try await eventually("\(name) logs: \(words)", log) { log.contains(words) }
+    }
+
     /// SIGTERM, and the end.
     @discardableResult
     func stop() async throws -> ProgramResult {

@@ -51,7 +51,15 @@ final class Scratch {
     }
 
     /// The main process of every task whose command holds `part`: each leads a session, what it forks does not.
-    func tasks(with part: String) -> [pid_t] { processes(with: part).filter { getsid($0) == $0 } }
+    /// So does what one of our programs starts, and until it has executed another one its command is that of our program.
+    func tasks(with part: String) -> [pid_t] {
+        processes(with: part).filter { process in
+            guard getsid(process) == process,
+                let program = try? FileSystem.destination(ofLink: "/proc/\(process)/exe")
+            else { return false }
+            return program.split(separator: "/").last?.hasPrefix("distcomp") == false
+        }
+    }
 
     private func isOurs(_ variable: String) -> Bool {
         variable.hasPrefix("INTEGRATION_SCRATCH=\(path)") || variable.hasPrefix("DISTCOMP_OUTPUT_DIR=\(path)")

@@ -28,8 +28,14 @@ final class Terminal {
     /// What is on the screen.
     func screen() async throws -> String { try await tmux("capture-pane", "-p") }
 
-    /// Types a line and Enter.
-    func enter(_ text: String) async throws { try await tmux("send-keys", text, "Enter") }
+    /// Types a line and Enter. What was on the screen is not there any more when this returns, where the line is to clear it: a test that waits
+    /// for words must not find those of the command before.
+    func enter(_ text: String) async throws {
+        if text.hasPrefix("clear; ") { try await tmux("send-keys", "-R") }
+        try await type(text)
+    }
+
+    private func type(_ text: String) async throws { try await tmux("send-keys", text, "Enter") }
 
     func press(_ keys: String...) async throws { for key in keys { try await tmux("send-keys", key) } }
 
@@ -47,7 +53,8 @@ final class Terminal {
 
     /// The shell has the terminal as it gave it: the first screen, a cursor, echo, whole lines.
     func expectRestored(sourceLocation: SourceLocation = #_sourceLocation) async throws {
-        try await enter("clear; stty -a > \(scratch.path)/stty; echo settled")
+        // Nothing is cleared from outside, which would put right what is to be looked at.
+        try await type("clear; stty -a > \(scratch.path)/stty; echo settled")
         try await until("the shell's answer") { $0.contains("settled\n") && !$0.contains("echo settled") }
         let flags = try await tmux("display-message", "-p", "#{alternate_on} #{cursor_flag}")
         #expect(flags == "0 1\n", sourceLocation: sourceLocation)

@@ -140,7 +140,7 @@ struct NodeTroubleTests {
             try #require(!FileSystem.exists(results))
             try await fleet.submit(lines(1...5))
             try await fleet.untilFinished(5)
-            #expect(node.log.contains("No such file or directory"), "\(node.log)")
+            try await node.logs("No such file or directory")
             try await expectNothingFailed(fleet)
             try await node.stop()
         }
@@ -194,7 +194,7 @@ struct NodeTroubleTests {
             node.command = ["/usr/bin/setpriv", "--bounding-set=-chown", Products.distcompd]
             try await node.start()
             try await untilInTrouble(node, "Operation not permitted")
-            #expect(node.log.contains("chown \(fleet.scratch.path)/result-a"), "\(node.log)")
+            try await node.logs("chown \(fleet.scratch.path)/result-a")
             try await fleet.submit(lines(1...10))
             let sound = try await fleet.startedNode("sound", oneTry)
             try await fleet.untilFinished(10)

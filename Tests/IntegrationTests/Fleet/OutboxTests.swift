@@ -75,8 +75,9 @@ struct OutboxTests {
             #expect(try fleet.hash("task_fail_reason")[lines[2]] == "exit 3")
             let records = try await fleet.distcomp("results", "--json").outputLines.map { try jsonObject(String($0)) }
             #expect(records.map { $0.integer("attempts") } == [1, 1, 1])
-            #expect(
-                node.log.split(separator: "\n").count { $0.contains("delivered the report of an earlier life") } == 3)
+            try await eventually("it is told of each", node.log) {
+                node.log.split(separator: "\n").count { $0.contains("delivered the report of an earlier life") } == 3
+            }
             try await node.stop()
         }
     }
@@ -124,7 +125,7 @@ struct OutboxTests {
             try await fleet.untilFinished(1)
             try await node.start()
             try await eventually("the report is gone", node.log) { stored(of: "a", fleet) == [] }
-            #expect(node.log.contains("the report of an earlier life came too late"), "\(node.log)")
+            try await node.logs("the report of an earlier life came too late")
             #expect(started(fleet) == ["one", "one"])
             #expect(try fleet.hash("finished_tasks").values.map { String($0) } == [#"b: "one done\n""#])
             try await node.stop()
@@ -222,7 +223,7 @@ struct OutboxTests {
             try await eventually("its own is killed", first.log) {
                 Set(own).isDisjoint(with: fleet.scratch.tasks(with: "log.go"))
             }
-            #expect(first.log.contains("the lease is lost"))
+            try await first.logs("the lease is lost")
             try release(fleet)
             try await fleet.untilFinished(1)
             #expect(try fleet.hash("finished_tasks").values.map { String($0) } == [#"b: "one done\n""#])

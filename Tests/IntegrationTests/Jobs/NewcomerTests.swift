@@ -69,7 +69,7 @@ struct NewcomerTests {
             #expect(other.contains("3 tasks: 3 finished"), "\(other)")
             #expect(scratch.lines("log") == ["a"], "only the other ran")
             try scratch.write("go", "")
-            try await enter("d run", terminal)
+            try await enter("d run --slots 1", terminal)
             let rest = try await terminal.until("the rest") { $0.contains("status 0") }
             #expect(rest.contains("2 tasks: 2 finished"), "\(rest)")
             #expect(scratch.lines("log") == ["a", "a", "b"])

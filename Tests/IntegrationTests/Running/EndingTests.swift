@@ -122,7 +122,7 @@ struct EndingTests {
                 #expect(output.contains("oom (cap 32 MB, peak"), "\(listing): \(output)")
             }
             #expect(try await fleet.distcomp("status").output.contains("failed by 1 oom"))
-            #expect(node.log.contains("failed: oom (cap 32 MB"))
+            try await node.logs("failed: oom (cap 32 MB")
             try await node.stop()
         }
     }
@@ -192,7 +192,7 @@ struct EndingTests {
             try await fleet.untilIdle()
             let told = "of files in /dev/shm or another tmpfs left by ended tasks: "
             try await eventually("it is told", node.log) { node.log.contains(told) }
-            #expect(node.log.contains("\(file) (96 MB)"), "\(node.log)")
+            try await node.logs("\(file) (96 MB)")
             try await fleet.submit(["shell:1:0:0:60:true"])
             try await fleet.untilIdle()
             unlink(file)

@@ -44,7 +44,7 @@ struct LauncherTests {
             try await fleet.submit((1...12).map { "shell:1:0:0:echo \($0)" })
             try await fleet.untilFinished(16)
             #expect(try fleet.hash("failed_tasks").isEmpty)
-            #expect(node.log.contains("launchers have not begun what they were told of"))
+            try await node.logs("launchers have not begun what they were told of")
             #expect(try await node.stop().status == 0)
             #expect(fleet.scratch.stayingLaunchers().isEmpty)
         }

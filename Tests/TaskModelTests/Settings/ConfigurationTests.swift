@@ -74,7 +74,7 @@ struct ConfigurationTests {
         var isLive: [String: Bool] = [:]
         for row in rows where row.hasPrefix("| `") {
             let cells = row.split(separator: "|", omittingEmptySubsequences: false)
-            for key in cells[1].split(separator: "`") where key.contains("_") {
+            for key in cells[1].split(separator: "`") where key.allSatisfy({ $0.isLetter || $0 == "_" }) {
                 isLive[String(key)] = cells[3] == " yes "
             }
         }
@@ -113,7 +113,7 @@ struct ConfigurationTests {
              "sleep_sec_between_accepting_task": 0.25, "default_task_timeout_seconds": 0, "redis_pass": "",
              "redis_url": "unix:///run/redis.sock", "redis_user": "node", "redis_pass_file": "/etc/secret",
              "redis_sentinels": [], "redis_tls": false, "allow_insecure_redis": true, "key_prefix": "{q1}:",
-             "node_name": "node-1.rack_2", "state_dir": "/s", "stop_grace_seconds": 1, "lease_seconds": 2.5,
+             "node_name": "node-1.rack_2", "labels": ["ssd", "rack.2"], "state_dir": "/s", "stop_grace_seconds": 1, "lease_seconds": 2.5,
              "when_cut_off": "kill", "retry_delay_seconds": 0, "restart_mode": "keep", "log_level": "debug",
              "log_format": "json",
              "task_user": "root", "memory_caps": "best-effort", "cpu_limit": "hard", "max_processes_per_task": 64,
@@ -130,6 +130,7 @@ struct ConfigurationTests {
         expected.allowInsecureRedis = true
         expected.keyPrefix = "{q1}:"
         expected.nodeName = "node-1.rack_2"
+        expected.labels = ["ssd", "rack.2"]
         expected.stateDirectory = "/s"
         expected.stopGraceSeconds = 1
         expected.leaseSeconds = 2.5
@@ -237,6 +238,13 @@ struct ConfigurationTests {
             (
                 "node_name", ["\"a\"", "null"],
                 ["\"\"", "\"a:b\"", "\"a,b\"", "\"é\"", "\"\(String(repeating: "a", count: 65))\""]
+            ),
+            (
+                "labels", ["[]", "[\"ssd\", \"spot\"]"],
+                [
+                    "\"ssd\"", "[\"\"]", "[\"a b\"]", "[\"!a\"]", "[1]", "null",
+                    "[\"\(String(repeating: "a", count: 65))\"]",
+                ]
             ),
             ("redis_tls", ["false"], ["0", "\"false\"", "null"]),
             ("log_level", ["\"debug\"", "\"error\""], ["\"DEBUG\"", "\"trace\"", "1"]),

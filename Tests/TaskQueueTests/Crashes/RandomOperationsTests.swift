@@ -76,6 +76,9 @@ private struct RandomRun {
                 settings.millicores = cores * 1000
                 settings.priority = cores
                 settings.learnsMemory = Self.isLearning(memory)
+                settings.nodeLabels = ["1x2": "ssd", "2x0": "!(ssd & big) | tape"]["\(memory)x\(cores)"].flatMap {
+                    LabelExpression(text: $0)
+                }
                 let identifier = "j\(memory)x\(cores)"
                 return (
                     identifier, Job(identifier: identifier, name: identifier, settings: settings, definition: .init())
@@ -95,6 +98,7 @@ private struct RandomRun {
             }
             model.jobOwners = model.jobOwners.filter { !$0.value.isEmpty }
         }
+        model.jobNodeLabels = jobs.compactMapValues(\.settings.nodeLabels)
         model.jobsLearning = jobs.filter { $0.value.settings.learnsMemory }.mapValues { _ in 0 }
     }
 
@@ -106,8 +110,12 @@ private struct RandomRun {
         for (identifier, job) in jobs {
             _ = try command("HSET", keys.prefix + "distcomp:jobs", identifier, job.record)
             _ = try command("HSET", keys.prefix + "distcomp:job-sizes", identifier, job.settings.size)
-            guard let owner = model.jobOwners[identifier] else { continue }
-            _ = try command("HSET", keys.prefix + "distcomp:job-owners", identifier, owner)
+            if let owner = model.jobOwners[identifier] {
+                _ = try command("HSET", keys.prefix + "distcomp:job-owners", identifier, owner)
+            }
+            if let labels = job.settings.nodeLabels {
+                _ = try command("HSET", keys.prefix + "distcomp:job-wheres", identifier, labels.text)
+            }
         }
     }
 
@@ -226,6 +234,7 @@ private struct RandomRun {
         state["distcomp:leases"] = model.leases.mapValues { "\($0)" }
         state["distcomp:nodes"] = model.nodes.mapValues { "\($0.memory) \($0.millicores) \($0.version) \($0.address)" }
         state["distcomp:troubles"] = model.troubles
+        state["distcomp:labels"] = model.labels.mapValues { $0.joined(separator: " ") }
         state["distcomp:drained"] = Dictionary(uniqueKeysWithValues: model.drained.map { ($0, "") })
         for (line, delay) in model.delayed {
             let isOfJob = line.hasPrefix("@")
@@ -282,7 +291,8 @@ private struct RandomRun {
     /// Keys that the model does without.
     private static let ignored: Set = [
         "time", "distcomp:classes", "distcomp:fits", "distcomp:indexed", "distcomp:sizes", "distcomp:failed-on",
-        "distcomp:settled", "distcomp:failed_on", "distcomp:jobs", "distcomp:job-sizes", "distcomp:job-names",
+        "distcomp:settled", "distcomp:failed_on", "distcomp:jobs", "distcomp:job-sizes", "distcomp:job-wheres",
+        "distcomp:job-names",
         "distcomp:job-revision", "distcomp:job-halts", "distcomp:numbers", "distcomp:lines", "distcomp:children",
         "distcomp:needs", "distcomp:broken", "distcomp:dependent", "distcomp:waiters", "distcomp:aside",
         "distcomp:peaks", "distcomp:job-owners", "distcomp:owners", "distcomp:shares", "distcomp:owner:ann",
@@ -394,7 +404,8 @@ private struct RandomRun {
     private mutating func description() -> NodeDescription {
         NodeDescription(
             memoryBytes: [8, 16, 32][pick(3)] << 30, millicores: [1000, 2000, 4000][pick(3)], version: "1",
-            address: ["", "10.0.0.1"][pick(2)], trouble: pick(6) == 0 ? "the disk is full" : "")
+            address: ["", "10.0.0.1"][pick(2)], trouble: pick(6) == 0 ? "the disk is full" : "",
+            labels: [[], ["ssd"], ["ssd", "big"], ["tape"]][pick(4)])
     }
 
     mutating func step() throws {

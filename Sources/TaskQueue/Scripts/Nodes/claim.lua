@@ -2,7 +2,7 @@
 -- Not idempotent by itself: called twice it takes twice, and the first answer may be lost. `held` tells the node what it
 -- was given. Stopped half-way: noted as held and still in todo, the line goes back with the lease of its node.
 
--- uses names clock index lease retries
+-- uses names clock index lease retries labels
 -- uses later telling
 
 local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -22,12 +22,13 @@ if next_retry and next_retry <= now then
 end
 
 local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
-local all_are_told = true
-if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, revoked_key(me), cancel_key(me)) == 0 then
+local all_are_told, own_labels = true, nil
+if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, JOB_WHERES, revoked_key(me), cancel_key(me)) == 0 then
   has_owners = false
 else
   all_are_told = call('EXISTS', TELLING) == 0 or tell_some()
   is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
+  own_labels = call('EXISTS', JOB_WHERES) == 1 and labels_of(me)
   paused = call('EXISTS', PAUSED)
   -- What was taken away from this node by hand must not come back to it before it knows.
   held_back = call('EXISTS', revoked_key(me))
@@ -71,7 +72,7 @@ local function node_at(i)
     for row = 1, #rows, 2 do
       local expiry, other = call('ZSCORE', LEASES, rows[row]), node_name(rows[row])
       nodes[#nodes + 1] = {
-        name = other, memory = tonumber(rows[row + 1]),
+        name = other, memory = tonumber(rows[row + 1]), labels = own_labels and labels_of(rows[row]),
         takes_on = expiry and tonumber(expiry) >= now and call('SISMEMBER', DRAINED, other) == 0
           and call('HEXISTS', TROUBLES, rows[row]) == 0,
         millicores = tonumber(string.match(call('HGET', NODES, rows[row]) or '', '^%d+ (%d+)') or 0),
@@ -79,6 +80,18 @@ local function node_at(i)
     end
   end
   return nodes[i]
+end
+
+-- Which nodes jobs are for, where they say so.
+local wheres = {}
+local function is_for(class, labels)
+  if not own_labels or class.job == '' then return true end
+  local where = wheres[class.job]
+  if where == nil then
+    where = call('HGET', JOB_WHERES, class.job)
+    wheres[class.job] = where
+  end
+  return not where or is_meant(where, labels)
 end
 
 -- Whether another node that takes tasks could take what failed here; while there is one, it is theirs.
@@ -89,7 +102,10 @@ local function another_could(class)
     local node = node_at(i)
     if not node or node.memory < class.memory then return false end
     if comparisons <= 0 then return true end
-    if node.takes_on and node.millicores >= class.millicores and not lists(class.exclusion, node.name) then return true end
+    if node.takes_on and node.millicores >= class.millicores and not lists(class.exclusion, node.name)
+      and is_for(class, node.labels) then
+      return true
+    end
     comparisons, i = comparisons - 1, i + 1
   end
 end
@@ -97,6 +113,7 @@ end
 local function is_passed_over(class)
   return room(class) < 1
     or is_a_job_paused and call('SISMEMBER', JOBS_PAUSED, class.job) == 1
+    or not is_for(class, own_labels)
     or class.exclusion ~= '' and lists(class.exclusion, name) and another_could(class)
 end
 

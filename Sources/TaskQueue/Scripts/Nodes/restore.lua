@@ -3,7 +3,7 @@
 -- is held when it is told again. Stopped half-way: noted as held and still in todo, as after a claim. With the last of it, what earlier
 -- lives of the node hold besides goes back.
 
--- uses names clock index lease retries reaping jobs leaving
+-- uses names clock index lease retries reaping jobs leaving using
 -- uses later telling
 
 local me, is_last, earlier_count = ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
@@ -58,6 +58,7 @@ local function restore_job(record)
   local wanted, settings, definition = parts_of(record)
   local name = free_name(wanted)
   call('HSET', JOB_SIZES, job, size_in(settings))
+  note_where(job, settings)
   call('HSET', JOBS, job, name .. '\n' .. settings .. '\n' .. definition)
   call('HSET', JOB_NAMES, name, job)
   local fingerprint = string.match(settings, '"fingerprint":"(%x+)"')

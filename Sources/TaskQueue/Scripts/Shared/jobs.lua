@@ -51,6 +51,13 @@ local function resize(id, size, only)
   wake()
 end
 
+-- Which nodes it is for stands by itself too: claims look for it.
+local function note_where(id, settings)
+  local where = string.match(settings, '"where":"([^"]*)"')
+  if where then call('HSET', JOB_WHERES, id, where) else call('HDEL', JOB_WHERES, id) end
+  return where or false
+end
+
 local function timeout_in(settings) return string.match(settings, '"timeout":([%d.e+-]+)') or '' end
 
 -- The record last: a user who may not do all of this is told, and may do it again.
@@ -65,6 +72,7 @@ local function change(id, name, size, settings, definition, resets_own)
     resize(id, size)
     use_job('')
   end
+  if call('HGET', JOB_WHERES, id) ~= note_where(id, settings) then wake() end
   call('HSET', JOBS, id, record)
   call('INCR', JOB_REVISION)
 end

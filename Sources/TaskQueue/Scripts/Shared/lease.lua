@@ -1,5 +1,7 @@
 -- What the requests of a node begin with.
 
+-- uses waking
+
 -- The queue's own name, by which nodes tell it from one that was put in its place; nil where it has none.
 local function queue_identity()
   local identity = call('HGET', QUEUE, 'id')
@@ -42,7 +44,7 @@ local function renew(incarnation, now, duration)
   return true
 end
 
--- What a node says of itself stands in ARGV: memory, millicores, version, address, trouble.
+-- What a node says of itself stands in ARGV: memory, millicores, version, address, trouble, labels.
 local function describe(incarnation, at)
   call('HSET', NODES, incarnation, table.concat(ARGV, ' ', at, at + 3))
   call('ZADD', SIZES, ARGV[at], incarnation)
@@ -51,4 +53,8 @@ local function describe(incarnation, at)
   else
     call('HSET', TROUBLES, incarnation, ARGV[at + 4])
   end
+  local labels = ARGV[at + 5]
+  if labels == (call('HGET', LABELS, incarnation) or '') then return end
+  if labels == '' then call('HDEL', LABELS, incarnation) else call('HSET', LABELS, incarnation, labels) end
+  wake()  -- It may be what a job waits for.
 end

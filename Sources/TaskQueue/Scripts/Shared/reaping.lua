@@ -1,6 +1,6 @@
 -- Putting back what a node held that is gone.
 
--- uses names index ending some leaving using
+-- uses names index ending some leaving counting
 
 -- What becomes of one task of a node that is gone. Unless it left in order (`unmarked`), the attempt counts, and a line
 -- that has taken three nodes with it stays failed.
@@ -34,6 +34,7 @@ end
 local function forget_incarnation(incarnation)
   call('HDEL', NODES, incarnation)
   call('HDEL', TROUBLES, incarnation)
+  call('HDEL', LABELS, incarnation)
   call('ZREM', SIZES, incarnation)
   call('DEL', cancel_key(incarnation), revoked_key(incarnation))
   call('ZREM', LEASES, incarnation)

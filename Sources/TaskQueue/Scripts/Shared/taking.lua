@@ -1,6 +1,6 @@
 -- Taking away what is in progress, whoever runs it.
 
--- uses names index holders using
+-- uses names index holders counting
 
 local has_revoked = false
 

@@ -1,6 +1,6 @@
 -- What runs for each owner now, which is what nodes hold for them: see owning.lua.
 
--- uses owning measuring lessening
+-- uses counting measuring
 
 -- One that asks for no cores takes a slot of its node, which is as much as a core.
 local function slot_of(millicores)
@@ -20,21 +20,9 @@ local function add_use(owner, memory, millicores, token)
   note_use(owner, use)
 end
 
-local counted = {}
-local function is_counted(incarnation)
-  if counted[incarnation] == nil then counted[incarnation] = call('EXISTS', counted_key(incarnation)) == 1 end
-  return counted[incarnation]
-end
-
 -- A line of the present job is held by this node from now on.
 local function count_in(incarnation, memory, millicores, token)
   if is_counted(incarnation) then add_use(owner_of_job(), memory, slot_of(millicores), tonumber(token)) end
-end
-
--- It is not any more; what was noted of it as held says what it had.
-local function count_out(incarnation, entry)
-  local memory, millicores = string.match(entry or '', '^%d+ (%d+) (%d+) ')
-  if memory and is_counted(incarnation) then lessen_use(owner_of_job(), memory, millicores) end
 end
 
 -- From now on all that this node holds is in USES.
@@ -58,10 +46,6 @@ local function count_own(incarnation)
   call('SET', counted_key(incarnation), 1)
   counted[incarnation] = true
   for owner, sum in pairs(sums) do add_use(owner, sum[1], sum[2], sum[3]) end
-end
-
-local function stop_counting(incarnation)
-  if call('DEL', counted_key(incarnation)) == 1 then counted[incarnation] = false end
 end
 
 local function each_use(change)
@@ -107,21 +91,4 @@ local function measure_fleet()
   if call('GET', FLEET) == text then return end
   call('SET', FLEET, text)
   each_use(set_units)
-end
-
--- Where several have tasks, whoever has a lease sees to it now and then that shares are of the fleet there is; and that whatever an older
--- version did without counting does not count for ever.
-local function look_after_owners(incarnation, now)
-  if not has_several() then return end
-  if is_over(RECOUNTED, now) then
-    if call('EXISTS', RECOUNTED) == 1 then recount() end
-    keep_until(RECOUNTED, now + 3600000)
-  end
-  if is_over(MEASURED, now) then
-    keep_until(MEASURED, now + 60000)
-    measure_fleet()
-  end
-  count_own(incarnation)
-  -- What an older version put back it made known to the first owner, and to nobody else.
-  if call('EXISTS', CLASSES) == 1 then make_owner_known() end
 end

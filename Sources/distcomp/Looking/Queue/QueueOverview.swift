@@ -64,19 +64,30 @@ extension QueueClient {
             nowUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9)
     }
 
-    /// Waiting tasks that no live node is large enough for; 0 while there is no node.
+    /// Waiting tasks for which no live node is, or none that is large enough; 0 while there is no node.
     private func countTooLarge(_ fleet: Fleet, _ owners: ReadOwners.Reply) throws(CommandError) -> Int {
         let alive = fleet.alive
         guard !alive.isEmpty else { return 0 }
         var classes: [ReadClasses.Class] = []
         for owner in owners.waiting { classes += try perform(ReadClasses(keys: keys, ofOwner: owner)) }
+        let wheres = try nodeLabelsOfJobs()
         let misfits = classes.filter { members in
             (selection == .all || selection == .one(members.job))
                 && !alive.contains {
                     $0.isLargeEnough(memoryBytes: members.memoryBytes, millicores: members.millicores)
+                        && wheres[members.job]?.matches($0.labels) ?? true
                 }
         }
         return try answers(CountWaiting.requests(misfits, keys: keys)).reduce(0) { $0 + ($1.int ?? 0) }
+    }
+
+    /// Which nodes jobs are for, of those that say so, by their identifiers.
+    private func nodeLabelsOfJobs() throws(CommandError) -> [String: LabelExpression] {
+        var wheres: [String: LabelExpression] = [:]
+        try scan(keys.jobWheres) { entries in
+            for (field, value) in entries { wheres[text(field)] = LabelExpression(text: text(value)) }
+        }
+        return wheres
     }
 }
 

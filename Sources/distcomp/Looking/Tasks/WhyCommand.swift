@@ -215,8 +215,10 @@ struct Diagnosis: Equatable {
         }
         let alive = fleet.alive
         guard !alive.isEmpty else { return noNode(fleet) }
-        let fitting = alive.filter { $0.isLargeEnough(memoryBytes: line.memoryBytes, millicores: line.millicores) }
-        guard !fitting.isEmpty else { return tooLarge(line, alive) }
+        let meant = alive.filter { $0.isMeant(by: line.job) }
+        guard !meant.isEmpty else { return noSuchLabels(line, alive) }
+        let fitting = meant.filter { $0.isLargeEnough(memoryBytes: line.memoryBytes, millicores: line.millicores) }
+        guard !fitting.isEmpty else { return tooLarge(line, meant) }
         let taking = fitting.filter { !$0.isDrained }
         guard !taking.isEmpty else { return drained(fitting) }
         let healthy = taking.filter { $0.trouble == nil }
@@ -237,15 +239,27 @@ struct Diagnosis: Equatable {
         )
     }
 
+    private static func noSuchLabels(_ line: TaskLine, _ alive: [FleetNode]) -> Answer {
+        let labels = Set(alive.flatMap(\.labels)).sorted()
+        let known = labels.isEmpty ? "no live node has labels" : "the labels there are: \(list(labels))"
+        let job = line.job?.name ?? ""
+        return (
+            "no-such-node",
+            "No live node is such as it is for (--where '\(line.job?.settings.nodeLabels?.text ?? "")'); \(known). A node's labels "
+                + "stand in its conf.json; distcomp set \(job) --where says other ones, or any."
+        )
+    }
+
     private static func tooLarge(_ line: TaskLine, _ alive: [FleetNode]) -> Answer {
         let largest = alive.max {
             ($0.memoryBytesTotal, $0.millicoresTotal) < ($1.memoryBytesTotal, $1.millicoresTotal)
         }
         let has =
             largest.map { "; the largest, \($0.name), has \(size($0.memoryBytesTotal, $0.millicoresTotal))" } ?? ""
+        let kind = line.job?.settings.nodeLabels.map { " of --where '\($0.text)'" } ?? ""
         return (
             "too-large",
-            "No live node is large enough: it asks for \(size(line.memoryBytes, line.millicores))\(has). "
+            "No live node\(kind) is large enough: it asks for \(size(line.memoryBytes, line.millicores))\(has). "
                 + "Submit it with less, or start a larger node." + (growth(line).map { " It \($0)." } ?? "")
         )
     }

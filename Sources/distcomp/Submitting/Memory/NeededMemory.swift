@@ -21,11 +21,19 @@ extension QueueClient {
                 + "\(peaks.count). Say --memory auto, or auto:2G, to begin without")
     }
 
+    /// What to say of a job whose tasks are for nodes of which none is alive; nil for nothing.
+    func noteOfLabels(_ job: Job) throws(CommandError) -> String? {
+        guard let labels = job.settings.nodeLabels else { return nil }
+        let alive = try fleet(countingTasks: false).alive
+        guard !alive.isEmpty, !alive.contains(where: { $0.isMeant(by: job) }) else { return nil }
+        return "\(job.name): no live node is such as it is for (--where '\(labels.text)'): it waits for one"
+    }
+
     /// What to say of a job whose tasks may come to ask for more than any node that is alive has; nil for nothing.
     func noteOfMemory(_ job: Job) throws(CommandError) -> String? {
         let wanted = max(job.settings.memoryBytes, job.settings.memoryMaxBytes)
         guard wanted > 0,
-            let largest = try fleet(countingTasks: false).alive.max(by: {
+            let largest = try fleet(countingTasks: false).alive.filter({ $0.isMeant(by: job) }).max(by: {
                 $0.memoryBytesTotal < $1.memoryBytesTotal
             }), largest.memoryBytesTotal < wanted
         else { return nil }

@@ -1,0 +1,266 @@
+// Who waits how long: a workload of many users on a fleet, by the queue's own scripts and by two plain rules. Nothing is run: a task lasts as
+// long as the workload says, on a clock that goes from one event to the next.
+
+import ArgumentParser
+import LinuxSystem
+import RedisClient
+import TaskModel
+import TaskQueue
+
+struct ScheduleMeasurement: Measurement {
+    static let configuration = CommandConfiguration(
+        commandName: "schedule",
+        abstract: "How long the tasks of many users wait, beside first come first served and strict priority.")
+
+    @Option(help: "A trace in the Standard Workload Format; without one the workload is made up.")
+    var trace: String?
+
+    @Option(help: "How many tasks there are.")
+    var tasks = 4000
+
+    @Option(help: "How many users have them, where they are made up.")
+    var users = 20
+
+    @Option(help: "How many nodes there are.")
+    var nodes = 8
+
+    @Option(help: "How many cores each has.")
+    var cores = 16
+
+    @Option(help: "How much of the fleet's time is asked for, in percent, where they are made up.")
+    var load = 90
+
+    @OptionGroup var output: OutputOptions
+
+    var amounts: [Int] { [tasks, users, nodes, cores, load] }
+
+    func measure(in place: String, _ figures: FigureTable) throws {
+        let workload =
+            try trace.map { try Workload.read($0, count: tasks, coresMax: cores) }
+            ?? Workload.made(
+                count: tasks, users: users, nodes: nodes, coresMax: cores, load: Double(load) / 100)
+        figures.add("tasks", Double(workload.count), "")
+        figures.add("users", Double(Set(workload.map(\.user)).count), "")
+        let first = try show(FirstComeFirstServed(workload), workload, nil, figures)
+        _ = try show(StrictPriority(workload), workload, first, figures)
+        let queue = try QueueOfTrace(workload, in: place, nodes: nodes, cores: cores)
+        _ = try show(queue, workload, first, figures)
+        figures.add("- claims", Double(queue.claimCount), "")
+    }
+
+    /// Runs all of it, and says how it went; returns the mean bounded slowdown.
+    private func show(
+        _ rule: some SchedulingRule, _ workload: [WorkloadTask], _ first: Double?, _ figures: FigureTable
+    ) throws -> Double {
+        var fleet = SimulatedNodes(count: nodes, cores: cores)
+        let begins = try fleet.begins(of: workload, by: rule)
+        var slowdowns: [Int: [Double]] = [:]
+        var waits: [Double] = []
+        var end = 0.0
+        for (task, begin) in zip(workload, begins) {
+            let wait = begin - task.submittedAtSeconds
+            waits.append(wait)
+            // Bounded: a task of a second that waits for a minute is not sixty times as badly served as one of a minute.
+            slowdowns[task.user, default: []].append(max(1, (wait + task.runSeconds) / max(task.runSeconds, 10)))
+            end = max(end, begin + task.runSeconds)
+        }
+        let means = slowdowns.values.map { Spread($0).mean }
+        let mean = Spread(slowdowns.values.flatMap(\.self)).mean
+        figures.add("\(rule.name): all have ended after", end / 3600, "h")
+        figures.add("- wait", Spread(waits), "s")
+        figures.add("- mean bounded slowdown", mean, "")
+        if let first { figures.add("- of that of first come first served", mean / first, "") }
+        figures.add("- that of the user who is served worst", means.max() ?? 0, "")
+        // 1 where all are served alike, 1 / users where one alone has all the waiting.
+        let (sum, squares) = (means.reduce(0, +), means.reduce(0) { $0 + $1 * $1 })
+        figures.add("- fairness between users (Jain)", sum * sum / (Double(means.count) * squares), "")
+        return mean
+    }
+}
+
+/// Decides what a node runs next.
+protocol SchedulingRule {
+    var name: String { get }
+
+    /// From now on it waits; its number is its place in the workload.
+    mutating func add(_ number: Int) throws
+
+    /// What a node with so many free cores begins now, in this order.
+    mutating func take(node: Int, freeCores: Int) throws -> [Int]
+
+    /// It has ended there.
+    mutating func end(_ number: Int, node: Int) throws
+}
+
+/// Nodes on a clock of their own.
+private struct SimulatedNodes {
+    private var freeCores: [Int]
+    /// What runs, by when it ends.
+    private var running: [(end: Double, number: Int, node: Int)] = []
+
+    init(count: Int, cores: Int) { freeCores = Array(repeating: cores, count: count) }
+
+    /// When each task begins.
+    mutating func begins(of workload: [WorkloadTask], by given: some SchedulingRule) throws -> [Double] {
+        var rule = given
+        var begins = Array(repeating: -1.0, count: workload.count)
+        var submitted = 0
+        var now = 0.0
+        while submitted < workload.count || !running.isEmpty {
+            let next = running.last?.end ?? .infinity
+            now = submitted < workload.count ? min(next, workload[submitted].submittedAtSeconds) : next
+            while let ended = running.last, ended.end <= now {
+                running.removeLast()
+                freeCores[ended.node] += workload[ended.number].cores
+                try rule.end(ended.number, node: ended.node)
+            }
+            while submitted < workload.count, workload[submitted].submittedAtSeconds <= now {
+                try rule.add(submitted)
+                submitted += 1
+            }
+            // The node with the most free cores first, as the one that asks next is nobody's choice.
+            for node in freeCores.indices.sorted(by: { (freeCores[$1], $0) < (freeCores[$0], $1) })
+            where freeCores[node] > 0 {
+                for number in try rule.take(node: node, freeCores: freeCores[node]) {
+                    begins[number] = now
+                    freeCores[node] -= workload[number].cores
+                    guard freeCores[node] >= 0 else {
+                        throw BenchError(description: "\(rule.name): a node was given more than it has")
+                    }
+                    let end = now + workload[number].runSeconds
+                    let place = running.partitioned { $0.end > end }
+                    running.insert((end, number, node), at: place)
+                }
+            }
+        }
+        guard !begins.contains(-1) else { throw BenchError(description: "\(rule.name): a task was never begun") }
+        return begins
+    }
+}
+
+extension Array {
+    /// How many stand in front of which this holds, where they are all before the others.
+    fileprivate func partitioned(_ holds: (Element) -> Bool) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if holds(self[middle]) { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
+
+/// Whoever came first is served first, and holds up all others until there is room.
+private struct FirstComeFirstServed: SchedulingRule {
+    let name = "first come first served"
+    private let workload: [WorkloadTask]
+    private var waiting: [Int] = []
+    private var served = 0
+
+    init(_ workload: [WorkloadTask]) { self.workload = workload }
+
+    mutating func add(_ number: Int) { waiting.append(number) }
+
+    mutating func take(node: Int, freeCores: Int) -> [Int] {
+        var taken: [Int] = []
+        var free = freeCores
+        while served < waiting.count, workload[waiting[served]].cores <= free {
+            taken.append(waiting[served])
+            free -= workload[waiting[served]].cores
+            served += 1
+        }
+        return taken
+    }
+
+    func end(_ number: Int, node: Int) {}
+}
+
+/// Users have ranks, and whoever has the highest is served first; among equals the first to come. Nobody passes either.
+private struct StrictPriority: SchedulingRule {
+    let name = "strict priority"
+    private let workload: [WorkloadTask]
+    private var waiting: [Int: [Int]] = [:]
+
+    init(_ workload: [WorkloadTask]) { self.workload = workload }
+
+    mutating func add(_ number: Int) { waiting[workload[number].user % 4, default: []].insert(number, at: 0) }
+
+    mutating func take(node: Int, freeCores: Int) -> [Int] {
+        var taken: [Int] = []
+        var free = freeCores
+        while let rank = waiting.keys.filter({ waiting[$0]?.isEmpty == false }).min(),
+            let next = waiting[rank]?.last, workload[next].cores <= free
+        {
+            taken.append(next)
+            free -= workload[next].cores
+            waiting[rank]?.removeLast()
+        }
+        return taken
+    }
+
+    func end(_ number: Int, node: Int) {}
+}
+
+/// The queue as it is: a real Redis, the scripts, a job for each sweep, which is of its user.
+private final class QueueOfTrace: SchedulingRule {
+    let name = "DistComp"
+    private(set) var claimCount = 0
+    private let workload: [WorkloadTask]
+    private let queue: BenchQueue
+    private let incarnations: [Incarnation]
+    private let coresOfNode: Int
+    private var jobs: [String: Job] = [:]
+    private var numbers: [String: Int] = [:]
+    private var running: [Int: ClaimTasks.Claimed] = [:]
+    private var waitingCount = 0
+
+    init(_ workload: [WorkloadTask], in place: String, nodes: Int, cores: Int) throws {
+        self.workload = workload
+        coresOfNode = cores
+        queue = try BenchQueue(in: place)
+        let queue = queue
+        incarnations = try (0..<nodes).map { try queue.register("n\($0)", cores: cores) }
+    }
+
+    func add(_ number: Int) throws {
+        let task = workload[number]
+        let line = try TaskLine(command: "./simulate \(number)", of: job(of: task))
+        try queue.redis.client.perform(SubmitTasks([line][...], keys: queue.keys))
+        numbers[line.text] = number
+        waitingCount += 1
+    }
+
+    private func job(of task: WorkloadTask) throws -> Job {
+        let name = "u\(task.user)-\(task.sweep)"
+        if let job = jobs[name] { return job }
+        var settings = Job.Settings()
+        settings.owner = "user\(task.user)"
+        settings.millicores = task.cores * 1000
+        let open = OpenJob(name: name, isNameChosen: true, settings: settings, definition: .init(), keys: queue.keys)
+        guard case .opened(let identifier, _, _) = try queue.redis.client.perform(open) else {
+            throw BenchError(description: "the queue has \(name) already")
+        }
+        let job = Job(identifier: identifier, name: name, settings: settings, definition: .init())
+        jobs[name] = job
+        return job
+    }
+
+    func take(node: Int, freeCores: Int) throws -> [Int] {
+        guard waitingCount > 0 else { return [] }
+        claimCount += 1
+        let tasks = try queue.taken(incarnations[node], count: freeCores, freeCores: freeCores)
+        waitingCount -= tasks.count
+        return try tasks.map { task in
+            guard let number = numbers[task.line] else {
+                throw BenchError(description: "the queue gave what nobody submitted: \(task.line)")
+            }
+            running[number] = task
+            return number
+        }
+    }
+
+    func end(_ number: Int, node: Int) throws {
+        guard let task = running.removeValue(forKey: number) else { return }
+        _ = try queue.redis.client.call(queue.finished(task, incarnations[node]))
+    }
+}

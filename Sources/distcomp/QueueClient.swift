@@ -24,6 +24,16 @@ final class QueueClient {
         client = try Self.client(target)
     }
 
+    /// Who we are to Redis, where that is somebody in particular.
+    var redisUser: String? {
+        let user: String?
+        switch target {
+        case .server(let endpoint): user = endpoint.credentials?.user
+        case .master(let group): user = group.credentials?.user
+        }
+        return user == "default" ? nil : user
+    }
+
     /// Connects anew: after one call has failed, all later ones do.
     func reconnect() throws(CommandError) { client = try Self.client(target) }
 

@@ -86,6 +86,7 @@ extension QueueModel {
         identify(arguments.text(8))
         passLostTokens(arguments.text(15), arguments.text(8))
         describe(me, arguments, from: 9)
+        lookAfterOwners(me, now)
         promoteDelayed(now)
         var reaped = 0
         if let clock, asked == clock.silence, now >= clock.quiet {
@@ -129,6 +130,7 @@ extension QueueModel {
             putBackHeld(incarnation, line, entry, unmarked: unmarked, why: why)
         }
         held[incarnation] = nil
+        counted.remove(incarnation)
         nodes[incarnation] = nil
         troubles[incarnation] = nil
         labels[incarnation] = nil
@@ -187,7 +189,13 @@ extension QueueModel {
         let takesOn =
             want > 0 && !isClosing && !isPaused && !isHeldBack && !drained.contains(name) && asked == clock?.silence
         var given: [(line: String, place: Place)] = []
-        if takesOn, !waiting.isEmpty {
+        if takesOn, hasSeveralOwners {
+            let model = self
+            given = shareOut(to: me, count: want, memory: memory, millicores: millicores) { line, place in
+                !model.isGated(line) && model.isMeant(me, by: line) && model.mayTake(line, place, name, now)
+            }
+            want -= given.count
+        } else if takesOn, !waiting.isEmpty {
             for (line, place) in waiting.sorted(by: { $0.value.score < $1.value.score }) {
                 if want == 0 { break }
                 guard place.memory <= memory, place.millicores <= millicores, !isGated(line),
@@ -342,6 +350,7 @@ extension QueueModel {
         held[me, default: [:]][line] = Held(
             token: entry.token, memory: entry.memory, millicores: entry.millicores, score: score, attempt: entry.attempt
         )
+        if counted.contains(me) { noteTurn(of: line, token: entry.token) }
         doing[line] = name
         let wasPutBack = todo.remove(line) != nil
         if wasPutBack {

@@ -98,6 +98,19 @@ public struct QueueModel: Sendable {
     /// What nodes are told of them.
     public var jobRecords: [String: String] = [:]
 
+    // Whose jobs they are: see QueueModel+Owners.swift.
+    /// Of the jobs that are not the first owner's, who is "".
+    public var jobOwners: [String: String] = [:]
+    public internal(set) var shares: [String: Double] = [:]
+    /// Incarnations that have said what they hold since there were several owners.
+    public internal(set) var counted: Set<String> = []
+    /// The token of what was last given to an owner.
+    public internal(set) var lastGiven: [String: Int] = [:]
+    /// What the nodes have, when it was looked at last, and until when that is taken to be so.
+    public internal(set) var fleet: (memory: UInt64, millicores: Int)?
+    public internal(set) var measuredUntil = 0
+    public internal(set) var recountedUntil: Int?
+
     struct After: Equatable, Sendable {
         let job: String
         let way: String
@@ -155,8 +168,7 @@ public struct QueueModel: Sendable {
         var empty = QueueModel(keys: keys, serverMicroseconds: serverMicroseconds, runID: runID)
         empty.keepsJournal = keepsJournal
         (empty.jobSizes, empty.jobPriorities, empty.jobRecords) = (jobSizes, jobPriorities, jobRecords)
-        empty.jobNodeLabels = jobNodeLabels
-        empty.jobsLearning = jobsLearning
+        (empty.jobsLearning, empty.jobOwners, empty.jobNodeLabels) = (jobsLearning, jobOwners, jobNodeLabels)
         empty.journal = journal
         self = empty
     }
@@ -216,6 +228,7 @@ public struct QueueModel: Sendable {
             case "reject": return reject(arguments)
             case "submit-after": return submitAfter(arguments)
             case "gate-job": return gateJob(arguments)
+            case "set-share": return setShare(arguments)
             default: return .error(RedisError(text: "ERR the model knows no script \(call.script.name)"))
             }
         }

@@ -13,7 +13,9 @@ final class QueueBench {
     let keys: QueueKeys
     private var clients: [QueueAccess: BlockingRedisClient] = [:]
     private static let nodeScripts = Set(QueueScripts.forNodes.map(\.name))
-    private static let watcherScripts: Set = ["counts", "nodes", "retry-states", "jobs-list", "waiting", "awaited"]
+    private static let watcherScripts: Set = [
+        "counts", "nodes", "retry-states", "jobs-list", "waiting", "awaited", "owners-list",
+    ]
 
     init(prefix: String = "", configuration: [String] = []) throws {
         server = try RedisServerFixture(configuration: configuration)
@@ -41,7 +43,7 @@ final class QueueBench {
     private func connect() throws {
         for access in QueueAccess.allCases {
             let name = access.rawValue + keys.prefix
-            let words = ["ACL", "SETUSER", name, "reset", "on", ">secret"] + access.rules(keys: keys)
+            let words = ["ACL", "SETUSER", name, "reset", "on", ">secret"] + access.rules(keys: keys, owner: "sam")
             let reply = try client.call(.command(RedisCommand(bytes: words.map { Array($0.utf8) })))
             if let error = reply.error { throw error }
             var options = RedisConnectionOptions()

@@ -26,7 +26,7 @@ public final class Job: Sendable {
         public var timeout = TimeoutRequest.byDefault
         /// As of ``TaskLine``.
         public var priority = 0
-        /// The user who asked for it last; "" where that is not known.
+        /// Who asked for it last, and shares the fleet with other such; "" where that is not known.
         public var owner = ""
         /// The machine it was asked for on.
         public var host = ""
@@ -86,6 +86,16 @@ public final class Job: Sendable {
         if name == defaultName { return "`\(defaultName)` is the name of the tasks that are of no job" }
         guard name.utf8.allSatisfy(isKnown), name.first != "-" else {
             return "a job's name has letters, digits and . _ - + only, and does not begin with -"
+        }
+        return nil
+    }
+
+    /// What is wrong with an owner that somebody chose; nil for nothing.
+    public static func problem(withOwner owner: String) -> String? {
+        if owner == defaultName { return "`\(defaultName)` is what nobody is known to own" }
+        let isPlain = owner.utf8.allSatisfy { $0 > UInt8(ascii: " ") && $0 != 0x7F }
+        guard !owner.isEmpty, owner.utf8.count <= nameBytesMax, isPlain, owner.first != "-" else {
+            return "an owner is a word of at most \(nameBytesMax) bytes that does not begin with -"
         }
         return nil
     }

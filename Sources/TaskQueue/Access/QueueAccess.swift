@@ -11,14 +11,18 @@ public enum QueueAccess: String, CaseIterable, Sendable {
     case watcher
 
     /// The rules for `ACL SETUSER name reset on >password`, in its words.
-    public func rules(keys: QueueKeys) -> [String] {
+    ///
+    /// - Parameter owner: as whom such a user submits, most often the name of the user; nil: as nobody who is known.
+    public func rules(keys: QueueKeys, owner: String? = nil) -> [String] {
         let pattern = RedisPattern.escaped(keys.prefix)
         // A watcher too asks nodes there for what tasks write: see OutputRequest.
         let channels = ["&\(pattern)distcomp:wake"]
         let oldKeys = [keys.todo, keys.inProgress, keys.finished, keys.failed, keys.failReason, keys.workerStatus]
+        // A script is not told which user it runs for, but can ask whether that user may read this key, at which nothing ever is.
+        let right = self == .submitter ? owner.map { ["~" + RedisPattern.escaped(keys[.ownerRight, $0])] } ?? [] : []
         return ["resetchannels"] + channels + oldKeys.map { "~" + RedisPattern.escaped($0) } + [
-            "~\(pattern)distcomp:*", "-@all",
-        ]
+            "~\(pattern)distcomp:*"
+        ] + right + ["-@all"]
             + commands.map { "+" + $0 }
     }
 

@@ -126,6 +126,24 @@ enum QueueKey: String, CaseIterable {
     /// As `delayed`, for the lines of all jobs.
     case jobsDelayed = "distcomp:jobs-delayed"
 
+    // Whose jobs they are: see Shared/owning.lua. The first owner is "" in all but the first of these.
+    /// Who that is.
+    case owner = "distcomp:owner"
+    /// identifier -> owner, of the jobs of others.
+    case jobOwners = "distcomp:job-owners"
+    /// Owners who have classes, by whose turn it is.
+    case owners = "distcomp:owners"
+    /// owner -> `memory millicores` of what is held for them, by what the two are divided, and the last token that was given.
+    case uses = "distcomp:uses"
+    /// owner, by name -> what their share is to be, where that is not 1.
+    case shares = "distcomp:shares"
+    /// `memory millicores` of all nodes together.
+    case fleet = "distcomp:fleet"
+    /// Until when, in the queue's time, that is taken to be so.
+    case measured = "distcomp:measured"
+    /// Until when no node need count anew what it holds.
+    case recounted = "distcomp:recounted"
+
     // Who waits for whom. Of tasks it is known by their numbers, which each job gives its own.
     /// identifier -> of jobs for which others wait: `j` for it as a whole, `t` for tasks of it, `tj` for both.
     case jobsAwaited = "distcomp:jobs-awaited"
@@ -203,6 +221,9 @@ enum QueueKey: String, CaseIterable {
         }
     }
 
+    /// Whether its name in scripts is that of the present job's.
+    var isSwitched: Bool { isOfJob && !isOfFew || self == .delayed }
+
     /// Its name among the keys of a job.
     var ownName: String {
         rawValue.hasPrefix(Self.ownPrefix) ? String(rawValue.dropFirst(Self.ownPrefix.count)) : rawValue
@@ -228,10 +249,16 @@ enum QueueKeyFamily: String, CaseIterable {
     case waiting = "distcomp:class:"
     /// What is known of the lines of one job.
     case job = "distcomp:job:"
+    /// As `classes`, of one owner.
+    case owner = "distcomp:owner:"
+    /// Nothing is ever there: who may read it may submit as this owner.
+    case ownerRight = "distcomp-owner:"
     // Of one incarnation.
     case held = "distcomp:held:"
     case cancelled = "distcomp:cancel:"
     case revoked = "distcomp:revoked:"
+    /// What it holds is in `uses`.
+    case counted = "distcomp:counted:"
     /// What a node was asked for of a task's output, by place.
     case output = "distcomp:output:"
 
@@ -240,9 +267,12 @@ enum QueueKeyFamily: String, CaseIterable {
         switch self {
         case .waiting: "class_key"
         case .job: "job_key"
+        case .owner: "owner_key"
+        case .ownerRight: "owner_right_key"
         case .held: "held_key"
         case .cancelled: "cancel_key"
         case .revoked: "revoked_key"
+        case .counted: "counted_key"
         case .output: "output_key"
         }
     }
@@ -291,6 +321,10 @@ enum QueueNames {
         ("TELL_MAX", "200"),
         // So many jobs, each waiting for others, are looked at for whether they wait for each other in a circle.
         ("CIRCLE_MAX", "10000"),
+        // What a task counts as for its owner that asks for no cores: it takes a slot of its node.
+        ("SLOT_MILLICORES", "1000"),
+        // Beyond all tokens: the places of owners for whom nothing runs are before all others.
+        ("IDLE_OWNERS", "9007199254740992"),
         // So many tasks have finished before it is known what memory their like needs.
         ("LEARNED_MIN", String(MemoryPeaks.countMin)),
         // Milliseconds for which looking for results that leave is left to the node that does it, when it does not go on.
@@ -316,23 +350,32 @@ enum QueueNames {
             || byte == UInt8(ascii: "_")
     }
 
-    /// What a script begins with: every name that it mentions.
-    static func prelude(forWords words: Set<String>) -> String {
+    /// What a script begins with: the names that it mentions, but for those that only a part of it makes for itself.
+    ///
+    /// - Parameter common: what is mentioned outside of such parts.
+    static func prelude(forWords words: Set<String>, common: Set<String>) -> String {
         var lines = ["local p, call = ARGV[1], redis.call"]
-        for key in QueueKey.allCases where words.contains(key.luaName) {
-            let name = key.isOfFew ? "':\(key.ownName)'" : "p .. '\(key.rawValue)'"
-            lines.append("local \(key.luaName) = \(name)")
+        for key in QueueKey.allCases where key.isSwitched && words.contains(key.luaName) {
+            lines.append("local \(key.luaName) = p .. '\(key.rawValue)'")
         }
-        for family in QueueKeyFamily.allCases where words.contains(family.luaName) {
-            lines.append("local function \(family.luaName)(of) return p .. '\(family.rawValue)' .. of end")
-        }
-        for (name, value) in numbers where words.contains(name) { lines.append("local \(name) = \(value)") }
+        lines += names(forWords: common)
         if words.contains("use_job") || words.contains("use_job_of") {
             lines += jobSwitch(words)
         } else if words.contains("job") {
             lines.append("local job = ''")
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// Those of these names that are the same whichever job is the present one, a line of Lua each.
+    static func names(forWords words: Set<String>) -> [String] {
+        let keys = QueueKey.allCases.filter { !$0.isSwitched && words.contains($0.luaName) }.map { key in
+            "local \(key.luaName) = " + (key.isOfFew ? "':\(key.ownName)'" : "p .. '\(key.rawValue)'")
+        }
+        let families = QueueKeyFamily.allCases.filter { words.contains($0.luaName) }.map { family in
+            "local function \(family.luaName)(of) return p .. '\(family.rawValue)' .. of end"
+        }
+        return keys + families + numbers.filter { words.contains($0.name) }.map { "local \($0.name) = \($0.value)" }
     }
 
     /// `use_job(name)`, with which the names of what is known of lines become those of a job, `use_job_of(line)`, the same by one of its

@@ -2,8 +2,8 @@
 // a line `-- uses index ending` stands for the files Shared/index.lua and Shared/ending.lua, each once, with what they use in turn;
 // a line `-- uses later telling` for a function with all of that in it, called as the last one in the file, so that what most calls have
 // no need of is not made for them (and since a script may have 200 names at once);
-// and before all of it come the names of keys and the numbers that Lua shares with Swift. Of both only what the script mentions: to make
-// a function or a name takes Redis as long as to use it.
+// and before all of it come the names of keys and the numbers that Lua shares with Swift, or, what only such a function mentions, in that.
+// Of all of them only what the script mentions: to make a function or a name takes Redis as long as to use it.
 //
 // Crashes. Redis applies a script as one: a client sees all of it or nothing, and the append-only file takes its writes as one
 // block, so a file cut off anywhere holds whole scripts. What remains is a script that fails half-way (a command refused by an
@@ -46,6 +46,10 @@ public enum QueueScripts {
     static let pauseJob = script("pause-job", PackageResources.pause_job_lua)
     static let forgetJob = script("forget-job", PackageResources.forget_job_lua)
 
+    static let setShare = script("set-share", PackageResources.set_share_lua)
+    static let noteOwner = script("note-owner", PackageResources.note_owner_lua)
+
+    static let owners = script("owners-list", PackageResources.owners_list_lua)
     static let jobs = script("jobs-list", PackageResources.jobs_list_lua)
     static let counts = script("counts", PackageResources.counts_lua)
     static let nodes = script("nodes", PackageResources.nodes_lua)
@@ -59,24 +63,30 @@ public enum QueueScripts {
     /// The same for the command line.
     public static let forCommandLine: [RedisScript] = [
         submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain, openJob, changeJob, pauseJob,
-        forgetJob, jobs, waiting, submitAfter, gateJob, loadedJob, awaited,
+        forgetJob, jobs, waiting, submitAfter, gateJob, loadedJob, awaited, owners, setShare, noteOwner,
     ]
     public static let all = forNodes + forCommandLine
 
     /// What several scripts share, by the names that they use it by.
     private static let shared: [String: [LuaPart]] = [
-        "adding": PackageResources.adding_lua, "clock": PackageResources.clock_lua,
+        "adding": PackageResources.adding_lua, "belonging": PackageResources.belonging_lua,
+        "clock": PackageResources.clock_lua, "counting": PackageResources.counting_lua,
+        "disowning": PackageResources.disowning_lua,
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "leaving": PackageResources.leaving_lua,
         "labels": PackageResources.labels_lua, "lease": PackageResources.lease_lua,
         "learning": PackageResources.learning_lua,
-        "margin": PackageResources.margin_lua,
+        "lessening": PackageResources.lessening_lua,
+        "knowing": PackageResources.knowing_lua, "margin": PackageResources.margin_lua,
+        "measuring": PackageResources.measuring_lua,
+        "minding": PackageResources.minding_lua,
         "names": PackageResources.names_lua, "noticing": PackageResources.noticing_lua,
-        "reaping": PackageResources.reaping_lua,
+        "owning": PackageResources.owning_lua, "reaping": PackageResources.reaping_lua,
         "retries": PackageResources.retries_lua,
-        "some": PackageResources.some_lua, "telling": PackageResources.telling_lua,
-        "times": PackageResources.times_lua,
+        "sharing": PackageResources.sharing_lua, "some": PackageResources.some_lua,
+        "telling": PackageResources.telling_lua, "times": PackageResources.times_lua,
+        "using": PackageResources.using_lua,
         "waking": PackageResources.waking_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }
@@ -85,8 +95,12 @@ extension QueueScripts {
     private static func script(_ name: String, _ file: [UInt8]) -> RedisScript {
         var included: Set<String> = []
         let (parts, words) = withoutUnusedFunctions(expanded(LuaPart.parts(of: file), &included))
+        let common = parts.filter { !$0.isMadeLater }.reduce(into: Set<String>()) { $0.formUnion($1.words) }
+        let texts = parts.dropFirst().map { part in
+            part.isMadeLater ? part.text(naming: QueueNames.names(forWords: part.words.subtracting(common))) : part.text
+        }
         // The first line is for Redis: the engine, and the flags.
-        let source = [parts.first?.text ?? "", QueueNames.prelude(forWords: words)] + parts.dropFirst().map(\.text)
+        let source = [parts.first?.text ?? "", QueueNames.prelude(forWords: words, common: common)] + texts
         return RedisScript(name: name, source: source.joined(separator: "\n"))
     }
 
@@ -135,6 +149,8 @@ private struct LuaPart {
     let function: String?
     /// What it mentions but for comments.
     let words: Set<String>
+    /// Whether it is a function that makes what it is made of when it is called.
+    let isMadeLater: Bool
 
     /// A function that makes what it is made of when it is called, and then calls the last of it.
     init(making prune: ([LuaPart]) -> (parts: [LuaPart], words: Set<String>), of parts: [LuaPart]) {
@@ -142,12 +158,18 @@ private struct LuaPart {
         let call = LuaPart(["  return \(name)()"].map { Array($0.utf8)[...] }, function: nil)
         let (kept, words) = prune(parts + [call])
         text = (["local function \(name)()"] + kept.map(\.text) + ["end"]).joined(separator: "\n")
-        (function, self.words) = (name, words)
+        (function, self.words, isMadeLater) = (name, words, true)
+    }
+
+    /// A function with more names of its own, which these lines make.
+    func text(naming names: [String]) -> String {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        return (lines.prefix(1) + names.map { $0[...] } + lines.dropFirst()).joined(separator: "\n")
     }
 
     private init(_ lines: [ArraySlice<UInt8>], function: String?) {
         text = lines.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
-        self.function = function
+        (self.function, isMadeLater) = (function, false)
         words = lines.reduce(into: []) { $0.formUnion(QueueNames.words(in: $1)) }
     }
 

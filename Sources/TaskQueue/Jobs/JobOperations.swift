@@ -20,16 +20,20 @@ public struct OpenJob: QueueOperation {
     private let settings: Job.Settings
     private let definition: Job.Definition
     private let load: String
+    private let insistsOnOwner: Bool
 
     /// - Parameters:
+    ///   - insistsOnOwner: whether to be refused where this Redis user may not submit as the owner of the settings; else the job is
+    ///     nobody's there.
     ///   - name: of a new job, with a number behind it where another has it.
     ///   - isNameChosen: the job of that name is meant, whatever is asked for; else one with the fingerprint of the settings.
     ///   - load: a word by which ``LoadedJob`` will say that all has been added; "": there will be no such.
     public init(
         name: String, isNameChosen: Bool, settings: Job.Settings, definition: Job.Definition, load: String = "",
-        keys: QueueKeys
+        insistsOnOwner: Bool = false, keys: QueueKeys
     ) {
         self.load = load
+        self.insistsOnOwner = insistsOnOwner
         self.keys = keys
         self.name = name
         self.isNameChosen = isNameChosen
@@ -46,6 +50,8 @@ public struct OpenJob: QueueOperation {
         call.append(settings.json)
         call.append(definition.json)
         call.append(load)
+        call.append(settings.owner)
+        call.append(insistsOnOwner ? 1 : 0)
         return .script(call)
     }
 

@@ -28,7 +28,7 @@ public struct TaskStanding: Sendable {
     public var requeueCount = 0
     /// When its next try is due, by the server's clock in milliseconds, as far as that keeps step with the queue's.
     public var dueMilliseconds: Int?
-    /// How many waiting tasks go before it; nil where the index does not know it.
+    /// How many waiting tasks of its owner go before it; nil where the index does not know it.
     public var aheadCount: Int?
     /// Its place in the order of all that wait, where it waits for its first try in a job.
     public var place: Double?
@@ -38,6 +38,8 @@ public struct TaskStanding: Sendable {
     public var gate = JobGate.open
     /// What it may use, where that is not what its job says.
     public var own: OwnSettings?
+    /// Where several owners share the fleet: who they are, and whose it is.
+    public var owners: ReadOwners.Reply?
     /// The server's clock when this was read, in milliseconds since 1970.
     public var serverMilliseconds = 0
 
@@ -151,11 +153,14 @@ public struct ReadClasses: QueueOperation {
     }
 
     private let keys: QueueKeys
+    private let owner: String
 
-    public init(keys: QueueKeys) { self.keys = keys }
+    /// - Parameter owner: whose they are; "" for the first, who is all there is where there are not several.
+    public init(keys: QueueKeys, ofOwner owner: String = "") { (self.keys, self.owner) = (keys, owner) }
 
     public var request: RedisRequest {
-        .command(RedisCommand("ZRANGE", keys[.classes], "0", String(Self.classesMax - 1)))
+        let key = owner.isEmpty ? keys[.classes] : keys[.owner, owner]
+        return .command(RedisCommand("ZRANGE", key, "0", String(Self.classesMax - 1)))
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> [Class] {

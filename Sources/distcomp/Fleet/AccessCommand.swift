@@ -12,10 +12,12 @@ struct AccessCommand: ParsableCommand {
         abstract: "Print the commands that make Redis users with no more rights than they need.",
         discussion: """
             node takes tasks and reports them, submitter adds tasks and gives orders, watcher only looks. Give them to redis-cli, with
-            passwords of your own, and the names to redis_user and redis_pass_file. Whoever may submit runs commands on every node.
+            passwords of your own, and the names to redis_user and redis_pass_file. Whoever may submit runs commands on every node. A
+            submitter submits as the owner that is its name, and as no other: --user alice makes one for alice.
 
             Examples:
               distcomp acl
+              distcomp acl submitter --user alice
               distcomp acl node --prefix lab1:
             """)
 
@@ -25,21 +27,31 @@ struct AccessCommand: ParsableCommand {
     @Option(help: "The queue's key_prefix.")
     var prefix = ""
 
+    @Option(help: .init("The user's name, of one kind (default: distcomp- and the kind).", valueName: "name"))
+    var user: String?
+
     @Flag(help: "Print one JSON object a user.")
     var json = false
+
+    func validate() throws {
+        guard let user else { return }
+        if let problem = Job.problem(withOwner: user) { throw ValidationError("--user: \(problem)") }
+        if kinds.count != 1 { throw ValidationError("--user names one user: say of which kind, such as submitter") }
+    }
 
     func run() throws {
         let keys = QueueKeys(prefix: prefix)
         for kind in kinds.isEmpty ? QueueAccess.allCases : kinds {
-            let rules = kind.rules(keys: keys)
+            let name = user ?? "distcomp-\(kind.rawValue)"
+            let rules = kind.rules(keys: keys, owner: name)
             if json {
                 var writer = JSONObjectWriter()
-                writer.field("user", "distcomp-\(kind.rawValue)")
+                writer.field("user", name)
                 writer.field("rules", rules)
                 try show(writer.text + "\n")
             } else {
                 let words = rules.map(quoted).joined(separator: " ")
-                try show("ACL SETUSER distcomp-\(kind.rawValue) reset on >PASSWORD \(words)\n")
+                try show("ACL SETUSER \(quoted(name)) reset on >PASSWORD \(words)\n")
             }
         }
     }

@@ -62,17 +62,31 @@ extension QueueClient {
         )
     }
 
+    /// As whom this command submits unless it is told otherwise: as a user of Redis has to.
+    private var ownName: String {
+        redisUser ?? Account(userIdentifier: Host.userIdentifier)?.name ?? "\(Host.userIdentifier)"
+    }
+
+    /// Whether lines of no job would count as somebody else's: several owners have jobs, and another was here first. Who has the queue to
+    /// himself is noted as that. Where a node knows nothing of jobs, lines stay lines.
+    func hasFirstOwnerElse() throws(CommandError) -> Bool {
+        let reply = try perform(NoteOwner(ownName, keys: keys))
+        guard reply.areSeveral, !reply.first.isEmpty, reply.first != ownName else { return false }
+        return try fleet(countingTasks: false).alive.allSatisfy(\.knowsJobs)
+    }
+
     /// The job that is asked for: the same as before, or a new one.
     ///
     /// - Parameter load: by which ``LoadedJob`` will say that all has been added.
     func open(_ request: JobRequest, load: String = "") throws(CommandError) -> Job {
         var settings = request.settings
-        settings.owner = Account(userIdentifier: Host.userIdentifier)?.name ?? "\(Host.userIdentifier)"
+        let insistsOnOwner = !settings.owner.isEmpty
+        if !insistsOnOwner { settings.owner = ownName }
         settings.host = Host.shortName
         settings.submittedAtUnixSeconds = Double(SystemClock.wallSeconds())
         let operation = OpenJob(
             name: request.name, isNameChosen: request.isNameChosen, settings: settings, definition: request.definition,
-            load: load, keys: keys)
+            load: load, insistsOnOwner: insistsOnOwner, keys: keys)
         switch try perform(operation) {
         case .opened(let identifier, let name, _):
             directory.forget()

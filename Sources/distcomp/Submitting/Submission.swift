@@ -92,6 +92,8 @@ struct Submission {
             case .form(let form):
                 display.clear()
                 (job, isOfCommands) = (nil, form == .commands)
+                // Lines of no job are the first owner's.
+                if form == .taskLines, isForFleet, !linesAreOfJob { linesAreOfJob = try queue.hasFirstOwnerElse() }
                 submission.hasLines = submission.hasLines || form == .taskLines && !linesAreOfJob
             case .task(let line, let number):
                 let name = line.surroundings?.name

@@ -48,6 +48,14 @@ struct TaskArguments: ParsableArguments {
     @Option(
         help: .init(
             """
+            Whose tasks they are (default: the Redis user, or else this user). Owners share the fleet: the next task is of whom the least \
+            runs, by their shares (distcomp shares).
+            """, valueName: "name"))
+    var owner: String?
+
+    @Option(
+        help: .init(
+            """
             The job waits for this one: until all of it has finished (JOB, JOB:ok), has ended (JOB:any), or each of its tasks \
             until that with the same values or name has finished (JOB:each). May be repeated.
             """, valueName: "job[:way]"))
@@ -161,6 +169,7 @@ struct TaskArguments: ParsableArguments {
         if notBefore?.time == .atOnce {
             throw ValidationError("--not-before none: expected \(NotBeforeOption.expected)")
         }
+        if let problem = owner.flatMap({ Job.problem(withOwner: $0) }) { throw ValidationError("--owner: \(problem)") }
         if let problem = memory.problem(isAmountElsewhere: fromSlurm != nil) { throw ValidationError(problem) }
         if let fromSlurm {
             guard fromSlurm != "-" else {
@@ -241,7 +250,7 @@ struct TaskArguments: ParsableArguments {
     func input() throws(CommandError) -> TaskInput {
         var input = try inputOfAll()
         if let resumeJobLog { input.jobLog = try JobLog.read(resumeJobLog) }
-        input.jobName = name
+        (input.jobName, input.owner) = (name, owner)
         input.warning = signal
         input.requeueCodes = requeueExitCodes
         input.nodeLabels = nodeLabels

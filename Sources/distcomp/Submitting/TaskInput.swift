@@ -26,6 +26,8 @@ struct TaskInput {
     var typed: [String] = []
     /// The name that was chosen for the job of the commands.
     var jobName: String?
+    /// Whose it is, where somebody said so.
+    var owner: String?
     /// After how many failures nothing more of the job is given out.
     var halt: HaltRule?
     /// What its tasks are told before their timeout.
@@ -39,7 +41,8 @@ struct TaskInput {
     var after: [AfterOption] = []
     /// When it may begin; nil where nothing is said of that.
     var notBefore: NotBefore?
-    /// Whether lines of a task file are tasks of a job: where it is named, waits for others or a time, or its tasks wait for each other or may come
+    /// Whether lines of a task file are tasks of a job: where it or its owner is named, it waits for others or a time, or its tasks wait for each
+    /// other or may come
     /// to have more memory.
     private(set) var linesAreOfJob = false
     /// Whether some of these lines may wait for others, so that all are read before any is added.
@@ -120,7 +123,8 @@ struct TaskInput {
             if try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
             if try InputFile.isJSON(path, mentioning: "\"memory_max\"") { linesAreOfJob = true }
         }
-        linesAreOfJob = linesAreOfJob || gathersLines || jobName != nil || !after.isEmpty || notBefore != nil
+        linesAreOfJob =
+            linesAreOfJob || gathersLines || jobName != nil || owner != nil || !after.isEmpty || notBefore != nil
         if linesAreOfJob, files.contains("-") || after.contains(where: { $0.way == .each }) { gathersLines = true }
     }
 
@@ -208,6 +212,7 @@ extension TaskInput {
         (settings.memoryBytes, settings.millicores) = (line.memoryBytes, line.millicores)
         (settings.timeout, settings.priority) = (line.timeout, line.priority)
         settings.command = TerminalText.shortened(typed.map(ShellWord.quoted).joined(separator: " "), to: 500)
+        settings.owner = owner ?? ""
         settings.halt = halt?.text ?? ""
         settings.warning = warning
         settings.requeueCodes = requeueCodes ?? .byDefault

@@ -37,7 +37,8 @@ final class Fleet {
     /// Lines of redis.conf for a Redis that knows these users.
     fileprivate static var users: [String] {
         QueueAccess.allCases.map { access in
-            "user \(name(access)) on >\(password) \(access.rules(keys: QueueKeys()).joined(separator: " "))"
+            let rules = access.rules(keys: QueueKeys(), owner: name(access))
+            return "user \(name(access)) on >\(password) \(rules.joined(separator: " "))"
         }
     }
 

@@ -25,13 +25,13 @@ struct SeededNumbers: RandomNumberGenerator {
 struct RandomOperationsTests {
     @Test(
         "whatever nodes and people ask, under any clock, of jobs or of none, the queue does what the plain model does",
-        arguments: 1...4)
+        arguments: 1...6)
     func model(group: Int) throws {
         let server = try RedisServerFixture()
         let client = try server.client()
         for _ in 1...8 {
             let seed = UInt64.random(in: 1...1_000_000_000)
-            var run = RandomRun(seed: seed, client: client, hasJobs: group > 2)
+            var run = RandomRun(seed: seed, client: client, hasJobs: group > 2, hasOwners: group > 4)
             do {
                 try run.putJobs()
                 for _ in 0..<250 where run.difference == nil { try run.step() }
@@ -64,8 +64,10 @@ private struct RandomRun {
     private let jobs: [String: Job]
     var difference: String?
 
-    /// - Parameter hasJobs: whether most lines are of jobs. The model knows nothing of these: to it they are lines as any others.
-    init(seed: UInt64, client: BlockingRedisClient, hasJobs: Bool) {
+    /// - Parameters:
+    ///   - hasJobs: whether most lines are of jobs. The model knows nothing of these: to it they are lines as any others.
+    ///   - hasOwners: whether these are of several owners.
+    init(seed: UInt64, client: BlockingRedisClient, hasJobs: Bool, hasOwners: Bool) {
         let sizes = hasJobs ? (0..<12).map { ($0 % 4, $0 / 4) } : []
         jobs = Dictionary(
             uniqueKeysWithValues: sizes.map { memory, cores in
@@ -89,6 +91,13 @@ private struct RandomRun {
         model = QueueModel(keys: keys)
         model.jobSizes = jobs.mapValues { ($0.settings.memoryBytes, $0.settings.millicores) }
         model.jobPriorities = jobs.mapValues(\.settings.priority)
+        if hasOwners {
+            for identifier in jobs.keys {
+                // The first owner has jobs too, and lines of none.
+                model.jobOwners[identifier] = ["", "ann", "bob", "zoe"][identifier.utf8.reduce(0) { $0 + Int($1) } % 4]
+            }
+            model.jobOwners = model.jobOwners.filter { !$0.value.isEmpty }
+        }
         model.jobNodeLabels = jobs.compactMapValues(\.settings.nodeLabels)
         model.jobsLearning = jobs.filter { $0.value.settings.learnsMemory }.mapValues { _ in 0 }
     }
@@ -101,6 +110,9 @@ private struct RandomRun {
         for (identifier, job) in jobs {
             _ = try command("HSET", keys.prefix + "distcomp:jobs", identifier, job.record)
             _ = try command("HSET", keys.prefix + "distcomp:job-sizes", identifier, job.settings.size)
+            if let owner = model.jobOwners[identifier] {
+                _ = try command("HSET", keys.prefix + "distcomp:job-owners", identifier, owner)
+            }
             if let labels = job.settings.nodeLabels {
                 _ = try command("HSET", keys.prefix + "distcomp:job-wheres", identifier, labels.text)
             }
@@ -260,6 +272,15 @@ private struct RandomRun {
         if model.sweeperUntil > 0 { state["distcomp:sweeper"] = ["": "\(model.sweeperUntil)"] }
         if model.fedUntil > 0 { state["distcomp:fed"] = ["": "\(model.fedUntil)"] }
         state["distcomp:jobs-left"] = model.jobsLeft
+        for incarnation in model.counted { state["distcomp:counted:" + incarnation] = ["": "1"] }
+        for (owner, last) in model.lastGiven {
+            let (use, units) = (model.uses[owner] ?? .init(), model.units(of: owner))
+            state["distcomp:uses", default: [:]][owner] =
+                "\(use.memory) \(use.millicores) \(units.memory) \(units.millicores) \(last)"
+        }
+        if let fleet = model.fleet { state["distcomp:fleet"] = ["": "\(fleet.memory) \(fleet.millicores)"] }
+        if model.measuredUntil > 0 { state["distcomp:measured"] = ["": "\(model.measuredUntil)"] }
+        if let until = model.recountedUntil { state["distcomp:recounted"] = ["": "\(until)"] }
         if model.isPaused { state["distcomp:paused"] = ["": "1"] }
         var queue: [String: String] = [:]
         if let identity = model.identity { queue["id"] = identity }
@@ -276,7 +297,8 @@ private struct RandomRun {
         "distcomp:job-names",
         "distcomp:job-revision", "distcomp:job-halts", "distcomp:numbers", "distcomp:lines", "distcomp:children",
         "distcomp:needs", "distcomp:broken", "distcomp:dependent", "distcomp:waiters", "distcomp:aside",
-        "distcomp:peaks",
+        "distcomp:peaks", "distcomp:job-owners", "distcomp:owners", "distcomp:shares", "distcomp:owner:ann",
+        "distcomp:owner:bob", "distcomp:owner:zoe",
         "distcomp:jobs-awaited", "distcomp:job-after", "distcomp:told",
         "distcomp:retention", "distcomp:retention-ages", "distcomp:retention-jobs",
     ]
@@ -409,6 +431,8 @@ private struct RandomRun {
         case 31: try orders()
         case 32: try lose()
         case 33, 34: try retain()
+        case 35 where !model.jobOwners.isEmpty:
+            try ask(SetShare([0.5, 1, 3][pick(3)], of: ["", "ann", "bob"][pick(3)], keys: keys).request)
         case 36...40: try submitDependent()
         case 41...42: try gate()
         default: try byHand()

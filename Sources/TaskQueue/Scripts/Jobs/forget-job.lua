@@ -2,7 +2,7 @@
 -- Removes a job of which nothing waits or runs, and all that is known of its tasks. Idempotent. Stopped half-way: it is still there,
 -- with less known of its tasks, and is forgotten again.
 
--- uses jobs noticing
+-- uses jobs noticing disowning
 -- uses later telling
 
 local id, fingerprint = ARGV[2], ARGV[3]
@@ -29,6 +29,7 @@ call('HDEL', JOBS_LEFT, id)
 call('HDEL', JOB_SIZES, id)
 call('HDEL', JOB_WHERES, id)
 call('HDEL', JOB_NAMES, (parts_of(record)))
+disown(id)
 call('HDEL', JOBS, id)
 call('INCR', JOB_REVISION)
 return 'changed'

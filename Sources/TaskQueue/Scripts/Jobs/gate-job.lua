@@ -62,12 +62,12 @@ if is_gating then
     gates[id] = 'waits'
   end
   -- What waited for nothing until now stands aside.
-  local start = '@' .. id .. ' '
-  for _, class in ipairs(call('HLEN', TODO) > 0 and call('ZRANGE', CLASSES, 0, -1) or {}) do
+  local start, known = '@' .. id .. ' ', classes_of(owner_of_job())
+  for _, class in ipairs(call('HLEN', TODO) > 0 and call('ZRANGE', known, 0, -1) or {}) do
     if string.sub(class, 1, #start) == start then
-      call('ZADD', job_key(id .. ASIDE), 'LT', call('ZSCORE', CLASSES, class), class)
+      call('ZADD', job_key(id .. ASIDE), 'LT', call('ZSCORE', known, class), class)
       call('ZREM', FITS, class)
-      call('ZREM', CLASSES, class)
+      call('ZREM', known, class)
     end
   end
 end

@@ -2,12 +2,19 @@
 -- Idempotent: the same is asked for again, and its job is there. Stopped half-way: a job without tasks, or one whose lines wait in a
 -- class of another size than the job now says, where the next claim finds them all the same.
 
--- uses jobs halting
+-- uses jobs halting belonging
 
 local wanted, is_chosen, fingerprint, size, settings, definition = ARGV[2], ARGV[3] == '1', ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 -- Who adds tasks says so by `load`, and takes it back by loaded-job: until then the job is not complete for others who wait for it. Of
 -- several at once the last counts.
 local load = ARGV[8]
+-- Whose it is; '' where nobody says so. Redis tells no script which user it runs for, but what that user may do: the names of users that
+-- `distcomp acl` makes are keys which they alone may read, see QueueAccess. Who may not be the owner he says, unasked (ARGV[10]), is none.
+local owner = ARGV[9] or ''
+if owner ~= '' and not redis.acl_check_cmd('GET', owner_right_key(owner)) then
+  if ARGV[10] == '1' then return redis.error_reply('NOTOWNER this Redis user may not submit as ' .. owner) end
+  owner = ''
+end
 
 -- A name that was chosen says which job is meant; else what is asked for does.
 local id = is_chosen and call('HGET', JOB_NAMES, wanted) or not is_chosen and call('HGET', JOB_FINGERPRINTS, fingerprint)
@@ -27,6 +34,7 @@ if record then
     size = string.gsub(size, '^%d+', learned)
   end
   change(id, name, size, settings, definition)
+  if owner ~= '' then own_job(id, owner) end
   use_job(id)
   if lift_halt() then wake() end
   return {id, name, 'known', known}
@@ -53,6 +61,7 @@ local function new_identifier()
   return in_base(count)
 end
 id = new_identifier()
+if owner ~= '' then own_job(id, owner) end
 if load ~= '' then call('HSET', JOB_LOADS, id, load) end
 call('HSET', JOB_SIZES, id, size)
 note_where(id, settings)

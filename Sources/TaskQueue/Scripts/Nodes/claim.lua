@@ -23,7 +23,9 @@ end
 
 local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
 local all_are_told, own_labels = true, nil
-if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_WHERES, revoked_key(me), cancel_key(me)) > 0 then
+if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, JOB_WHERES, revoked_key(me), cancel_key(me)) == 0 then
+  has_owners = false
+else
   if call('EXISTS', TELLING) == 1 then
     all_are_told = tell_some()
     next_retry = first_delayed()  -- A job that waits for a time of day may have to wait longer than was thought.
@@ -47,9 +49,18 @@ end
 local taking_on = want > 0 and tonumber(ARGV[8]) == silence and closing == 0 and paused == 0 and held_back == 0
   and call('SISMEMBER', DRAINED, name) == 0
 
+-- How many more tasks their owner is given before others have their turn, with how many cores, and what he has been given in it.
+local helping, helping_millicores, gained_memory, gained_millicores, last_given = math.huge, math.huge, 0, 0, 0
+
+-- One that asks for no cores takes a slot of its node, which is as much as a core.
+local function cores_of(class) return class.millicores > 0 and class.millicores or SLOT_MILLICORES end
+
 -- How many tasks of a class fit into what is free now.
 local function room(class)
-  local n = want
+  local n = math.min(want, helping)
+  if helping_millicores < math.huge then
+    n = math.min(n, math.ceil((helping_millicores - gained_millicores) / cores_of(class)))
+  end
   if class.memory > 0 then n = math.min(n, math.floor(free_memory / class.memory)) end
   if class.millicores > 0 then n = math.min(n, math.floor(free_millicores / class.millicores)) end
   return n
@@ -109,12 +120,18 @@ local function is_passed_over(class)
     or class.exclusion ~= '' and lists(class.exclusion, name) and another_could(class)
 end
 
--- Tokens are times in microseconds, pushed apart: no two are the same, even if Redis has lost its last second.
+-- Tokens are times in microseconds, pushed apart: no two are the same, even if Redis has lost its last second. A claim takes as many as
+-- it may need, and gives back what is left in the end.
+local next_token, last_token
 local function new_tokens(count)
-  local t = call('TIME')
-  local first = math.max(tonumber(call('GET', TOKENS) or 0), t[1] * 1000000 + t[2]) + 1
-  call('SET', TOKENS, string.format('%.0f', first + count - 1))
-  return first
+  if not next_token then
+    local t = call('TIME')
+    next_token = math.max(tonumber(call('GET', TOKENS) or 0), t[1] * 1000000 + t[2]) + 1
+    last_token = next_token + want - 1
+    call('SET', TOKENS, string.format('%.0f', last_token))
+  end
+  next_token = next_token + count
+  return next_token - count
 end
 
 -- The index knows a line that is not in todo. An old worker has it, or had it and died between taking it out of todo and
@@ -133,12 +150,12 @@ local function not_in_todo(class, line, s, failed_on)
 end
 
 local taken, given_jobs, stale, has_moved = {}, {}, 0, false
-local function give(class, lines, scores)
+local function give(class, lines, scores, has_marks)
   if job ~= '' then given_jobs[job] = true end
   local holding, doing = {}, {}
-  local attempts = call('HMGET', ATTEMPTS, unpack(lines))
+  local attempts = has_marks and call('HMGET', ATTEMPTS, unpack(lines)) or {}
   local signatures = ARGV[7] == '1' and call('HMGET', SIGNATURES, unpack(lines)) or {}
-  local owns = job ~= '' and has_own() and call('HMGET', OWN, unpack(lines)) or {}
+  local owns = has_marks and job ~= '' and has_own() and call('HMGET', OWN, unpack(lines)) or {}
   local token = new_tokens(#lines)
   for i, line in ipairs(lines) do
     local attempt, own = tonumber(attempts[i] or 0) + 1, string.format('%.0f', token + i - 1)
@@ -150,28 +167,32 @@ local function give(class, lines, scores)
   call('HSET', held, unpack(holding))
   call('HSET', DOING, unpack(doing))
   call('HDEL', TODO, unpack(lines))
-  want = want - #lines
+  want, helping = want - #lines, helping - #lines
   free_memory = free_memory - class.memory * #lines
   free_millicores = free_millicores - class.millicores * #lines
+  last_given = token + #lines - 1
+  gained_memory = gained_memory + class.memory * #lines
+  gained_millicores = gained_millicores + cores_of(class) * #lines
 end
 
 -- The first lines of a class, none behind `limit`, with their scores and their values in todo: from its sorted set or, of the plain class
--- of a job, from FRESH, whichever begins earlier.
+-- of a job, from FRESH, whichever begins earlier. Of FRESH also what is known of its first entries, one more than may be taken, and where
+-- the sorted set begins.
 local function first_lines(class, limit)
   local count, lines, scores, values = math.min(1000, room(class) + stale), {}, {}, {}
   if class.job ~= '' and class.name == plain_class() then
-    local entries = call('LRANGE', FRESH, 0, count - 1)
+    local entries = call('LRANGE', FRESH, 0, count)
     local first = entries[1] and score_of((parts_of_fresh(entries[1])))
     local other = tonumber(call('ZRANGE', class_key(class.name), 0, 0, 'WITHSCORES')[2])
     if first and (not other or first < other) then
       limit = math.min(limit, other or math.huge)
-      for i, entry in ipairs(entries) do
-        local digits, line = parts_of_fresh(entry)
+      for i = 1, math.min(count, #entries) do
+        local digits, line = parts_of_fresh(entries[i])
         local s = score_of(digits)
         if s > limit then break end
         lines[i], scores[i], values[i] = line, string.format('%.0f', s), digits
       end
-      return lines, scores, values, true
+      return lines, scores, values, entries, other
     end
     limit = math.min(limit, first or math.huge)
   end
@@ -180,18 +201,20 @@ local function first_lines(class, limit)
     if tonumber(rows[i + 1]) > limit then break end
     lines[#lines + 1], scores[#scores + 1], values[#values + 1] = rows[i], rows[i + 1], ''
   end
-  return lines, scores, values, false
+  return lines, scores, values
 end
 
--- Takes what fits from the head of a class, but nothing that comes after `limit`: another class is due there.
+-- Takes what fits from the head of a class, but nothing that comes after `limit`: another class is due there. Returns the new head.
 local function take(class, limit)
   use_job(class.job)
   gates[job] = false  -- Else its class stood aside.
   local n = room(class)
-  local lines, scores, values, are_fresh = first_lines(class, limit)
-  if #lines == 0 then return end
+  local lines, scores, values, fresh, other = first_lines(class, limit)
+  if #lines == 0 then return refresh_class(class.name) end
   local waiting = call('HMGET', TODO, unpack(lines))
-  local failed_on = call('HMGET', FAILED, unpack(lines))
+  -- Of most jobs nothing has failed.
+  local has_marks = job == '' or call('EXISTS', FAILED, ATTEMPTS, OWN) > 0
+  local failed_on = has_marks and call('HMGET', FAILED, unpack(lines)) or {}
   local given, given_scores, gone = {}, {}, 0
   for i, line in ipairs(lines) do
     if not waiting[i] then
@@ -202,7 +225,7 @@ local function take(class, limit)
     elseif (failed_on[i] or '') ~= class.exclusion then
       -- An old worker failed it and put it back.
       if failed_on[i] then keep_retrying(line, failed_on[i]) else stop_retrying(line) end
-      if are_fresh then call('HSET', TODO, line, '') end
+      if fresh then call('HSET', TODO, line, '') end
       enter_if_new(line, class.memory_text, class.millicores_text, failed_on[i] or '', scores[i])
       has_moved = true
     elseif #given < n then
@@ -213,23 +236,24 @@ local function take(class, limit)
     end
     gone = i
   end
-  if #given > 0 then give(class, given, given_scores) end
-  if gone == 0 then return end
-  -- By rank, for all of them stand at the head: one descent into the skip list instead of one for each.
-  if are_fresh then
-    call('LTRIM', FRESH, gone, -1)
-  else
-    local removed = call('ZREMRANGEBYRANK', class_key(class.name), 0, gone - 1)
-    if job == '' then call('DECRBY', INDEXED, removed) end
+  if #given > 0 then give(class, given, given_scores, has_marks) end
+  if fresh then
+    if gone > 0 then call('LTRIM', FRESH, gone, -1) end
+    local first = fresh[gone + 1] and score_of((parts_of_fresh(fresh[gone + 1])))
+    return set_head(class.name, first and other and math.min(first, other) or first or other)
   end
+  -- By rank, for all of them stand at the head: one descent into the skip list instead of one for each.
+  local removed = gone > 0 and call('ZREMRANGEBYRANK', class_key(class.name), 0, gone - 1) or 0
+  if job == '' and removed > 0 then call('DECRBY', INDEXED, removed) end
+  return refresh_class(class.name)
 end
 
 local PAGE, PASSED_MAX, STALE_MAX = 32, 512, 2000
-local window, at, is_full, passed, budget = {}, 1, true, 0, 64
+local budget = 64
 
 local function class_of(class, head)
-  local of, rest = string.match(class, '^@(%w+) (.*)$')
-  local memory, millicores, exclusion = string.match(rest or class, '^(%d+):(%d+):(.*)$')
+  local of, memory, millicores, exclusion = string.match(class, '^@(%w+) (%d+):(%d+):(.*)$')
+  if not of then memory, millicores, exclusion = string.match(class, '^(%d+):(%d+):(.*)$') end
   -- One that is not of our making fits nowhere.
   return {
     name = class, job = of or '', head = tonumber(head), exclusion = exclusion or '', memory = tonumber(memory) or math.huge,
@@ -237,20 +261,25 @@ local function class_of(class, head)
   }
 end
 
--- The first page is a short one: of a thousand jobs, each with a class of its own, a claim most often gets what it wants from the first.
-local page = 4
-local function read_page()
-  local rows = call('ZRANGE', CLASSES, passed, passed + page - 1, 'WITHSCORES')
-  window, at, is_full = {}, 1, #rows == page * 2
-  page = PAGE
-  for i = 1, #rows, 2 do window[#window + 1] = class_of(rows[i], rows[i + 1]) end
+-- An owner's classes in their order, read as far as they are needed. The first page is a short one: of a thousand jobs, each with a class
+-- of its own, a claim most often gets what it wants from the first.
+local function list_of(owner, page)
+  return {owner = owner, known = classes_of(owner), window = {}, at = 1, is_full = true, passed = 0, page = page}
+end
+
+local function read_page(list)
+  local rows = call('ZRANGE', list.known, list.passed, list.passed + list.page - 1, 'WITHSCORES')
+  list.window, list.at, list.is_full = {}, 1, #rows == list.page * 2
+  list.page = PAGE
+  for i = 1, #rows, 2 do list.window[#list.window + 1] = class_of(rows[i], rows[i + 1]) end
 end
 
 -- Hundreds of classes stand in front and do not fit. So that small nodes are not starved by large tasks, the largest that
--- do fit are looked at by themselves.
-local function read_what_fits()
-  local classes = call('ZREVRANGEBYSCORE', FITS, free_memory, 0, 'LIMIT', 0, 256)
-  window, at, is_full = {}, 1, false
+-- do fit are looked at by themselves. It is known which these are of the first owner.
+local function read_what_fits(list)
+  local classes = list.owner == '' and call('ZREVRANGEBYSCORE', FITS, free_memory, 0, 'LIMIT', 0, 256) or {}
+  local window = {}
+  list.window, list.at, list.is_full = window, 1, false
   if #classes == 0 then return end
   local heads = call('ZMSCORE', CLASSES, unpack(classes))
   for i, class in ipairs(classes) do
@@ -262,52 +291,75 @@ end
 -- Thousands may stand in front that do not fit, being of jobs that are paused or too large by their cores. Each claim looks at some of
 -- the others, and each at others, so that none is passed over for ever.
 local has_looked_further = false
-local function read_others()
-  has_looked_further = true
-  local start = PASSED_MAX + call('TIME')[2] % math.max(1, call('ZCARD', CLASSES) - PASSED_MAX)
-  local rows = call('ZRANGE', CLASSES, start, start + PASSED_MAX - 1, 'WITHSCORES')
-  window, at, is_full = {}, 1, false
-  for i = 1, #rows, 2 do window[#window + 1] = class_of(rows[i], rows[i + 1]) end
+local function read_others(list)
+  list.has_looked_further, has_looked_further = true, true
+  local start = PASSED_MAX + call('TIME')[2] % math.max(1, call('ZCARD', list.known) - PASSED_MAX)
+  local rows = call('ZRANGE', list.known, start, start + PASSED_MAX - 1, 'WITHSCORES')
+  list.window, list.at, list.is_full = {}, 1, false
+  for i = 1, #rows, 2 do list.window[#list.window + 1] = class_of(rows[i], rows[i + 1]) end
 end
 
 -- Back among the others, by its new head. Behind a full page there are more: the next page finds it in its place.
-local function move_back(class)
-  local i = at
+local function move_back(list, class)
+  local i, window = list.at, list.window
   while window[i + 1] and window[i + 1].head < class.head do
     window[i] = window[i + 1]
     i = i + 1
   end
   window[i] = class
-  if i == #window and is_full then window[i] = nil end
+  if i == #window and list.is_full then window[i] = nil end
 end
 
-local function walk()
-  if not taking_on then return end
-  while want > 0 and budget > 0 do
+-- An older version that put something of another owner's back made its class known as of the first.
+local function is_misplaced(list, class)
+  if not has_several() or class.job == '' then return false end
+  if list.owner ~= '' then
+    owners[class.job] = list.owner
+    return false
+  end
+  use_job(class.job)
+  local owner = owner_of_job()
+  if owner == '' then return false end
+  call('ZADD', classes_of(owner), 'LT', class.head, class.name)
+  make_owner_known()
+  call('ZREM', FITS, class.name)
+  call('ZREM', CLASSES, class.name)
+  return true
+end
+
+-- Gives an owner's tasks in their order; returns whether there may be more of them.
+local function walk(list)
+  while want > 0 and helping > 0 and gained_millicores < helping_millicores and budget > 0 do
     -- The last of a full page does not tell where the next class begins.
-    if is_full and at >= #window then
-      if passed < PASSED_MAX then read_page() else read_what_fits() end
+    if list.is_full and list.at >= #list.window then
+      if list.passed < PASSED_MAX then read_page(list) else read_what_fits(list) end
     end
-    local class = window[at]
+    local class, following = list.window[list.at], list.window[list.at + 1]
     if not class and has_moved then
       -- To a class that may stand anywhere, so all are looked at again.
-      has_moved, passed, is_full, window, at = false, 0, true, {}, 1
-    elseif not class and passed >= PASSED_MAX and not has_looked_further then
-      read_others()
+      has_moved, list.passed, list.is_full, list.window, list.at = false, 0, true, {}, 1
+    elseif not class and list.passed >= PASSED_MAX and not list.has_looked_further then
+      read_others(list)
     elseif not class then
-      break
+      return false
     elseif is_passed_over(class) then
-      passed, at = passed + 1, at + 1
+      list.passed, list.at = list.passed + 1, list.at + 1
+    elseif is_misplaced(list, class) then
+      budget, list.at = budget - 1, list.at + 1
     else
       budget = stale < STALE_MAX and budget - 1 or 0
-      take(class, window[at + 1] and window[at + 1].head or math.huge)
-      class.head = refresh_class(class.name)
-      if class.head then move_back(class) else at = at + 1 end
+      class.head = take(class, following and following.head or math.huge)
+      if class.head then move_back(list, class) else list.at = list.at + 1 end
     end
   end
+  return true
 end
 
-walk()
+-- uses later sharing
+if taking_on then
+  if has_several() then share_out() else walk(list_of('', 4)) end
+end
+if next_token and next_token <= last_token then call('SET', TOKENS, string.format('%.0f', next_token - 1)) end
 use_job('')
 local told, of_jobs = {}, {}
 for i, task in ipairs(taken) do

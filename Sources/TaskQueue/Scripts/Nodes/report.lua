@@ -2,13 +2,21 @@
 -- Idempotent: accepted once, by the token of the attempt, which goes with the held entry, last. A repetition is told from
 -- a stranger by the token beside the outcome. Stopped half-way: still held, so it is accepted when it comes again.
 
--- uses names leaving
+-- uses names leaving lessening
 
 local me, line, token, kind, record = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local held, name = held_key(me), node_name(me)
 use_job_of(line)
 local own, memory, millicores, s, attempt =
   string.match(call('HGET', held, line) or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+
+-- It runs no more for the owner of its job, where there are several.
+local is_counted
+local function stop_use()
+  if is_counted == nil then is_counted = call('EXISTS', counted_key(me)) == 1 end
+  if is_counted then lessen_use(job ~= '' and call('HGET', JOB_OWNERS, job) or '', memory, millicores) end
+end
+
 local function was_told()
   return string.sub(call('HGET', OUTCOMES, line) or '', 1, #token + 1) == token .. ' '
 end
@@ -17,6 +25,7 @@ local owner = call('HGET', DOING, line)
 if owner and owner ~= name or not owner and (call('HEXISTS', DONE, line) == 1 and not was_told() or has_left()) then
   -- Somebody has moved it to todo by hand, and another has it now, or had it.
   call('HDEL', held, line)
+  stop_use()
   return 'stale'
 end
 
@@ -30,14 +39,18 @@ local function let_go()
   if is_cancelled then call('HDEL', cancel_key(me), line) end
   call('HDEL', DOING, line)
   call('HDEL', held, line)
+  stop_use()
   return 'accepted'
 end
 
 local function finish()
   call('HSET', OUTCOMES, line, token .. ' ' .. record)
   call('HSET', DONE, line, ARGV[7])
-  -- Of most jobs nothing has failed.
-  if job == '' or call('EXISTS', RETRYING, FAILED) > 0 then
+  -- Of most jobs nothing has failed; and mostly there is one owner.
+  -- Each is counted as often as it is named: an odd number is with the last.
+  local marks = call('EXISTS', RETRYING, RETRYING, FAILED, FAILED, counted_key(me))
+  is_counted = marks % 2 == 1
+  if marks > 1 then
     if call('SREM', RETRYING, line) == 1 then call('HDEL', FAILED_ON, line) end
     if call('HEXISTS', FAILED, line) == 1 then
       call('HDEL', REASON, line)

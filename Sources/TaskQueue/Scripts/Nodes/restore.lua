@@ -3,7 +3,7 @@
 -- is held when it is told again. Stopped half-way: noted as held and still in todo, as after a claim. With the last of it, what earlier
 -- lives of the node hold besides goes back.
 
--- uses names clock index lease retries reaping jobs leaving
+-- uses names clock index lease retries reaping jobs leaving using
 -- uses later telling
 
 local me, is_last, earlier_count = ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
@@ -86,6 +86,7 @@ local function restore(line, token, memory, millicores, band, attempt, record, o
   local class = class_name(line, memory, millicores, call('HGET', FAILED, line) or '')
   local s = fresh_score(line) or call('ZSCORE', class_key(class), line) or score(band, call('INCR', SEQUENCE))
   call('HSET', held, line, token .. ' ' .. memory .. ' ' .. millicores .. ' ' .. string.format('%.0f', s) .. ' ' .. attempt)
+  count_in(me, memory, millicores, token)
   call('HSET', DOING, line, name)
   local was_put_back = call('HEXISTS', TODO, line) == 1
   if was_put_back then
@@ -94,7 +95,10 @@ local function restore(line, token, memory, millicores, band, attempt, record, o
     call('HDEL', TODO, line)
   end
   if was_put_back or attempt == '1' then undo_mark(line, attempt) end
-  for _, other in ipairs(over) do call('HDEL', held_key(other), line) end
+  for _, other in ipairs(over) do
+    count_out(other, call('HGET', held_key(other), line))
+    call('HDEL', held_key(other), line)
+  end
   call('HINCRBY', QUEUE, 'restored', 1)
   return 'restored'
 end

@@ -10,7 +10,7 @@
 -- older, and jobs of which nothing waits or runs and every task is older. What is of no job keeps its records: but for them its lines
 -- would run again when they are loaded again.
 
--- uses clock
+-- uses clock disowning
 
 local me, rule = ARGV[2], ARGV[3] .. ' ' .. ARGV[4] .. ' ' .. ARGV[5]
 local keep_seconds, keep_count, bytes_max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -155,6 +155,7 @@ local function end_job()
   call('HSET', JOBS_LEFT, job, finished .. ' ' .. failed .. ' ' .. unix)
   call('UNLINK', DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, REQUEUES, SIGNATURES, FRESH, OWN,
     job_key(job .. PEAKS))
+  disown(job)
   state.jobs = number('jobs') + 1
 end
 

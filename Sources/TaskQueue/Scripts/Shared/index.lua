@@ -12,7 +12,7 @@
 -- hexadecimal digits, which is half of what a sorted set takes; it is a part of the job's plain class, that of its size and of no
 -- exclusion. The same digits are the line's value in todo: an entry whose line has another value there, or none, is stale.
 
--- uses names waking noticing
+-- uses names waking noticing owning
 
 -- Higher priorities get lower scores.
 local function band_of(priority) return math.max(0, math.min(BAND_MAX, BAND_ZERO - priority)) end
@@ -81,8 +81,12 @@ local function memory_of(class) return string.match(class, '^(%d+):') or string.
 local function make_known(class, head)
   if is_gated() then
     call('ZADD', job_key(job .. ASIDE), 'LT', head, class)
-  elseif call('ZADD', CLASSES, 'LT', head, class) == 1 then
-    call('ZADD', FITS, memory_of(class), class)
+    return
+  end
+  local owner = owner_of_job()
+  if call('ZADD', classes_of(owner), 'LT', head, class) == 1 then
+    if owner == '' then call('ZADD', FITS, memory_of(class), class) end
+    make_owner_known()
   end
 end
 
@@ -108,6 +112,25 @@ local function remove_all(class, lines)
   if removed > 0 and job == '' then call('DECRBY', INDEXED, removed) end
 end
 
+-- The head of a class is this; nil: the class is empty and gone.
+local function set_head(class, head)
+  if is_gated() then
+    if head then call('ZADD', job_key(job .. ASIDE), head, class) else call('ZREM', job_key(job .. ASIDE), class) end
+    return head
+  end
+  local owner = owner_of_job()
+  if not head then
+    call('ZREM', classes_of(owner), class)
+    if owner ~= '' then return end
+    call('ZREM', FITS, class)
+    if call('EXISTS', CLASSES) == 0 then call('DEL', INDEXED) end
+  elseif call('ZADD', classes_of(owner), head, class) == 1 then
+    if owner == '' then call('ZADD', FITS, memory_of(class), class) end
+    make_owner_known()
+  end
+  return head
+end
+
 -- Makes the head of a class true again; returns it, nil when the class is empty and gone.
 local function refresh_class(class)
   local head = tonumber(call('ZRANGE', class_key(class), 0, 0, 'WITHSCORES')[2])
@@ -115,16 +138,7 @@ local function refresh_class(class)
     local first = score_of_fresh(0)
     head = head and first and math.min(head, first) or head or first
   end
-  if is_gated() then
-    if head then call('ZADD', job_key(job .. ASIDE), head, class) else call('ZREM', job_key(job .. ASIDE), class) end
-  elseif head then
-    call('ZADD', CLASSES, head, class)
-  else
-    call('ZREM', FITS, class)
-    call('ZREM', CLASSES, class)
-    if call('EXISTS', CLASSES) == 0 then call('DEL', INDEXED) end
-  end
-  return head
+  return set_head(class, head)
 end
 
 -- Before a line leaves todo other than by a claim: an entry that stayed would look like a line an old worker dropped. One in FRESH

@@ -27,7 +27,7 @@ end
 -- All that waits takes the new size, whatever it had, or only what had this one: its classes get another name. What stands in FRESH is of
 -- the plain class of any size.
 local function resize(id, size, only)
-  local start, known = '@' .. id .. ' ', is_gated() and job_key(id .. ASIDE) or CLASSES
+  local start, known = '@' .. id .. ' ', is_gated() and job_key(id .. ASIDE) or classes_of(owner_of_job())
   for _, class in ipairs(call('ZRANGE', known, 0, -1)) do
     local had, exclusion
     if string.sub(class, 1, #start) == start then had, exclusion = string.match(class, '^(%d+:%d+):(.*)$', #start + 1) end
@@ -35,7 +35,7 @@ local function resize(id, size, only)
     if renamed and renamed ~= class then
       local head = call('ZSCORE', known, class)
       call('ZADD', known, 'LT', head, renamed)
-      if not is_gated() then call('ZADD', FITS, memory_of(renamed), renamed) end
+      if known == CLASSES then call('ZADD', FITS, memory_of(renamed), renamed) end
       if call('EXISTS', class_key(class)) == 0 then  -- All of it is in FRESH.
       elseif call('EXISTS', class_key(renamed)) == 0 then
         call('RENAME', class_key(class), class_key(renamed))  -- Millions may wait.

@@ -1,6 +1,6 @@
 -- Putting back what a node held that is gone.
 
--- uses names index ending some leaving
+-- uses names index ending some leaving counting
 
 -- What becomes of one task of a node that is gone. Unless it left in order (`unmarked`), the attempt counts, and a line
 -- that has taken three nodes with it stays failed.
@@ -38,6 +38,7 @@ local function forget_incarnation(incarnation)
   call('ZREM', SIZES, incarnation)
   call('DEL', cancel_key(incarnation), revoked_key(incarnation))
   call('ZREM', LEASES, incarnation)
+  stop_counting(incarnation)
   local name, live = node_name(incarnation), false
   for _, other in ipairs(call('ZRANGE', LEASES, 0, -1)) do live = live or node_name(other) == name end
   if not live then call('HDEL', STATUS, name) end
@@ -52,6 +53,7 @@ local function reap(incarnation, limit, unmarked)
   for i = 1, #rows, 2 do
     put_back_held(incarnation, rows[i], rows[i + 1], unmarked)
     call('HDEL', held, rows[i])
+    count_out(incarnation, rows[i + 1])
     count = count + 1
   end
   use_job('')

@@ -1,6 +1,6 @@
 -- Taking away what is in progress, whoever runs it.
 
--- uses names index holders
+-- uses names index holders counting
 
 local has_revoked = false
 
@@ -21,6 +21,7 @@ local function take_away(line, memory, millicores, band)
   if holder then
     call('HDEL', cancel_key(holder), line)
     call('HDEL', held_key(holder), line)
+    count_out(holder, entry)
   end
   return true
 end

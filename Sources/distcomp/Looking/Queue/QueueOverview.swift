@@ -15,6 +15,7 @@ struct QueueOverview {
     let isFailuresSampled: Bool
     /// Waiting tasks that ask for more than any live node has.
     let tooLargeCount: Int
+    let owners: ReadOwners.Reply
 
     /// When all that can run will have ended, at the recent rate.
     var etaSeconds: Double? {
@@ -31,10 +32,11 @@ extension QueueClient {
         let counts = try counts()
         let fleet = try fleet(countingTasks: false)
         let causes = try failuresByCause(total: counts.failed)
+        let owners = try perform(ReadOwners(keys: keys))
         return QueueOverview(
             counts: counts, fleet: fleet, ratePerSecond: counts.inProgress > 0 ? try rate(counts) : nil,
-            failuresByCause: causes.counts, isFailuresSampled: causes.isSampled, tooLargeCount: try countTooLarge(fleet)
-        )
+            failuresByCause: causes.counts, isFailuresSampled: causes.isSampled,
+            tooLargeCount: try countTooLarge(fleet, owners), owners: owners)
     }
 
     private func failuresByCause(total: Int) throws(CommandError) -> (counts: [String: Int], isSampled: Bool) {
@@ -63,10 +65,11 @@ extension QueueClient {
     }
 
     /// Waiting tasks for which no live node is, or none that is large enough; 0 while there is no node.
-    private func countTooLarge(_ fleet: Fleet) throws(CommandError) -> Int {
+    private func countTooLarge(_ fleet: Fleet, _ owners: ReadOwners.Reply) throws(CommandError) -> Int {
         let alive = fleet.alive
         guard !alive.isEmpty else { return 0 }
-        let classes = try perform(ReadClasses(keys: keys))
+        var classes: [ReadClasses.Class] = []
+        for owner in owners.waiting { classes += try perform(ReadClasses(keys: keys, ofOwner: owner)) }
         let wheres = try nodeLabelsOfJobs()
         let misfits = classes.filter { members in
             (selection == .all || selection == .one(members.job))

@@ -49,6 +49,7 @@ extension QueueOverview {
         writer.field("paused", fleet.isPaused)
         writer.field("closing", fleet.isClosing)
         writer.field("trouble", json: troubles)
+        if owners.areSeveral { writer.field("owners", json: owners.json) }
         return writer.text
     }
 
@@ -94,6 +95,9 @@ extension QueueOverview {
         if counts.timed > 0 {
             let time = LocalTime(unixSeconds: Int64(counts.beginsAtMilliseconds / 1000)).text
             lines.append("\(grouped(counts.timed)) of todo wait for their time, the first until \(time)")
+        }
+        if owners.areSeveral, !owners.active.isEmpty {
+            lines.append(TerminalText.escaped("shared by \(owners.summary): distcomp shares"))
         }
         if let rate = ratePerSecond {
             let speed = rate < 10 ? oneDecimal(rate) : grouped(Int(rate))

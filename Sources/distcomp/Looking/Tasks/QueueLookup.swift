@@ -235,9 +235,9 @@ extension QueueClient {
         return try parsed { () throws(QueueError) in try ReadStanding.parse(values) }
     }
 
-    /// How many waiting tasks go before this one; nil where the index does not know it.
+    /// How many waiting tasks of its owner go before this one; nil where the index does not know it.
     func countAhead(of line: TaskLine, _ standing: TaskStanding) throws(CommandError) -> Int? {
-        let reading = ReadClasses(keys: keys)
+        let reading = ReadClasses(keys: keys, ofOwner: standing.owners?.ownerOfJob ?? "")
         let failedOn = standing.failedValue.map { text($0) } ?? ""
         let values = try answers([reading.place(of: line, failedOn: failedOn), reading.request])
         guard values.count == 2, let score = standing.place ?? values[0].number else { return nil }
@@ -275,6 +275,8 @@ extension QueueClient {
         if standing.isWaiting, standing.isDependent || standing.gate != .open, let job = task?.job {
             awaited = try self.awaited(job, line: line)
         } else if let task, standing.isWaiting {
+            let owners = try perform(ReadOwners(ofJob: task.job?.identifier ?? "", keys: keys))
+            if owners.areSeveral { standing.owners = owners }
             standing.aheadCount = try countAhead(of: task, standing)
         }
         var result: TaskResult?

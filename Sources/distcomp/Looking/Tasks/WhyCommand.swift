@@ -294,6 +294,20 @@ struct Diagnosis: Equatable {
         )
     }
 
+    /// Who has the next task before its owner, and how many of this one come then; nil: nobody.
+    private static func othersFirst(_ standing: TaskStanding) -> String? {
+        guard let owners = standing.owners, let own = owners.owner, case let before = owners.before(own),
+            let next = before.first
+        else { return nil }
+        func described(_ owner: ReadOwners.Owner) -> String {
+            "\(owner.shownName) (\(oneDecimal(owners.part(of: owner) * 100)) %, share \(owner.shareText))"
+        }
+        let more = before.count > 1 ? ", and \(grouped(before.count - 1)) more owners are before it" : ""
+        let ahead = standing.aheadCount.map { $0 == 0 ? "" : " Of its own owner \(tasks($0)) before it." } ?? ""
+        return "the next is another owner's: by their shares less of the fleet runs for \(described(next)) than for "
+            + "\(described(own))\(more) (distcomp shares).\(ahead)"
+    }
+
     /// Some node could run it, but other tasks compete for the same nodes.
     private static func competing(
         _ line: TaskLine, _ standing: TaskStanding, _ result: TaskResult?, candidates: [FleetNode], _ fleet: Fleet
@@ -308,11 +322,10 @@ struct Diagnosis: Equatable {
         if free.isEmpty {
             let names = candidates.count == 1 ? candidates[0].name : "all \(candidates.count) nodes it could run on"
             let running = candidates.reduce(0) { $0 + $1.runningCount }
-            return (
-                "busy",
+            let busy =
                 "It waits for its turn: \(names) \(candidates.count == 1 ? "is" : "are") busy with \(tasks(running))"
-                    + (ahead.map { ", and \($0)" } ?? "") + ".\(history)"
-            )
+            if let others = othersFirst(standing) { return ("owner", "\(busy), and \(others)\(history)") }
+            return ("busy", busy + (ahead.map { ", and \($0)" } ?? "") + ".\(history)")
         }
         if let short = free.first(where: { $0.isShortOfMemory(for: line) }),
             free.allSatisfy({ $0.isShortOfMemory(for: line) })
@@ -327,6 +340,9 @@ struct Diagnosis: Equatable {
         }
         if standing.aheadCount == nil {
             return ("not-indexed", "Something else put it into todo; nodes notice it within some seconds.\(history)")
+        }
+        if let others = othersFirst(standing) {
+            return ("owner", "It waits for its turn: \(free[0].name) has room, and \(others)\(history)")
         }
         return ("ready", "Nothing hinders it: \(free[0].name) has room, and \(ahead ?? "its turn is near").\(history)")
     }

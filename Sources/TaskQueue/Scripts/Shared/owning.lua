@@ -1,0 +1,33 @@
+-- Fair between owners. The owner of a job is who submitted it. The first that a queue hears of, OWNER, needs no entry anywhere: what is
+-- theirs, with what is of no job, has its classes in CLASSES, and while there is nobody else all is as if there were no owners. The job of
+-- another is in JOB_OWNERS. While any is, there are several owners: all but the first have classes of their own, and
+--
+--   USES     owner -> `memory millicores` of what nodes hold for them, what each of the two is divided by to be a share, and the token
+--            of the last that was given
+--   OWNERS   those who have classes, by whose turn it is, see place_of
+--
+-- and of each life of a node whose tasks are in USES a key says so, `counted_key`.
+--
+-- Whatever enters or leaves what such a node holds changes USES by as much. A node is counted when it first asks after there came to be
+-- several. In all of these the first owner is ''.
+
+local has_owners
+local function has_several()
+  if has_owners == nil then has_owners = call('EXISTS', JOB_OWNERS) == 1 end
+  return has_owners
+end
+
+local owners = {}
+local function owner_of_job()
+  if owners[job] == nil then owners[job] = job ~= '' and call('HGET', JOB_OWNERS, job) or '' end
+  return owners[job]
+end
+
+local function classes_of(owner) return owner == '' and CLASSES or owner_key(owner) end
+
+-- An owner of a job has classes from now on. Who takes the last of them says so, see sharing.lua.
+-- uses later knowing
+
+local function make_owner_known()
+  if owner_of_job() ~= '' or has_several() then know_owner_of_job() end
+end

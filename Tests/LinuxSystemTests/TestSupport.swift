@@ -47,7 +47,7 @@ func run(_ path: String, _ arguments: [String]) throws -> ProcessEnding {
 
 /// Waits until `condition` holds; throws after `seconds`.
 func waitUntil(
-    _ what: String, seconds: Double = 30, _ condition: () throws -> Bool
+    _ what: String, seconds: Double = 300, _ condition: () throws -> Bool
 ) throws {
     let deadline = SystemClock.bootNanoseconds() + Int64(seconds * 1e9)
     while try !condition() {
@@ -57,7 +57,7 @@ func waitUntil(
 }
 
 /// The ending of a child that must end by itself; one that does not is killed, and the test fails.
-func endOf(_ process: Int32, seconds: Double = 30) throws -> ProcessEnding {
+func endOf(_ process: Int32, seconds: Double = 300) throws -> ProcessEnding {
     var ending: ProcessEnding?
     do {
         try waitUntil("the end of process \(process)", seconds: seconds) {

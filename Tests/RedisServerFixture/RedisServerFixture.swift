@@ -147,6 +147,9 @@ public final class RedisServerFixture {
     /// A new client, shaken hands.
     public func client(_ change: (inout RedisConnectionOptions) -> Void = { _ in }) throws -> BlockingRedisClient {
         var options = RedisConnectionOptions()
+        // Among all the servers of all tests, one may be slow.
+        options.connectTimeoutSeconds = 120
+        options.replyTimeoutSeconds = 120
         change(&options)
         return try BlockingRedisClient(endpoint, options: options)
     }
@@ -164,7 +167,7 @@ public final class RedisServerFixture {
     }
 
     private func waitUntilServing() throws {
-        let deadline = SystemClock.bootNanoseconds() + 20_000_000_000
+        let deadline = SystemClock.bootNanoseconds() + 120_000_000_000
         while true {
             do throws(RedisFailure) {
                 _ = try BlockingRedisClient(endpoint)

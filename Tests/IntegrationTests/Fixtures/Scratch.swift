@@ -132,7 +132,7 @@ final class Scratch {
     /// Nothing of this test is left but files.
     func expectNothingLeft(sourceLocation: SourceLocation = #_sourceLocation) async throws {
         try await eventually(
-            "the end of all processes", within: 120, "\(processes())"
+            "the end of all processes", within: 600, "\(processes())"
         ) {
             processes().isEmpty
         }

@@ -9,7 +9,7 @@ struct NeverHappened: Error, CustomStringConvertible {
 
 /// Waits until `condition` holds; after `seconds`, far more than it ever takes, the test fails with what was waited for.
 func eventually(
-    _ what: String, within seconds: Int = 60, _ details: @autoclosure () -> String = "", _ condition: () throws -> Bool
+    _ what: String, within seconds: Int = 600, _ details: @autoclosure () -> String = "", _ condition: () throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + .seconds(seconds)
     while !(try condition()) {

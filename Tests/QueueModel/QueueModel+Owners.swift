@@ -89,7 +89,7 @@ extension QueueModel {
     ) -> [(line: String, place: Place)] {
         self.count(me)
         var (want, memory, millicores) = (count, memory, millicores)
-        let quarter = max(1, want / 4)
+        let half = max(1, want / 2)
         let uses = uses
         let lines = waiting.sorted { $0.value.score < $1.value.score }.map { (line: $0.key, place: $0.value) }
         var turns = Dictionary(grouping: lines) { owner(of: $0.line) }.map { owner, lines in
@@ -105,7 +105,7 @@ extension QueueModel {
         var token = max(token, Int(serverMicroseconds))
         while want > 0, !turns.isEmpty {
             var turn = turns.removeFirst()
-            var helping = quarter
+            var helping = half
             let millicoresMax = turn.use.millicores + max(1, turn.use.millicores)
             while want > 0, helping > 0, turn.use.millicores < millicoresMax,
                 let (line, place) = turn.waiting.popFirst()

@@ -126,7 +126,7 @@ enum QueueKey: String, CaseIterable {
     /// As `delayed`, for the lines of all jobs.
     case jobsDelayed = "distcomp:jobs-delayed"
 
-    // Whose jobs they are: see Shared/owning.lua. The first owner is "" in all but the first of these.
+    // Whose jobs they are: see Owners/owning.lua. The first owner is "" in all but the first of these.
     /// Who that is.
     case owner = "distcomp:owner"
     /// identifier -> owner, of the jobs of others.

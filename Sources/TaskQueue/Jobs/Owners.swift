@@ -1,5 +1,5 @@
 // Whose jobs they are: each owner has a share of the fleet, and whoever uses the least of theirs is given the next task. See
-// Scripts/Shared/owning.lua.
+// Scripts/Owners/owning.lua.
 
 import RedisClient
 import TaskModel

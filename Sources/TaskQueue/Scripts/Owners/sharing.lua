@@ -26,11 +26,11 @@ local function line_up_again(turn)
 end
 
 -- Whose share is the least has his turn. He gets one task where nothing runs for him, so that nobody has two before each who waits has one;
--- else as much as runs for him already, but not more than a quarter of what is asked for: so a claim of many does not look at as many
+-- else as much as runs for him already, but not more than half of what is asked for: so a claim of many does not look at as many
 -- classes, and nobody gets far ahead. Who is alone gets all.
 local function share_out()
   count_own(me)
-  local quarter, served, over = math.max(1, math.floor(want / 4)), {}, {}
+  local half, served, over = math.max(1, math.floor(want / 2)), {}, {}
   while want > 0 and budget > 0 do
     if first > last and not are_all_read then read_owners() end
     local turn = line_up[first]
@@ -38,7 +38,7 @@ local function share_out()
     line_up[first], first = nil, first + 1
     turn.list = turn.list or list_of(turn.owner, 2)
     turn.use = turn.use or use_in(call('HGET', USES, turn.owner), turn.owner)
-    helping, helping_millicores, gained_memory, gained_millicores = quarter, math.max(1, turn.use.millicores), 0, 0
+    helping, helping_millicores, gained_memory, gained_millicores = half, math.max(1, turn.use.millicores), 0, 0
     if first > last and are_all_read then helping, helping_millicores = math.huge, math.huge end
     local has_more, use = walk(turn.list), turn.use
     if gained_millicores > 0 then

@@ -97,7 +97,9 @@ struct ServerOptions: ParsableArguments {
         if let directory = try StateDirectory.tryOpen(path, create: false) {
             let redis = try PrivateRedis(in: directory)
             defer { redis.stop() }
-            return try body(try QueueClient(.server(redis.endpoint)))
+            let queue = try QueueClient(.server(redis.endpoint))
+            queue.stateOfRun = path
+            return try body(queue)
         }
         return try body(try QueueClient(ofRunGoingOnIn: path))
     }

@@ -9,6 +9,8 @@ final class QueueClient {
     /// What this command is about.
     var selection = JobSelection.all
     let directory = JobDirectory()
+    /// The state directory of the run whose queue it is, where that is over, or was ended; nil otherwise.
+    var stateOfRun: String?
     /// What conf.json says, where the queue is a fleet's.
     var settings = Configuration()
     /// Whose key tasks are signed with, instead of the settings'. It is read when something is submitted: nobody needs it to look.

@@ -26,10 +26,13 @@ struct DeadlineWarningTests {
         #expect(node.passAnswered(seconds: 0.001).contains(.terminate(number(1))))
     }
 
-    @Test("has it as it begins where its timeout is no longer than that")
-    func atOnce() throws {
-        var node = Node.running(try warned("TERM@5m", timeoutSeconds: 100))
-        #expect(node.passAnswered(seconds: 0.001).contains(.signal(number(1), 15)))
+    @Test(
+        "has none where its timeout is no longer than that: as it begins it would be ended by it",
+        arguments: [100, 300])
+    func tooShort(timeoutSeconds: Double) throws {
+        var node = Node.running(try warned("TERM@5m", timeoutSeconds: timeoutSeconds))
+        let all = node.passAnswered(seconds: timeoutSeconds)
+        #expect(!all.contains(.signal(number(1), 15)) && all.contains(.terminate(number(1))))
     }
 
     @Test("has it when its node is to leave, and not again at its time")
@@ -54,7 +57,7 @@ struct DeadlineWarningTests {
         for timeout in [TimeoutRequest.none, .seconds(100)] {
             var settings = Job.Settings()
             settings.timeout = timeout
-            settings.warning = try #require(DeadlineWarning(text: "USR1"))
+            settings.warning = DeadlineWarning(text: "USR1")
             let job = Job(identifier: "j1", name: "sweep", settings: settings, definition: Job.Definition())
             let line = try TaskLine(command: "./simulate", of: job)
             var node = Node.running(.init(line: line, token: "t", attempt: 1)) { $0.stopGraceSeconds = 0 }

@@ -86,7 +86,7 @@ extension QueueModel {
         }
     }
 
-    private mutating func settleGate(_ job: String) {
+    mutating func settleGate(_ job: String, isByHand: Bool = false) {
         guard let was = gates[job] else { return }
         var becomes: String?
         for condition in after[job] ?? [] where condition.way != "each" {
@@ -98,6 +98,9 @@ extension QueueModel {
                 becomes = "waits"
             } else if hasFailed, way == "ok" {
                 becomes = "broken \(parent)"
+                break
+            } else if !hasFailed, was == "broken \(parent)", jobsWithForgottenFailures.contains(parent), !isByHand {
+                becomes = was
                 break
             }
         }
@@ -229,7 +232,7 @@ extension QueueModel {
         var rest: [Int] = []
         guard let first = positions.first else { return [] }
         let job = Self.job(of: arguments.text(first))
-        if gates[job] != nil { settleGate(job) }
+        if gates[job] != nil { settleGate(job, isByHand: true) }
         let isBroken = gates[job]?.hasPrefix("broken") == true
         for position in positions {
             let line = arguments.text(position)
@@ -263,7 +266,7 @@ extension QueueModel {
         for condition in conditions where condition.way != "each" { awaitedJobs.insert(condition.job) }
         if gates[job] == nil, conditions.contains(where: { $0.way != "each" }) { gates[job] = "waits" }
         if !stays { after[job] = conditions }
-        settleGate(job)
+        settleGate(job, isByHand: true)
         tellAll()
         return .array([Self.text("changed"), Self.text(gates[job] ?? "")])
     }

@@ -6,6 +6,9 @@ extension QueueModel {
     /// Lines that are new to todo; `positions` says where in the arguments each is, memory, millicores and priority behind it.
     private mutating func addNew(_ positions: [Int], _ arguments: Arguments) {
         guard !positions.isEmpty else { return }
+        if positions.contains(where: { failed[arguments.text($0)] == nil }) {
+            jobsWithForgottenFailures.remove(Self.job(of: arguments.text(positions[0])))
+        }
         for position in positions { noteChange(of: arguments.text(position)) }
         for position in positions {
             let line = arguments.text(position)
@@ -141,7 +144,8 @@ extension QueueModel {
     }
 
     mutating func forget(_ arguments: Arguments) -> RESPValue {
-        let isFailed = arguments.text(2) == "failed"
+        let (isFailed, job) = (arguments.text(2) == "failed", arguments.text(3))
+        if isFailed, awaitedJobs.contains(job), !changes.isEmpty { return .integer(0) }
         var count = 0
         for position in stride(from: 4, through: arguments.count, by: 4) {
             let line = arguments.text(position)
@@ -159,6 +163,7 @@ extension QueueModel {
             owns[line] = nil
             count += 1
         }
+        if isFailed, count > 0, awaitedJobs.contains(job) { jobsWithForgottenFailures.insert(job) }
         return .integer(Int64(count))
     }
 

@@ -86,6 +86,8 @@ public struct QueueModel: Sendable {
     public internal(set) var times: [String: String] = [:]
     var awaitedTasks: Set<String> = []
     var awaitedJobs: Set<String> = []
+    /// Of these, those of which failed tasks were forgotten, and nothing was added since.
+    var jobsWithForgottenFailures: Set<String> = []
     /// What has not been told.
     var changes: Set<String> = []
     /// What is known of jobs: for where their lines go when they are let in.
@@ -359,6 +361,8 @@ public struct QueueModel: Sendable {
         guard !delayed.isEmpty else { return }
         let due = delayed.filter { $0.value.due <= now }
             .sorted { one, other in
+                // Those of no job have a sorted set of their own.
+                if one.key.hasPrefix("@") != other.key.hasPrefix("@") { return other.key.hasPrefix("@") }
                 if one.value.due != other.value.due { return one.value.due < other.value.due }
                 return Self.entry(one.key, one.value).utf8.lexicographicallyPrecedes(
                     Self.entry(other.key, other.value).utf8)

@@ -161,8 +161,9 @@ extension NodeSupervisor.TaskLifecycle {
             begunAt = min(moment ?? now, now)
             let deadline = timeoutSeconds.map { begunAt.advanced(bySeconds: $0) }
             state = .running(deadline: deadline)
+            // As it begins, a task handles no signal yet, and would be ended by it: one whose time is so short has its timeout alone.
             warnAt = task.line.job?.settings.warning.flatMap { warning in
-                deadline.map { max(begunAt, $0.advanced(bySeconds: -warning.seconds)) }
+                deadline.map { $0.advanced(bySeconds: -warning.seconds) }.flatMap { $0 > begunAt ? $0 : nil }
             }
             if let stop { self.stop(because: stop, at: now, settings: settings, into: &actions) }
 

@@ -28,6 +28,13 @@ public struct DeadlineWarning: Hashable, Sendable {
     /// SIGKILL and SIGSTOP.
     private static let neverHandled: Set<Int32> = [9, 19]
 
+    /// What is wrong with it beside a timeout; nil for nothing. As a task begins it handles no signal yet.
+    public func problem(withTimeout timeout: TimeoutRequest) -> String? {
+        guard case .seconds(let limit) = timeout, limit <= seconds else { return nil }
+        return
+            "\(text): that is \(AmountText.seconds(seconds)) before a timeout of \(AmountText.seconds(limit)); give it less time, or the tasks more"
+    }
+
     /// As it is noted and read back.
     public var text: String {
         "\(signalName(signal)?.dropFirst(3) ?? "\(signal)")@\(AmountText.decimal(seconds, places: 3))"

@@ -93,7 +93,8 @@ public indirect enum LabelExpression: Hashable, Sendable {
             }
             let name = rest.prefix { Configuration.isNameByte($0) }
             rest = rest.dropFirst(name.count)
-            return name.isEmpty ? nil : .label(String(decoding: name, as: UTF8.self))
+            let label = String(decoding: name, as: UTF8.self)
+            return Configuration.isLabel(label) ? .label(label) : nil
         }
     }
 }

@@ -189,8 +189,8 @@ public struct Configuration: Hashable, Sendable {
     /// The most labels a node has.
     public static let labelsMax = 64
 
-    /// Whether this may be a label of a node: it stands in expressions.
-    public static func isLabel(_ label: String) -> Bool { isNodeName(label) }
+    /// Whether this may be a label of a node: it stands in expressions. By `any` people mean every node.
+    public static func isLabel(_ label: String) -> Bool { isNodeName(label) && label != "any" }
 
     /// Whether names of nodes, and their labels, may hold it.
     static func isNameByte(_ byte: UInt8) -> Bool {

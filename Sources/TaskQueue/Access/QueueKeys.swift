@@ -293,50 +293,53 @@ enum QueueOrder {
 
 /// What the scripts know by a name: the keys, and the numbers they share with Swift.
 enum QueueNames {
-    private static let numbers: [(name: String, value: String)] = [
-        ("CLOSE", "'\(TaskLine.closeCommand)'"),
-        ("BAND", String(QueueOrder.arrivalsOfBand)),
-        ("BAND_MAX", String(QueueOrder.bandMax)),
-        ("BAND_ZERO", String(QueueOrder.bandOfPriorityZero)),
+    /// What stands in place of a word of Lua. Not as a name: a script has 200 of these at most, and the longest needs them for other things.
+    private static let numbers: [String: String] = [
+        "CLOSE": "'\(TaskLine.closeCommand)'",
+        "BAND": String(QueueOrder.arrivalsOfBand),
+        "BAND_MAX": String(QueueOrder.bandMax),
+        "BAND_ZERO": String(QueueOrder.bandOfPriorityZero),
         // Milliseconds that pass before the clock is noted anew: in between, an observation writes nothing.
-        ("CLOCK_STEP", "50"),
-        ("IDENTITY_DIGITS", String(QueueIdentity.digitCount)),
+        "CLOCK_STEP": "50",
+        "IDENTITY_DIGITS": String(QueueIdentity.digitCount),
         // Microseconds since 1970 take sixteen digits until the year 2286, and a double holds them exactly.
-        ("TOKEN_DIGITS_MAX", "16"),
+        "TOKEN_DIGITS_MAX": "16",
         // 2 ^ 32: a server that comes back has lost fewer, or an hour of them.
-        ("TOKENS_LOST_MAX", "4294967296"),
+        "TOKENS_LOST_MAX": "4294967296",
         // A line that was lost with so many nodes has killed them.
-        ("NODES_LOST_MAX", "3"),
-        ("REQUEUES_MAX", String(RequeueCodes.countMax)),
+        "NODES_LOST_MAX": "3",
+        "REQUEUES_MAX": String(RequeueCodes.countMax),
         // Milliseconds between two beginnings of a task that goes back to the queue again and again, at most.
-        ("REQUEUE_PAUSE_MAX", "60000"),
+        "REQUEUE_PAUSE_MAX": "60000",
         // Milliseconds for which the right to look through todo is kept without a page of it.
-        ("SWEEP_PAUSE", "5000"),
+        "SWEEP_PAUSE": "5000",
         // An hour, in milliseconds.
-        ("RETRY_PAUSE_MAX", "3600000"),
+        "RETRY_PAUSE_MAX": "3600000",
         // So many lines gone at once were not dropped by an old worker.
-        ("MISSING_MAX", "100"),
-        ("RETRIES_COUNTED_MAX", "1000"),
+        "MISSING_MAX": "100",
+        "RETRIES_COUNTED_MAX": "1000",
         // Of those that wait for others so many are told in one script.
-        ("TELL_MAX", "200"),
+        "TELL_MAX": "200",
         // So many jobs, each waiting for others, are looked at for whether they wait for each other in a circle.
-        ("CIRCLE_MAX", "10000"),
+        "CIRCLE_MAX": "10000",
         // What a task counts as for its owner that asks for no cores: it takes a slot of its node.
-        ("SLOT_MILLICORES", "1000"),
+        "SLOT_MILLICORES": "1000",
         // Beyond all tokens: the places of owners for whom nothing runs are before all others.
-        ("IDLE_OWNERS", "9007199254740992"),
+        "IDLE_OWNERS": "9007199254740992",
         // So many tasks have finished before it is known what memory their like needs.
-        ("LEARNED_MIN", String(MemoryPeaks.countMin)),
+        "LEARNED_MIN": String(MemoryPeaks.countMin),
         // Milliseconds for which looking for results that leave is left to the node that does it, when it does not go on.
-        ("RETENTION_RIGHT", "10000"),
+        "RETENTION_RIGHT": "10000",
         // Milliseconds between two passes, at least.
-        ("RETENTION_PAUSE", "60000"),
+        "RETENTION_PAUSE": "60000",
         // An output as short as what would stand in its place stays.
-        ("OUTPUT_BYTES_KEPT", String(FinishedValue.bytesKept)),
+        "OUTPUT_BYTES_KEPT": String(FinishedValue.bytesKept),
         // What Redis takes for the two entries of a result beside what they hold.
-        ("RESULT_BYTES", "160"),
-        ("LINES_MAX", String(SubmitTasks.linesMax)),
-        ("NODES_PAGE", String(ReadNodes.pageSize)),
+        "RESULT_BYTES": "160",
+        "LINES_MAX": String(SubmitTasks.linesMax),
+        "NODES_PAGE": String(ReadNodes.pageSize),
+        // A claim reads so many classes at a time, passes over so many before it looks for others, and over so many stale entries.
+        "PAGE": "32", "PASSED_MAX": "512", "STALE_MAX": "2000",
     ]
 
     /// Every word of a line of Lua, and none of a comment.
@@ -348,6 +351,23 @@ enum QueueNames {
     private static func isOfWord(_ byte: UInt8) -> Bool {
         byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") || byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z")
             || byte == UInt8(ascii: "_")
+    }
+
+    /// The line with numbers in place of their names.
+    static func withNumbers(in line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        guard words(in: line).contains(where: { numbers[$0] != nil }) else { return line }
+        var (written, rest) = ([UInt8](), line)
+        while let first = rest.first {
+            let word = rest.prefix(while: isOfWord)
+            guard !word.isEmpty else {
+                written.append(first)
+                rest = rest.dropFirst()
+                continue
+            }
+            written += numbers[String(decoding: word, as: UTF8.self)].map { Array($0.utf8) } ?? Array(word)
+            rest = rest.dropFirst(word.count)
+        }
+        return written[...]
     }
 
     /// What a script begins with: the names that it mentions, but for those that only a part of it makes for itself.
@@ -375,7 +395,7 @@ enum QueueNames {
         let families = QueueKeyFamily.allCases.filter { words.contains($0.luaName) }.map { family in
             "local function \(family.luaName)(of) return p .. '\(family.rawValue)' .. of end"
         }
-        return keys + families + numbers.filter { words.contains($0.name) }.map { "local \($0.name) = \($0.value)" }
+        return keys + families
     }
 
     /// `use_job(name)`, with which the names of what is known of lines become those of a job, `use_job_of(line)`, the same by one of its

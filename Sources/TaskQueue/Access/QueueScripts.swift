@@ -168,6 +168,7 @@ private struct LuaPart {
     }
 
     private init(_ lines: [ArraySlice<UInt8>], function: String?) {
+        let lines = lines.map(QueueNames.withNumbers)
         text = lines.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "\n")
         (self.function, isMadeLater) = (function, false)
         words = lines.reduce(into: []) { $0.formUnion(QueueNames.words(in: $1)) }

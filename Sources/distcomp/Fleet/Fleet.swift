@@ -72,6 +72,8 @@ struct Fleet {
     var isPaused = false
     var isClosing = false
     var nowUnixSeconds: Int64 = 0
+    /// The state directory of a run on one machine that nobody goes on with at present; nil for a fleet.
+    var stateOfRun: String?
 
     var alive: [FleetNode] { nodes.filter { $0.isAlive(nowUnixSeconds: nowUnixSeconds) } }
     /// Those that are alive and yet take nothing.
@@ -101,7 +103,7 @@ extension QueueClient {
         if countingTasks { try countTasks(of: &nodes, use) }
         return Fleet(
             nodes: nodes.values.sorted { $0.name < $1.name }, isPaused: counts.isPaused,
-            isClosing: counts.closeRequested, nowUnixSeconds: SystemClock.wallSeconds())
+            isClosing: counts.closeRequested, nowUnixSeconds: SystemClock.wallSeconds(), stateOfRun: stateOfRun)
     }
 
     private func readLeases(into nodes: inout [String: FleetNode]) throws(CommandError) {

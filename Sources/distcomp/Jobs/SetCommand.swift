@@ -106,6 +106,18 @@ struct SetCommand: ParsableCommand {
             if let nodeLabels {
                 settings.nodeLabels = nodeLabels == Self.anyNode ? nil : LabelExpression(text: nodeLabels)
             }
+            if signal != nil || sizes.timeout != nil,
+                let problem = settings.warning?.problem(withTimeout: settings.timeout)
+            {
+                throw CommandError.usage("\(job.name): --signal \(problem)")
+            }
+            if memoryMax != nil || sizes.memory != nil, settings.memoryMaxBytes > 0,
+                settings.memoryMaxBytes <= settings.memoryBytes
+            {
+                throw CommandError.usage(
+                    "\(job.name): --memory-max \(AmountText.memory(settings.memoryMaxBytes)) is not more than its memory, "
+                        + "\(AmountText.memory(settings.memoryBytes)); --memory-max 0 takes it away")
+            }
             let resetsOwn = try !sizes.change().isEmpty
             let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
             guard try queue.perform(order) == .changed else {
@@ -115,6 +127,13 @@ struct SetCommand: ParsableCommand {
                 let isNone = after == [AfterOption(argument: "none")]
                 let parents = try after.isEmpty ? nil : isNone ? [] : queue.jobs(after: after)
                 try queue.gate(job, after: parents, notBefore: notBefore?.time)
+                let dependent =
+                    try isNone ? queue.perform(ReadCounts(keys: queue.keys.of(job: job.identifier))).dependent : 0
+                if dependent > 0 {
+                    standardError.write(
+                        "distcomp: \(grouped(dependent)) of its tasks wait for other tasks, each for its own (JOB:each, or \"after\" in "
+                            + "their file): that stays; submit them without it to let them go on\n")
+                }
             }
             return job.name
         }

@@ -209,8 +209,9 @@ struct TaskArguments: ParsableArguments {
     /// Whether the options are amounts that can be read.
     private func check(_ parts: TaskLine.Parts) throws {
         do {
-            _ = try TaskLine(of: parts)
-        } catch {
+            let line = try TaskLine(of: parts)
+            if let problem = signal?.problem(withTimeout: line.timeout) { throw ValidationError("--signal \(problem)") }
+        } catch let error as TaskLineError {
             throw ValidationError(error.problems.map(described).joined(separator: "; "))
         }
     }

@@ -192,7 +192,7 @@ struct GoldenTests {
     /// Without what differs from one run to the next: where and when it was.
     private func masked(_ text: String, _ fleet: Fleet) -> String {
         text.replacing(fleet.scratch.path, with: "SCRATCH")
-            .replacing(#/\d+(\.\d+)? (s|ms) ago/#, with: "T ago")
+            .replacing(#/\d+(\.\d+|:\d\d)? (s|ms|min|h) ago/#, with: "T ago")
             .replacing(#/\d\d\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?/#, with: "TIME")
             .replacing(#/about \d+ d/#, with: "about T")
             .replacing(#/"(eta_seconds|lease_seconds_left|heard_seconds_ago|unix_seconds)":[0-9.]+/#) {

@@ -18,7 +18,10 @@ struct LabelExpressionTests {
 
     @Test(
         "what is no expression is none",
-        arguments: ["", " ", "a b", "a &", "| a", "!", "(a", "a)", "a,b", "a & & b", "a\nb", "ä", "a$b", "()"])
+        arguments: [
+            "", " ", "a b", "a &", "| a", "!", "(a", "a)", "a,b", "a & & b", "a\nb", "ä", "a$b", "()", "any",
+            "ssd & any",
+        ])
     func refused(_ text: String) { #expect(LabelExpression(text: text) == nil) }
 
     @Test("one of any length or depth is read or refused, and traps nothing")

@@ -128,6 +128,67 @@ struct JobsAfterTests {
         #expect(try bench.gate(of: third) == .open)
     }
 
+    @Test(
+        "failed tasks that are forgotten let in nothing that waited for their job, until they are asked for again or it is retried"
+    )
+    func forgottenFailures() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let (first, second) = try two(bench, .ok)
+        let keys = bench.keys.of(job: first.identifier)
+        func forgetFailure() throws {
+            let line = Array("@\(first.identifier) 1".utf8)
+            let forget = ForgetTasks(.failed, [line][...], keys: keys, jobs: [first.identifier: first])
+            #expect(try bench.perform(forget) == 1)
+            try node.beat()
+        }
+        func failFirst() throws {
+            for (command, task) in try node.take() {
+                if command == "1" { try node.fail(task, attemptsMax: 1) } else { try node.finish(task) }
+            }
+        }
+        try failFirst()
+        try forgetFailure()
+        #expect(try bench.numbers(of: second) == [0, 0, 0, 2], "what it waited for has failed still")
+        // Asked for again it is as if it had never failed.
+        try bench.submit(first, "1", "2")
+        try failFirst()
+        #expect(try bench.numbers(of: second) == [0, 0, 0, 2])
+        try forgetFailure()
+        try bench.submit(first, "1", "2")
+        #expect(try node.runAll() == ["1", "a", "b"])
+
+        let (other, waiter) = (try bench.job("other"), try bench.job("waiter"))
+        try bench.submit(other, "x")
+        try bench.gate(waiter, (other, .ok))
+        try bench.submit(waiter, "y")
+        try node.fail(try #require(try node.take()["x"]), attemptsMax: 1)
+        let line = Array("@\(other.identifier) x".utf8)
+        let forget = ForgetTasks(
+            .failed, [line][...], keys: bench.keys.of(job: other.identifier), jobs: [other.identifier: other])
+        #expect(try bench.perform(forget) == 1)
+        #expect(try bench.numbers(of: waiter) == [0, 0, 0, 1])
+        #expect(try bench.retry(waiter, "y") == 1)
+        #expect(try bench.gate(of: waiter) == .open)
+        #expect(try node.runAll() == ["y"], "by hand it is let in")
+    }
+
+    @Test("a job whose adding was cut off, and which failed and was forgotten, has failed for what waits for it")
+    func cutOff() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let (first, second) = (try bench.job("prepare", load: "x"), try bench.job("sweep"))
+        try bench.gate(second, (first, .ok))
+        try bench.submit(second, "a")
+        try bench.submit(first, "1")
+        try node.fail(try #require(try node.take()["1"]), attemptsMax: 1)
+        #expect(try bench.gate(of: second) == .waits)
+        #expect(try bench.perform(ForgetJob(first, keys: bench.keys)) == .changed)
+        try node.beat()
+        #expect(try node.take().isEmpty)
+        #expect(try bench.numbers(of: second) == [0, 0, 0, 1])
+    }
+
     @Test("what was forgotten after it failed has failed still; who retries what waits then lets it in")
     func forgottenFailure() throws {
         let bench = try QueueBench()

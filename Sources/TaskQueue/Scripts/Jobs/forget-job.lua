@@ -10,7 +10,8 @@ local record = call('HGET', JOBS, id)
 if not record then return 'unknown' end
 use_job(id)
 if call('HLEN', TODO) + call('HLEN', DOING) > 0 then return 'busy' end
--- How it ended is told to those that wait for it while it is known.
+-- How it ended is told to those that wait for it while it is known; also where whoever added to it never said that this was all.
+call('HDEL', JOB_LOADS, id)
 if ways_awaited() ~= '' then
   note_change('job ' .. id)
   if not tell_some() then return 'telling' end

@@ -248,7 +248,6 @@ local function take(class, limit)
   return refresh_class(class.name)
 end
 
-local PAGE, PASSED_MAX, STALE_MAX = 32, 512, 2000
 local budget = 64
 
 local function class_of(class, head)
@@ -361,42 +360,51 @@ if taking_on then
 end
 if next_token and next_token <= last_token then call('SET', TOKENS, string.format('%.0f', next_token - 1)) end
 use_job('')
-local told, of_jobs = {}, {}
-for i, task in ipairs(taken) do
-  for part = 1, 5 do told[i * 5 - 5 + part] = task[part] end
+local function tasks_told()
+  local told = {}
+  for i, task in ipairs(taken) do
+    for part = 1, 5 do told[i * 5 - 5 + part] = task[part] end
+  end
+  return told
 end
+
 -- The jobs of these, but for those that the node knows as they are now.
-if next(given_jobs) then
+local function jobs_told()
+  if not next(given_jobs) then return {} end
   local revision = call('GET', JOB_REVISION) or '0'
-  of_jobs[1] = revision
+  local told = {revision}
   for of in pairs(given_jobs) do
     if revision ~= ARGV[9] or not string.find(ARGV[10], ' ' .. of .. ' ', 1, true) then
-      of_jobs[#of_jobs + 1] = of
-      of_jobs[#of_jobs + 1] = call('HGET', JOBS, of) or ''
+      told[#told + 1] = of
+      told[#told + 1] = call('HGET', JOBS, of) or ''
     end
   end
+  return told
 end
 
--- Came up short, and there is nothing to look further at: whoever adds tells us.
-local short = taking_on and want > 0 and budget > 0
-if short then call('DEL', FED) end
-
--- Lines that an old manager added are in todo and not in the index. Entries that an old worker left in the index may make
--- up for them in number, so whoever finds nothing has a look all the same, now and then.
-local sweep, delayed = 0, next_retry and call('ZCARD', DELAYED) or 0
-local waiting = call('HLEN', TODO) - closing
-if waiting > delayed and is_over(SWEEPER, now) then
-  if waiting > tonumber(call('GET', INDEXED) or 0) + delayed then
-    sweep = 1
-  elseif short and is_over(SWEPT, now) then
+-- Whether this node is to look for lines that an old manager added: they are in todo and not in the index. Entries that an old worker left
+-- in the index may make up for them in number, so whoever finds nothing has a look all the same, now and then.
+local function is_to_sweep()
+  -- Came up short, and there is nothing to look further at: whoever adds tells us.
+  local short = taking_on and want > 0 and budget > 0
+  if short then call('DEL', FED) end
+  local delayed, waiting = next_retry and call('ZCARD', DELAYED) or 0, call('HLEN', TODO) - closing
+  if waiting <= delayed or not is_over(SWEEPER, now) then return 0 end
+  if waiting <= tonumber(call('GET', INDEXED) or 0) + delayed then
+    if not short or not is_over(SWEPT, now) then return 0 end
     keep_until(SWEPT, now + math.max(600000, waiting))
-    sweep = 1
   end
   -- The right is this node's for so long, and for as much again after each page.
-  if sweep == 1 then keep_until(SWEEPER, now + SWEEP_PAUSE) end
+  keep_until(SWEEPER, now + SWEEP_PAUSE)
+  return 1
 end
 
-local due = next_retry and math.max(0, next_retry - now) or -1
-if taking_on and want > 0 and (budget <= 0 or not all_are_told) then due = 0 end
-if has_looked_further and want > 0 then due = math.min(due < 0 and 5000 or due, 5000) end
-return {told, closing, sweep, due, paused, has_orders, held_back, silence, of_jobs}
+-- In how many milliseconds to come again; -1: when somebody tells.
+local function due_in()
+  local due = next_retry and math.max(0, next_retry - now) or -1
+  if taking_on and want > 0 and (budget <= 0 or not all_are_told) then due = 0 end
+  if has_looked_further and want > 0 then due = math.min(due < 0 and 5000 or due, 5000) end
+  return due
+end
+
+return {tasks_told(), closing, is_to_sweep(), due_in(), paused, has_orders, held_back, silence, jobs_told()}

@@ -29,6 +29,12 @@ for i = 4, #ARGV, 4 do
   end
 end
 if #lines == 0 then return 0 end
-if is_failed then call('HDEL', REASON, unpack(lines)) end
+if is_failed then
+  if string.find(ways_awaited(), 'j', 1, true) then
+    if call('EXISTS', TELLING) == 1 then return 0 end  -- Nor how the job did.
+    forget_failures()
+  end
+  call('HDEL', REASON, unpack(lines))
+end
 for _, key in ipairs({OUTCOMES, SIGNATURES, OWN}) do call('HDEL', key, unpack(lines)) end
 return call('HDEL', from, unpack(lines))

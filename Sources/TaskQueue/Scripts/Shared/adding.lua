@@ -66,7 +66,9 @@ local function add_new(positions, is_asked_again)
   end
   call('HSET', TODO, unpack(fields))
   -- What failed for good begins anew, without the marks of its last life.
-  if call('HDEL', FAILED, unpack(new)) > 0 then
+  local again = call('HDEL', FAILED, unpack(new))
+  if again < #new then remember_failures() end
+  if again > 0 then
     call('SREM', RETRYING, unpack(new))
     for _, key in ipairs({REASON, OUTCOMES, ATTEMPTS, LOST, REQUEUES, FAILED_ON}) do call('HDEL', key, unpack(new)) end
   end

@@ -18,6 +18,21 @@ local function ways_awaited()
   return awaited[job]
 end
 
+-- Tasks of the present job that failed are forgotten: with the rest finished it does not count as finished for those that have been told.
+-- Until something is added to it: most often it is the same again.
+local function forget_failures()
+  local ways = ways_awaited()
+  if string.find(ways, 'f', 1, true) then return end
+  awaited[job] = ways .. 'f'
+  call('HSET', JOBS_AWAITED, job, awaited[job])
+end
+
+local function remember_failures()
+  if not string.find(ways_awaited(), 'f', 1, true) then return end
+  awaited[job] = string.gsub(ways_awaited(), 'f', '')
+  call('HSET', JOBS_AWAITED, job, awaited[job])
+end
+
 -- To be said of a line before it has ended, or begins anew: should the script stop after that, it is noted all the same.
 local function notice(line)
   local ways = ways_awaited()

@@ -148,7 +148,8 @@ local function job_state(id)
   if call('HEXISTS', JOB_LOADS, id) == 1 or call('HLEN', TODO) + call('HLEN', DOING) > 0 then return 'waits' end
   -- What has left Redis had ended.
   local failed_before = tonumber(string.match(call('HGET', JOBS_LEFT, id) or '', '^%d+ (%d+) ') or 0)
-  return call('HLEN', FAILED) + failed_before > call('SCARD', RETRYING) and 'failed' or 'finished'
+  if call('HLEN', FAILED) + failed_before > call('SCARD', RETRYING) then return 'failed' end
+  return string.find(call('HGET', JOBS_AWAITED, id) or '', 'f', 1, true) and 'forgotten' or 'finished'
 end
 
 -- What a job waits for, by the states of these and the time now; nil for nothing. By hand it is let in where the job that failed has been forgotten.

@@ -225,7 +225,7 @@ private final class QueueOfTrace: SchedulingRule {
     func add(_ number: Int) throws {
         let task = workload[number]
         let line = try TaskLine(command: "./simulate \(number)", of: job(of: task))
-        try queue.redis.client.perform(SubmitTasks([line][...], keys: queue.keys))
+        _ = try queue.redis.client.perform(SubmitTasks([line][...], keys: queue.keys))
         numbers[line.text] = number
         waitingCount += 1
     }

@@ -14,6 +14,8 @@ struct JobDiagnosis {
     struct Failures {
         var cause: String
         var count: Int
+        /// Whether the count is estimated from a part of them.
+        var isEstimated = false
         /// One of them, and what it said.
         var example: TaskResult
     }
@@ -26,11 +28,15 @@ struct JobDiagnosis {
         if let waiting {
             sentences.append((counts.todo == 1 ? "What waits: " : "One of those that wait: ") + waiting.sentence)
         }
-        for failed in failures.sorted(by: { ($1.count, $0.cause) < ($0.count, $1.cause) }) {
+        // What others were waiting for in vain comes after why that was.
+        let own = failures.filter { $0.cause != "dependency" }
+        for failed in own.sorted(by: { ($1.count, $0.cause) < ($0.count, $1.cause) })
+            + failures.filter({ $0.cause == "dependency" })
+        {
             let identifier = TaskLine.identifier(of: failed.example.line).prefix(8)
             let example = failed.example.explanation
             sentences.append(
-                "\(grouped(failed.count)) failed by \(failed.cause), such as \(identifier): \(Diagnosis.sentence(example)) "
+                "\(failed.isEstimated ? "About " : "")\(grouped(failed.count)) failed by \(failed.cause), such as \(identifier): \(Diagnosis.sentence(example)) "
                     + Self.remedy(failed, job))
         }
         self.sentences = sentences
@@ -80,8 +86,8 @@ struct JobDiagnosis {
 }
 
 extension QueueClient {
-    /// Failures that are looked at: what is beyond is as likely of the same kinds.
-    private static let failuresMax = 1000
+    /// Failures that are looked at: of more it is estimated how many there are of a kind, and a kind that is rare may not be seen.
+    private static let failuresMax = 20_000
 
     /// Of the job that this command is about.
     func diagnosis(of job: Job, _ fleet: Fleet) throws(CommandError) -> JobDiagnosis {
@@ -94,19 +100,25 @@ extension QueueClient {
                 details.task, details.standing, result: details.result, awaited: details.awaited, fleet)
             return false
         }
-        var examples: [String: TaskResult] = [:]
+        var examples: [String: JobDiagnosis.Failures] = [:]
         var seen = 0
         if overview.counts.failed > 0 {
             try forEachFailure { result in
-                if examples[result.causeWord] == nil { examples[result.causeWord] = result }
+                examples[result.causeWord, default: .init(cause: result.causeWord, count: 0, example: result)].count +=
+                    1
                 seen += 1
                 return seen < Self.failuresMax
             }
         }
+        let total = overview.counts.failed
         return JobDiagnosis(
             job, overview.counts, waiting: waiting,
-            failures: examples.map { cause, example in
-                .init(cause: cause, count: overview.failuresByCause[cause] ?? 1, example: example)
+            failures: examples.values.map { failures in
+                guard seen < total else { return failures }
+                var failures = failures
+                failures.count = max(1, Int((Double(failures.count) / Double(seen) * Double(total)).rounded()))
+                failures.isEstimated = true
+                return failures
             })
     }
 }

@@ -237,6 +237,12 @@ struct Diagnosis: Equatable {
     }
 
     private static func noNode(_ fleet: Fleet) -> Answer {
+        if let state = fleet.stateOfRun {
+            return (
+                "no-run",
+                "No run goes on here: `distcomp run\(BackgroundRun.option(ofState: state))` goes on with what waits."
+            )
+        }
         let last = fleet.nodes.compactMap { node in
             node.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds).map { (node.name, $0) }
         }.min { $0.1 < $1.1 }
@@ -366,7 +372,8 @@ struct Diagnosis: Equatable {
     private static func growth(_ line: TaskLine) -> String? {
         guard line.grownFromBytes > 0 else { return nil }
         let most =
-            line.memoryMaxBytes > 0 ? ", of \(AmountText.memory(line.memoryMaxBytes)) that it may come to have" : ""
+            line.memoryMaxBytes >= line.memoryBytes
+            ? ", of \(AmountText.memory(line.memoryMaxBytes)) that it may come to have" : ""
         return "ran out of memory with \(AmountText.memory(line.grownFromBytes)), and is tried again with "
             + "\(AmountText.memory(line.memoryBytes))\(most)"
     }

@@ -65,6 +65,14 @@ struct MemoryOptions: ParsableArguments {
         if case .times = onOom, memoryMax == nil, !isLearning {
             return "--on-oom \(onOom.text): say --memory-max too, up to which that goes"
         }
+        if case .amount(let bytes) = onOom {
+            if let amount, let first = AmountText.memoryBytes(amount), bytes <= first {
+                return "--on-oom \(onOom.text) is not more than --memory \(amount), which it begins with"
+            }
+            if let memoryMax, let most = AmountText.memoryBytes(memoryMax), bytes > most {
+                return "--on-oom \(onOom.text) is more than --memory-max \(memoryMax)"
+            }
+        }
         return nil
     }
 

@@ -109,7 +109,9 @@ extension QueueOverview {
             lines.append("failed by \(isFailuresSampled ? "about " : "")\(causes.joined(separator: ", "))")
         }
         if tooLargeCount > 0 {
-            lines.append("\(grouped(tooLargeCount)) waiting ask for more than any live node has, or for other labels: distcomp why")
+            lines.append(
+                "\(grouped(tooLargeCount)) waiting ask for more than any live node has, or for other labels: distcomp why"
+            )
         }
         if fleet.isPaused { lines.append("the queue is paused: distcomp resume lets it go on") }
         if counts.closeRequested { lines.append("WORKER_COMMAND_CLOSE is set: nodes finish what they run and stop") }

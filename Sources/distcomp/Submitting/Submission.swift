@@ -65,6 +65,14 @@ struct Submission {
                 _ = try Self.like(nil, sweep.columns.isEmpty ? [] : sweep.values(index), index, likes)
             }
         }
+        if case .files(let files) = tasks.source, !likes.isEmpty, !files.contains("-") {
+            var place = 0
+            try tasks.forEach(progress: LoadingDisplay(isQuiet: true), isQuiet: true) { entry throws(CommandError) in
+                guard case .task(let line, let number) = entry else { return }
+                _ = try Self.like(line.surroundings?.name, tasks.values(number), place, likes)
+                place += 1
+            }
+        }
         let load = String(QueueIdentity().text.prefix(16))
         func openJob(firstCommand: String? = nil, like line: TaskLine? = nil) throws(CommandError) -> Job {
             if let job = submission.job { return job }

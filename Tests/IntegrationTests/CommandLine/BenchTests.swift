@@ -44,6 +44,12 @@ struct BenchTests {
             words: "queue --queued 1000 --finished 20",
             figures: ["distcomp status at 1000 queued", "distcomp results of 20 finished"]),
         Small(
+            words: "schedule --tasks 60 --users 3 --nodes 2 --cores 4",
+            figures: [
+                "first come first served: all have ended after", "DistComp: all have ended after",
+                "DistComp: slowdown to that of first come first served",
+            ]),
+        Small(
             words: "scale --running 10 --queued 1000 --seconds 1",
             figures: ["idle: daemon memory", "10 running: daemon CPU", "1000 queued: Redis per task of 102 bytes"]),
     ]

@@ -45,7 +45,7 @@ struct ScheduleMeasurement: Measurement {
         _ = try show(StrictPriority(workload), workload, first, figures)
         let queue = try QueueOfTrace(workload, in: place, nodes: nodes, cores: cores)
         _ = try show(queue, workload, first, figures)
-        figures.add("- claims", Double(queue.claimCount), "")
+        figures.add("claims", Double(queue.claimCount), "")
     }
 
     /// Runs all of it, and says how it went; returns the mean bounded slowdown.
@@ -55,11 +55,12 @@ struct ScheduleMeasurement: Measurement {
         var fleet = SimulatedNodes(count: nodes, cores: cores)
         let begins = try fleet.begins(of: workload, by: rule)
         var slowdowns: [Int: [Double]] = [:]
-        var waits: [Double] = []
+        var (waits, waitsForNode) = ([Double](), [Double]())
         var end = 0.0
         for (task, begin) in zip(workload, begins) {
             let wait = begin - task.submittedAtSeconds
             waits.append(wait)
+            if task.cores == cores { waitsForNode.append(wait) }
             // Bounded: a task of a second that waits for a minute is not sixty times as badly served as one of a minute.
             slowdowns[task.user, default: []].append(max(1, (wait + task.runSeconds) / max(task.runSeconds, 10)))
             end = max(end, begin + task.runSeconds)
@@ -67,13 +68,14 @@ struct ScheduleMeasurement: Measurement {
         let means = slowdowns.values.map { Spread($0).mean }
         let mean = Spread(slowdowns.values.flatMap(\.self)).mean
         figures.add("\(rule.name): all have ended after", end / 3600, "h")
-        figures.add("- wait", Spread(waits), "s")
-        figures.add("- mean bounded slowdown", mean, "")
-        if let first { figures.add("- of that of first come first served", mean / first, "") }
-        figures.add("- that of the user who is served worst", means.max() ?? 0, "")
+        figures.add("\(rule.name): wait", Spread(waits), "s")
+        figures.add("\(rule.name): wait of those that want a whole node", Spread(waitsForNode), "s")
+        figures.add("\(rule.name): mean bounded slowdown", mean, "")
+        if let first { figures.add("\(rule.name): slowdown to that of first come first served", mean / first, "") }
+        figures.add("\(rule.name): that of the user who is served worst", means.max() ?? 0, "")
         // 1 where all are served alike, 1 / users where one alone has all the waiting.
         let (sum, squares) = (means.reduce(0, +), means.reduce(0) { $0 + $1 * $1 })
-        figures.add("- fairness between users (Jain)", sum * sum / (Double(means.count) * squares), "")
+        figures.add("\(rule.name): fairness between users (Jain)", sum * sum / (Double(means.count) * squares), "")
         return mean
     }
 }

@@ -148,12 +148,11 @@ extension OutputDirectory {
             && fstat(file.raw, &open) == 0 && named.st_ino == open.st_ino && named.st_dev == open.st_dev
     }
 
-    /// An output that the image of the daemon before this one had: with its folder, and its names if it has them.
-    public func resumed(_ output: TaskOutput, named name: String) -> TaskOutput {
-        guard case .files(let pair) = output.content, let directory, FileSystem.isPlainName(name),
-            let opened = try? OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: directory),
-            let folder = try? TaskFolder(name, SharedDescriptor(opened), isNew: false)
-        else { return output }
+    /// An output that the image of the daemon before this one had: with its folder, which is made anew where the task has removed it, and its
+    /// names if it has them. Throws where there can be no folder: without one, the output has no place to stay.
+    public func resumed(_ output: TaskOutput, named name: String) throws(SystemError) -> TaskOutput {
+        guard case .files(let pair) = output.content, FileSystem.isPlainName(name) else { return output }
+        let folder = try TaskFolder(name, try makeFolder(name).0, isNew: false)
         let isNamed = TaskStream.allCases.allSatisfy { has(pair[$0], $0, in: folder) }
         return TaskOutput(
             pair, folder: folder, folderPath: output.folderPath, attempt: output.attempt, isNamed: isNamed)

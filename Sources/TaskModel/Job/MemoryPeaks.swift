@@ -21,20 +21,6 @@ public struct MemoryPeaks: Hashable, Sendable {
 
     public init() {}
 
-    /// As the queue keeps it: the number of each bucket, and `largest`.
-    public init(fields: [(name: String, value: String)]) {
-        for (name, value) in fields {
-            if let bucket = Int(name), let size = Int(value), size > 0 {
-                counts[bucket] = size
-                count += size
-            } else if name == Self.largestField {
-                largestBytes = UInt64(value) ?? 0
-            }
-        }
-    }
-
-    static let largestField = "largest"
-
     public mutating func add(_ bytes: UInt64) {
         guard bytes > 0 else { return }
         counts[Self.bucket(of: bytes), default: 0] += 1
@@ -70,7 +56,9 @@ public struct MemoryPeaks: Hashable, Sendable {
     }
 
     private static func withMargin(_ bytes: Double) -> UInt64 {
-        UInt64(roundedUp(max(bytesMin, bytes * margin) / megabyte) * megabyte)
+        // A record may say that a task needed any number of bytes.
+        let wanted = min(max(bytesMin, bytes * margin), Double(Amount.memoryBytesMax))
+        return UInt64(roundedUp(wanted / megabyte) * megabyte)
     }
 
     /// As frexp has it: the exponent, and the first five digits after the leading one.

@@ -145,7 +145,8 @@ enum QueueKey: String, CaseIterable {
     case recounted = "distcomp:recounted"
 
     // Who waits for whom. Of tasks it is known by their numbers, which each job gives its own.
-    /// identifier -> of jobs for which others wait: `j` for it as a whole, `t` for tasks of it, `tj` for both.
+    /// identifier -> of jobs for which others wait: `j` for it as a whole, `t` for tasks of it, `tj` for both; `f` besides where failed
+    /// tasks of it were forgotten.
     case jobsAwaited = "distcomp:jobs-awaited"
     /// identifier -> `waits`, or `broken` and the identifier of the job that ended otherwise than was wanted.
     case jobsGated = "distcomp:jobs-gated"

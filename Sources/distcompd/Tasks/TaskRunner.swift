@@ -428,11 +428,19 @@ final class TaskRunner {
         _ task: ReExecRecord.Running, _ state: NodeSupervisor.ReExecState.RunningTask
     ) throws(SystemError) {
         let memoryBytesMax = limits(for: state.task.line).memoryBytesMax
-        let output = TaskOutput(
+        var output = TaskOutput(
             standardOutput: SharedDescriptor(try ReExec.kept(task.standardOutput)),
             standardError: SharedDescriptor(try ReExec.kept(task.standardError)), folderPath: task.folderPath,
             attempt: state.task.attempt)
-        keep(outputs.resumed(output, named: state.task.line.identifier), of: task.number)
+        do throws(SystemError) {
+            output = try outputs.resumed(output, named: state.task.line.identifier)
+        } catch {
+            let task = state.task.line.identifier.prefix(8)
+            log.warning(
+                "\(error): what the running task \(task) writes has no place to stay here; its report alone tells of it"
+            )
+        }
+        keep(output, of: task.number)
         // A group is named after its first task. No group is kept in which the out-of-memory killer was, so those kills are its own.
         let parts = task.group.split(separator: ".")
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)

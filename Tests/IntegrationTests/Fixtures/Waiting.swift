@@ -20,6 +20,16 @@ func eventually(
     }
 }
 
+/// The same for what is asked of a program.
+func eventually(
+    _ what: String, within seconds: Int = 600, _ condition: () async throws -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + .seconds(seconds)
+    while !(try await condition()) {
+        guard ContinuousClock.now < deadline else { throw NeverHappened(description: "waited in vain: \(what)") }
+    }
+}
+
 /// The same for a value that is not there at first.
 func eventually<Value>(_ what: String, _ find: () throws -> Value?) async throws -> Value {
     var found: Value?

@@ -6,7 +6,7 @@ import LinuxSystem
 import RedisServerFixture
 import Testing
 
-@Suite("owners who share a fleet", .serialized)
+@Suite("owners who share a fleet", .aFewAtATime)
 struct OwnerCommandTests {
     /// A fleet whose Redis knows no users, so that anybody may submit as anybody.
     private func withOpenFleet(_ body: (Fleet) async throws -> Void) async throws {
@@ -46,10 +46,9 @@ struct OwnerCommandTests {
             try await submit("bob", ["bob1", "bob2"])
             // What runs is counted when the node is heard of next.
             var owners: [[String: Any]] = []
-            while true {
+            try await eventually("ann's share is counted") {
                 owners = try await objects(fleet, "shares", "--json")
-                if (owners.first?["cores"] as? Double ?? 0) > 0 { break }
-                try await Task.sleep(for: .milliseconds(50))
+                return (owners.first?["cores"] as? Double ?? 0) > 0
             }
             #expect(owners.map { $0["owner"] as? String } == ["ann", "bob"])
             #expect(owners.allSatisfy { $0["waiting"] as? Bool == true && $0["share"] as? Double == 1 }, "\(owners)")

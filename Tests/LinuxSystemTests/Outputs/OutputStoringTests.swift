@@ -295,6 +295,42 @@ struct OutputStoringTests {
         #expect(try read(attempt: 1) == "cut short")
     }
 
+    @Test(
+        "what the next image of a daemon takes over stays, also where the task has removed its folder",
+        arguments: [true, false])
+    func resumed(isRemoved: Bool) throws {
+        let output = try begin()
+        write("begun, ", to: output.standardOutput)
+        let kept = try [output.standardOutput, output.standardError].map {
+            SharedDescriptor(try OwnedDescriptor.duplicate(of: $0.raw))
+        }
+        if isRemoved { #expect(rmdir(path()) == 0) }
+        let next = OutputDirectory(notYetOpenedAt: outputs.path, account: Host.isRoot ? nobody : nil)
+        next.packOutputs(ofNode: "node")
+        try next.open()
+        let taken = try next.resumed(
+            TaskOutput(standardOutput: kept[0], standardError: kept[1], folderPath: path()), named: Self.task)
+        write("and done", to: output.standardOutput)
+        #expect(next.store(taken, endedUnixMilliseconds: 5) == nil)
+        #expect(try read(at: try #require(taken.place)) == "begun, and done")
+        #expect(try entries == ["segments"])
+    }
+
+    @Test("an output that is to be taken over and has no place to stay is told")
+    func notResumed() throws {
+        let output = try begin()
+        let kept = try [output.standardOutput, output.standardError].map {
+            SharedDescriptor(try OwnedDescriptor.duplicate(of: $0.raw))
+        }
+        try #require(rmdir(path()) == 0)
+        _ = try OwnedDescriptor.open(path(), [.writeOnly, .create], mode: 0o600)
+        #expect(throws: SystemError.self) {
+            try outputs.resumed(
+                TaskOutput(standardOutput: kept[0], standardError: kept[1], folderPath: path()), named: Self.task)
+        }
+        try FileSystem.remove(path())
+    }
+
     @Test("outputs that were files before are found, and are not in the way of what comes")
     func upgrade() throws {
         let files = try OutputDirectory(path: outputs.path, account: Host.isRoot ? nobody : nil)

@@ -126,8 +126,11 @@ extension GuardedDirectory {
     /// - Parameter last: one that is known to be here.
     public func keptAttempts(ofTask name: String, last: Int?) throws(SystemError) -> [Int] {
         var numbers = Set([last].compactMap(\.self))
-        if has(name), let folder = try? directory(name), let kept = try folder.keptAttempts() {
-            numbers.formUnion(kept.numbers)
+        do throws(SystemError) {
+            if has(name), let kept = try directory(name).keptAttempts() { numbers.formUnion(kept.numbers) }
+        } catch {
+            // What is in its place, or gone meanwhile, holds none.
+            if error.isOfTheMachine { throw error }
         }
         // Attempts are counted anew when a task is retried by hand: then nothing before is of this count.
         var lowest = UInt32(clamping: last ?? .max)

@@ -82,6 +82,7 @@ enum step {
     step_own_directory,
     step_standard_input,
     step_begin,
+    step_checkpoint_directory,
 };
 
 // In place of a step: `process` has begun for the order that `code` is the number of, by its own word, or by that of who copied itself.
@@ -422,6 +423,28 @@ static void enter_directory(void) {
     check(step_directory, exists && access(".", X_OK) == 0);
 }
 
+// Where the task saves what it has done, and its next attempt finds it: by the daemon's word, for no variable of the task's own can have
+// this name. It may be on a file server, and there from an earlier attempt.
+static void make_checkpoint_directory(void) {
+    const char *path = getenv("DISTCOMP_CHECKPOINT_DIR");
+    check(step_checkpoint_directory, true);
+    if (path == NULL) return;
+    int code = mkdir(path, 0777) == 0 ? 0 : errno;
+    if (code == ENOENT) {
+        // That in which all tasks of a job have theirs need not be there.
+        char parent[4096];
+        size_t length = (size_t)(strrchr(path, '/') - path);
+        if (length >= sizeof parent) fail(step_checkpoint_directory, ENAMETOOLONG);
+        memcpy(parent, path, length);
+        parent[length] = '\0';
+        if (mkdir(parent, 0777) != 0 && errno != EEXIST) fail(step_checkpoint_directory, errno);
+        code = mkdir(path, 0777) == 0 ? 0 : errno;
+    }
+    struct stat status;
+    if (stat(path, &status) != 0) fail(step_checkpoint_directory, code != 0 ? code : errno);
+    if (!S_ISDIR(status.st_mode)) fail(step_checkpoint_directory, ENOTDIR);
+}
+
 // A pipe that nobody writes to holds up this process, which its daemon can kill, and no other. A directory would only be found when
 // the task reads it.
 static void take_input(void) {
@@ -523,6 +546,7 @@ static _Noreturn void become_task(char **arguments) {
     change_user();
     drop_capabilities();
     enter_directory();
+    make_checkpoint_directory();
     take_input();
     close_descriptors();
     unmark_environment();

@@ -1,6 +1,6 @@
 // Whose fault a failed launch is goes by the step. What only the task itself can be at fault for, it is: that there is no such
 // program, that it cannot be executed, that its words are too many; that this machine lacks the directory it begins in or the file it
-// reads. That another machine may have them does not make it this one's fault: a task with a mistyped directory would stop one node
+// reads, or that nothing can be saved where it says. That another machine may have them does not make it this one's fault: a task with a mistyped directory would stop one node
 // after the other. It fails here, and is tried elsewhere like any other that failed. Everything else would have met the next task as
 // well, and is the machine's: a disk, a group, a limit, a user, the launcher itself.
 
@@ -13,7 +13,9 @@ extension LauncherFailure {
     public func isOfTheTask(memoryBytesMax: UInt64?) -> Bool {
         if isForWantOfMemory(code, cappedAt: memoryBytesMax) { return true }
         // Whatever is wrong with these, even a file server that fails: other tasks are elsewhere.
-        if step == .ownDirectory || step == .standardInput { return !shortages.contains(code) }
+        if step == .ownDirectory || step == .standardInput || step == .checkpointDirectory {
+            return !shortages.contains(code)
+        }
         return step == .execute && programErrors.contains(code)
     }
 }

@@ -27,6 +27,7 @@ public enum LaunchStep: Int32, CaseIterable, Sendable {
     case ownDirectory
     case standardInput
     case begin
+    case checkpointDirectory
 
     /// The step as an operator knows it: the call it makes.
     public var callName: String {
@@ -51,6 +52,7 @@ public enum LaunchStep: Int32, CaseIterable, Sendable {
         case .ownDirectory: "chdir"
         case .standardInput: "open standard input"
         case .begin: "clone"
+        case .checkpointDirectory: "mkdir"
         }
     }
 }

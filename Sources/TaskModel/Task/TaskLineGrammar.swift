@@ -115,6 +115,7 @@ struct TaskFields {
         merged.directory = own.directory ?? common.directory
         merged.environment.merge(own.environment) { $1 }
         merged.standardInput = own.standardInput ?? common.standardInput
+        merged.checkpointDirectory = own.checkpointDirectory ?? common.checkpointDirectory
         surroundings = merged
     }
 

@@ -5,13 +5,13 @@
 // Only `command` is needed. Without the others it is a shell task of priority 0 with no memory cap of its own, no cores
 // asked for and the default timeout. Numbers and strings alike are read as amounts (Amount.swift). A command may hold
 // newlines here, since the line, which is the task's identity, does not. What a task has of its own besides (`name`, `cwd`, `env`,
-// `stdin`) is read in TaskSurroundings.swift; `after` names the tasks of the same file for which it waits, `memory_max` says how much a
+// `stdin`, `checkpoint_dir`) is read in TaskSurroundings.swift; `after` names the tasks of the same file for which it waits, `memory_max` says how much a
 // task of a file may come to have if it runs out of memory.
 
 extension TaskFields {
     static let jsonNames = [
-        "type", "priority", "memory", "memory_max", "cores", "timeout", "name", "cwd", "env", "stdin", "after",
-        "command",
+        "type", "priority", "memory", "memory_max", "cores", "timeout", "name", "cwd", "env", "stdin", "checkpoint_dir",
+        "after", "command",
     ]
 
     /// - Parameter needsCommand: false for what the tasks of a job have in common.
@@ -70,7 +70,7 @@ extension TaskFields {
         case ("timeout", let content):
             let request = amount(content, member, line) { Amount.timeout($0) }
             if let request { timeout = request } else { reportValue(member, line, Amount.timeoutExpected) }
-        case ("name", _), ("cwd", _), ("env", _), ("stdin", _): readSurroundings(member, line)
+        case ("name", _), ("cwd", _), ("env", _), ("stdin", _), ("checkpoint_dir", _): readSurroundings(member, line)
         case ("after", let content): readAfter(content, member, line)
         case (_, .string(let text)) where !text.utf8.allSatisfy(\.isBlank) && !text.utf8.contains(0): command = text
         default: reportValue(member, line, "the command to run, a string that is not empty and has no NUL in it")

@@ -1,5 +1,5 @@
 // What a task has of its own beside its command: a name, the directory it begins in, variables of its environment, what it reads
-// from standard input. Only lines of JSON say these; where a line says nothing, the node's hold.
+// from standard input, where it saves what it has done. Only lines of JSON say these; where a line says nothing, the node's hold.
 
 /// A task's own name, directory, environment and standard input; each may be absent.
 public struct TaskSurroundings: Hashable, Sendable {
@@ -18,6 +18,8 @@ public struct TaskSurroundings: Hashable, Sendable {
     public var environment: [String: String] = [:]
     /// nil: nothing, the end of the file at once.
     public var standardInput: StandardInput?
+    /// The absolute path of a directory in which each task has one by its identifier, for what it saves; it is there for the next attempt.
+    public var checkpointDirectory: String?
     /// The names of the tasks of the same file for which it waits. It is no part of any line in the queue.
     public var after: [String] = []
 
@@ -32,7 +34,13 @@ public struct TaskSurroundings: Hashable, Sendable {
         if own.directory == common.directory { own.directory = nil }
         own.environment = environment.filter { common.environment[$0.key] != $0.value }
         if own.standardInput == common.standardInput { own.standardInput = nil }
+        if own.checkpointDirectory == common.checkpointDirectory { own.checkpointDirectory = nil }
         return own
+    }
+
+    /// Where the task of this identifier saves what it has done.
+    public func checkpointPath(of identifier: String) -> String? {
+        checkpointDirectory.map { ($0.hasSuffix("/") ? $0 : $0 + "/") + identifier }
     }
 }
 
@@ -75,13 +83,15 @@ extension TaskSurroundings {
 // MARK: - Reading and writing
 
 extension TaskFields {
-    /// Reads the value of `name`, `cwd`, `env` or `stdin`.
+    /// Reads the value of `name`, `cwd`, `env`, `checkpoint_dir` or `stdin`.
     mutating func readSurroundings(_ member: JSONMember, _ line: Span<UInt8>) {
         switch (member.name, member.value.content) {
         case ("name", .string(let text)) where TaskSurroundings.isName(text): own.name = text
         case ("name", _): reportValue(member, line, TaskSurroundings.nameExpected)
         case ("cwd", .string(let path)) where TaskSurroundings.isPath(path): own.directory = path
         case ("cwd", _): reportValue(member, line, TaskSurroundings.directoryExpected)
+        case ("checkpoint_dir", .string(let path)) where TaskSurroundings.isPath(path): own.checkpointDirectory = path
+        case ("checkpoint_dir", _): reportValue(member, line, TaskSurroundings.directoryExpected)
         case ("env", .object(let variables)) where variables.count <= TaskSurroundings.variablesMax:
             for variable in variables { readVariable(variable, line) }
         case ("env", _): reportValue(member, line, TaskSurroundings.environmentExpected)
@@ -138,5 +148,6 @@ extension TaskSurroundings {
             writer.field("stdin", json: object.bytes)
         case nil: break
         }
+        if let checkpointDirectory { writer.field("checkpoint_dir", checkpointDirectory) }
     }
 }

@@ -20,15 +20,23 @@ struct SurroundingOptions: ParsableArguments {
         help: .init("Of each command: the file it reads from standard input (default: nothing).", valueName: "file"))
     var stdin: String?
 
+    @Option(
+        help: .init(
+            "Of each command: the directory in which it is given one of its own, DISTCOMP_CHECKPOINT_DIR, to save in what it has done: its \
+            next attempt finds it there, on any node that sees the directory.", valueName: "directory"))
+    var checkpointDir: String?
+
     /// By the names of the options, as they were given.
-    var given: [(key: String, value: String?)] { [("cwd", cwd), ("env", variables.first), ("stdin", stdin)] }
+    var given: [(key: String, value: String?)] {
+        [("cwd", cwd), ("env", variables.first), ("stdin", stdin), ("checkpoint-dir", checkpointDir)]
+    }
 
     func validate() throws {
         if let stdin, stdin == "-" {
             throw ValidationError(
                 "--stdin takes a file that the nodes can open; - is the standard input of this command")
         }
-        for (option, path) in [("cwd", cwd), ("stdin", stdin)] {
+        for (option, path) in [("cwd", cwd), ("stdin", stdin), ("checkpoint-dir", checkpointDir)] {
             guard let path else { continue }
             guard !path.isEmpty else { throw ValidationError("--\(option): a path is needed") }
             guard Self.isText(Self.absolutePath(path)) else {
@@ -52,7 +60,7 @@ struct SurroundingOptions: ParsableArguments {
 
     /// What was typed, and may have marks for values in it. The value of a variable that is taken from here was not.
     var typed: [String] {
-        [cwd, stdin].compactMap(\.self) + variables.filter { $0.contains("=") }.compactMap(Self.value)
+        [cwd, stdin, checkpointDir].compactMap(\.self) + variables.filter { $0.contains("=") }.compactMap(Self.value)
     }
 
     /// - Parameter texts: `typed`, with values where marks were.
@@ -61,6 +69,7 @@ struct SurroundingOptions: ParsableArguments {
         var own = TaskSurroundings()
         if cwd != nil { own.directory = texts.popFirst().map(Self.absolutePath) }
         if stdin != nil { own.standardInput = texts.popFirst().map { .file(Self.absolutePath($0)) } }
+        if checkpointDir != nil { own.checkpointDirectory = texts.popFirst().map(Self.absolutePath) }
         for variable in variables {  // The last of a name holds.
             let name = String(variable.prefix { $0 != "=" })
             own.environment[name] = name == variable ? Self.value(variable) : texts.popFirst()

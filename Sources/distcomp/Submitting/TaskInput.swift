@@ -247,6 +247,9 @@ extension TaskInput {
         var common = TaskSurroundings()
         if typed.directory == first.directory { common.directory = first.directory }
         if typed.standardInput == first.standardInput { common.standardInput = first.standardInput }
+        if typed.checkpointDirectory == first.checkpointDirectory {
+            common.checkpointDirectory = first.checkpointDirectory
+        }
         common.environment = first.environment.filter { typed.environment[$0.key] == $0.value }
         return common
     }

@@ -82,7 +82,7 @@ extension TaskRunner {
     func describe(_ failure: LauncherFailure, of task: RunningTask? = nil) -> NodeSupervisor.LaunchFailure {
         var step = failure.step?.callName ?? "distcomp-launch"
         var message = errorText(failure.code)
-        if let path = task?.line.surroundings?.path(of: failure.step) {
+        if let line = task?.line, let path = line.surroundings?.path(of: failure.step, for: line) {
             step += " \(path)"
             message += " (on \(settings.worker))"  // Others may have it.
         } else if failure.step == .execute, let line = task?.line {
@@ -249,8 +249,9 @@ extension TaskRunner {
 
 extension TaskSurroundings {
     /// What a step of the launch was to find on this node.
-    fileprivate func path(of step: LaunchStep?) -> String? {
+    fileprivate func path(of step: LaunchStep?, for line: TaskLine) -> String? {
         if step == .ownDirectory { return directory }
+        if step == .checkpointDirectory { return checkpointPath(of: line.identifier) }
         guard step == .standardInput, case .file(let path) = standardInput else { return nil }
         return path
     }

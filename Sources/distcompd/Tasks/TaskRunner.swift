@@ -343,6 +343,9 @@ final class TaskRunner {
             let deadline = Double(SystemClock.wallNanoseconds()) / 1e9 + seconds
             own.append(variable("DISTCOMP_DEADLINE", String(Int64(min(deadline, 1e15)))))
         }
+        if let path = task.line.surroundings?.checkpointPath(of: task.line.identifier) {
+            own.append(variable("DISTCOMP_CHECKPOINT_DIR", path))
+        }
         if watch != nil { own.append(variable(TaskWatch.variable, settings.nodeName)) }
         let (cores, part) = task.line.millicores.quotientAndRemainder(dividingBy: 1000)
         if cores > 0 && part == 0 { own += settings.threadVariables.map { variable($0, String(cores)) } }

@@ -86,6 +86,41 @@ struct OwnSurroundingsTests {
         }
     }
 
+    @Test("what a task saved is there for its next attempt, on another node too, and each task has a place of its own")
+    func checkpoints() async throws {
+        try await withFleet { fleet in
+            let states = fleet.scratch.path + "/states"
+            try FileSystem.createDirectories(states, mode: 0o777)
+            #expect(chmod(states, 0o777) == 0)
+            let late = ["retry_delay_seconds": "3600"]
+            let first = try await fleet.startedNode("a", late)
+            let save =
+                "cd $DISTCOMP_CHECKPOINT_DIR && cat * 2>/dev/null; echo {} $DISTCOMP_ATTEMPT >> steps; "
+                + "[ $DISTCOMP_ATTEMPT = 2 ]"
+            let submitted = try await fleet.distcomp(
+                "submit", "--name", "j", "--checkpoint-dir", states + "/./j", "--", save, ":::", "x", "y")
+            #expect(submitted.status == 0, "\(submitted.errors)")
+            try await eventually("both have failed once", first.log) {
+                try await fleet.distcomp("tasks", "j", "--cause", "exit", "--json").outputLines.count == 2
+            }
+            #expect(try await first.stop().status == 0)
+            let second = try await fleet.startedNode("b", late)
+            #expect(try await fleet.distcomp("retry", "j").status == 0)
+            #expect(try await fleet.distcomp("watch", "j").status == 0)
+            let results = try await fleet.distcomp("results", "j", "--format", "jsonl").outputLines.map {
+                try jsonObject(String($0))
+            }
+            #expect(Set(results.compactMap { $0.string("stdout") }) == ["x 1\n", "y 1\n"], "\(results)")
+            #expect(results.allSatisfy { $0.string("worker") == "b" })
+            let names = Set(try FileManager.default.contentsOfDirectory(atPath: states + "/j"))
+            #expect(names == Set(results.compactMap { $0.string("id") }))
+            #expect(try await second.stop().status == 0)
+
+            let refused = try await fleet.distcomp("submit", "--checkpoint-dir", "", "--", "true")
+            #expect(refused.status == 2 && refused.errors.contains("--checkpoint-dir: a path is needed"))
+        }
+    }
+
     @Test(
         "a directory that one node of two lacks fails there by name, stops nothing there, and the task runs on the other",
         .enabled(if: Host.isRoot, "needs root, to mount"))

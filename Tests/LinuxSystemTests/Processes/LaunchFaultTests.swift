@@ -27,7 +27,7 @@ struct LaunchFaultTests {
 
     @Test(
         "a directory or an input of the task's own that this machine lacks is no trouble of the machine, whatever the errno",
-        arguments: [LaunchStep.ownDirectory, .standardInput])
+        arguments: [LaunchStep.ownDirectory, .standardInput, .checkpointDirectory])
     func own(step: LaunchStep) {
         for code in [ENOENT, EACCES, ENOTDIR, ELOOP, EISDIR, ENXIO, EIO, ESTALE] { #expect(isOfTheTask(step, code)) }
         for code in [ENOMEM, ENFILE, EMFILE] { #expect(!isOfTheTask(step, code)) }
@@ -35,7 +35,7 @@ struct LaunchFaultTests {
 
     @Test("every other step is the machine's, whatever the errno", arguments: LaunchStep.allCases)
     func steps(step: LaunchStep) {
-        guard ![.execute, .ownDirectory, .standardInput].contains(step) else { return }
+        guard ![.execute, .ownDirectory, .standardInput, .checkpointDirectory].contains(step) else { return }
         for code in [ENOENT, EACCES, EPERM, EINVAL, ENOSPC, ENOMEM] {
             #expect(!isOfTheTask(step, code))
         }

@@ -91,6 +91,30 @@ struct LaunchPlaceTests {
         }
     }
 
+    @Test("a directory for what it saves is made, with that above it, and one that is there is as good", arguments: Way.allCases)
+    func checkpoints(way: Way) throws {
+        try FileSystem.createDirectories(folder.path + "/open", mode: 0o777)
+        #expect(chmod(folder.path + "/open", 0o777) == 0)
+        let path = folder.path + "/open/job/1"
+        let environment = LaunchBench.standardEnvironment + ["DISTCOMP_CHECKPOINT_DIR=\(path)"]
+        let save = ["sh", "-c", "cat $DISTCOMP_CHECKPOINT_DIR/saved; echo saved >> $DISTCOMP_CHECKPOINT_DIR/saved"]
+        #expect(try run(save, way, environment: environment).failure == nil)
+        #expect(try run(save, way, environment: environment).text == "saved\n")
+
+        let file = try folder.file("input")
+        for (path, code) in [
+            (file, ENOTDIR), (file + "/1", ENOTDIR), (folder.path + "/none/job/1", ENOENT), ("/proc/job/1", ENOENT),
+        ] {
+            let result = try run(
+                ["echo", "ran"], way,
+                environment: LaunchBench.standardEnvironment + ["DISTCOMP_CHECKPOINT_DIR=\(path)"])
+            #expect(
+                result.failure == LauncherFailure(process: result.process, step: .checkpointDirectory, code: code),
+                "\(path)")
+            #expect(result.text == "")
+        }
+    }
+
     @Test(
         "no path is followed with more rights than the task's user has",
         .enabled(if: canLaunchAsNobody, "needs root, and a working directory others may enter"),
@@ -104,6 +128,10 @@ struct LaunchPlaceTests {
         let input = try run(["cat"], way, reading: .file(secret))
         #expect(input.failure?.step == .standardInput && input.failure?.code == EACCES)
         #expect(input.text == "")
+        let saving = try run(
+            ["echo", "ran"], way,
+            environment: LaunchBench.standardEnvironment + ["DISTCOMP_CHECKPOINT_DIR=\(closed)/1"])
+        #expect(saving.failure?.step == .checkpointDirectory && saving.failure?.code == EACCES)
     }
 
     @Test("a pipe nobody writes to holds up that task alone, which can be told to end", arguments: Way.allCases)

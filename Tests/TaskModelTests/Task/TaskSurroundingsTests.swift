@@ -22,6 +22,13 @@ struct TaskSurroundingsTests {
         #expect(own.standardInput == .file("/srv/in"))
     }
 
+    @Test("where it saves is a directory in which each task has one by its identifier")
+    func checkpoints() throws {
+        #expect(try own(#""checkpoint_dir":"/srv/states""#).checkpointPath(of: "4f2a") == "/srv/states/4f2a")
+        #expect(try own(#""checkpoint_dir":"/""#).checkpointPath(of: "4f2a") == "/4f2a")
+        #expect(try own(#""name":"x""#).checkpointPath(of: "4f2a") == nil)
+    }
+
     @Test("what it reads may be a text, with any character in it")
     func text() throws {
         #expect(try own(#""stdin":{"text":"1 2\n\u0000é"}"#).standardInput == .text("1 2\n\0é"))
@@ -59,6 +66,9 @@ struct TaskSurroundingsTests {
             (#""cwd":"data""#, #"cwd: found `"data"`, expected \#(directory)"#, 8),
             (#""cwd":"""#, #"cwd: found `""`, expected \#(directory)"#, 8),
             (#""cwd":["/"]"#, #"cwd: found `["/"]`, expected \#(directory)"#, 8),
+            (
+                #""checkpoint_dir":"states""#, #"checkpoint_dir: found `"states"`, expected \#(directory)"#, 19
+            ),
             (#""cwd":"/a\u0000""#, #"cwd: found `"/a\u0000"`, expected \#(directory)"#, 8),
             (#""env":"A=1""#, #"env: found `"A=1"`, expected \#(variables)"#, 8),
             (#""env":["A=1"]"#, #"env: found `["A=1"]`, expected \#(variables)"#, 8),
@@ -120,16 +130,19 @@ struct TaskSurroundingsTests {
                 + #""stdin":{"text":"é\n"},"command":"x {}"}"#)
         #expect(line.surroundings == parts.surroundings)
         parts.surroundings.standardInput = .file("/in")
+        parts.surroundings.checkpointDirectory = "/states"
+        #expect(try TaskLine(of: parts).text.contains(#""stdin":"/in","checkpoint_dir":"/states","command""#))
         #expect(try TaskLine(of: parts).surroundings == parts.surroundings)
     }
 
-    @Test("a part that is none is named", arguments: ["name", "cwd", "env", "stdin"])
+    @Test("a part that is none is named", arguments: ["name", "cwd", "env", "stdin", "checkpoint_dir"])
     func wrongParts(field: String) {
         var parts = TaskLine.Parts(command: "true")
         if field == "name" { parts.surroundings.name = "" }
         if field == "cwd" { parts.surroundings.directory = "a" }
         if field == "env" { parts.surroundings.environment = ["DISTCOMP_X": "1"] }
         if field == "stdin" { parts.surroundings.standardInput = .file("a") }
+        if field == "checkpoint_dir" { parts.surroundings.checkpointDirectory = "a" }
         let error = #expect(throws: TaskLineError.self) { try TaskLine(of: parts) }
         #expect(error?.problems.map(\.field) == [field])
     }

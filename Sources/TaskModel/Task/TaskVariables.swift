@@ -8,7 +8,8 @@ public enum TaskVariables {
     /// must not take them for settings.
     public static let own: Set<String> = [
         "DISTCOMP_TASK", "DISTCOMP_ATTEMPT", "DISTCOMP_MEMORY_BYTES", "DISTCOMP_CORES", "DISTCOMP_OUTPUT_DIR",
-        "DISTCOMP_CHECKPOINT_DIR", "DISTCOMP_DEADLINE", "DISTCOMP_JOB", "DISTCOMP_FINISHED", "DISTCOMP_FAILED", "DISTCOMP_TODO",
+        "DISTCOMP_CHECKPOINT_DIR", "DISTCOMP_DEADLINE", "DISTCOMP_JOB", "DISTCOMP_FINISHED", "DISTCOMP_FAILED",
+        "DISTCOMP_TODO",
     ]
 
     /// The names by which programs are told how many threads to start: OpenMP (and nproc), OpenBLAS, MKL, NumExpr, Rayon (and

@@ -71,7 +71,11 @@ struct JobsShowCommand: ParsableCommand {
             return (listed, try listed?.job.flatMap { job throws(CommandError) in try queue.awaited(job) })
         }
         guard let listed else { throw CommandError.noSuchTask("there are no tasks that are of no job") }
-        if json { return try show(listed.object.text + "\n") }
+        if json {
+            var object = listed.object
+            object.field("waits", awaited?.text)
+            return try show(object.text + "\n")
+        }
         let lines = (listed.facts + (awaited.map { [("after", $0.text)] } ?? [])).map {
             filled($0.0, 10) + TerminalText.escaped($0.1) + "\n"
         }

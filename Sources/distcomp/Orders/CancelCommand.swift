@@ -21,7 +21,7 @@ struct CancelCommand: ParsableCommand {
 
     @Argument(
         help: .init(
-            "A job's name, or a task's line, the first digits of its id (four or more), or a glob such as '*lru*'.",
+            "A job's name, or a task's line, the first digits of its id (four or more), its name, or a glob such as '*lru*'.",
             valueName: "task")
     )
     var tasks: [String]

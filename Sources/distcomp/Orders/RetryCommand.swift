@@ -19,7 +19,9 @@ struct RetryCommand: ParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: .init("A job's name, or a task's line, the first digits of its id, or a glob.", valueName: "task"))
+    @Argument(
+        help: .init(
+            "A job's name, or a task's line, the first digits of its id, its name, or a glob.", valueName: "task"))
     var tasks: [String] = []
 
     @Option(help: .init("The tasks of a file of task lines; - is standard input.", valueName: "file"))

@@ -22,8 +22,10 @@ struct SurroundingOptions: ParsableArguments {
 
     @Option(
         help: .init(
-            "Of each command: the directory in which it is given one of its own, DISTCOMP_CHECKPOINT_DIR, to save in what it has done: its \
-            next attempt finds it there, on any node that sees the directory.", valueName: "directory"))
+            """
+            Of each command: the directory in which it is given one of its own, DISTCOMP_CHECKPOINT_DIR, to save in what it has done; its \
+            next attempt finds it there.
+            """, valueName: "directory"))
     var checkpointDir: String?
 
     /// By the names of the options, as they were given.

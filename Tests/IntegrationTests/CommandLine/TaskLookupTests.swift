@@ -69,6 +69,31 @@ struct TaskLookupTests {
         }
     }
 
+    @Test("a task that has a name is found by it, of a job or of none, and a job that has no such task says so")
+    func names() async throws {
+        try await withFleet { fleet in
+            let named = [
+                #"{"name": "first one", "command": "echo 1"}"#, #"{"name":"größe","command":"echo 2"}"#,
+                #"{"name":"other","env":{"name":"first one"},"command":"echo 3"}"#,
+            ]
+            try await fleet.submit(named)
+            let path = try fleet.scratch.write("job", named.joined(separator: "\n") + "\n")
+            #expect(try await fleet.distcomp("submit", "--name", "j", path).status == 0)
+            for (name, command) in [("first one", "echo 1"), ("größe", "echo 2"), ("other", "echo 3")] {
+                let shown = try await fleet.distcomp("show", "--json", name)
+                let tasks = try shown.outputLines.map { try jsonObject(String($0)) }
+                #expect(tasks.count == 2 && tasks.allSatisfy { $0.string("command") == command }, "\(shown)")
+                #expect(tasks.allSatisfy { $0.string("name") == name })
+            }
+            #expect(try await fleet.distcomp("show", "first one").output.contains("name       first one\n"))
+            #expect(try await fleet.distcomp("why", "größe").outputLines.count == 2)
+            #expect(try await fleet.distcomp("show", "first").status == 2)
+            let refused = try await fleet.distcomp("requeue", "j")
+            #expect(refused.status == 2)
+            #expect(refused.errors.contains("the job j has no task that runs (see distcomp status j)"), "\(refused)")
+        }
+    }
+
     @Test("show tells everything of a task that failed, as text and as an object")
     func show() async throws {
         try await withFleet { fleet in

@@ -91,7 +91,9 @@ struct LaunchPlaceTests {
         }
     }
 
-    @Test("a directory for what it saves is made, with that above it, and one that is there is as good", arguments: Way.allCases)
+    @Test(
+        "a directory for what it saves is made, with that above it, and one that is there is as good",
+        arguments: Way.allCases)
     func checkpoints(way: Way) throws {
         try FileSystem.createDirectories(folder.path + "/open", mode: 0o777)
         #expect(chmod(folder.path + "/open", 0o777) == 0)

@@ -94,7 +94,8 @@ final class ResultPrinter {
     private static let separator: Character = "\u{1f}"
 
     private func tableText(_ result: TaskResult) -> String {
-        let wall = result.outcome.map { wallText($0.usage.wallSeconds) } ?? "-"
+        // One that was never begun has taken no time.
+        let wall = result.outcome.flatMap { $0.usage.wallSeconds > 0 ? wallText($0.usage.wallSeconds) : nil } ?? "-"
         let peak = result.outcome?.usage.memoryPeakBytes.map { AmountText.memory($0) } ?? "-"
         let cells = [
             String(TaskLine.identifier(of: result.line).prefix(8)), result.state.label, wall, peak,

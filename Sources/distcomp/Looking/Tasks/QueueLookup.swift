@@ -91,9 +91,11 @@ enum TaskSelector: Equatable {
     case line(String)
     /// The first digits of a short id.
     case identifier(String)
+    /// What a line of JSON calls its task.
+    case name(String)
     case glob(String)
 
-    /// What `text` may mean, in the order to be tried: a line, the digits of an id, a glob.
+    /// What `text` may mean, in the order to be tried: a line, the digits of an id, a name, a glob.
     static func candidates(_ text: String) -> [TaskSelector] {
         let trimmed = text.trimmingBlanks()
         var candidates = [TaskSelector.line(trimmed)]
@@ -101,12 +103,21 @@ enum TaskSelector: Equatable {
         if (4...16).contains(digits.utf8.count), digits.utf8.allSatisfy({ Hexadecimal.value(of: $0) != nil }) {
             candidates.append(.identifier(digits))
         }
+        candidates.append(.name(trimmed))
         if trimmed.utf8.contains(where: {
             $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "[")
         }) {
             candidates.append(.glob(trimmed))
         }
         return candidates
+    }
+
+    /// Matches every line in which a task has this name, and others.
+    static func pattern(ofName name: String) -> String {
+        let isPlain = name.unicodeScalars.allSatisfy {
+            $0.properties.isAlphabetic || "0123456789 ._-+/:,=".unicodeScalars.contains($0)
+        }
+        return isPlain && name.utf8.count == name.unicodeScalars.count ? "*\"name\"*\"\(name)\"*" : "*\"name\"*"
     }
 }
 
@@ -124,15 +135,16 @@ extension QueueClient {
         return found[0]
     }
 
-    /// Every line that `text` names: those of the job of that name, or itself, or that of the short id it begins, or those it matches as a glob; each once. Ends
-    /// when `use` wants no more. None at all is an error.
+    /// Every line that `text` names: those of the job of that name, or itself, or that of the short id it begins, or those of the tasks of that name, or those it
+    /// matches as a glob; each once. Ends when `use` wants no more. None at all is an error.
     ///
     /// - Parameter states: only tasks there.
     func forEachLine(
         named text: String, in states: Set<TaskState> = Set(TaskState.allCases),
         _ use: (String) throws(CommandError) -> Bool
     ) throws(CommandError) {
-        if let job = try job(named: text) {
+        let job = try job(named: text)
+        if let job {
             var count = 0
             try forEachName(pattern: nil, in: states, of: [keys.of(job: job.identifier)]) { line throws(CommandError) in
                 count += 1
@@ -154,6 +166,14 @@ extension QueueClient {
                 guard let line = try line(identifier: digits, in: states) else { continue }
                 _ = try use(line)
                 return
+            case .name(let name):
+                var count = 0
+                try forEachName(pattern: TaskSelector.pattern(ofName: name), in: states) { line throws(CommandError) in
+                    guard try parse(line)?.surroundings?.name == name else { return true }
+                    count += 1
+                    return try use(line)
+                }
+                if count > 0 { return }
             case .glob(let pattern):
                 var count = 0
                 try forEachName(pattern: pattern, in: states) { line throws(CommandError) in
@@ -163,9 +183,15 @@ extension QueueClient {
                 if count > 0 { return }
             }
         }
+        if let job {
+            let words = TaskState.allCases.filter(states.contains).map(\.ofWhatIsThere)
+            throw .noSuchTask(
+                "the job \(job.name) has no task that \(words.joined(separator: " or ")) (see distcomp status \(job.name))"
+            )
+        }
         throw .noSuchTask(
             "no such task: \(TerminalText.shortened(TerminalText.escaped(text), to: 200)): "
-                + "give its line, the first digits of its id, a glob, or a job's name (see distcomp tasks, distcomp jobs)"
+                + "give its line, the first digits of its id, its name, a glob, or a job's name (see distcomp tasks, distcomp jobs)"
         )
     }
 
@@ -289,6 +315,18 @@ extension QueueClient {
         }
         if let task, task.job != nil { result?.taskOfJob = task }
         return TaskDetails(line: line, task: task, standing: standing, result: result, awaited: awaited)
+    }
+}
+
+extension TaskState {
+    /// What is said of a task there.
+    fileprivate var ofWhatIsThere: String {
+        switch self {
+        case .todo: "waits"
+        case .inProgress: "runs"
+        case .finished: "has finished"
+        case .failed: "has failed"
+        }
     }
 }
 

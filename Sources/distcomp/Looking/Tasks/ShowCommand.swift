@@ -55,6 +55,7 @@ extension TaskDetails {
     func text(kept: [Int], columns: Int?) -> String {
         var rows: [(String, String)] = [("task", line), ("id", TaskLine.identifier(of: line)), ("state", stateText)]
         if let task {
+            if let name = task.surroundings?.name { rows.append(("name", name)) }
             rows.append(("command", task.command))
             rows.append(("asks for", request(task)))
         }
@@ -185,6 +186,7 @@ extension TaskDetails {
         } else {
             writer.field("timeout_requested_seconds", task?.timeout == TimeoutRequest.none ? 0.0 : nil)
         }
+        writer.field("name", task?.surroundings?.name)
         writer.field("command", task?.command)
         writer.field("ahead", standing.aheadCount)
         writer.field("running_on", standing.worker)

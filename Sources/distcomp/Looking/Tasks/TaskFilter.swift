@@ -118,7 +118,8 @@ struct TaskFilterOptions: ParsableArguments {
 struct TaskSelection: ParsableArguments {
     @Argument(
         help: .init(
-            "The task's line, the first digits of its id (four or more), or a glob such as '*lru*'.", valueName: "task")
+            "The task's line, the first digits of its id (four or more), its name, or a glob such as '*lru*'.",
+            valueName: "task")
     )
     var tasks: [String]
 }

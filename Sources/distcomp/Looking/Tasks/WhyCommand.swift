@@ -24,7 +24,7 @@ struct WhyCommand: ParsableCommand {
 
     @Argument(
         help: .init(
-            "A job's name, or the task's line, the first digits of its id (four or more), or a glob such as '*lru*'.",
+            "A job's name, or the task's line, the first digits of its id (four or more), its name, or a glob such as '*lru*'.",
             valueName: "task"))
     var tasks: [String]
 

@@ -148,9 +148,19 @@ extension QueueModel {
     ) {
         let name = Self.nodeName(incarnation)
         let owner = doing[line]
+        if copies[line]?.incarnation == incarnation {
+            copies[line] = nil
+            return
+        }
         if let owner, owner != name { return }
         if done[line] != nil { return }
         if owner == nil, hasFailedForGood(line) || hasLeft(line) { return }
+        if let copy = copies[line], cancelled[incarnation]?[line] == nil {
+            doing[line] = Self.nodeName(copy.incarnation)
+            copies[line] = nil
+            return
+        }
+        dropCopy(of: line)
         note(.putBack(line: line, token: entry.token, from: incarnation, why))
         var lostCount = 0
         if !unmarked {
@@ -209,15 +219,18 @@ extension QueueModel {
                 given.append((line, place))
             }
         }
-        let rows = give(given, to: me, withSignatures: arguments.text(7) == "1")
+        var rows = give(given, to: me, withSignatures: arguments.text(7) == "1")
+        let copied = takesOn ? copyLateTasks(to: me, &want, beside: given.map(\.place), arguments, now) : .none
+        rows += copied.rows
         let isShort = takesOn && want > 0
         if isShort { fedUntil = 0 }
-        let due = delayed.values.map(\.due).min().map { max(0, $0 - now) } ?? -1
+        var due = delayed.values.map(\.due).min().map { max(0, $0 - now) } ?? -1
+        if copied.mayCome, want > 0 { due = due < 0 ? 5000 : min(due, 5000) }
         return .array([
             .array(rows), .integer(isClosing ? 1 : 0), .integer(needsSweep(isShort: isShort) ? 1 : 0),
             .integer(Int64(due)), .integer(isPaused ? 1 : 0), .integer(hasOrders ? 1 : 0),
             .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)),
-            .array(records(ofJobsOf: given.map(\.line))),
+            .array(records(ofJobsOf: given.map(\.line) + copied.lines)),
         ])
     }
 
@@ -227,7 +240,7 @@ extension QueueModel {
     }
 
     /// Not what failed here, while another could.
-    private func mayTake(_ line: String, _ place: Place, _ name: String, _ now: Int) -> Bool {
+    func mayTake(_ line: String, _ place: Place, _ name: String, _ now: Int) -> Bool {
         guard let exclusion = failed[line], Self.lists(exclusion, name) else { return true }
         return !nodes.contains { incarnation, node in
             let other = Self.nodeName(incarnation)
@@ -237,7 +250,7 @@ extension QueueModel {
         }
     }
 
-    private func isMeant(_ incarnation: String, by line: String) -> Bool {
+    func isMeant(_ incarnation: String, by line: String) -> Bool {
         jobNodeLabels[Self.job(of: line)]?.matches(Set(labels[incarnation] ?? [])) ?? true
     }
 
@@ -292,7 +305,7 @@ extension QueueModel {
             })
     }
 
-    private func ownText(_ line: String) -> RESPValue { owns[line].map { Self.text($0) } ?? .null }
+    func ownText(_ line: String) -> RESPValue { owns[line].map { Self.text($0) } ?? .null }
 
     mutating func cancellations(_ arguments: Arguments) -> RESPValue {
         let me = arguments.text(2)
@@ -400,12 +413,14 @@ extension QueueModel {
     // MARK: - Reports
 
     mutating func report(_ arguments: Arguments) -> RESPValue {
-        let (me, line, kind) = (arguments.text(2), arguments.text(3), arguments.text(5))
+        let (me, line, word) = (arguments.text(2), arguments.text(3), arguments.text(5))
+        let (kind, mayHaveCopy) = (word.filter { $0 != "+" }, word.hasSuffix("+"))
         let (name, token) = (Self.nodeName(me), arguments.int(4))
         let wasTold = outcomes[line]?.hasPrefix("\(token) ") == true
         guard let entry = held[me]?[line], entry.token == token else {
             return Self.text(wasTold ? "duplicate" : "stale")
         }
+        if mayHaveCopy, leavesToOther(line, me, kind) { return Self.text("accepted") }
         let owner = doing[line]
         if owner.map({ $0 != name }) ?? (done[line] != nil && !wasTold || hasLeft(line)) {
             held[me]?[line] = nil
@@ -432,6 +447,7 @@ extension QueueModel {
             todo.remove(line)
             waiting[line] = nil
             learn(line, arguments.unsigned(8))
+            if mayHaveCopy { learnTime(line, arguments.text(6)) }
         case "failed" where !isCancelled && goesOnWithMore(line, entry, arguments):
             outcomes[line] = "\(token) \(record)"
             attempts[line] = entry.attempt

@@ -66,7 +66,7 @@ extension QueueModel {
     static let submitFirstLine = 3
 
     /// Which incarnation holds a line that is in progress.
-    private func holder(of line: String) -> (incarnation: String, entry: Held)? {
+    func holder(of line: String) -> (incarnation: String, entry: Held)? {
         guard let name = doing[line] else { return nil }
         for incarnation in leases.keys.sorted(by: { (leases[$0] ?? 0, $0) < (leases[$1] ?? 0, $1) })
         where Self.nodeName(incarnation) == name {
@@ -97,6 +97,7 @@ extension QueueModel {
             let line = arguments.text(position)
             let holder = holder(of: line)
             guard doing[line] != nil else { continue }
+            dropCopy(of: line)
             if let (incarnation, entry) = holder {
                 revoked[incarnation, default: [:]][line] = entry.token
                 note(.putBack(line: line, token: entry.token, from: incarnation, .requeued))

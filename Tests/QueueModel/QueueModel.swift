@@ -97,6 +97,15 @@ public struct QueueModel: Sendable {
     public internal(set) var peaks: [String: MemoryPeaks] = [:]
     public var jobPriorities: [String: Int] = [:]
     public var jobNodeLabels: [String: LabelExpression] = [:]
+
+    // Second copies: see QueueModel+Copies.swift.
+    public var jobsIdempotent: Set<String> = []
+    /// How long tasks of these took that finished, in milliseconds.
+    public var times: [String: MemoryPeaks] = [:]
+    /// Who runs a second copy of a line.
+    public internal(set) var copies: [String: Copy] = [:]
+    public internal(set) var copiedUntil = 0
+
     /// What nodes are told of them.
     public var jobRecords: [String: String] = [:]
 
@@ -171,6 +180,7 @@ public struct QueueModel: Sendable {
         empty.keepsJournal = keepsJournal
         (empty.jobSizes, empty.jobPriorities, empty.jobRecords) = (jobSizes, jobPriorities, jobRecords)
         (empty.jobsLearning, empty.jobOwners, empty.jobNodeLabels) = (jobsLearning, jobOwners, jobNodeLabels)
+        empty.jobsIdempotent = jobsIdempotent
         empty.journal = journal
         self = empty
     }

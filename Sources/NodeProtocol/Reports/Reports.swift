@@ -358,7 +358,9 @@ extension NodeProtocol {
             switch step {
             case .encode(let token, let report): return actions.append(.encode(token: token, report))
             case .send(let token, let line, let result):
-                let report = ReportTask(keys: keys, incarnation: incarnation, line: line, token: token, result: result)
+                let report = ReportTask(
+                    keys: keys, incarnation: incarnation, line: line, job: reports.task(of: token)?.line.job,
+                    token: token, result: result)
                 send(report.request, for: .report(token: token), into: &actions)
             }
         }

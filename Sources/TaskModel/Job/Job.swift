@@ -49,6 +49,8 @@ public final class Job: Sendable {
         public var learnsMemory = false
         /// Which nodes its tasks are for; nil for all.
         public var nodeLabels: LabelExpression?
+        /// A task may be run twice at once: it does no harm, and the first to finish counts.
+        public var isIdempotent = false
         /// How the commands were made; nil where they have no values, or nobody can tell.
         public var template: JobTemplate?
 
@@ -192,6 +194,7 @@ extension Job.Settings {
         if let onOom { writer.field("on_oom", onOom.text) }
         if learnsMemory { writer.field("memory_auto", true) }
         if let nodeLabels { writer.field("where", nodeLabels.text) }
+        if isIdempotent { writer.field("idempotent", true) }
         if let template { writer.field("template", json: template.json) }
         return writer.text
     }
@@ -225,6 +228,7 @@ extension Job.Settings {
             case ("on_oom", .string(let text)): onOom = OomRule(text: text)
             case ("memory_auto", .boolean(let isOn)): learnsMemory = isOn
             case ("where", .string(let text)): nodeLabels = LabelExpression(text: text)
+            case ("idempotent", .boolean(let isOn)): isIdempotent = isOn
             case ("template", .object(let members)): template = JobTemplate(members)
             default: break
             }

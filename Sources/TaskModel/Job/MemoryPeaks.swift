@@ -36,17 +36,19 @@ public struct MemoryPeaks: Hashable, Sendable {
 
     /// What to ask for: what 19 of 20 needed and a tenth; nil before five have ended.
     public var bytesToAskFor: UInt64? {
-        guard count >= Self.countMin else { return nil }
+        guard count >= Self.countMin, let most = edgeOfMost else { return nil }
+        return Self.withMargin(min(Double(largestBytes), most))
+    }
+
+    /// What 19 of 20 did not come up to; nil where there is none.
+    public var edgeOfMost: Double? {
         let rank = roundedUp(Double(count) * Self.share)
-        var (seen, needed) = (0.0, Double(largestBytes))
+        var seen = 0.0
         for (bucket, size) in counts.sorted(by: { $0.key < $1.key }) {
             seen += Double(size)
-            if seen >= rank {
-                needed = min(needed, Self.edge(of: bucket))
-                break
-            }
+            if seen >= rank { return Self.edge(of: bucket) }
         }
-        return Self.withMargin(needed)
+        return nil
     }
 
     /// What a task gets that ran out of so much: the most that any needed and a tenth; nil where that is unknown, or hardly more.

@@ -179,6 +179,16 @@ enum QueueKey: String, CaseIterable {
     /// Of a job that learns what memory its tasks need: see ``MemoryPeaks``; besides, `count` of them.
     case peaks = "distcomp:peaks"
 
+    // Second copies of tasks: see Shared/copying.lua.
+    /// Identifiers of jobs that were declared idempotent.
+    case jobsIdempotent = "distcomp:jobs-idempotent"
+    /// line -> `incarnation token` of who runs a second copy of it.
+    case copies = "distcomp:copies"
+    /// Of an idempotent job how long tasks took that finished, in milliseconds, counted as `peaks`.
+    case times = "distcomp:times"
+    /// Until when, in the queue's time, nobody looks for tasks that run for long.
+    case copied = "distcomp:copied"
+
     // Nodes.
     case leases = "distcomp:leases"
     case nodes = "distcomp:nodes"
@@ -217,7 +227,9 @@ enum QueueKey: String, CaseIterable {
     /// `job_key(job .. NEEDS)`.
     var isOfFew: Bool {
         switch self {
-        case .numbers, .lines, .children, .needs, .broken, .dependent, .waiters, .aside, .peaks: true
+        case .numbers, .lines, .children, .needs, .broken, .dependent, .waiters, .aside, .peaks, .copies,
+            .times:
+            true
         default: false
         }
     }
@@ -329,6 +341,8 @@ enum QueueNames {
         "IDLE_OWNERS": "9007199254740992",
         // So many tasks have finished before it is known what memory their like needs.
         "LEARNED_MIN": String(MemoryPeaks.countMin),
+        // Of a task there is no second copy before it has run for so many milliseconds; and so many pass between two looks for such.
+        "COPY_AGE_MIN": "10000", "COPY_PAUSE": "1000",
         // Milliseconds for which looking for results that leave is left to the node that does it, when it does not go on.
         "RETENTION_RIGHT": "10000",
         // Milliseconds between two passes, at least.

@@ -44,7 +44,7 @@ public struct ReportTask: QueueOperation, Equatable {
     let keys: QueueKeys
     let incarnation: Incarnation
     public let line: String
-    /// Of the line, for a report that is stored; nil for a line of none.
+    /// Of the line; nil for a line of none.
     public let job: Job?
     public let token: String
     public let result: Result
@@ -64,14 +64,15 @@ public struct ReportTask: QueueOperation, Equatable {
         var call = RedisScriptCall(QueueScripts.report, keys, incarnation)
         call.append(line)
         call.append(token)
+        let sign = job?.settings.isIdempotent == true ? "+" : ""
         switch result {
         case .finished(let value, let record, let memoryBytes):
-            call.append("finished")
+            call.append("finished" + sign)
             call.append(record)
             call.append(bytes: value)
             if let memoryBytes { call.append(memoryBytes) }
         case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more, let requeueAfter):
-            call.append("failed")
+            call.append("failed" + sign)
             call.append(record)
             call.append(reason)
             call.append(attemptsMax)
@@ -82,7 +83,7 @@ public struct ReportTask: QueueOperation, Equatable {
             }
             if let requeueAfter { call.append(requeueAfter) }
         case .returned:
-            call.append("returned")
+            call.append("returned" + sign)
         }
         return .script(call)
     }

@@ -9,6 +9,8 @@ public struct TaskStanding: Sendable {
     public var isWaiting = false
     /// Who runs it.
     public var worker: String?
+    /// Which node runs a second copy of it.
+    public var copyingWorker: String?
     /// Its value in finished_tasks.
     public var finishedValue: [UInt8]?
     /// Its value in failed_tasks: the workers it failed on, each followed by a comma.
@@ -89,6 +91,7 @@ public struct ReadStanding: Sendable {
             .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.own].utf8), line])),
             .command(RedisCommand("HGET", keys[.jobsGated], keys.job)),
             .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.requeues].utf8), line])),
+            .command(RedisCommand(bytes: [Array("HGET".utf8), Array(keys[.copies].utf8), line])),
         ]
     }
 
@@ -102,7 +105,7 @@ public struct ReadStanding: Sendable {
     }
 
     public static func parse(_ values: [RESPValue]) throws(QueueError) -> TaskStanding {
-        guard values.count == 17, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
+        guard values.count == 18, let time = try elements(values[9]), time.count == 2, let seconds = time[0].int,
             let microseconds = time[1].int
         else { throw .unexpectedReply("a look at one task") }
         for value in values { if let error = value.error { throw QueueError(error) } }
@@ -113,6 +116,7 @@ public struct ReadStanding: Sendable {
         standing.gate = JobGate(values[15].string ?? "")
         standing.own = values[14].string.flatMap { OwnSettings(text: $0) }
         standing.worker = values[1].string
+        standing.copyingWorker = values[17].string.map { String($0.prefix { $0 != "/" }) }
         standing.finishedValue = values[2].bytes
         standing.failedValue = values[3].bytes
         standing.reason = values[4].bytes

@@ -36,6 +36,14 @@ struct TaskArguments: ParsableArguments {
         help: .init("Of each command: for nodes with such labels only, as 'ssd & !spot'.", valueName: "labels"))
     var nodeLabels: LabelExpression?
 
+    @Flag(
+        help: .init(
+            """
+            Of each command: it may be run twice at once. When nothing waits, a node with room runs a second copy of one that takes twice as long as \
+            most of the job did, and the first to finish counts.
+            """))
+    var idempotent = false
+
     @Option(help: .init("Of each command: higher runs first.", valueName: "number"))
     var priority: Int?
 
@@ -226,7 +234,7 @@ struct TaskArguments: ParsableArguments {
         [
             ("name", name), ("memory", memory.asked), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
             ("requeue-exit-codes", requeueExitCodes?.text), ("not-before", notBefore?.text),
-            ("where", nodeLabels?.text), ("priority", priority.map { "\($0)" }),
+            ("where", nodeLabels?.text), ("idempotent", idempotent ? "" : nil), ("priority", priority.map { "\($0)" }),
         ] + memory.typed + surroundings.given
     }
 
@@ -255,6 +263,7 @@ struct TaskArguments: ParsableArguments {
         input.warning = signal
         input.requeueCodes = requeueExitCodes
         input.nodeLabels = nodeLabels
+        input.isIdempotent = idempotent
         input.memory = memory.request
         input.after = after
         input.notBefore = notBefore?.time

@@ -35,6 +35,7 @@ struct TaskInput {
     /// The exit codes by which they go back to the queue; nil: those by default.
     var requeueCodes: RequeueCodes?
     var nodeLabels: LabelExpression?
+    var isIdempotent = false
     /// What else they may use of memory.
     var memory = MemoryRequest()
     /// For which jobs it waits.
@@ -114,7 +115,9 @@ struct TaskInput {
     }
 
     /// Those that lines of a task file do not say themselves, where they are of a job.
-    private static let optionsOfJobs: Set = ["--name", "--halt", "--signal", "--requeue-exit-codes", "--not-before"]
+    private static let optionsOfJobs: Set = [
+        "--name", "--halt", "--signal", "--requeue-exit-codes", "--not-before", "--where", "--idempotent",
+    ]
 
     /// Finds out whether any file has tasks that wait for others. What comes from standard input is seen when it is read.
     mutating func lookForAfter() throws(CommandError) {
@@ -217,6 +220,7 @@ extension TaskInput {
         settings.warning = warning
         settings.requeueCodes = requeueCodes ?? .byDefault
         settings.nodeLabels = nodeLabels
+        settings.isIdempotent = isIdempotent
         settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
         (settings.onOom, settings.learnsMemory) = (memory.onOom, memory.isLearning)
         if case .sweep(let sweep) = source { settings.template = sweep.made }

@@ -31,7 +31,9 @@ struct RandomOperationsTests {
         let client = try server.client()
         for _ in 1...8 {
             let seed = UInt64.random(in: 1...1_000_000_000)
-            var run = RandomRun(seed: seed, client: client, hasJobs: group > 2, hasOwners: group > 4)
+            var run = RandomRun(
+                seed: seed, client: client, hasJobs: group > 2, hasOwners: group > 4, hasCopies: group.isMultiple(of: 2)
+            )
             do {
                 try run.putJobs()
                 for _ in 0..<250 where run.difference == nil { try run.step() }
@@ -62,12 +64,15 @@ private struct RandomRun {
     private var history: [String] = []
     /// By their identifiers; a size of tasks has one.
     private let jobs: [String: Job]
+    private let hasCopies: Bool
     var difference: String?
 
     /// - Parameters:
     ///   - hasJobs: whether most lines are of jobs. The model knows nothing of these: to it they are lines as any others.
     ///   - hasOwners: whether these are of several owners.
-    init(seed: UInt64, client: BlockingRedisClient, hasJobs: Bool, hasOwners: Bool) {
+    ///   - hasCopies: whether these are idempotent, and few of them there, so that sometimes none waits.
+    init(seed: UInt64, client: BlockingRedisClient, hasJobs: Bool, hasOwners: Bool, hasCopies: Bool) {
+        self.hasCopies = hasJobs && hasCopies
         let sizes = hasJobs ? (0..<12).map { ($0 % 4, $0 / 4) } : []
         jobs = Dictionary(
             uniqueKeysWithValues: sizes.map { memory, cores in
@@ -76,6 +81,7 @@ private struct RandomRun {
                 settings.millicores = cores * 1000
                 settings.priority = cores
                 settings.learnsMemory = Self.isLearning(memory)
+                settings.isIdempotent = hasCopies
                 settings.nodeLabels = ["1x2": "ssd", "2x0": "!(ssd & big) | tape"]["\(memory)x\(cores)"].flatMap {
                     LabelExpression(text: $0)
                 }
@@ -99,11 +105,20 @@ private struct RandomRun {
             model.jobOwners = model.jobOwners.filter { !$0.value.isEmpty }
         }
         model.jobNodeLabels = jobs.compactMapValues(\.settings.nodeLabels)
+        model.jobsIdempotent = Set(jobs.values.filter(\.settings.isIdempotent).map(\.identifier))
+        model.times = times
         model.jobsLearning = jobs.filter { $0.value.settings.learnsMemory }.mapValues { _ in 0 }
     }
 
     /// None that a task may have an amount of its own in common with, see `given`.
     private static func isLearning(_ memory: Int) -> Bool { memory == 1 || memory == 2 }
+
+    /// As if tasks of idempotent jobs had finished that took two seconds.
+    private var times: [String: MemoryPeaks] {
+        var times = MemoryPeaks()
+        for _ in 1...5 { times.add(2000) }
+        return Dictionary(uniqueKeysWithValues: model.jobsIdempotent.map { ($0, times) })
+    }
 
     /// The jobs are there as if somebody had opened them.
     func putJobs() throws {
@@ -115,6 +130,10 @@ private struct RandomRun {
             }
             if let labels = job.settings.nodeLabels {
                 _ = try command("HSET", keys.prefix + "distcomp:job-wheres", identifier, labels.text)
+            }
+            if job.settings.isIdempotent {
+                _ = try command("SADD", keys.prefix + "distcomp:jobs-idempotent", identifier)
+                _ = try command("HSET", keys.prefix + "distcomp:job:\(identifier):times", "382", "5")
             }
         }
     }
@@ -281,6 +300,8 @@ private struct RandomRun {
         if let fleet = model.fleet { state["distcomp:fleet"] = ["": "\(fleet.memory) \(fleet.millicores)"] }
         if model.measuredUntil > 0 { state["distcomp:measured"] = ["": "\(model.measuredUntil)"] }
         if let until = model.recountedUntil { state["distcomp:recounted"] = ["": "\(until)"] }
+        state["distcomp:copies"] = model.copies.mapValues { "\($0.incarnation) \($0.token)" }
+        if model.copiedUntil > 0 { state["distcomp:copied"] = ["": "\(model.copiedUntil)"] }
         if model.isPaused { state["distcomp:paused"] = ["": "1"] }
         var queue: [String: String] = [:]
         if let identity = model.identity { queue["id"] = identity }
@@ -297,7 +318,8 @@ private struct RandomRun {
         "distcomp:job-names",
         "distcomp:job-revision", "distcomp:job-halts", "distcomp:numbers", "distcomp:lines", "distcomp:children",
         "distcomp:needs", "distcomp:broken", "distcomp:dependent", "distcomp:waiters", "distcomp:aside",
-        "distcomp:peaks", "distcomp:job-owners", "distcomp:owners", "distcomp:shares", "distcomp:owner:ann",
+        "distcomp:peaks", "distcomp:times", "distcomp:jobs-idempotent", "distcomp:job-owners", "distcomp:owners",
+        "distcomp:shares", "distcomp:owner:ann",
         "distcomp:owner:bob", "distcomp:owner:zoe",
         "distcomp:jobs-awaited", "distcomp:job-after", "distcomp:told",
         "distcomp:retention", "distcomp:retention-ages", "distcomp:retention-jobs",
@@ -380,7 +402,7 @@ private struct RandomRun {
     }
 
     private mutating func someLine(ofJobs: Bool = true) -> TaskLine {
-        let number = pick(30)
+        let number = pick(hasCopies ? 8 : 30)
         if ofJobs, number % 7 > 0, let job = jobs["j\(number % 4)x\(number / 4 % 3)"],
             let line = try? TaskLine(command: "t\(number)", of: job)
         {
@@ -533,7 +555,10 @@ private struct RandomRun {
             }
         let reporter = pick(8) == 0 ? lives.randomElement(using: &random)?.incarnation ?? incarnation : incarnation
         try ask(
-            ReportTask(keys: keys, incarnation: reporter, line: task.line, token: task.token, result: result).request)
+            ReportTask(
+                keys: keys, incarnation: reporter, line: task.line, job: jobs[Job.identifier(ofLine: task.line)],
+                token: task.token, result: result
+            ).request)
     }
 
     private mutating func moreMemory(for line: String, _ incarnation: Incarnation) -> ReportTask.MoreMemory? {
@@ -551,7 +576,8 @@ private struct RandomRun {
     private mutating func record(_ state: String) -> String {
         if pick(4) == 0 { return "{}" }
         return
-            "{\"state\":\"\(state)\",\"cause\":\"exit\",\"worker\":\"n\",\"finished_at\":\(model.serverMilliseconds / 1000 - pick(8) * 47).25}"
+            "{\"state\":\"\(state)\",\"cause\":\"exit\",\"worker\":\"n\",\"wall_seconds\":\(pick(8)).\(pick(1000)),"
+            + "\"finished_at\":\(model.serverMilliseconds / 1000 - pick(8) * 47).25}"
     }
 
     /// A pass is one step: all there is fits one. The last one is mostly long ago: without lives the queue's time hardly passes.
@@ -630,6 +656,7 @@ private struct RandomRun {
         case 0:
             model.flush()
             model.jobSizes = jobs.mapValues { ($0.settings.memoryBytes, $0.settings.millicores) }
+            model.times = times
             try deleteAll()
             try putJobs()
         case 1...3:

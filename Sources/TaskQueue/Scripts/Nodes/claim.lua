@@ -355,8 +355,11 @@ local function walk(list)
 end
 
 -- uses later sharing
+-- uses later copying
 if taking_on then
   if has_several() then share_out() else walk(list_of('', 4)) end
+  -- Nobody tells when a task has run for long.
+  if want > 0 and budget > 0 and call('EXISTS', JOBS_IDEMPOTENT) == 1 and copy_some() then has_looked_further = true end
 end
 if next_token and next_token <= last_token then call('SET', TOKENS, string.format('%.0f', next_token - 1)) end
 use_job('')

@@ -4,7 +4,9 @@
 
 -- uses names leaving lessening
 
-local me, line, token, kind, record = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local me, line, token, record = ARGV[2], ARGV[3], ARGV[4], ARGV[6]
+-- Of a job that was declared idempotent another node may run a second copy, which the node says by a sign behind the kind.
+local kind, sign = string.match(ARGV[5], '^(%a+)(%+?)$')
 local held, name = held_key(me), node_name(me)
 use_job_of(line)
 local own, memory, millicores, s, attempt =
@@ -21,6 +23,8 @@ local function was_told()
   return string.sub(call('HGET', OUTCOMES, line) or '', 1, #token + 1) == token .. ' '
 end
 if own ~= token then return was_told() and 'duplicate' or 'stale' end
+-- uses later pairing
+if sign == '+' and leave_to_other() then return 'accepted' end
 local owner = call('HGET', DOING, line)
 if owner and owner ~= name or not owner and (call('HEXISTS', DONE, line) == 1 and not was_told() or has_left()) then
   -- Somebody has moved it to todo by hand, and another has it now, or had it.
@@ -68,7 +72,7 @@ end
 -- Moved to todo by hand, it may be there.
 local ends_well = kind == 'finished' and call('HEXISTS', TODO, line) == 0
 -- Most jobs learn nothing, and nobody waits for them.
-if ends_well and not ARGV[8] and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
+if ends_well and not ARGV[8] and sign == '' and (job == '' or call('HEXISTS', JOBS_AWAITED, job) == 0) then
   finish()
   return let_go()
 end
@@ -76,11 +80,16 @@ end
 -- What ends well is nearly all that is reported, and needs nothing of these, which would cost as much as all before.
 -- uses noticing
 -- uses later learning
+-- uses later timing
 
-if ends_well then
+local function finish_and_learn()
   notice(line)
   finish()
   if ARGV[8] then learn() end
+  if sign == '+' then learn_time() end
+end
+if ends_well then
+  finish_and_learn()
   let_go()
   if call('EXISTS', TELLING) == 0 then return 'accepted' end
 end
@@ -151,9 +160,7 @@ if ends_well then
   return 'accepted'
 elseif kind == 'finished' then
   unindex(line, memory, millicores)
-  notice(line)
-  finish()
-  if ARGV[8] then learn() end
+  finish_and_learn()
   call('HDEL', TODO, line)
 elseif kind == 'failed' and job ~= '' and not is_cancelled
   and ((ARGV[10] or '') ~= '' and goes_on_with_more() or ARGV[12] and goes_back(tonumber(ARGV[12]))) then  -- It waits.

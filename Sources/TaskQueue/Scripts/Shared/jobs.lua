@@ -51,8 +51,10 @@ local function resize(id, size, only)
   wake()
 end
 
--- Which nodes it is for stands by itself too: claims look for it.
+-- Which nodes it is for stands by itself too, and whether there may be second copies of its tasks: claims look for it.
 local function note_where(id, settings)
+  local is_idempotent = string.find(settings, '"idempotent":true', 1, true)
+  call(is_idempotent and 'SADD' or 'SREM', JOBS_IDEMPOTENT, id)
   local where = string.match(settings, '"where":"([^"]*)"')
   if where then call('HSET', JOB_WHERES, id, where) else call('HDEL', JOB_WHERES, id) end
   return where or false

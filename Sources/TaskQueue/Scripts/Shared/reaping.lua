@@ -1,6 +1,6 @@
 -- Putting back what a node held that is gone.
 
--- uses names index ending some leaving counting
+-- uses names index ending some leaving copies
 
 -- What becomes of one task of a node that is gone. Unless it left in order (`unmarked`), the attempt counts, and a line
 -- that has taken three nodes with it stays failed.
@@ -8,10 +8,17 @@ local function put_back_held(incarnation, line, entry, unmarked)
   use_job_of(line)
   local memory, millicores, s, attempt = string.match(entry, '^%d+ (%d+) (%d+) (%d+) (%d+)$')
   local name = node_name(incarnation)
-  local owner = call('HGET', DOING, line)
+  local owner, copier = call('HGET', DOING, line), copier_of(line)
+  if copier == incarnation then return forget_copy(line) end
   if not memory or owner and owner ~= name or call('HEXISTS', DONE, line) == 1 then return end
   -- Taken from the node by hand, and failed for good elsewhere.
   if not owner and (has_failed_for_good(line) or has_left()) then return end
+  if copier and call('HEXISTS', cancel_key(incarnation), line) == 0 then
+    -- Of two copies one is left, and nothing is lost.
+    call('HSET', DOING, line, node_name(copier))
+    return forget_copy(line)
+  end
+  drop_copy(line)
   local lost = 0
   if not unmarked then
     call('HSET', ATTEMPTS, line, attempt)

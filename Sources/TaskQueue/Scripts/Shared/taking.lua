@@ -1,6 +1,6 @@
 -- Taking away what is in progress, whoever runs it.
 
--- uses names index holders counting
+-- uses names index holders copies
 
 local has_revoked = false
 
@@ -8,6 +8,7 @@ local has_revoked = false
 local function take_away(line, memory, millicores, band)
   local holder, entry = holder_of(line)
   if call('HEXISTS', DOING, line) == 0 then return false end
+  drop_copy(line)
   local token, held_memory, held_millicores, s = string.match(entry or '', '^(%d+) (%d+) (%d+) (%d+) ')
   if token then
     -- Its holder is told to stop, and gets nothing until it has heard.

@@ -77,7 +77,9 @@ extension TaskDetails {
 
     private var stateText: String {
         switch state {
-        case .inProgress: "running on \(standing.worker ?? "")"
+        case .inProgress:
+            "running on \(standing.worker ?? "")"
+                + (standing.copyingWorker.map { ", and a second copy on \($0)" } ?? "")
         case .todo:
             "todo" + (awaited.map { ", \($0.text)" } ?? "")
                 + (standing.aheadCount.map { ", \(grouped($0)) before it" } ?? "")
@@ -190,6 +192,7 @@ extension TaskDetails {
         writer.field("command", task?.command)
         writer.field("ahead", standing.aheadCount)
         writer.field("running_on", standing.worker)
+        writer.field("second_copy_on", standing.copyingWorker)
         writer.field("failed_on", standing.failedOn)
         writer.field("requeues", standing.requeueCount)
         writer.field("retry_at", standing.dueMilliseconds.map { Double($0) / 1000 })

@@ -178,7 +178,11 @@ struct Diagnosis: Equatable {
             return ("node-lost", "It ran on \(name), which has not been heard of\(since): \(remedy).")
         }
         let attempt = standing.attempts > 0 ? ", for the \(ordinal(standing.attempts + 1)) time" : ""
-        return ("running", "It runs on \(name)\(attempt).")
+        let second =
+            standing.copyingWorker.map {
+                " It takes far longer than most of its job did, so \($0) runs a second copy of it: the first to finish counts."
+            } ?? ""
+        return ("running", "It runs on \(name)\(attempt).\(second)")
     }
 
     // MARK: Waiting

@@ -1,0 +1,67 @@
+-- Second copies of what runs for long, for a node that has room where nothing waits: of jobs that were declared idempotent, a task that has run for twice as
+-- long as 19 of 20 that finished, and for COPY_AGE_MIN milliseconds. The first copy stays the one in progress, see copies.lua.
+
+-- uses copies holders percentile using
+
+-- How far a look has come that does not see everything at once. Entries of a page: as many as there are, where they are few.
+local function next_page(command, key, place, count)
+  local page = call(command, key, call('HGET', TOLD, place) or '0', 'COUNT', count)
+  if page[1] == '0' then call('HDEL', TOLD, place) else call('HSET', TOLD, place, page[1]) end
+  return page[2]
+end
+
+-- What of the present job runs for so long, the longest first.
+local function late_tasks(bound)
+  local late, rows = {}, next_page('HSCAN', DOING, 'copies ' .. job, 200)
+  for i = 1, math.min(#rows, 1000), 2 do
+    if rows[i + 1] ~= name and not copier_of(rows[i]) then
+      local holder, entry = holder_of(rows[i])
+      local token, memory, millicores, s, attempt = string.match(entry or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
+      if token and server_milliseconds() - math.floor(token / 1000) > bound then
+        late[#late + 1] = {line = rows[i], token = tonumber(token), memory = memory, millicores = millicores, score = s, attempt = attempt}
+      end
+    end
+  end
+  table.sort(late, function(a, b) return a.token < b.token end)
+  return late
+end
+
+local function give_copy(task)
+  local token = string.format('%.0f', new_tokens(1))
+  call('HSET', held, task.line, table.concat({token, task.memory, task.millicores, task.score, task.attempt}, ' '))
+  call('HSET', job_key(job .. COPIES), task.line, me .. ' ' .. token)
+  if is_counted(me) then add_use(owner_of_job(), task.memory, slot_of(task.millicores), tonumber(token)) end
+  given_jobs[job] = true
+  taken[#taken + 1] = {
+    task.line, token, tonumber(task.attempt), ARGV[7] == '1' and call('HGET', SIGNATURES, task.line), own_of(task.line)}
+  want, free_memory, free_millicores = want - 1, free_memory - task.memory, free_millicores - task.millicores
+end
+
+local function copy_late_tasks()
+  local usual, count = most_of(job_key(job .. TIMES))
+  if count < LEARNED_MIN then return end
+  for _, task in ipairs(late_tasks(math.max(usual * 2, COPY_AGE_MIN))) do
+    local class = {
+      job = job, exclusion = call('HGET', FAILED, task.line) or '', memory = tonumber(task.memory), millicores = tonumber(task.millicores)}
+    if want > 0 and not is_passed_over(class) then give_copy(task) end
+  end
+end
+
+-- Whether anything runs of which there may be a second copy some time.
+local function copy_some()
+  local may_come, waits = false, call('EXISTS', CLASSES, OWNERS) > 0
+  local looks = not waits and is_over(COPIED, now)
+  helping, helping_millicores = math.huge, math.huge
+  local page = next_page('SSCAN', JOBS_IDEMPOTENT, 'copies', 50)
+  table.sort(page)
+  for _, id in ipairs(page) do
+    use_job(id)
+    if call('HLEN', DOING) > 0 then
+      may_come = true
+      if looks then copy_late_tasks() end
+    end
+  end
+  if looks and may_come then keep_until(COPIED, now + COPY_PAUSE) end
+  use_job('')
+  return may_come
+end

@@ -1,0 +1,99 @@
+// Second copies of tasks that take long.
+
+import RedisClient
+import TaskModel
+
+extension QueueModel {
+    /// Who runs the second copy of a task.
+    public struct Copy: Equatable, Sendable {
+        public let incarnation: String
+        public let token: Int
+    }
+
+    private mutating func revoke(_ line: String, from incarnation: String) {
+        guard let entry = held[incarnation]?[line] else { return }
+        revoked[incarnation, default: [:]][line] = entry.token
+        cancelled[incarnation]?[line] = nil
+        held[incarnation]?[line] = nil
+        published.append("cancel")
+    }
+
+    mutating func dropCopy(of line: String) {
+        guard let copy = copies.removeValue(forKey: line) else { return }
+        revoke(line, from: copy.incarnation)
+    }
+
+    /// What a copy comes to that has ended; whether nothing more is to be done, for the other goes on.
+    mutating func leavesToOther(_ line: String, _ me: String, _ kind: String) -> Bool {
+        guard let copy = copies[line] else { return false }
+        if copy.incarnation == me {
+            guard kind == "finished", done[line] == nil else {
+                copies[line] = nil
+                held[me]?[line] = nil
+                return true
+            }
+            if let first = holder(of: line) { revoke(line, from: first.incarnation) }
+            doing[line] = Self.nodeName(me)
+        } else if kind == "returned", cancelled[me]?[line] == nil {
+            doing[line] = Self.nodeName(copy.incarnation)
+            copies[line] = nil
+            held[me]?[line] = nil
+            return true
+        } else {
+            revoke(line, from: copy.incarnation)
+        }
+        copies[line] = nil
+        return false
+    }
+
+    mutating func learnTime(_ line: String, _ record: String) {
+        guard let seconds = record.firstMatch(of: /"wall_seconds":([0-9.]+)/).flatMap({ Double($0.1) }) else { return }
+        times[Self.job(of: line), default: MemoryPeaks()].add(UInt64(max(1, (seconds * 1000).rounded(.down))))
+    }
+
+    struct Copied {
+        var lines: [String] = []
+        var rows: [RESPValue] = []
+        /// There may be more to give some time.
+        var mayCome = false
+
+        static let none = Copied()
+    }
+
+    /// What a node with room is given where nothing waits.
+    mutating func copyLateTasks(
+        to me: String, _ want: inout Int, beside given: [Place], _ claim: Arguments, _ now: Int
+    ) -> Copied {
+        let running = doing.keys.filter { jobsIdempotent.contains(Self.job(of: $0)) }
+        guard want > 0, !running.isEmpty else { return .none }
+        var copied = Copied(mayCome: true)
+        guard !waiting.keys.contains(where: { !isGated($0) }), now >= copiedUntil else { return copied }
+        copiedUntil = now + 1000
+        var memory = claim.unsigned(5) - given.reduce(0) { $0 + $1.memory }
+        var millicores = claim.int(6) - given.reduce(0) { $0 + $1.millicores }
+        let late = running.compactMap { line in holder(of: line).map { (line: line, entry: $0.entry) } }.sorted {
+            (Self.job(of: $0.line), $0.entry.token) < (Self.job(of: $1.line), $1.entry.token)
+        }
+        for (line, entry) in late where want > 0 && copies[line] == nil && doing[line] != Self.nodeName(me) {
+            guard let times = times[Self.job(of: line)], times.count >= MemoryPeaks.countMin,
+                let usual = times.edgeOfMost,
+                Double(serverMilliseconds - entry.token / 1000) > max(usual * 2, 10_000),
+                entry.memory <= memory, entry.millicores <= millicores, isMeant(me, by: line),
+                mayTake(
+                    line, Place(memory: entry.memory, millicores: entry.millicores, score: 0), Self.nodeName(me), now)
+            else { continue }
+            (want, memory, millicores) = (want - 1, memory - entry.memory, millicores - entry.millicores)
+            token = max(token, Int(serverMicroseconds)) + 1
+            held[me, default: [:]][line] = Held(
+                token: token, memory: entry.memory, millicores: entry.millicores, score: entry.score,
+                attempt: entry.attempt)
+            copies[line] = Copy(incarnation: me, token: token)
+            if counted.contains(me) { noteTurn(of: line, token: token) }
+            copied.lines.append(line)
+            copied.rows += [
+                Self.text(line), Self.text(String(token)), .integer(Int64(entry.attempt)), .null, ownText(line),
+            ]
+        }
+        return copied
+    }
+}

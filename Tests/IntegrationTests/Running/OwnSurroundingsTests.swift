@@ -100,7 +100,7 @@ struct OwnSurroundingsTests {
             let submitted = try await fleet.distcomp(
                 "submit", "--name", "j", "--checkpoint-dir", states + "/./j", "--", save, ":::", "x", "y")
             #expect(submitted.status == 0, "\(submitted.errors)")
-            try await eventually("both have failed once", first.log) {
+            try await eventually("both have failed once") {
                 try await fleet.distcomp("tasks", "j", "--cause", "exit", "--json").outputLines.count == 2
             }
             #expect(try await first.stop().status == 0)

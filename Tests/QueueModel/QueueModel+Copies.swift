@@ -48,7 +48,7 @@ extension QueueModel {
 
     mutating func learnTime(_ line: String, _ record: String) {
         guard let seconds = record.firstMatch(of: /"wall_seconds":([0-9.]+)/).flatMap({ Double($0.1) }) else { return }
-        times[Self.job(of: line), default: MemoryPeaks()].add(UInt64(max(1, (seconds * 1000).rounded(.down))))
+        durations[Self.job(of: line), default: MemoryPeaks()].add(UInt64(max(1, (seconds * 1000).rounded(.down))))
     }
 
     struct Copied {

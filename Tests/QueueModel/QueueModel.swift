@@ -101,7 +101,7 @@ public struct QueueModel: Sendable {
     // Second copies: see QueueModel+Copies.swift.
     public var jobsIdempotent: Set<String> = []
     /// How long tasks of these took that finished, in milliseconds.
-    public var times: [String: MemoryPeaks] = [:]
+    public var durations: [String: MemoryPeaks] = [:]
     /// Who runs a second copy of a line.
     public internal(set) var copies: [String: Copy] = [:]
     public internal(set) var copiedUntil = 0

@@ -106,7 +106,7 @@ private struct RandomRun {
         }
         model.jobNodeLabels = jobs.compactMapValues(\.settings.nodeLabels)
         model.jobsIdempotent = Set(jobs.values.filter(\.settings.isIdempotent).map(\.identifier))
-        model.times = times
+        model.durations = durations
         model.jobsLearning = jobs.filter { $0.value.settings.learnsMemory }.mapValues { _ in 0 }
     }
 
@@ -114,7 +114,7 @@ private struct RandomRun {
     private static func isLearning(_ memory: Int) -> Bool { memory == 1 || memory == 2 }
 
     /// As if tasks of idempotent jobs had finished that took two seconds.
-    private var times: [String: MemoryPeaks] {
+    private var durations: [String: MemoryPeaks] {
         var times = MemoryPeaks()
         for _ in 1...5 { times.add(2000) }
         return Dictionary(uniqueKeysWithValues: model.jobsIdempotent.map { ($0, times) })
@@ -656,7 +656,7 @@ private struct RandomRun {
         case 0:
             model.flush()
             model.jobSizes = jobs.mapValues { ($0.settings.memoryBytes, $0.settings.millicores) }
-            model.times = times
+            model.durations = durations
             try deleteAll()
             try putJobs()
         case 1...3:

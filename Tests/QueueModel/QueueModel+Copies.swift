@@ -75,7 +75,7 @@ extension QueueModel {
             (Self.job(of: $0.line), $0.entry.token) < (Self.job(of: $1.line), $1.entry.token)
         }
         for (line, entry) in late where want > 0 && copies[line] == nil && doing[line] != Self.nodeName(me) {
-            guard let times = times[Self.job(of: line)], times.count >= MemoryPeaks.countMin,
+            guard let times = durations[Self.job(of: line)], times.count >= MemoryPeaks.countMin,
                 let usual = times.edgeOfMost,
                 Double(serverMilliseconds - entry.token / 1000) > max(usual * 2, 10_000),
                 entry.memory <= memory, entry.millicores <= millicores, isMeant(me, by: line),

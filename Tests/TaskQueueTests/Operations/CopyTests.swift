@@ -88,6 +88,8 @@ struct CopyTests {
     func second() throws {
         let bench = try bench()
         #expect(try bench.first.claim(1).isEmpty)
+        #expect(try bench.second.claim(1).isEmpty, "somebody has just looked")
+        try bench.queue.command("DEL", "distcomp:copied")
         let copy = try #require(try bench.second.claim(1).first)
         #expect(copy.line == bench.task.line && copy.token != bench.task.token && copy.attempt == bench.task.attempt)
         #expect(try bench.standing().worker == "a" && bench.standing().copyingWorker == "b")

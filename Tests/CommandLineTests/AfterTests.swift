@@ -104,11 +104,11 @@ struct AfterOptionTests {
 
     private func parent(
         _ name: String?, way: AfterWay = .ok, todo: Int = 0, running: Int = 0, finished: Int = 0, failed: Int = 0,
-        isLoading: Bool = false
+        isLoading: Bool = false, isPaused: Bool = false
     ) -> ReadAwaited.Parent {
         .init(
             identifier: "j1", way: way, name: name, todo: todo, inProgress: running, finished: finished, failed: failed,
-            isLoading: isLoading)
+            isLoading: isLoading, isPaused: isPaused)
     }
 
     @Test("--not-before is a delay, or a time that may be over, of ten years at most")
@@ -158,6 +158,9 @@ struct AfterOptionTests {
         #expect(
             text(.waits, [parent("a", finished: 3, isLoading: true)])
                 == "waits for a (3 of 3 have ended, and tasks are still being added to it)")
+        #expect(
+            text(.waits, [parent("a", todo: 1, finished: 3, isPaused: true)])
+                == "waits for a (3 of 4 have ended; it is paused: distcomp resume a lets it go on)")
         #expect(text(.broken("j1"), [parent("a", finished: 3, failed: 2)]) == "cannot run after a, of which 2 failed")
         #expect(text(.open, [parent("a", finished: 3)]) == nil)
         let tasks = [

@@ -216,14 +216,16 @@ public struct ReadAwaited: QueueOperation {
         public let failed: Int
         /// Somebody adds tasks to it, or was interrupted.
         public let isLoading: Bool
+        /// By hand, or because so many of its tasks have failed.
+        public let isPaused: Bool
 
         public init(
             identifier: String, way: AfterWay, name: String?, todo: Int, inProgress: Int, finished: Int, failed: Int,
-            isLoading: Bool
+            isLoading: Bool, isPaused: Bool = false
         ) {
             (self.identifier, self.way, self.name) = (identifier, way, name)
             (self.todo, self.inProgress, self.finished, self.failed) = (todo, inProgress, finished, failed)
-            self.isLoading = isLoading
+            (self.isLoading, self.isPaused) = (isLoading, isPaused)
         }
 
         public var total: Int { todo + inProgress + finished + failed }
@@ -274,20 +276,21 @@ public struct ReadAwaited: QueueOperation {
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
         guard let parts = try elements(value), parts.count == 6, let gate = parts[0].string,
-            let jobs = parts[1].elements, jobs.count % 8 == 0, let taskCount = parts[2].int,
+            let jobs = parts[1].elements, jobs.count % 9 == 0, let taskCount = parts[2].int,
             let lines = parts[3].elements, lines.count % 2 == 0
         else { throw .unexpectedReply("awaited") }
         var parents: [Parent] = []
-        for index in stride(from: 0, to: jobs.count, by: 8) {
-            let numbers = try integers(.array(Array(jobs[(index + 3)..<(index + 8)])), count: 5)
+        for index in stride(from: 0, to: jobs.count, by: 9) {
+            let numbers = try integers(.array(Array(jobs[(index + 3)..<(index + 9)])), count: 6)
             guard let identifier = jobs[index].string, let way = jobs[index + 1].string.flatMap(AfterWay.init),
                 let name = jobs[index + 2].string
             else { throw .unexpectedReply("awaited") }
             parents.append(
                 Parent(
                     identifier: identifier, way: way, name: name.isEmpty ? nil : Job.harmless(name), todo: numbers[0],
-                    inProgress: numbers[1], finished: numbers[2], failed: max(0, numbers[3]), isLoading: numbers[4] == 1
-                ))
+                    inProgress: numbers[1], finished: numbers[2], failed: max(0, numbers[3]),
+                    isLoading: numbers[4] == 1,
+                    isPaused: numbers[5] == 1))
         }
         let tasks = stride(from: 0, to: lines.count, by: 2).map {
             Task(line: lines[$0].string ?? "", state: lines[$0 + 1].string ?? "")

@@ -67,6 +67,19 @@ struct JobsAfterTests {
         #expect(try node.runAll() == ["a", "b"], "in their old order")
     }
 
+    @Test("what is waited for says that it is paused")
+    func paused() throws {
+        let bench = try QueueBench()
+        let (first, second) = try two(bench, .ok)
+        func isPaused() throws -> [Bool] {
+            try bench.client(of: .watcher).perform(ReadAwaited(second.identifier, keys: bench.keys)).parents.map(
+                \.isPaused)
+        }
+        #expect(try isPaused() == [false])
+        try bench.perform(PauseJob(first.identifier, isPaused: true, keys: bench.keys))
+        #expect(try isPaused() == [true])
+    }
+
     @Test("a job whose tasks are still being added is not complete, though all it has have ended")
     func loading() throws {
         let bench = try QueueBench()

@@ -122,7 +122,9 @@ struct AwaitedText: Equatable {
     private static func text(_ parent: ReadAwaited.Parent) -> String {
         guard let name = parent.name else { return "a job that was forgotten" }
         let ended = "\(grouped(parent.ended)) of \(grouped(parent.total)) have ended"
-        return "\(name) (\(ended)\(parent.isLoading ? ", and tasks are still being added to it" : ""))"
+        let loading = parent.isLoading ? ", and tasks are still being added to it" : ""
+        let paused = parent.isPaused ? "; it is paused: distcomp resume \(name) lets it go on" : ""
+        return "\(name) (\(ended)\(loading)\(paused))"
     }
 
     private static func name(_ line: String) -> String {

@@ -178,6 +178,10 @@ struct TaskArguments: ParsableArguments {
             throw ValidationError("--not-before none: expected \(NotBeforeOption.expected)")
         }
         if let problem = owner.flatMap({ Job.problem(withOwner: $0) }) { throw ValidationError("--owner: \(problem)") }
+        if idempotent, surroundings.checkpointDir != nil {
+            throw ValidationError(
+                "give either --idempotent or --checkpoint-dir: two copies of a task would save in one place")
+        }
         if let problem = memory.problem(isAmountElsewhere: fromSlurm != nil) { throw ValidationError(problem) }
         if let fromSlurm {
             guard fromSlurm != "-" else {

@@ -10,6 +10,11 @@ extension QueueModel {
         public let token: Int
     }
 
+    public struct Seen: Equatable, Sendable {
+        public let token: Int
+        public let time: Int
+    }
+
     private mutating func revoke(_ line: String, from incarnation: String) {
         guard let entry = held[incarnation]?[line] else { return }
         revoked[incarnation, default: [:]][line] = entry.token
@@ -25,6 +30,7 @@ extension QueueModel {
 
     /// What a copy comes to that has ended; whether nothing more is to be done, for the other goes on.
     mutating func leavesToOther(_ line: String, _ me: String, _ kind: String) -> Bool {
+        seen[line] = nil
         guard let copy = copies[line] else { return false }
         if copy.incarnation == me {
             guard kind == "finished", done[line] == nil else {
@@ -74,10 +80,12 @@ extension QueueModel {
         let late = running.compactMap { line in holder(of: line).map { (line: line, entry: $0.entry) } }.sorted {
             (Self.job(of: $0.line), $0.entry.token) < (Self.job(of: $1.line), $1.entry.token)
         }
-        for (line, entry) in late where want > 0 && copies[line] == nil && doing[line] != Self.nodeName(me) {
-            guard let times = durations[Self.job(of: line)], times.count >= MemoryPeaks.countMin,
+        for (line, entry) in late where copies[line] == nil && doing[line] != Self.nodeName(me) {
+            if seen[line]?.token != entry.token { seen[line] = Seen(token: entry.token, time: now) }
+            let age = max(now - (seen[line]?.time ?? now), serverMilliseconds - entry.token / 1000)
+            guard want > 0, let times = durations[Self.job(of: line)], times.count >= MemoryPeaks.countMin,
                 let usual = times.edgeOfMost,
-                Double(serverMilliseconds - entry.token / 1000) > max(usual * 2, 10_000),
+                Double(age) > max(usual * 2, 10_000),
                 entry.memory <= memory, entry.millicores <= millicores, isMeant(me, by: line),
                 mayTake(
                     line, Place(memory: entry.memory, millicores: entry.millicores, score: 0), Self.nodeName(me), now)

@@ -104,6 +104,8 @@ public struct QueueModel: Sendable {
     public var durations: [String: MemoryPeaks] = [:]
     /// Who runs a second copy of a line.
     public internal(set) var copies: [String: Copy] = [:]
+    /// When an attempt was seen first.
+    public internal(set) var seen: [String: Seen] = [:]
     public internal(set) var copiedUntil = 0
 
     /// What nodes are told of them.

@@ -186,6 +186,8 @@ enum QueueKey: String, CaseIterable {
     case copies = "distcomp:copies"
     /// Of an idempotent job how long tasks took that finished, in milliseconds, counted as `peaks`.
     case times = "distcomp:times"
+    /// line -> `token time`: when, in the queue's time, a look for tasks that run for long saw this attempt first.
+    case seen = "distcomp:seen"
     /// Until when, in the queue's time, nobody looks for tasks that run for long.
     case copied = "distcomp:copied"
 
@@ -228,7 +230,7 @@ enum QueueKey: String, CaseIterable {
     var isOfFew: Bool {
         switch self {
         case .numbers, .lines, .children, .needs, .broken, .dependent, .waiters, .aside, .peaks, .copies,
-            .times:
+            .times, .seen:
             true
         default: false
         }

@@ -301,6 +301,7 @@ private struct RandomRun {
         if model.measuredUntil > 0 { state["distcomp:measured"] = ["": "\(model.measuredUntil)"] }
         if let until = model.recountedUntil { state["distcomp:recounted"] = ["": "\(until)"] }
         state["distcomp:copies"] = model.copies.mapValues { "\($0.incarnation) \($0.token)" }
+        state["distcomp:seen"] = model.seen.mapValues { "\($0.token) \($0.time)" }
         if model.copiedUntil > 0 { state["distcomp:copied"] = ["": "\(model.copiedUntil)"] }
         if model.isPaused { state["distcomp:paused"] = ["": "1"] }
         var queue: [String: String] = [:]

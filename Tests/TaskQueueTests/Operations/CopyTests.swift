@@ -185,6 +185,19 @@ struct CopyTests {
         #expect(try other.orders(to: other.second) == [second.line])
     }
 
+    @Test("where its token is no time yet, it counts from when it was seen first")
+    func seen() throws {
+        let bench = try bench()
+        try bench.age(bySeconds: -3600)
+        #expect(try bench.second.claim(1).isEmpty)
+        let key = "distcomp:job:\(bench.job.identifier):seen"
+        let seen = try #require(try bench.queue.command("HGET", key, bench.task.line).string)
+        let time = try #require(seen.split(separator: " ").last.flatMap { Int($0) })
+        try bench.queue.command("HSET", key, bench.task.line, "\(bench.task.token) \(time - 11_000)")
+        try bench.queue.command("DEL", "distcomp:copied")
+        #expect(try bench.second.claim(1).map(\.line) == [bench.task.line])
+    }
+
     @Test("there is none of another job, while something waits, where it is not allowed to run, or before it is due")
     func none() throws {
         #expect(try bench(isIdempotent: false).second.claim(1).isEmpty)

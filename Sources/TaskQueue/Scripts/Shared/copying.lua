@@ -10,15 +10,27 @@ local function next_page(command, key, place, count)
   return page[2]
 end
 
--- What of the present job runs for so long, the longest first.
+-- For how long a task has run at least, in milliseconds: its token is the time when it was given, or beyond that; and a look notes in SEEN
+-- when it saw a token first.
+local function age_of(line, token)
+  local seen, since = string.match(call('HGET', job_key(job .. SEEN), line) or '', '^(%d+) (%d+)$')
+  if seen ~= token then
+    since = now
+    call('HSET', job_key(job .. SEEN), line, token .. ' ' .. string.format('%.0f', now))
+  end
+  return math.max(now - since, server_milliseconds() - math.floor(token / 1000))
+end
+
+-- What of the present job has run for so long, the longest first.
 local function late_tasks(bound)
   local late, rows = {}, next_page('HSCAN', DOING, 'copies ' .. job, 200)
   for i = 1, math.min(#rows, 1000), 2 do
-    if rows[i + 1] ~= name and not copier_of(rows[i]) then
-      local holder, entry = holder_of(rows[i])
+    local line = rows[i]
+    if rows[i + 1] ~= name and not copier_of(line) then
+      local _, entry = holder_of(line)
       local token, memory, millicores, s, attempt = string.match(entry or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-      if token and server_milliseconds() - math.floor(token / 1000) > bound then
-        late[#late + 1] = {line = rows[i], token = tonumber(token), memory = memory, millicores = millicores, score = s, attempt = attempt}
+      if token and age_of(line, token) > bound then
+        late[#late + 1] = {line = line, token = token + 0, memory = memory, millicores = millicores, score = s, attempt = attempt}
       end
     end
   end
@@ -39,8 +51,7 @@ end
 
 local function copy_late_tasks()
   local usual, count = most_of(job_key(job .. TIMES))
-  if count < LEARNED_MIN then return end
-  for _, task in ipairs(late_tasks(math.max(usual * 2, COPY_AGE_MIN))) do
+  for _, task in ipairs(late_tasks(count < LEARNED_MIN and math.huge or math.max(usual * 2, COPY_AGE_MIN))) do
     local class = {
       job = job, exclusion = call('HGET', FAILED, task.line) or '', memory = tonumber(task.memory), millicores = tonumber(task.millicores)}
     if want > 0 and not is_passed_over(class) then give_copy(task) end

@@ -47,6 +47,8 @@ final class QueueBench {
             let reply = try client.call(.command(RedisCommand(bytes: words.map { Array($0.utf8) })))
             if let error = reply.error { throw error }
             var options = RedisConnectionOptions()
+            // Among all the servers of all tests, one may be slow.
+            (options.connectTimeoutSeconds, options.replyTimeoutSeconds) = (120, 120)
             options.session.scripts = access == .node ? QueueScripts.forNodes : QueueScripts.forCommandLine
             let endpoint = RedisEndpoint(
                 unixPath: server.socketPath, credentials: RedisCredentials(user: name, password: "secret"))

@@ -146,12 +146,16 @@ public final class RedisServerFixture {
 
     /// A new client, shaken hands.
     public func client(_ change: (inout RedisConnectionOptions) -> Void = { _ in }) throws -> BlockingRedisClient {
-        var options = RedisConnectionOptions()
-        // Among all the servers of all tests, one may be slow.
-        options.connectTimeoutSeconds = 120
-        options.replyTimeoutSeconds = 120
+        var options = Self.patientOptions
         change(&options)
         return try BlockingRedisClient(endpoint, options: options)
+    }
+
+    /// Among all the servers of all tests, one may be slow.
+    public static var patientOptions: RedisConnectionOptions {
+        var options = RedisConnectionOptions()
+        (options.connectTimeoutSeconds, options.replyTimeoutSeconds) = (120, 120)
+        return options
     }
 
     private var credentials: RedisCredentials? { password.map { RedisCredentials(password: $0) } }

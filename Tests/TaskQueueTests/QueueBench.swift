@@ -46,9 +46,7 @@ final class QueueBench {
             let words = ["ACL", "SETUSER", name, "reset", "on", ">secret"] + access.rules(keys: keys, owner: "sam")
             let reply = try client.call(.command(RedisCommand(bytes: words.map { Array($0.utf8) })))
             if let error = reply.error { throw error }
-            var options = RedisConnectionOptions()
-            // Among all the servers of all tests, one may be slow.
-            (options.connectTimeoutSeconds, options.replyTimeoutSeconds) = (120, 120)
+            var options = RedisServerFixture.patientOptions
             options.session.scripts = access == .node ? QueueScripts.forNodes : QueueScripts.forCommandLine
             let endpoint = RedisEndpoint(
                 unixPath: server.socketPath, credentials: RedisCredentials(user: name, password: "secret"))

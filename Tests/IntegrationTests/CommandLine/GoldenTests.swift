@@ -3,6 +3,7 @@
 
 import LinuxSystem
 import RedisClient
+import RedisServerFixture
 import TaskModel
 import TaskQueue
 import Testing
@@ -159,7 +160,7 @@ struct GoldenTests {
     }
 
     private func client(_ fleet: Fleet) throws -> BlockingRedisClient {
-        var options = RedisConnectionOptions()
+        var options = RedisServerFixture.patientOptions
         options.session.scripts = QueueScripts.all
         return try BlockingRedisClient(fleet.redis.endpoint, options: options)
     }

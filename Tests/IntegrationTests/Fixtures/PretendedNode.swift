@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import RedisClient
+import RedisServerFixture
 import TaskModel
 import TaskQueue
 
@@ -13,7 +14,7 @@ final class PretendedNode {
 
     /// Registers it.
     init(_ name: String, life: Int64 = 1, version: String = "", on fleet: Fleet) throws {
-        var options = RedisConnectionOptions()
+        var options = RedisServerFixture.patientOptions
         options.session.scripts = QueueScripts.all
         client = try BlockingRedisClient(fleet.redis.endpoint, options: options)
         incarnation = Incarnation(name: name, machine: "m", life: life)

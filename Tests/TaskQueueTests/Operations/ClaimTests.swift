@@ -1,4 +1,5 @@
 import RedisClient
+import RedisServerFixture
 import TaskModel
 import TaskQueue
 import Testing
@@ -237,7 +238,7 @@ struct ClaimTests {
 /// Claims and reports in one round trip each, over a connection of its own, until there is nothing left.
 private func drain(_ socketPath: String, _ name: String) throws -> [String] {
     let keys = QueueKeys()
-    var options = RedisConnectionOptions()
+    var options = RedisServerFixture.patientOptions
     options.session.scripts = QueueScripts.forNodes
     let client = try BlockingRedisClient(RedisEndpoint(unixPath: socketPath), options: options)
     let incarnation = Incarnation(name: name, machine: "m" + name, life: 1)

@@ -2,6 +2,7 @@
 
 import LinuxSystem
 import RedisClient
+import RedisServerFixture
 import TaskModel
 import TaskQueue
 import Testing
@@ -279,7 +280,7 @@ private final class Sender {
     var descriptor: Int32 { connection.descriptor }
 
     init(_ endpoint: RedisEndpoint) throws {
-        var options = RedisConnectionOptions()
+        var options = RedisServerFixture.patientOptions
         options.session.scripts = QueueScripts.forNodes
         guard case .unix(let path) = endpoint.location else { throw QueueError.unexpectedReply("no socket") }
         connection = try RedisConnection(

@@ -61,6 +61,20 @@ extension Distcomp {
         return nil
     }
 
+    /// `jobs --redis URL show JOB` means what `jobs show --redis URL JOB` does: the parser wants the second word of a command before its options.
+    static func withSubcommandFirst(_ words: [String]) -> [String] {
+        guard let first = words.first,
+            let command = configuration.subcommands.first(where: { $0.configuration.commandName == first })
+        else { return words }
+        let names = command.configuration.subcommands.compactMap { $0.configuration.commandName }
+        var position = 1
+        while position < words.count, words[position].hasPrefix("-"), words[position] != "--" {
+            position += words[position] == "--json" || words[position].contains("=") ? 1 : 2
+        }
+        guard position < words.count, names.contains(words[position]) else { return words }
+        return [first, words[position]] + words[1..<position] + words[(position + 1)...]
+    }
+
     /// What to say of an argument that is not UTF-8.
     static func objection(toBytes bytes: [UInt8]) -> String {
         let shown = bytes.prefix(200).map { byte in
@@ -78,7 +92,7 @@ Host.hidePasswordsInArguments(after: "--redis_pass")
 do {
     if let bytes = Host.argumentThatIsNotText() { throw CommandError.usage(Distcomp.objection(toBytes: bytes)) }
     if let objection = Distcomp.objection(to: words) { throw CommandError.usage(objection) }
-    var command = try Distcomp.parseAsRoot(TaskArguments.wordsAsOptions(words))
+    var command = try Distcomp.parseAsRoot(TaskArguments.wordsAsOptions(Distcomp.withSubcommandFirst(words)))
     try command.run()
 } catch let error as CommandError {
     if let message = error.message { standardError.write("distcomp: \(message)\n") }

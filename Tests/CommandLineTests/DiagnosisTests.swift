@@ -245,13 +245,16 @@ struct DiagnosisTests {
 
 @Suite("naming tasks")
 struct TaskSelectorTests {
-    @Test("a line is tried first, then the digits of an id, then a glob")
+    @Test("a line is tried first, then the digits of an id, then a name, then a glob")
     func candidates() {
-        #expect(TaskSelector.candidates("shell:1:0:0:a") == [.line("shell:1:0:0:a")])
-        #expect(TaskSelector.candidates(" 4F2a ") == [.line("4F2a"), .identifier("4f2a")])
-        #expect(TaskSelector.candidates("4f2") == [.line("4f2")])
-        #expect(TaskSelector.candidates("0123456789abcdef0") == [.line("0123456789abcdef0")])
-        for glob in ["*lru*", "a?b", "[ab]"] { #expect(TaskSelector.candidates(glob) == [.line(glob), .glob(glob)]) }
+        #expect(TaskSelector.candidates("shell:1:0:0:a") == [.line("shell:1:0:0:a"), .name("shell:1:0:0:a")])
+        #expect(TaskSelector.candidates(" 4F2a ") == [.line("4F2a"), .identifier("4f2a"), .name("4F2a")])
+        #expect(TaskSelector.candidates("4f2") == [.line("4f2"), .name("4f2")])
+        #expect(
+            TaskSelector.candidates("0123456789abcdef0") == [.line("0123456789abcdef0"), .name("0123456789abcdef0")])
+        for glob in ["*lru*", "a?b", "[ab]"] {
+            #expect(TaskSelector.candidates(glob) == [.line(glob), .name(glob), .glob(glob)])
+        }
     }
 }
 

@@ -67,7 +67,8 @@ final class BenchQueue {
         let pieces = call.script.source.split(separator: "call('TIME')", omittingEmptySubsequences: false)
         let script =
             timed[call.script.name]
-            ?? RedisScript(name: call.script.name, source: pieces.joined(separator: "call('LRANGE', p .. 'time', 0, 1)"))
+            ?? RedisScript(
+                name: call.script.name, source: pieces.joined(separator: "call('LRANGE', p .. 'time', 0, 1)"))
         timed[call.script.name] = script
         return try redis.client.call(
             .script(RedisScriptCall(script, keys: call.keys, arguments: call.arguments)))

@@ -70,7 +70,8 @@ public enum QueueScripts {
     /// What several scripts share, by the names that they use it by.
     private static let shared: [String: [LuaPart]] = [
         "adding": PackageResources.adding_lua, "belonging": PackageResources.belonging_lua,
-        "classes": PackageResources.classes_lua, "clock": PackageResources.clock_lua, "counting": PackageResources.counting_lua,
+        "classes": PackageResources.classes_lua,
+        "clock": PackageResources.clock_lua, "counting": PackageResources.counting_lua,
         "disowning": PackageResources.disowning_lua,
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,

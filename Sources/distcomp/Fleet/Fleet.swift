@@ -57,7 +57,9 @@ struct FleetNode {
         if !isAlive(nowUnixSeconds: nowUnixSeconds) { return "gone" }
         if let trouble { return "in trouble: \(trouble)" }
         if isDrained { return runningCount > 0 ? "draining" : "drained" }
-        return reservation.map { "reserved for \($0.size)\($0.time(nowUnixSeconds).map { ", by \($0) at the latest" } ?? "")" }
+        guard let reservation else { return nil }
+        let time = reservation.time(nowUnixSeconds).map { ", by \($0) at the latest" } ?? ""
+        return "reserved for a task of \(reservation.size)\(time)"
     }
 
     /// Whether a task of this size can ever run here.

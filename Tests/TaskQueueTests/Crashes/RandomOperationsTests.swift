@@ -38,7 +38,6 @@ struct RandomOperationsTests {
             } catch {
                 run.difference = "\(error)"
             }
-            print("reserved", run.reservationCount)
             if let difference = run.difference { Issue.record("seed \(seed): \(difference)") }
         }
     }

@@ -363,12 +363,13 @@ struct Diagnosis: Equatable {
         _ line: TaskLine, _ node: FleetNode, _ standing: TaskStanding, _ fleet: Fleet, _ history: String
     ) -> Answer {
         let ahead = standing.aheadCount ?? 0
-        let whom = ahead == 0 ? "it" : "the first of its job and size, as one that has waited for long; \(tasks(ahead)) before this one"
+        let whom = ahead == 0 ? "it" : "the first of its job and size (\(tasks(ahead)) before this one)"
         var when = ", and has room when enough of what runs there has ended, of which some has no timeout"
         if let reservation = node.reservation, let left = reservation.latestMilliseconds,
             let time = reservation.time(fleet.nowUnixSeconds)
         {
-            when = ", and has room by \(time) at the latest (in \(duration(Double(left) / 1000))), by the timeouts of what runs there"
+            let seconds = duration(Double(left) / 1000)
+            when = ", and has room by \(time) at the latest (in \(seconds)), by the timeouts of what runs there"
         }
         return (
             "reserved",

@@ -39,6 +39,8 @@ extension NodeProtocol {
         public var attemptsMax = 3
         /// `retry_delay_seconds`.
         public var retryDelaySeconds = 0.0
+        /// When nodes are reserved for big tasks.
+        public var reserving = ReservingSettings.never
         /// How much of results stays in Redis.
         public var retention = Retention()
         /// What lines must be signed with; nil: nothing.

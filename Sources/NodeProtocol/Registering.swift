@@ -114,7 +114,8 @@ extension NodeProtocol {
         let heartbeat = Heartbeat(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: facts.statusText,
             silence: mayTakeOver ? registering.silence : nil, elapsedMilliseconds: elapsed,
-            node: description, queueCandidate: facts.queueCandidate, serverRun: connection.serverRun ?? "")
+            node: description, queueCandidate: facts.queueCandidate, serverRun: connection.serverRun ?? "",
+            reserving: facts.reserving)
         send(heartbeat.request, for: .heartbeat(sentAt: now), into: &actions)
     }
 

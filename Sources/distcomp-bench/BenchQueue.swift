@@ -9,37 +9,73 @@ final class BenchQueue {
     let keys = QueueKeys()
     let redis: BenchRedis
     private var silence = 0
+    /// So long that nobody's ends.
+    private static let leaseMilliseconds = 3_600_000
+    private let leaseMilliseconds: Int
     private var known = KnownJobs()
 
-    init(in place: String, listensOnPort: Bool = false) throws {
+    init(in place: String, listensOnPort: Bool = false, leaseMilliseconds: Int = leaseMilliseconds) throws {
+        self.leaseMilliseconds = leaseMilliseconds
         redis = try BenchRedis(
             in: FileSystem.makeTemporaryDirectory(place + "/queue-"), isDurable: false, listensOnPort: listensOnPort)
     }
 
-    private static let node = NodeDescription(memoryBytes: 1 << 42, millicores: 4_096_000)
-
     func register(_ name: String, cores: Int = 4096) throws -> Incarnation {
         let incarnation = Incarnation(name: name, machine: "m", life: 1)
         let request = RegisterNode(
-            keys: keys, incarnation: incarnation, leaseMilliseconds: 3_600_000, status: "1:0:1:0:1",
+            keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1",
             node: NodeDescription(memoryBytes: 1 << 42, millicores: cores * 1000)
         ).request
-        silence = try RegisterNode.parse(try redis.client.call(request)).silence
+        silence = try RegisterNode.parse(try call(request)).silence
         return incarnation
     }
 
     func claim(_ node: Incarnation, count: Int = 16, freeCores: Int = 4096) -> RedisRequest {
         ClaimTasks(
-            keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, count: count, freeMemoryBytes: 1 << 42,
+            keys: keys, incarnation: node, leaseMilliseconds: leaseMilliseconds, count: count, freeMemoryBytes: 1 << 42,
             freeMillicores: freeCores * 1000, silence: silence, known: known
         ).request
     }
 
     /// Takes what there is for a node with so many free cores, at most that many tasks.
     func taken(_ node: Incarnation, count: Int, freeCores: Int) throws -> [ClaimTasks.Claimed] {
-        let reply = try ClaimTasks.parse(try redis.client.call(claim(node, count: count, freeCores: freeCores)))
+        let reply = try ClaimTasks.parse(try call(claim(node, count: count, freeCores: freeCores)))
         known.take(reply)
         return reply.tasks
+    }
+
+    // MARK: - Another clock
+
+    /// What it is by the clock of the queue, in seconds, where that is not Redis's own.
+    private(set) var seconds: Double?
+    private var timed: [String: RedisScript] = [:]
+    private var timeKey: String { keys.prefix + "time" }
+
+    /// From now on the queue's clock says this.
+    func setClock(_ seconds: Double) throws {
+        self.seconds = seconds
+        let whole = seconds.rounded(.down)
+        let words = [String(Int(whole)), String(Int((seconds - whole) * 1e6))]
+        for request in [["DEL", timeKey], ["RPUSH", timeKey] + words] {
+            _ = try redis.client.call(.command(RedisCommand(request[0], Array(request.dropFirst()))))
+        }
+    }
+
+    /// Asks, by that clock.
+    func call(_ request: RedisRequest) throws -> RESPValue {
+        guard seconds != nil, case .script(let call) = request else { return try redis.client.call(request) }
+        let pieces = call.script.source.split(separator: "call('TIME')", omittingEmptySubsequences: false)
+        let script =
+            timed[call.script.name]
+            ?? RedisScript(
+                name: call.script.name, source: pieces.joined(separator: "call('LRANGE', p .. 'time', 0, 1)"))
+        timed[call.script.name] = script
+        return try redis.client.call(
+            .script(RedisScriptCall(script, keys: call.keys, arguments: call.arguments)))
+    }
+
+    func perform<Operation: QueueOperation>(_ operation: Operation) throws -> Operation.Reply {
+        try Operation.parse(try call(operation.request))
     }
 
     /// Takes that many tasks; fewer than were there is an error.
@@ -52,10 +88,17 @@ final class BenchQueue {
         return reply.tasks
     }
 
-    func heartbeat(_ node: Incarnation) -> RedisRequest {
+    /// What nodes say of reservations by the settings they come with.
+    static let reserving = ReservingSettings(
+        afterMilliseconds: 600_000, timeoutMilliseconds: 3_600_000, graceMilliseconds: 5000)
+
+    func heartbeat(
+        _ node: Incarnation, cores: Int = 4096, reserving: ReservingSettings = .never, elapsedMilliseconds: Int = 0
+    ) -> RedisRequest {
         Heartbeat(
-            keys: keys, incarnation: node, leaseMilliseconds: 3_600_000, status: "1:0:1:0:1", silence: silence,
-            elapsedMilliseconds: 0, node: Self.node
+            keys: keys, incarnation: node, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1", silence: silence,
+            elapsedMilliseconds: elapsedMilliseconds,
+            node: NodeDescription(memoryBytes: 1 << 42, millicores: cores * 1000), reserving: reserving
         ).request
     }
 

@@ -1,3 +1,4 @@
+import LinuxSystem
 import TaskModel
 import TaskQueue
 import Testing
@@ -48,6 +49,37 @@ struct DiagnosisTests {
         let diagnosis = explain(waiting(), fleet(node("a")))
         #expect(diagnosis.because == "ready")
         #expect(diagnosis.sentence == "Nothing hinders it: a has room, and no task is before it.")
+    }
+
+    @Test("a node is reserved for it, or for another: which one, for what, and by when at the latest")
+    func reserved() {
+        func node(_ name: String, running: Int, _ reservation: ReadNodes.Reservation) -> FleetNode {
+            var node = self.node(name, running: running)
+            node.reservation = reservation
+            return node
+        }
+        func kept(_ milliseconds: Int?, memory: UInt64 = 8, cores: Int = 4) -> ReadNodes.Reservation {
+            ReadNodes.Reservation(
+                job: "", memoryBytes: memory << 30, millicores: cores * 1000, latestMilliseconds: milliseconds)
+        }
+        let time = LocalTime(unixSeconds: now + 750).clockText
+        let own = explain(
+            waiting(), fleet(self.node("a", running: 4), node("b", running: 4, kept(750_000, memory: 2, cores: 1))))
+        #expect(own.because == "reserved")
+        #expect(
+            own.sentence
+                == "It waits for its turn: b is reserved for it, and has room by \(time) at the latest (in 12:30 min), by the timeouts "
+                + "of what runs there. Others pass only if they must have ended by then, or fit beside it.")
+        let later = explain(waiting { $0.aheadCount = 2 }, fleet(node("b", running: 4, kept(nil, memory: 2, cores: 1))))
+        #expect(later.sentence.contains("b is reserved for the first of its job and size"), "\(later.sentence)")
+        #expect(later.sentence.contains("2 tasks before this one"), "\(later.sentence)")
+        #expect(later.sentence.contains("of which some has no timeout"), "\(later.sentence)")
+        let others = explain(waiting(), fleet(node("b", running: 1, kept(750_000))))
+        #expect(others.because == "kept")
+        #expect(others.sentence.contains("is reserved for a task of 8 GB and 4 cores"), "\(others.sentence)")
+        #expect(others.sentence.contains("by \(time) at the latest"), "\(others.sentence)")
+        // Another node has room.
+        #expect(explain(waiting(), fleet(self.node("a"), node("b", running: 1, kept(750_000)))).because == "ready")
     }
 
     @Test("no node is alive: none at all, one whose lease is over, an old worker that is silent")

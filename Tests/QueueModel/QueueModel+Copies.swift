@@ -68,15 +68,14 @@ extension QueueModel {
 
     /// What a node with room is given where nothing waits.
     mutating func copyLateTasks(
-        to me: String, _ want: inout Int, beside given: [Place], _ claim: Arguments, _ now: Int
+        to me: String, _ want: inout Int, _ memory: UInt64, _ millicores: Int, _ now: Int
     ) -> Copied {
         let running = doing.keys.filter { jobsIdempotent.contains(Self.job(of: $0)) }
         guard want > 0, !running.isEmpty else { return .none }
         var copied = Copied(mayCome: true)
         guard !waiting.keys.contains(where: { !isGated($0) }), now >= copiedUntil else { return copied }
         copiedUntil = now + 1000
-        var memory = claim.unsigned(5) - given.reduce(0) { $0 + $1.memory }
-        var millicores = claim.int(6) - given.reduce(0) { $0 + $1.millicores }
+        var (memory, millicores) = (memory, millicores)
         let late = running.compactMap { line in holder(of: line).map { (line: line, entry: $0.entry) } }.sorted {
             (Self.job(of: $0.line), $0.entry.token) < (Self.job(of: $1.line), $1.entry.token)
         }

@@ -96,6 +96,7 @@ extension QueueModel {
         }
         noteGates()
         tellAll()
+        noteTimeouts(of: me, arguments)
         let hasOrders = cancelled[me]?.isEmpty == false || revoked[me]?.isEmpty == false
         let beatsSoon = leases.values.contains { $0 * 5 <= now * 5 + lease * 3 }
         return .array([
@@ -134,6 +135,8 @@ extension QueueModel {
         nodes[incarnation] = nil
         troubles[incarnation] = nil
         labels[incarnation] = nil
+        timeouts[incarnation] = nil
+        reservations[incarnation] = nil
         cancelled[incarnation] = nil
         revoked[incarnation] = nil
         leases[incarnation] = nil
@@ -199,17 +202,33 @@ extension QueueModel {
         let takesOn =
             want > 0 && !isClosing && !isPaused && !isHeldBack && !drained.contains(name) && asked == clock?.silence
         var given: [(line: String, place: Place)] = []
+        var rows: [RESPValue] = []
+        var lines: [String] = []
+        var passing: Passing?
+        if takesOn, let reservation = reservations[me] {
+            if let (line, place) = nextReserved(reservation, me, want, memory, millicores) {
+                if hasSeveralOwners { count(me) }
+                rows = give([(line, place)], to: me, withSignatures: arguments.text(7) == "1")
+                if hasSeveralOwners { noteTurn(of: line, token: token) }
+                lines = [line]
+                (want, memory, millicores) = (want - 1, memory - place.memory, millicores - place.millicores)
+            }
+            passing = reservations[me].map { Passing($0, timeouts[me], at: now) }
+        }
         if takesOn, hasSeveralOwners {
             let model = self
             given = shareOut(to: me, count: want, memory: memory, millicores: millicores) { line, place in
                 !model.isGated(line) && model.isMeant(me, by: line) && model.mayTake(line, place, name, now)
+                    && passing?.letsPass(line, place, model) ?? true
             }
             want -= given.count
+            memory -= given.reduce(0) { $0 + $1.place.memory }
+            millicores -= given.reduce(0) { $0 + $1.place.millicores }
         } else if takesOn, !waiting.isEmpty {
             for (line, place) in waiting.sorted(by: { $0.value.score < $1.value.score }) {
                 if want == 0 { break }
                 guard place.memory <= memory, place.millicores <= millicores, !isGated(line),
-                    isMeant(me, by: line), mayTake(line, place, name, now)
+                    isMeant(me, by: line), mayTake(line, place, name, now), passing?.letsPass(line, place, self) ?? true
                 else {
                     continue
                 }
@@ -219,9 +238,12 @@ extension QueueModel {
                 given.append((line, place))
             }
         }
-        var rows = give(given, to: me, withSignatures: arguments.text(7) == "1")
-        let copied = takesOn ? copyLateTasks(to: me, &want, beside: given.map(\.place), arguments, now) : .none
+        rows += give(given, to: me, withSignatures: arguments.text(7) == "1")
+        lines += given.map(\.line)
+        if let passing { reservations[me] = passing.reservation }
+        let copied = takesOn ? copyLateTasks(to: me, &want, memory, millicores, now) : .none
         rows += copied.rows
+        lines += copied.lines
         let isShort = takesOn && want > 0
         if isShort { fedUntil = 0 }
         var due = delayed.values.map(\.due).min().map { max(0, $0 - now) } ?? -1
@@ -230,7 +252,7 @@ extension QueueModel {
             .array(rows), .integer(isClosing ? 1 : 0), .integer(needsSweep(isShort: isShort) ? 1 : 0),
             .integer(Int64(due)), .integer(isPaused ? 1 : 0), .integer(hasOrders ? 1 : 0),
             .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)),
-            .array(records(ofJobsOf: given.map(\.line) + copied.lines)),
+            .array(records(ofJobsOf: lines)),
         ])
     }
 

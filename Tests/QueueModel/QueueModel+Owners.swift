@@ -47,7 +47,7 @@ extension QueueModel {
     }
 
     /// A node has said what it holds.
-    private mutating func count(_ me: String) {
+    mutating func count(_ me: String) {
         guard counted.insert(me).inserted else { return }
         for (line, entry) in held[me] ?? [:] { noteTurn(of: line, token: entry.token) }
     }

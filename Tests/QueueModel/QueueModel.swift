@@ -96,6 +96,7 @@ public struct QueueModel: Sendable {
     public var jobsLearning: [String: UInt64] = [:]
     public internal(set) var peaks: [String: MemoryPeaks] = [:]
     public var jobPriorities: [String: Int] = [:]
+    public var jobTimeouts: [String: TimeoutRequest] = [:]
     public var jobNodeLabels: [String: LabelExpression] = [:]
 
     // Second copies: see QueueModel+Copies.swift.
@@ -138,6 +139,10 @@ public struct QueueModel: Sendable {
     public internal(set) var cancelled: [String: [String: Int]] = [:]
     public internal(set) var revoked: [String: [String: Int]] = [:]
     public internal(set) var drained: Set<String> = []
+    /// Nodes that are reserved, see QueueModel+Reserving.swift.
+    public internal(set) var reservations: [String: Reservation] = [:]
+    /// The timeout of tasks that have none, and how long one may go on after it, of nodes that keep to reservations.
+    public internal(set) var timeouts: [String: (timeout: Int, grace: Int)] = [:]
 
     // Results that leave.
     /// identifier of a job -> `finished failed unix`, when its records left.
@@ -181,6 +186,7 @@ public struct QueueModel: Sendable {
         var empty = QueueModel(keys: keys, serverMicroseconds: serverMicroseconds, runID: runID)
         empty.keepsJournal = keepsJournal
         (empty.jobSizes, empty.jobPriorities, empty.jobRecords) = (jobSizes, jobPriorities, jobRecords)
+        empty.jobTimeouts = jobTimeouts
         (empty.jobsLearning, empty.jobOwners, empty.jobNodeLabels) = (jobsLearning, jobOwners, jobNodeLabels)
         empty.jobsIdempotent = jobsIdempotent
         empty.journal = journal

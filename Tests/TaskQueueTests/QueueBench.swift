@@ -236,24 +236,25 @@ struct BenchNode {
     @discardableResult
     func beat(
         silence: Int? = nil, elapsedMilliseconds: Int = 3_600_000, graceMilliseconds: Int = 60_000,
-        description: NodeDescription? = nil, serverRun: String = ""
+        description: NodeDescription? = nil, serverRun: String = "", reserving: ReservingSettings = .never
     ) throws -> Heartbeat.Reply {
         let reply = try bench.perform(
             heartbeat(
                 silence: silence, elapsedMilliseconds: elapsedMilliseconds, graceMilliseconds: graceMilliseconds,
-                description: description, serverRun: serverRun))
+                description: description, serverRun: serverRun, reserving: reserving))
         known.silence = reply.silence
         return reply
     }
 
     func heartbeat(
         silence: Int? = nil, elapsedMilliseconds: Int = 3_600_000, graceMilliseconds: Int = 60_000,
-        description: NodeDescription? = nil, serverRun: String = ""
+        description: NodeDescription? = nil, serverRun: String = "", reserving: ReservingSettings = .never
     ) -> Heartbeat {
         Heartbeat(
             keys: bench.keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1",
             silence: silence ?? known.silence, elapsedMilliseconds: elapsedMilliseconds,
-            graceMilliseconds: graceMilliseconds, node: description ?? self.description, serverRun: serverRun)
+            graceMilliseconds: graceMilliseconds, node: description ?? self.description, serverRun: serverRun,
+            reserving: reserving)
     }
 
     var held: [String] {

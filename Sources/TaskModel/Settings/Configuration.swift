@@ -148,6 +148,9 @@ public struct Configuration: Hashable, Sendable {
     public var whenCutOff = WhenCutOff.keep
     /// `retry_delay_seconds`: before a failed task is offered again.
     public var retryDelaySeconds = 1.0
+    /// `reserve_after_seconds`: a task that waits for so long, though an empty node would hold it and others pass it, gets a node
+    /// reserved; 0: never.
+    public var reserveAfterSeconds = 600.0
     /// `restart_mode`: with `keep`, SIGHUP (`systemctl reload`) also replaces the program by the one installed now, in
     /// place, while tasks go on.
     public var restartMode = RestartMode.drain

@@ -200,6 +200,20 @@ enum QueueKey: String, CaseIterable {
     /// incarnation -> its labels, with blanks between; of those that have some.
     case labels = "distcomp:labels"
 
+    // Nodes that are reserved: see Reserving/reserving.lua.
+    /// incarnation -> `until memory millicores since class`.
+    case reserved = "distcomp:reserved"
+    /// `incarnation class` -> until when that node is not reserved for it again.
+    case reservedInVain = "distcomp:reserved-in-vain"
+    /// class -> `score since how`, of those that stand first.
+    case standing = "distcomp:standing"
+    /// How many had arrived by when.
+    case arrivals = "distcomp:arrivals"
+    /// Until when, in the queue's time, nobody need look who stands in vain.
+    case looked = "distcomp:looked"
+    /// incarnation -> the timeout of tasks that have none of their own, and how long one may go on after a timeout, in milliseconds.
+    case timeouts = "distcomp:timeouts"
+
     // Results that leave.
     /// How far the node has come that looks for them.
     case retention = "distcomp:retention"

@@ -70,7 +70,8 @@ public enum QueueScripts {
     /// What several scripts share, by the names that they use it by.
     private static let shared: [String: [LuaPart]] = [
         "adding": PackageResources.adding_lua, "belonging": PackageResources.belonging_lua,
-        "clock": PackageResources.clock_lua, "copies": PackageResources.copies_lua,
+        "classes": PackageResources.classes_lua, "clock": PackageResources.clock_lua,
+        "copies": PackageResources.copies_lua,
         "copying": PackageResources.copying_lua, "counting": PackageResources.counting_lua,
         "disowning": PackageResources.disowning_lua,
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
@@ -85,9 +86,11 @@ public enum QueueScripts {
         "names": PackageResources.names_lua, "noticing": PackageResources.noticing_lua,
         "owning": PackageResources.owning_lua, "pairing": PackageResources.pairing_lua,
         "percentile": PackageResources.percentile_lua, "reaping": PackageResources.reaping_lua,
-        "retries": PackageResources.retries_lua,
+        "reserving": PackageResources.reserving_lua, "retries": PackageResources.retries_lua,
+        "serving": PackageResources.serving_lua,
         "sharing": PackageResources.sharing_lua, "some": PackageResources.some_lua,
-        "telling": PackageResources.telling_lua, "timing": PackageResources.timing_lua,
+        "telling": PackageResources.telling_lua, "timeouts": PackageResources.timeouts_lua,
+        "timing": PackageResources.timing_lua,
         "times": PackageResources.times_lua,
         "using": PackageResources.using_lua,
         "waking": PackageResources.waking_lua,

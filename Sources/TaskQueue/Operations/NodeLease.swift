@@ -147,6 +147,24 @@ public struct RegisterNode: QueueOperation {
     }
 }
 
+/// When a node is reserved for a big task, and by when what runs on this node must have ended.
+public struct ReservingSettings: Equatable, Sendable {
+    /// So long a task waits before that; 0: no node is reserved for any, nor this one by others.
+    public var afterMilliseconds: Int
+    /// Of tasks for which none is said; 0: they have no limit.
+    public var timeoutMilliseconds: Int
+    /// A task has ended so long after its timeout.
+    public var graceMilliseconds: Int
+
+    public static let never = ReservingSettings(afterMilliseconds: 0, timeoutMilliseconds: 0, graceMilliseconds: 0)
+
+    public init(afterMilliseconds: Int, timeoutMilliseconds: Int, graceMilliseconds: Int) {
+        self.afterMilliseconds = max(0, afterMilliseconds)
+        self.timeoutMilliseconds = max(0, timeoutMilliseconds)
+        self.graceMilliseconds = max(0, graceMilliseconds)
+    }
+}
+
 /// Renews the lease, writes `worker_status`, and looks after what belongs to nobody: tasks of dead nodes, retries that are due.
 public struct Heartbeat: QueueOperation {
     private let keys: QueueKeys
@@ -159,6 +177,7 @@ public struct Heartbeat: QueueOperation {
     private let node: NodeDescription
     private let queueCandidate: QueueIdentity
     private let serverRun: String
+    private let reserving: ReservingSettings
 
     /// - Parameters:
     ///   - status: the value of `worker_status`.
@@ -169,11 +188,13 @@ public struct Heartbeat: QueueOperation {
     ///   - graceMilliseconds: how long a line that an old worker seems to have dropped is waited for.
     ///   - queueCandidate: what the queue is called from now on, where it has no name.
     ///   - serverRun: names the process of the server, "" where it is not known.
+    ///   - reserving: when nodes are reserved, and what has to be known for it.
     public init(
         keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, status: String, silence: Int?,
         elapsedMilliseconds: Int, graceMilliseconds: Int = 60_000, node: NodeDescription,
-        queueCandidate: QueueIdentity = QueueIdentity(), serverRun: String = ""
+        queueCandidate: QueueIdentity = QueueIdentity(), serverRun: String = "", reserving: ReservingSettings = .never
     ) {
+        self.reserving = reserving
         self.keys = keys
         self.incarnation = incarnation
         self.leaseMilliseconds = leaseMilliseconds
@@ -215,6 +236,9 @@ public struct Heartbeat: QueueOperation {
         call.append(queueCandidate.text)
         call.append(node)
         call.append(serverRun)
+        call.append(reserving.afterMilliseconds)
+        call.append(reserving.timeoutMilliseconds)
+        call.append(reserving.graceMilliseconds)
         return .script(call)
     }
 

@@ -197,6 +197,36 @@ public struct ReadNodes: QueueOperation {
         public let labels: [String]
         /// Its end of the connection; "" where it is not known.
         public let address: String
+        /// For what it is reserved; nil: for nothing.
+        public let reservation: Reservation?
+    }
+
+    /// A node is kept for the first task of a job and a size that has room there.
+    public struct Reservation: Equatable, Sendable {
+        /// The identifier of the job; "": of none.
+        public let job: String
+        public let memoryBytes: UInt64
+        public let millicores: Int
+        /// In how long it has room there at the latest; nil where nobody knows, for something runs there that has no timeout.
+        public let latestMilliseconds: Int?
+
+        public init(job: String, memoryBytes: UInt64, millicores: Int, latestMilliseconds: Int?) {
+            self.job = job
+            self.memoryBytes = memoryBytes
+            self.millicores = millicores
+            self.latestMilliseconds = latestMilliseconds
+        }
+
+        /// As the queue names it: `@JOB MEMORY:MILLICORES:...`, or without a job; nil for "".
+        init?(class name: String, latestMilliseconds: Int) {
+            let words = name.split(separator: " ", maxSplits: 1)
+            let ofJob = name.hasPrefix("@") && words.count == 2
+            let sizes = (ofJob ? words[1] : name[...]).split(separator: ":")
+            guard sizes.count >= 2, let memory = UInt64(sizes[0]), let cores = Int(sizes[1]) else { return nil }
+            self.init(
+                job: ofJob ? String(words[0].dropFirst()) : "", memoryBytes: memory, millicores: cores,
+                latestMilliseconds: latestMilliseconds > 0 ? latestMilliseconds : nil)
+        }
     }
 
     /// The most nodes one page has. A page with fewer is the last.
@@ -221,17 +251,19 @@ public struct ReadNodes: QueueOperation {
         guard let rows = try elements(value) else { throw .unexpectedReply("nodes") }
         var nodes: [Node] = []
         for row in rows {
-            guard let parts = row.elements, parts.count == 10, let text = parts[0].string, let lease = parts[1].int,
+            guard let parts = row.elements, parts.count == 12, let text = parts[0].string, let lease = parts[1].int,
                 let held = parts[2].int, let memory = parts[3].string.flatMap({ UInt64($0) }),
                 let millicores = parts[4].string.flatMap({ Int($0) }), let version = parts[5].string,
-                let trouble = parts[7].string, let address = parts[8].string, let labels = parts[9].string
+                let trouble = parts[7].string, let address = parts[8].string, let labels = parts[9].string,
+                let reservedFor = parts[10].string, let left = parts[11].string.flatMap({ Int($0) })
             else { throw .unexpectedReply("nodes") }
             nodes.append(
                 Node(
                     incarnation: Incarnation(resuming: text), leaseMilliseconds: lease, heldCount: held,
                     memoryBytes: memory, millicores: millicores, version: version, isDrained: parts[6].int == 1,
                     trouble: trouble, labels: labels.split(separator: " ").map(String.init),
-                    address: address == "-" ? "" : address))
+                    address: address == "-" ? "" : address,
+                    reservation: Reservation(class: reservedFor, latestMilliseconds: left)))
         }
         return nodes
     }

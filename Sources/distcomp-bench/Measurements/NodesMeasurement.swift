@@ -39,7 +39,7 @@ struct NodesMeasurement: Measurement {
         let fleet = try SimulatedFleet(queue, nodeCount: count)
         // Redis measures its own CPU time too coarsely to tell anything of a few requests.
         if count >= 100 {
-            let heartbeat = try fleet.processorSeconds(queue.heartbeat)
+            let heartbeat = try fleet.processorSeconds { queue.heartbeat($0, reserving: BenchQueue.reserving) }
             figures.add("\(count) nodes: Redis's CPU per heartbeat", heartbeat * 1e6, "us")
             figures.add(
                 "\(count) nodes: Redis's CPU per claim in vain", try fleet.processorSeconds { queue.claim($0) } * 1e6,

@@ -25,6 +25,8 @@ struct FleetNode {
     var address: String?
     /// Of its conf.json.
     var labels: Set<String> = []
+    /// A task that has waited for long, for which it is kept; nil for none.
+    var reservation: ReadNodes.Reservation?
     /// What it runs, and what those tasks ask for together.
     var runningCount = 0
     var memoryBytesAsked: UInt64 = 0
@@ -54,7 +56,10 @@ struct FleetNode {
     func condition(nowUnixSeconds: Int64) -> String? {
         if !isAlive(nowUnixSeconds: nowUnixSeconds) { return "gone" }
         if let trouble { return "in trouble: \(trouble)" }
-        return isDrained ? (runningCount > 0 ? "draining" : "drained") : nil
+        if isDrained { return runningCount > 0 ? "draining" : "drained" }
+        guard let reservation else { return nil }
+        let time = reservation.time(nowUnixSeconds).map { ", by \($0) at the latest" } ?? ""
+        return "reserved for a task of \(reservation.size)\(time)"
     }
 
     /// Whether a task of this size can ever run here.
@@ -64,6 +69,32 @@ struct FleetNode {
 
     /// Whether tasks of this job are for such a node; nil: of no job.
     func isMeant(by job: Job?) -> Bool { job?.settings.nodeLabels?.matches(labels) ?? true }
+}
+
+extension ReadNodes.Reservation {
+    /// What the task asks for: `8 GB and 16 cores`.
+    var size: String { sizeText(memoryBytes, millicores) }
+
+    /// When it has room at the latest, in seconds since 1970; nil where nobody knows.
+    func latestUnixSeconds(_ nowUnixSeconds: Int64) -> Int64? {
+        latestMilliseconds.map { nowUnixSeconds + Int64(($0 + 999) / 1000) }
+    }
+
+    /// The same by the clock on the wall.
+    func time(_ nowUnixSeconds: Int64) -> String? {
+        latestUnixSeconds(nowUnixSeconds).map { LocalTime(unixSeconds: $0).clockText }
+    }
+
+    /// Whether it is for the first of those of this one's job and size.
+    func isFor(_ line: TaskLine) -> Bool {
+        (job, memoryBytes, millicores) == (line.job?.identifier ?? "", line.memoryBytes, line.millicores)
+    }
+}
+
+/// What a task asks for, as people say it: `8 GB and 1 core`.
+func sizeText(_ memoryBytes: UInt64, _ millicores: Int) -> String {
+    let cores = fixed(Double(millicores) / 1000, places: millicores % 1000 == 0 ? 0 : 3)
+    return "\(AmountText.memory(memoryBytes)) and \(cores) core\(cores == "1" ? "" : "s")"
 }
 
 /// All nodes at one moment.
@@ -76,6 +107,8 @@ struct Fleet {
     var stateOfRun: String?
 
     var alive: [FleetNode] { nodes.filter { $0.isAlive(nowUnixSeconds: nowUnixSeconds) } }
+    /// Those that are kept for tasks that have waited for long.
+    var reserved: [FleetNode] { alive.filter { $0.reservation != nil } }
     /// Those that are alive and yet take nothing.
     var inTrouble: [FleetNode] { alive.filter { $0.trouble != nil } }
 }
@@ -120,6 +153,7 @@ extension QueueClient {
             node.trouble = lease.trouble.isEmpty ? nil : lease.trouble
             node.address = lease.address.isEmpty ? nil : lease.address
             node.labels = Set(lease.labels)
+            node.reservation = lease.reservation
             nodes[node.name] = node
         }
     }

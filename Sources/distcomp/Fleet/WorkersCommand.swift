@@ -9,7 +9,8 @@ struct WorkersCommand: ParsableCommand {
         abstract: "Show the nodes: what they have, what their tasks ask for, when they were last heard of.",
         discussion: """
             ASKED is what the running tasks of a node ask for together, USED what the whole machine uses. A node in trouble \
-            takes no tasks, or only small ones, until that is over.
+            takes no tasks, or only small ones, until that is over. One that is reserved is kept for a large task that has waited for long, \
+            by a time that is known from the timeouts of what runs there.
 
             Examples:
               distcomp workers
@@ -50,6 +51,8 @@ struct WorkersCommand: ParsableCommand {
         writer.field("trouble", node.trouble)
         writer.field("address", node.address)
         writer.field("labels", node.labels.sorted())
+        writer.field("reserved", node.reservation != nil)
+        writer.field("reserved_until", node.reservation?.latestUnixSeconds(fleet.nowUnixSeconds))
         return writer.text
     }
 }

@@ -268,6 +268,10 @@ extension NodeProtocol.Facts {
         killsWhenCutOff = node.configuration.whenCutOff == .kill
         attemptsMax = node.configuration.maxRetryPerTask
         retryDelaySeconds = node.configuration.retryDelaySeconds
+        reserving = ReservingSettings(
+            afterMilliseconds: Int(node.configuration.reserveAfterSeconds * 1000),
+            timeoutMilliseconds: Int(node.configuration.defaultTaskTimeoutSeconds * 1000),
+            graceMilliseconds: Int(node.configuration.killGraceSeconds * 1000))
         retention = Retention(
             keepSeconds: node.configuration.resultsKeepDays * 86_400, keepCount: node.configuration.resultsKeepCount,
             bytesMax: node.configuration.resultsRedisBytesMax)

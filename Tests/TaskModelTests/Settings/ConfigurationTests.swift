@@ -114,7 +114,7 @@ struct ConfigurationTests {
              "redis_url": "unix:///run/redis.sock", "redis_user": "node", "redis_pass_file": "/etc/secret",
              "redis_sentinels": [], "redis_tls": false, "allow_insecure_redis": true, "key_prefix": "{q1}:",
              "node_name": "node-1.rack_2", "labels": ["ssd", "rack.2"], "state_dir": "/s", "stop_grace_seconds": 1, "lease_seconds": 2.5,
-             "when_cut_off": "kill", "retry_delay_seconds": 0, "restart_mode": "keep", "log_level": "debug",
+             "when_cut_off": "kill", "retry_delay_seconds": 0, "reserve_after_seconds": 0.5, "restart_mode": "keep", "log_level": "debug",
              "log_format": "json",
              "task_user": "root", "memory_caps": "best-effort", "cpu_limit": "hard", "max_processes_per_task": 64,
              "output_store": "files", "max_output_bytes": 1048576, "task_umask": "0077", "kill_grace_seconds": 0.5, "task_key_file": "/k"}
@@ -136,6 +136,7 @@ struct ConfigurationTests {
         expected.leaseSeconds = 2.5
         expected.whenCutOff = .kill
         expected.retryDelaySeconds = 0
+        expected.reserveAfterSeconds = 0.5
         expected.restartMode = .keep
         expected.logLevel = .debug
         expected.logFormat = .json

@@ -65,6 +65,8 @@ private struct RandomRun {
     /// By their identifiers; a size of tasks has one.
     private let jobs: [String: Job]
     private let hasCopies: Bool
+    /// How many nodes were reserved.
+    private(set) var reservationCount = 0
     var difference: String?
 
     /// - Parameters:
@@ -80,6 +82,7 @@ private struct RandomRun {
                 settings.memoryBytes = [0, 1, 8, 24][memory] << 30
                 settings.millicores = cores * 1000
                 settings.priority = cores
+                settings.timeout = [.byDefault, .none, .seconds(0.25), .seconds(4)][(memory + cores) % 4]
                 settings.learnsMemory = Self.isLearning(memory)
                 settings.isIdempotent = hasCopies
                 settings.nodeLabels = ["1x2": "ssd", "2x0": "!(ssd & big) | tape"]["\(memory)x\(cores)"].flatMap {
@@ -96,6 +99,7 @@ private struct RandomRun {
         random = SeededNumbers(state: seed)
         model = QueueModel(keys: keys)
         model.jobSizes = jobs.mapValues { ($0.settings.memoryBytes, $0.settings.millicores) }
+        model.jobTimeouts = jobs.mapValues(\.settings.timeout)
         model.jobPriorities = jobs.mapValues(\.settings.priority)
         if hasOwners {
             for identifier in jobs.keys {
@@ -151,12 +155,30 @@ private struct RandomRun {
         let answer = try client.call(timed(request))
         let what = name(request)
         history.append(what)
+        if case .script(let call) = request, call.script.name == "heartbeat" { try takeReservations(after: what) }
         guard plain(answer, of: request) == plain(expected, of: request) else {
             note("\(what) is answered \(plain(answer, of: request)), by the model \(plain(expected, of: request))")
             return answer
         }
         try compareStates(after: what)
         return answer
+    }
+
+    /// Which nodes are reserved is for the queue to say; whether they may be is looked at here.
+    private mutating func takeReservations(after what: String) throws {
+        var real: [String: QueueModel.Reservation] = [:]
+        for entry in try command("HGETALL", keys.prefix + "distcomp:reserved").entries ?? [] {
+            guard let reservation = QueueModel.Reservation(text: entry.value.string ?? "") else {
+                return note("\(what): a node is reserved by \(entry.value)")
+            }
+            real[entry.key.string ?? ""] = reservation
+        }
+        for (incarnation, reservation) in model.reserve(real) {
+            reservationCount += 1
+            if let mistake = model.mistake(in: reservation, of: incarnation) {
+                note("\(what): \(incarnation) is reserved by \(reservation.text), but \(mistake)")
+            }
+        }
     }
 
     private mutating func note(_ text: String) {
@@ -255,6 +277,8 @@ private struct RandomRun {
         state["distcomp:leases"] = model.leases.mapValues { "\($0)" }
         state["distcomp:nodes"] = model.nodes.mapValues { "\($0.memory) \($0.millicores) \($0.version) \($0.address)" }
         state["distcomp:troubles"] = model.troubles
+        state["distcomp:reserved"] = model.reservations.mapValues(\.text)
+        state["distcomp:timeouts"] = model.timeouts.mapValues { "\($0.timeout) \($0.grace)" }
         state["distcomp:labels"] = model.labels.mapValues { $0.joined(separator: " ") }
         state["distcomp:drained"] = Dictionary(uniqueKeysWithValues: model.drained.map { ($0, "") })
         for (line, delay) in model.delayed {
@@ -323,6 +347,7 @@ private struct RandomRun {
         "distcomp:shares", "distcomp:owner:ann",
         "distcomp:owner:bob", "distcomp:owner:zoe",
         "distcomp:jobs-awaited", "distcomp:job-after", "distcomp:told",
+        "distcomp:standing", "distcomp:arrivals", "distcomp:looked", "distcomp:reserved-in-vain",
         "distcomp:retention", "distcomp:retention-ages", "distcomp:retention-jobs",
     ]
 
@@ -411,7 +436,8 @@ private struct RandomRun {
         }
         let memory = ["0", "1", "8", "24"][number % 4]
         let cores = ["0", "1", "2"][number / 4 % 3]
-        guard let line = try? TaskLine(parsing: "shell:\(number % 3):\(memory):\(cores):t\(number)") else {
+        let timeout = ["", "", "1:", "0:", "5m:"][number % 5]
+        guard let line = try? TaskLine(parsing: "shell:\(number % 3):\(memory):\(cores):\(timeout)t\(number)") else {
             preconditionFailure("t\(number)")
         }
         return line
@@ -518,15 +544,33 @@ private struct RandomRun {
         let reply = try ask(
             Heartbeat(
                 keys: keys, incarnation: incarnation, leaseMilliseconds: lease, status: "s", silence: silence,
-                elapsedMilliseconds: elapsed, node: description(), queueCandidate: candidate(), serverRun: run
+                elapsedMilliseconds: elapsed, node: description(), queueCandidate: candidate(), serverRun: run,
+                reserving: ReservingSettings(
+                    afterMilliseconds: [0, 40, 40, 40, 40, 3000][pick(6)],
+                    timeoutMilliseconds: [0, 300, 5000][pick(3)],
+                    graceMilliseconds: pick(2) * 100)
             ).request)
         if let now = reply.elements?[6].int, pick(8) > 0 { lives[index].silence = now }
     }
 
     private mutating func claim() throws {
         guard !lives.isEmpty else { return }
-        let index = max(lives.count - 1 - pick(8), 0)
+        // Few are reserved, and of what these are given there is more to be seen.
+        let reserved = lives.lastIndex { model.reservations[$0.incarnation.text] != nil }
+        let index = pick(2) == 0 ? reserved ?? lives.count - 1 : max(lives.count - 1 - pick(8), 0)
         let (incarnation, lease, silence) = lives[index]
+        if let name = model.reservations[incarnation.text]?.name, model.first(of: name) == nil {
+            let classes = ["classes", "owner:ann", "owner:bob", "owner:zoe"]
+            let isKnown = try classes.contains {
+                let score = try command("ZSCORE", keys.prefix + "distcomp:" + $0, name)
+                return score != .null
+            }
+            // It is kept for nothing, and the queue learns that when there is room for it.
+            if isKnown {
+                _ = try command("HDEL", keys.prefix + "distcomp:reserved", incarnation.text)
+                model.forgetReservation(of: incarnation.text)
+            }
+        }
         let reply = try ask(
             ClaimTasks(
                 keys: keys, incarnation: incarnation, leaseMilliseconds: lease, count: pick(6),

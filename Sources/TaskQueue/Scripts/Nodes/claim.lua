@@ -2,7 +2,7 @@
 -- Not idempotent by itself: called twice it takes twice, and the first answer may be lost. `held` tells the node what it
 -- was given. Stopped half-way: noted as held and still in todo, the line goes back with the lease of its node.
 
--- uses names clock index lease retries labels
+-- uses names clock index lease retries labels classes
 -- uses later telling
 
 local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -22,8 +22,8 @@ if next_retry and next_retry <= now then
 end
 
 local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
-local all_are_told, own_labels = true, nil
-if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, JOB_WHERES, revoked_key(me), cancel_key(me)) == 0 then
+local all_are_told, own_labels, reservation = true, nil, nil
+if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, JOB_WHERES, RESERVED, revoked_key(me), cancel_key(me)) == 0 then
   has_owners = false
 else
   if call('EXISTS', TELLING) == 1 then
@@ -33,6 +33,7 @@ else
   is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
   own_labels = call('EXISTS', JOB_WHERES) == 1 and labels_of(me)
   paused = call('EXISTS', PAUSED)
+  reservation = call('HGET', RESERVED, me)
   -- What was taken away from this node by hand must not come back to it before it knows.
   held_back = call('EXISTS', revoked_key(me))
   has_orders = held_back == 1 and 1 or call('EXISTS', cancel_key(me))
@@ -115,6 +116,7 @@ end
 
 local function is_passed_over(class)
   return room(class) < 1
+    or reservation and (class.is_held_back or reservation.refusals <= 0)
     or is_a_job_paused and call('SISMEMBER', JOBS_PAUSED, class.job) == 1
     or not is_for(class, own_labels)
     or class.exclusion ~= '' and lists(class.exclusion, name) and another_could(class)
@@ -228,10 +230,11 @@ local function take(class, limit)
       if fresh then call('HSET', TODO, line, '') end
       enter_if_new(line, class.memory_text, class.millicores_text, failed_on[i] or '', scores[i])
       has_moved = true
-    elseif #given < n then
+    elseif #given < n and not (reservation and not reservation.lets_pass(class, line)) then
       given[#given + 1] = line
       given_scores[#given] = scores[i]
     else
+      class.is_held_back = #given < n
       break
     end
     gone = i
@@ -249,16 +252,6 @@ local function take(class, limit)
 end
 
 local budget = 64
-
-local function class_of(class, head)
-  local of, memory, millicores, exclusion = string.match(class, '^@(%w+) (%d+):(%d+):(.*)$')
-  if not of then memory, millicores, exclusion = string.match(class, '^(%d+):(%d+):(.*)$') end
-  -- One that is not of our making fits nowhere.
-  return {
-    name = class, job = of or '', head = tonumber(head), exclusion = exclusion or '', memory = tonumber(memory) or math.huge,
-    millicores = tonumber(millicores) or 0, memory_text = memory, millicores_text = millicores,
-  }
-end
 
 -- An owner's classes in their order, read as far as they are needed. The first page is a short one: of a thousand jobs, each with a class
 -- of its own, a claim most often gets what it wants from the first.
@@ -354,10 +347,13 @@ local function walk(list)
   return true
 end
 
+-- uses later serving
 -- uses later sharing
 -- uses later copying
 if taking_on then
+  if reservation then serve_reserved() end
   if has_several() then share_out() else walk(list_of('', 4)) end
+  if reservation then reservation.note() end
   -- Nobody tells when a task has run for long.
   if want > 0 and budget > 0 and call('EXISTS', JOBS_IDEMPOTENT) == 1 and copy_some() then has_looked_further = true end
 end

@@ -95,6 +95,13 @@ if asked_in == silence and now >= quiet then
 end
 look_at_gates()
 if call('EXISTS', TELLING) == 1 then tell_some() end
+-- uses later reserving
+if ARGV[16] == '0' then
+  if call('HDEL', TIMEOUTS, me) == 1 then call('HDEL', RESERVED, me) end
+else
+  call('HSET', TIMEOUTS, me, ARGV[17] .. ' ' .. ARGV[18])
+  if is_over(LOOKED, now) then look_at_reservations() end
+end
 return {call('HEXISTS', TODO, CLOSE), reaped, recovered, call('EXISTS', PAUSED),
   call('EXISTS', cancel_key(me), revoked_key(me)) > 0 and 1 or 0,
   call('SISMEMBER', DRAINED, node_name(me)), silence, identity, (is_any_doubtful or is_any_missing) and 1 or 0}

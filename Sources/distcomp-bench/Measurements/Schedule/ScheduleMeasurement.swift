@@ -30,6 +30,9 @@ struct ScheduleMeasurement: Measurement {
     @Option(help: "How much of the fleet's time is asked for, in percent, where they are made up.")
     var load = 90
 
+    @Option(help: "After how many seconds of waiting a node is reserved, as reserve_after_seconds; 0: never.")
+    var reserveAfter = 600.0
+
     @OptionGroup var output: OutputOptions
 
     var amounts: [Int] { [tasks, users, nodes, cores, load] }
@@ -43,9 +46,16 @@ struct ScheduleMeasurement: Measurement {
         figures.add("users", Double(Set(workload.map(\.user)).count), "")
         let first = try show(FirstComeFirstServed(workload), workload, nil, figures)
         _ = try show(StrictPriority(workload), workload, first, figures)
-        let queue = try QueueOfTrace(workload, in: place, nodes: nodes, cores: cores)
+        let queue = try QueueOfTrace(
+            workload, in: place, nodes: nodes, cores: cores, reserveAfterSeconds: max(0, reserveAfter))
         _ = try show(queue, workload, first, figures)
         figures.add("claims", Double(queue.claimCount), "")
+        figures.add("nodes that were reserved", Double(queue.reservedCount), "")
+        figures.add("of them in vain", Double(queue.vainCount), "")
+        if !queue.secondsKept.isEmpty {
+            figures.add("time for which they were", Spread(queue.secondsKept), "s")
+            figures.add("the latest began after it had to by", queue.secondsLateMax, "s")
+        }
     }
 
     /// Runs all of it, and says how it went; returns the mean bounded slowdown.
@@ -90,8 +100,19 @@ protocol SchedulingRule {
     /// What a node with so many free cores begins now, in this order.
     mutating func take(node: Int, freeCores: Int) throws -> [Int]
 
+    /// It is so late now, in seconds.
+    mutating func pass(to now: Double) throws
+
+    /// What has ended is known, and what is new; nothing has been given yet.
+    mutating func look() throws
+
     /// It has ended there.
     mutating func end(_ number: Int, node: Int) throws
+}
+
+extension SchedulingRule {
+    mutating func pass(to now: Double) {}
+    mutating func look() {}
 }
 
 /// Nodes on a clock of their own.
@@ -111,6 +132,7 @@ private struct SimulatedNodes {
         while submitted < workload.count || !running.isEmpty {
             let next = running.last?.end ?? .infinity
             now = submitted < workload.count ? min(next, workload[submitted].submittedAtSeconds) : next
+            try rule.pass(to: now)
             while let ended = running.last, ended.end <= now {
                 running.removeLast()
                 freeCores[ended.node] += workload[ended.number].cores
@@ -120,6 +142,7 @@ private struct SimulatedNodes {
                 try rule.add(submitted)
                 submitted += 1
             }
+            try rule.look()
             // The node with the most free cores first, as the one that asks next is nobody's choice.
             for node in freeCores.indices.sorted(by: { (freeCores[$1], $0) < (freeCores[$0], $1) })
             where freeCores[node] > 0 {
@@ -211,23 +234,77 @@ private final class QueueOfTrace: SchedulingRule {
     private let queue: BenchQueue
     private let incarnations: [Incarnation]
     private let coresOfNode: Int
+    private let reserving: ReservingSettings
+    private var lookedAt = -1e9
+    private var now = 0.0
+    /// Nodes that are reserved: for which job, since when, and by when it can begin there.
+    private var reserved: [Int: (job: String, since: Double, until: Double)] = [:]
+    private(set) var reservedCount = 0
+    private(set) var vainCount = 0
+    private(set) var secondsKept: [Double] = []
+    private(set) var secondsLateMax = 0.0
     private var jobs: [String: Job] = [:]
     private var numbers: [String: Int] = [:]
     private var running: [Int: ClaimTasks.Claimed] = [:]
     private var waitingCount = 0
 
-    init(_ workload: [WorkloadTask], in place: String, nodes: Int, cores: Int) throws {
+    init(
+        _ workload: [WorkloadTask], in place: String, nodes: Int, cores: Int, reserveAfterSeconds: Double
+    ) throws {
         self.workload = workload
         coresOfNode = cores
-        queue = try BenchQueue(in: place)
+        reserving = ReservingSettings(
+            afterMilliseconds: Int(min(reserveAfterSeconds, 1e9) * 1000), timeoutMilliseconds: 3_600_000,
+            graceMilliseconds: 0)
+        // The clock goes from event to event, which may be hours.
+        queue = try BenchQueue(in: place, leaseMilliseconds: 1 << 44)
         let queue = queue
+        try queue.setClock(Self.begin)
         incarnations = try (0..<nodes).map { try queue.register("n\($0)", cores: cores) }
+        for node in incarnations.indices { try beat(node) }
+    }
+
+    private static let begin = 1_700_000_000.0
+
+    private func beat(_ node: Int) throws {
+        let request = queue.heartbeat(
+            incarnations[node], cores: coresOfNode, reserving: reserving, elapsedMilliseconds: 1 << 45)
+        if let error = try queue.call(request).error { throw BenchError(description: "\(error)") }
+    }
+
+    func pass(to now: Double) throws {
+        self.now = now
+        try queue.setClock(Self.begin + now)
+    }
+
+    /// Some node's heartbeat comes every few seconds.
+    func look() throws {
+        guard now >= lookedAt + 5 else { return }
+        lookedAt = now
+        try beat(0)
+        let nodes = try queue.perform(ReadNodes(keys: queue.keys))
+        for (node, incarnation) in incarnations.enumerated() {
+            let reservation = nodes.first { $0.incarnation == incarnation }?.reservation
+            if reservation == nil, reserved.removeValue(forKey: node) != nil { vainCount += 1 }
+            guard let reservation, reserved[node] == nil else { continue }
+            let until = reservation.latestMilliseconds.map { now + Double($0) / 1000 } ?? .infinity
+            reserved[node] = (reservation.job, now, until)
+            reservedCount += 1
+        }
+    }
+
+    /// What was reserved for it has been given to a node.
+    private func note(_ task: ClaimTasks.Claimed, on node: Int) {
+        guard let reservation = reserved[node], Job.identifier(ofLine: task.line) == reservation.job else { return }
+        reserved[node] = nil
+        secondsKept.append(now - reservation.since)
+        secondsLateMax = max(secondsLateMax, now - reservation.until)
     }
 
     func add(_ number: Int) throws {
         let task = workload[number]
         let line = try TaskLine(command: "./simulate \(number)", of: job(of: task))
-        _ = try queue.redis.client.perform(SubmitTasks([line][...], keys: queue.keys))
+        _ = try queue.perform(SubmitTasks([line][...], keys: queue.keys))
         numbers[line.text] = number
         waitingCount += 1
     }
@@ -238,8 +315,9 @@ private final class QueueOfTrace: SchedulingRule {
         var settings = Job.Settings()
         settings.owner = "user\(task.user)"
         settings.millicores = task.cores * 1000
+        settings.timeout = .seconds(task.timeoutSeconds)
         let open = OpenJob(name: name, isNameChosen: true, settings: settings, definition: .init(), keys: queue.keys)
-        guard case .opened(let identifier, _, _) = try queue.redis.client.perform(open) else {
+        guard case .opened(let identifier, _, _) = try queue.perform(open) else {
             throw BenchError(description: "the queue has \(name) already")
         }
         let job = Job(identifier: identifier, name: name, settings: settings, definition: .init())
@@ -257,12 +335,13 @@ private final class QueueOfTrace: SchedulingRule {
                 throw BenchError(description: "the queue gave what nobody submitted: \(task.line)")
             }
             running[number] = task
+            note(task, on: node)
             return number
         }
     }
 
     func end(_ number: Int, node: Int) throws {
         guard let task = running.removeValue(forKey: number) else { return }
-        _ = try queue.redis.client.call(queue.finished(task, incarnations[node]))
+        _ = try queue.call(queue.finished(task, incarnations[node]))
     }
 }

@@ -12,6 +12,8 @@ struct WorkloadTask: Sendable {
     let cores: Int
     /// Which of its user's sweeps it is of.
     let sweep: Int
+    /// What was asked for.
+    let timeoutSeconds: Double
 }
 
 enum Workload {
@@ -19,7 +21,7 @@ enum Workload {
     static let tasksMax = 1_000_000
 
     /// Reads a trace: a line a task, of numbers with blanks between, of which the second is when it was submitted, the fourth how long it ran,
-    /// the fifth and eighth on how many processors, the twelfth whose it is; a line that begins with `;` is a comment
+    /// the fifth and eighth on how many processors, the ninth for how long it was asked for, the twelfth whose it is; a line that begins with `;` is a comment
     /// (https://www.cs.huji.ac.il/labs/parallel/workload/swf.html). What did not run is left out. What one user submits within a minute, on as
     /// many processors, is a sweep.
     ///
@@ -42,7 +44,9 @@ enum Workload {
             let sweep = goesOn ? before?.sweep ?? 0 : (before?.sweep ?? -1) + 1
             last[name] = (sweep, cores, at)
             tasks.append(
-                WorkloadTask(user: name, submittedAtSeconds: at, runSeconds: run, cores: cores, sweep: sweep))
+                WorkloadTask(
+                    user: name, submittedAtSeconds: at, runSeconds: run, cores: cores, sweep: sweep,
+                    timeoutSeconds: max(run, (fields[8] ?? 0) > 0 ? fields[8] ?? 0 : 3600)))
             if tasks.count == min(count, tasksMax) { break }
         }
         guard !tasks.isEmpty else {
@@ -70,16 +74,18 @@ enum Workload {
                 tasks.append(
                     WorkloadTask(
                         user: user, submittedAtSeconds: begin + Double(number) * 1e-9,
-                        runSeconds: max(1, usual * random.skewed(0.3)), cores: cores, sweep: sweeps))
+                        runSeconds: max(1, usual * random.skewed(0.3)), cores: cores, sweep: sweeps, timeoutSeconds: 0))
             }
             sweeps += 1
         }
         let work = tasks.reduce(0) { $0 + $1.runSeconds * Double($1.cores) }
         let span = work / Double(nodes * coresMax) / load
+        // Who submits a sweep gives each task of it twice the time that the longest takes.
+        let longest = Dictionary(tasks.map { ($0.sweep, $0.runSeconds) }, uniquingKeysWith: max)
         return tasks.map { task in
             WorkloadTask(
                 user: task.user, submittedAtSeconds: task.submittedAtSeconds * span, runSeconds: task.runSeconds,
-                cores: task.cores, sweep: task.sweep)
+                cores: task.cores, sweep: task.sweep, timeoutSeconds: 2 * (longest[task.sweep] ?? 0))
         }.sorted { $0.submittedAtSeconds < $1.submittedAtSeconds }
     }
 }

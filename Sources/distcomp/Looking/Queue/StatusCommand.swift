@@ -39,6 +39,7 @@ extension QueueOverview {
         counts.write(to: &writer)
         writer.field("live_workers", fleet.alive.count)
         writer.field("drained_workers", fleet.alive.count(where: \.isDrained))
+        writer.field("reserved_workers", fleet.reserved.count)
         writer.field("rate_per_second", ratePerSecond)
         writer.field("eta_seconds", etaSeconds)
         writer.field("failed_by_cause", failuresByCause)
@@ -81,6 +82,7 @@ extension QueueOverview {
         var lines = [
             "\(counts.workers) node\(counts.workers == 1 ? "" : "s")" + (silent > 0 ? ", \(silent) not heard of" : "")
                 + (drained > 0 ? ", \(drained) drained" : "")
+                + (fleet.reserved.isEmpty ? "" : ", \(fleet.reserved.count) reserved for large tasks")
         ]
         for node in fleet.inTrouble.prefix(Self.troublesShownMax) {
             lines.append(TerminalText.escaped("\(node.name) is in trouble: \(node.trouble ?? "")"))

@@ -273,11 +273,11 @@ struct Diagnosis: Equatable {
             ($0.memoryBytesTotal, $0.millicoresTotal) < ($1.memoryBytesTotal, $1.millicoresTotal)
         }
         let has =
-            largest.map { "; the largest, \($0.name), has \(size($0.memoryBytesTotal, $0.millicoresTotal))" } ?? ""
+            largest.map { "; the largest, \($0.name), has \(sizeText($0.memoryBytesTotal, $0.millicoresTotal))" } ?? ""
         let kind = line.job?.settings.nodeLabels.map { " of --where '\($0.text)'" } ?? ""
         return (
             "too-large",
-            "No live node\(kind) is large enough: it asks for \(size(line.memoryBytes, line.millicores))\(has). "
+            "No live node\(kind) is large enough: it asks for \(sizeText(line.memoryBytes, line.millicores))\(has). "
                 + "Submit it with less, or start a larger node." + (growth(line).map { " It \($0)." } ?? "")
         )
     }
@@ -324,11 +324,16 @@ struct Diagnosis: Equatable {
     ) -> Answer {
         let history = history(line, standing, result).map { " It \($0)." } ?? ""
         let ahead = standing.aheadCount.map { $0 == 0 ? "no task is before it" : "\(tasks($0)) before it" }
-        let free = candidates.filter { node in
+        if let node = candidates.first(where: { $0.reservation?.isFor(line) ?? false }) {
+            return reserved(line, node, standing, fleet, history)
+        }
+        let roomy = candidates.filter { node in
             line.memoryBytes <= node.memoryBytesTotal - min(node.memoryBytesTotal, node.memoryBytesAsked)
                 && line.millicores <= node.millicoresTotal - min(node.millicoresTotal, node.millicoresAsked)
                 && node.runningCount * 1000 < max(1000, node.millicoresTotal)
         }
+        let free = roomy.filter { $0.reservation == nil }
+        if let node = roomy.first, free.isEmpty { return kept(line, node, fleet, history) }
         if free.isEmpty {
             let names = candidates.count == 1 ? candidates[0].name : "all \(candidates.count) nodes it could run on"
             let running = candidates.reduce(0) { $0 + $1.runningCount }
@@ -355,6 +360,40 @@ struct Diagnosis: Equatable {
             return ("owner", "It waits for its turn: \(free[0].name) has room, and \(others)\(history)")
         }
         return ("ready", "Nothing hinders it: \(free[0].name) has room, and \(ahead ?? "its turn is near").\(history)")
+    }
+
+    /// A node is reserved for it, or for the first of those like it.
+    private static func reserved(
+        _ line: TaskLine, _ node: FleetNode, _ standing: TaskStanding, _ fleet: Fleet, _ history: String
+    ) -> Answer {
+        let ahead = standing.aheadCount ?? 0
+        let whom = ahead == 0 ? "it" : "the first of its job and size (\(tasks(ahead)) before this one)"
+        var when = ", and has room when enough of what runs there has ended, of which some has no timeout"
+        if let reservation = node.reservation, let left = reservation.latestMilliseconds,
+            let time = reservation.time(fleet.nowUnixSeconds)
+        {
+            let seconds = duration(Double(left) / 1000)
+            when = ", and has room by \(time) at the latest (in \(seconds)), by the timeouts of what runs there"
+        }
+        return (
+            "reserved",
+            "It waits for its turn: \(node.name) is reserved for \(whom)\(when). Others pass only if they must have ended by then, or fit beside it.\(history)"
+        )
+    }
+
+    /// There is room, for another that has waited for longer.
+    private static func kept(_ line: TaskLine, _ node: FleetNode, _ fleet: Fleet, _ history: String) -> Answer {
+        let reservation = node.reservation
+        let time = reservation?.time(fleet.nowUnixSeconds)
+        let way =
+            time == nil
+            ? "It passes where it fits beside that one."
+            : "It passes where it fits beside that one, or with a timeout that is over before."
+        return (
+            "kept",
+            "It waits for its turn: \(node.name) has room, but is reserved for a task of \(reservation?.size ?? "") that has waited for long"
+                + "\(time.map { ", and begins by \($0) at the latest" } ?? ""). \(way)\(history)"
+        )
     }
 
     /// `failed on node1 (exit 3)`; nil for one that has not.
@@ -391,11 +430,6 @@ struct Diagnosis: Equatable {
 
     /// A sentence has one full stop, also where a program's own words end with theirs.
     static func sentence(_ text: String) -> String { text.hasSuffix(".") ? text : text + "." }
-
-    private static func size(_ memoryBytes: UInt64, _ millicores: Int) -> String {
-        let cores = fixed(Double(millicores) / 1000, places: millicores % 1000 == 0 ? 0 : 3)
-        return "\(AmountText.memory(memoryBytes)) and \(cores) core\(cores == "1" ? "" : "s")"
-    }
 
     private static func tasks(_ count: Int) -> String { count == 1 ? "1 task" : "\(grouped(count)) tasks" }
 

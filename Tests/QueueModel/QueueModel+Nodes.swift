@@ -1,6 +1,7 @@
 // What nodes ask.
 
 import RedisClient
+import TaskModel
 
 extension QueueModel {
     private var fenced: RESPValue { .error(RedisError(text: "FENCED \(identity ?? "-") the lease is over")) }
@@ -19,9 +20,11 @@ extension QueueModel {
         let trouble = arguments.text(position + 4)
         troubles[me] = trouble.isEmpty ? nil : trouble
         let labels = arguments.text(position + 5).split(separator: " ").map(String.init)
-        guard labels != self.labels[me] ?? [] else { return }
+        let resources = ResourceTotals(text: arguments.text(position + 6))
+        let isOther = labels != self.labels[me] ?? [] || resources != self.resources[me] ?? ResourceTotals()
         self.labels[me] = labels.isEmpty ? nil : labels
-        wake()
+        self.resources[me] = resources.isEmpty ? nil : resources
+        if isOther { wake() }
     }
 
     private mutating func identify(_ candidate: String) {
@@ -42,8 +45,8 @@ extension QueueModel {
 
     mutating func register(_ arguments: Arguments) -> RESPValue {
         let (me, lease) = (arguments.text(2), arguments.int(3))
-        let own = arguments.count > 13 ? Set((14...arguments.count).map(arguments.text)) : []
-        let runsSomething = arguments.text(13) == "1"
+        let own = arguments.count > 14 ? Set((15...arguments.count).map(arguments.text)) : []
+        let runsSomething = arguments.text(14) == "1"
         let now = observe(lease: lease)
         let (name, machine) = (Self.nodeName(me), Self.machine(me))
         var over: [String] = []
@@ -62,7 +65,7 @@ extension QueueModel {
         for other in over { reap(other, unmarked: false, why: .registered) }
         tellAll()
         identify(arguments.text(5))
-        passLostTokens(arguments.text(12), arguments.text(5))
+        passLostTokens(arguments.text(13), arguments.text(5))
         describe(me, arguments, from: 6)
         leases[me] = now + lease
         status[name] = arguments.text(4)
@@ -84,7 +87,7 @@ extension QueueModel {
         _ = renew(me, now, lease)
         status[Self.nodeName(me)] = arguments.text(4)
         identify(arguments.text(8))
-        passLostTokens(arguments.text(15), arguments.text(8))
+        passLostTokens(arguments.text(16), arguments.text(8))
         describe(me, arguments, from: 9)
         lookAfterOwners(me, now)
         promoteDelayed(now)
@@ -134,6 +137,7 @@ extension QueueModel {
         nodes[incarnation] = nil
         troubles[incarnation] = nil
         labels[incarnation] = nil
+        resources[incarnation] = nil
         cancelled[incarnation] = nil
         revoked[incarnation] = nil
         leases[incarnation] = nil
@@ -179,6 +183,7 @@ extension QueueModel {
         let (me, lease, asked) = (arguments.text(2), arguments.int(3), arguments.int(8))
         var want = arguments.int(4)
         var (memory, millicores) = (arguments.unsigned(5), arguments.int(6))
+        var free = FreeResources(text: arguments.text(11))
         let now = observe(lease: lease)
         let name = Self.nodeName(me)
         guard renew(me, now, lease) else { return fenced }
@@ -191,7 +196,7 @@ extension QueueModel {
         var given: [(line: String, place: Place)] = []
         if takesOn, hasSeveralOwners {
             let model = self
-            given = shareOut(to: me, count: want, memory: memory, millicores: millicores) { line, place in
+            given = shareOut(to: me, count: want, memory: memory, millicores: millicores, free) { line, place in
                 !model.isGated(line) && model.isMeant(me, by: line) && model.mayTake(line, place, name, now)
             }
             want -= given.count
@@ -199,7 +204,7 @@ extension QueueModel {
             for (line, place) in waiting.sorted(by: { $0.value.score < $1.value.score }) {
                 if want == 0 { break }
                 guard place.memory <= memory, place.millicores <= millicores, !isGated(line),
-                    isMeant(me, by: line), mayTake(line, place, name, now)
+                    isMeant(me, by: line), mayTake(line, place, name, now), free.take(needs(of: line))
                 else {
                     continue
                 }
@@ -233,7 +238,7 @@ extension QueueModel {
             let other = Self.nodeName(incarnation)
             return node.memory >= place.memory && node.millicores >= place.millicores && isLive(incarnation, at: now)
                 && !drained.contains(other) && troubles[incarnation] == nil && !Self.lists(exclusion, other)
-                && isMeant(incarnation, by: line)
+                && isMeant(incarnation, by: line) && couldHold(incarnation, line)
         }
     }
 

@@ -85,10 +85,11 @@ extension QueueModel {
 
     /// What a claim gives; `mayTake` says what its node may have at all.
     mutating func shareOut(
-        to me: String, count: Int, memory: UInt64, millicores: Int, mayTake: (String, Place) -> Bool
+        to me: String, count: Int, memory: UInt64, millicores: Int, _ free: FreeResources,
+        mayTake: (String, Place) -> Bool
     ) -> [(line: String, place: Place)] {
         self.count(me)
-        var (want, memory, millicores) = (count, memory, millicores)
+        var (want, memory, millicores, free) = (count, memory, millicores, free)
         let half = max(1, want / 2)
         let uses = uses
         let lines = waiting.sorted { $0.value.score < $1.value.score }.map { (line: $0.key, place: $0.value) }
@@ -110,7 +111,9 @@ extension QueueModel {
             while want > 0, helping > 0, turn.use.millicores < millicoresMax,
                 let (line, place) = turn.waiting.popFirst()
             {
-                guard place.memory <= memory, place.millicores <= millicores, mayTake(line, place) else { continue }
+                guard place.memory <= memory, place.millicores <= millicores, mayTake(line, place),
+                    free.take(needs(of: line))
+                else { continue }
                 memory -= place.memory
                 millicores -= place.millicores
                 (want, helping) = (want - 1, helping - 1)

@@ -97,6 +97,8 @@ public struct QueueModel: Sendable {
     public internal(set) var peaks: [String: MemoryPeaks] = [:]
     public var jobPriorities: [String: Int] = [:]
     public var jobNodeLabels: [String: LabelExpression] = [:]
+    /// What they ask for besides memory and cores, of those that do.
+    public var jobNeeds: [String: ResourceRequest] = [:]
     /// What nodes are told of them.
     public var jobRecords: [String: String] = [:]
 
@@ -123,6 +125,7 @@ public struct QueueModel: Sendable {
     public internal(set) var nodes: [String: Node] = [:]
     public internal(set) var troubles: [String: String] = [:]
     public internal(set) var labels: [String: [String]] = [:]
+    public internal(set) var resources: [String: ResourceTotals] = [:]
     public internal(set) var held: [String: [String: Held]] = [:]
     public internal(set) var cancelled: [String: [String: Int]] = [:]
     public internal(set) var revoked: [String: [String: Int]] = [:]
@@ -171,6 +174,7 @@ public struct QueueModel: Sendable {
         empty.keepsJournal = keepsJournal
         (empty.jobSizes, empty.jobPriorities, empty.jobRecords) = (jobSizes, jobPriorities, jobRecords)
         (empty.jobsLearning, empty.jobOwners, empty.jobNodeLabels) = (jobsLearning, jobOwners, jobNodeLabels)
+        empty.jobNeeds = jobNeeds
         empty.journal = journal
         self = empty
     }

@@ -49,6 +49,8 @@ public final class Job: Sendable {
         public var learnsMemory = false
         /// Which nodes its tasks are for; nil for all.
         public var nodeLabels: LabelExpression?
+        /// What each task has of its node besides memory and cores.
+        public var resources = ResourceRequest()
         /// How the commands were made; nil where they have no values, or nobody can tell.
         public var template: JobTemplate?
 
@@ -192,6 +194,7 @@ extension Job.Settings {
         if let onOom { writer.field("on_oom", onOom.text) }
         if learnsMemory { writer.field("memory_auto", true) }
         if let nodeLabels { writer.field("where", nodeLabels.text) }
+        if !resources.isEmpty { writer.field("resources", resources.text) }
         if let template { writer.field("template", json: template.json) }
         return writer.text
     }
@@ -225,6 +228,12 @@ extension Job.Settings {
             case ("on_oom", .string(let text)): onOom = OomRule(text: text)
             case ("memory_auto", .boolean(let isOn)): learnsMemory = isOn
             case ("where", .string(let text)): nodeLabels = LabelExpression(text: text)
+            case ("resources", .string(let text)):
+                // Without them a task would run beside others on what is to be its own.
+                guard let request = ResourceRequest(text: text) else {
+                    throw JobRecordError(description: "the resources of a job cannot be read: \(text)")
+                }
+                resources = request
             case ("template", .object(let members)): template = JobTemplate(members)
             default: break
             }
@@ -290,7 +299,7 @@ extension TaskLine {
         command: String, surroundings: TaskSurroundings = TaskSurroundings(), of job: Job
     ) throws(TaskLineError) {
         var own = surroundings.without(job.definition.surroundings)
-        own.after = []
+        (own.after, own.resources) = ([], nil)
         let isPlain =
             own.isEmpty && command.utf8.first != UInt8(ascii: "{") && !command.utf8.contains(UInt8(ascii: "\n"))
             && command.utf8.first.map { !$0.isBlank } ?? true && command.utf8.last.map { !$0.isBlank } ?? true

@@ -25,10 +25,14 @@ struct FleetNode {
     var address: String?
     /// Of its conf.json.
     var labels: Set<String> = []
+    /// What it has besides memory and cores.
+    var resources = ResourceTotals()
     /// What it runs, and what those tasks ask for together.
     var runningCount = 0
     var memoryBytesAsked: UInt64 = 0
     var millicoresAsked = 0
+    /// In thousandths, by name.
+    var resourcesAsked: [String: Int] = [:]
 
     /// How long ago it reported, by this machine's clock.
     func heardSecondsAgo(nowUnixSeconds: Int64) -> Double? {
@@ -120,6 +124,7 @@ extension QueueClient {
             node.trouble = lease.trouble.isEmpty ? nil : lease.trouble
             node.address = lease.address.isEmpty ? nil : lease.address
             node.labels = Set(lease.labels)
+            node.resources = lease.resources
             nodes[node.name] = node
         }
     }
@@ -145,6 +150,9 @@ extension QueueClient {
                 counted[name, default: FleetNode(name: name)].runningCount += 1
                 counted[name]?.memoryBytesAsked += line?.memoryBytes ?? 0
                 counted[name]?.millicoresAsked += line?.millicores ?? 0
+                for (resource, amount) in line?.resources.thousandths ?? [:] {
+                    counted[name]?.resourcesAsked[resource, default: 0] += amount
+                }
                 use(text(field), line, name)
             }
             return true

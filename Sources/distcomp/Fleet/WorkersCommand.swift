@@ -9,7 +9,7 @@ struct WorkersCommand: ParsableCommand {
         abstract: "Show the nodes: what they have, what their tasks ask for, when they were last heard of.",
         discussion: """
             ASKED is what the running tasks of a node ask for together, USED what the whole machine uses. A node in trouble \
-            takes no tasks, or only small ones, until that is over.
+            takes no tasks, or only small ones, until that is over. RESOURCES, where a node has some, is what tasks ask for of all there is.
 
             Examples:
               distcomp workers
@@ -50,6 +50,7 @@ struct WorkersCommand: ParsableCommand {
         writer.field("trouble", node.trouble)
         writer.field("address", node.address)
         writer.field("labels", node.labels.sorted())
+        writer.field("resources", json: node.resourcesJSON)
         return writer.text
     }
 }
@@ -58,11 +59,13 @@ extension Fleet {
     /// A row a node.
     var table: TextTable {
         let showsLabels = nodes.contains { !$0.labels.isEmpty }
+        let showsResources = nodes.contains { !$0.resources.isEmpty }
         var table = TextTable(
             [
                 ("NODE", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
                 ("GB", .right), ("ASKED", .right), ("USED", .right), ("VERSION", .left),
-            ] + (showsLabels ? [("LABELS", .left)] : []) + [("HEARD", .left)])
+            ] + (showsResources ? [("RESOURCES", .left)] : []) + (showsLabels ? [("LABELS", .left)] : [])
+                + [("HEARD", .left)])
         for node in nodes {
             let asked = (
                 oneDecimal(Double(node.millicoresAsked) / 1000),
@@ -75,7 +78,7 @@ extension Fleet {
                 asked.1, report.map { oneDecimal($0.usedMemoryGB) } ?? "?", node.version ?? "",
             ]
             let labels = showsLabels ? [TerminalText.escaped(node.labels.sorted().joined(separator: " "))] : []
-            table.append(cells + labels + [heard(node)])
+            table.append(cells + (showsResources ? [node.resourcesText] : []) + labels + [heard(node)])
         }
         return table
     }

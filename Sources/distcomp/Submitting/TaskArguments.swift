@@ -36,6 +36,8 @@ struct TaskArguments: ParsableArguments {
         help: .init("Of each command: for nodes with such labels only, as 'ssd & !spot'.", valueName: "labels"))
     var nodeLabels: LabelExpression?
 
+    @OptionGroup var resources: ResourceOptions
+
     @Option(help: .init("Of each command: higher runs first.", valueName: "number"))
     var priority: Int?
 
@@ -227,7 +229,7 @@ struct TaskArguments: ParsableArguments {
             ("name", name), ("memory", memory.asked), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
             ("requeue-exit-codes", requeueExitCodes?.text), ("not-before", notBefore?.text),
             ("where", nodeLabels?.text), ("priority", priority.map { "\($0)" }),
-        ] + memory.typed + surroundings.given
+        ] + memory.typed + resources.given + surroundings.given
     }
 
     private func described(_ problem: TaskLineError.Problem) -> String {
@@ -256,6 +258,7 @@ struct TaskArguments: ParsableArguments {
         input.requeueCodes = requeueExitCodes
         input.nodeLabels = nodeLabels
         input.memory = memory.request
+        input.resources = resources.request ?? input.resources
         input.after = after
         input.notBefore = notBefore?.time
         try input.lookForAfter()
@@ -297,7 +300,10 @@ struct TaskArguments: ParsableArguments {
         if memory.asked == nil, let memory = script.memory { parts.memory = memory }
         if cores == nil { parts.cores = script.cores ?? "1" }
         if timeout == nil { parts.timeout = script.timeout }
-        return TaskInput(source: .commands(count: script.taskCount, commands), parts: parts, typed: [path] + command)
+        var input = TaskInput(
+            source: .commands(count: script.taskCount, commands), parts: parts, typed: [path] + command)
+        input.resources = script.gpus.flatMap { ResourceRequest(typed: "\(ResourceRequest.gpu)=\($0)") }
+        return input
     }
 }
 

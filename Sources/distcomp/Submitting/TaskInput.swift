@@ -37,6 +37,8 @@ struct TaskInput {
     var nodeLabels: LabelExpression?
     /// What else they may use of memory.
     var memory = MemoryRequest()
+    /// What each has of its node besides memory and cores; nil where nothing was said.
+    var resources: ResourceRequest?
     /// For which jobs it waits.
     var after: [AfterOption] = []
     /// When it may begin; nil where nothing is said of that.
@@ -114,17 +116,23 @@ struct TaskInput {
     }
 
     /// Those that lines of a task file do not say themselves, where they are of a job.
-    private static let optionsOfJobs: Set = ["--name", "--halt", "--signal", "--requeue-exit-codes", "--not-before"]
+    private static let optionsOfJobs: Set = [
+        "--name", "--halt", "--signal", "--requeue-exit-codes", "--not-before", "--gpus",
+        "--resources",
+    ]
 
     /// Finds out whether any file has tasks that wait for others. What comes from standard input is seen when it is read.
     mutating func lookForAfter() throws(CommandError) {
         guard case .files(let files) = source else { return }
         for path in files {
             if try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
-            if try InputFile.isJSON(path, mentioning: "\"memory_max\"") { linesAreOfJob = true }
+            for field in ["\"memory_max\"", "\"resources\""] {
+                if try InputFile.isJSON(path, mentioning: field) { linesAreOfJob = true }
+            }
         }
         linesAreOfJob =
             linesAreOfJob || gathersLines || jobName != nil || owner != nil || !after.isEmpty || notBefore != nil
+            || resources != nil
         if linesAreOfJob, files.contains("-") || after.contains(where: { $0.way == .each }) { gathersLines = true }
     }
 
@@ -217,6 +225,7 @@ extension TaskInput {
         settings.warning = warning
         settings.requeueCodes = requeueCodes ?? .byDefault
         settings.nodeLabels = nodeLabels
+        settings.resources = resources ?? first?.surroundings?.resources ?? ResourceRequest()
         settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
         (settings.onOom, settings.learnsMemory) = (memory.onOom, memory.isLearning)
         if case .sweep(let sweep) = source { settings.template = sweep.made }

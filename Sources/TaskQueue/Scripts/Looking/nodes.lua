@@ -13,6 +13,7 @@ for i = 1, #leases, 2 do
   local memory, millicores, version, address = string.match(call('HGET', NODES, me) or '', '^(%d+) (%d+) (%S*) ?(%S*)$')
   rows[#rows + 1] = {me, math.floor(tonumber(leases[i + 1]) - now), call('HLEN', held_key(me)),
     memory or '0', millicores or '0', version or '', call('SISMEMBER', DRAINED, node_name(me)),
-    call('HGET', TROUBLES, me) or '', address or '', call('HGET', LABELS, me) or ''}
+    call('HGET', TROUBLES, me) or '', address or '', call('HGET', LABELS, me) or '',
+    call('HGET', RESOURCES, me) or ''}
 end
 return rows

@@ -4,6 +4,7 @@
 
 -- uses names clock index lease retries labels
 -- uses later telling
+-- uses later needing
 
 local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -22,8 +23,8 @@ if next_retry and next_retry <= now then
 end
 
 local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
-local all_are_told, own_labels = true, nil
-if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, JOB_WHERES, revoked_key(me), cancel_key(me)) == 0 then
+local all_are_told, own_labels, needs = true, nil, nil
+if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, JOB_WHERES, JOB_NEEDS, revoked_key(me), cancel_key(me)) == 0 then
   has_owners = false
 else
   if call('EXISTS', TELLING) == 1 then
@@ -32,6 +33,7 @@ else
   end
   is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
   own_labels = call('EXISTS', JOB_WHERES) == 1 and labels_of(me)
+  needs = call('EXISTS', JOB_NEEDS) == 1 and needing()
   paused = call('EXISTS', PAUSED)
   -- What was taken away from this node by hand must not come back to it before it knows.
   held_back = call('EXISTS', revoked_key(me))
@@ -63,7 +65,7 @@ local function room(class)
   end
   if class.memory > 0 then n = math.min(n, math.floor(free_memory / class.memory)) end
   if class.millicores > 0 then n = math.min(n, math.floor(free_millicores / class.millicores)) end
-  return n
+  return needs and needs.room(class, n) or n
 end
 
 -- Nodes by their memory, the largest first, read as far as they are needed.
@@ -75,7 +77,7 @@ local function node_at(i)
     for row = 1, #rows, 2 do
       local expiry, other = call('ZSCORE', LEASES, rows[row]), node_name(rows[row])
       nodes[#nodes + 1] = {
-        name = other, memory = tonumber(rows[row + 1]), labels = own_labels and labels_of(rows[row]),
+        incarnation = rows[row], name = other, memory = tonumber(rows[row + 1]), labels = own_labels and labels_of(rows[row]),
         takes_on = expiry and tonumber(expiry) >= now and call('SISMEMBER', DRAINED, other) == 0
           and call('HEXISTS', TROUBLES, rows[row]) == 0,
         millicores = tonumber(string.match(call('HGET', NODES, rows[row]) or '', '^%d+ (%d+)') or 0),
@@ -106,7 +108,7 @@ local function another_could(class)
     if not node or node.memory < class.memory then return false end
     if comparisons <= 0 then return true end
     if node.takes_on and node.millicores >= class.millicores and not lists(class.exclusion, node.name)
-      and is_for(class, node.labels) then
+      and is_for(class, node.labels) and (not needs or needs.could_hold(class, node)) then
       return true
     end
     comparisons, i = comparisons - 1, i + 1
@@ -170,6 +172,7 @@ local function give(class, lines, scores, has_marks)
   want, helping = want - #lines, helping - #lines
   free_memory = free_memory - class.memory * #lines
   free_millicores = free_millicores - class.millicores * #lines
+  if needs then needs.take(class, #lines) end
   last_given = token + #lines - 1
   gained_memory = gained_memory + class.memory * #lines
   gained_millicores = gained_millicores + cores_of(class) * #lines

@@ -66,7 +66,7 @@ end
 renew(me, now, lease)
 call('HSET', STATUS, node_name(me), ARGV[4])
 local identity = named_queue(ARGV[8])
-pass_lost_tokens(ARGV[15], ARGV[8])
+pass_lost_tokens(ARGV[16], ARGV[8])
 describe(me, 9)
 -- uses later minding
 if call('EXISTS', JOB_OWNERS) == 1 then look_after_owners() end

@@ -183,7 +183,7 @@ extension QueueModel {
         let (me, lease, asked) = (arguments.text(2), arguments.int(3), arguments.int(8))
         var want = arguments.int(4)
         var (memory, millicores) = (arguments.unsigned(5), arguments.int(6))
-        var free = FreeResources(text: arguments.text(11))
+        var free = FreeResources(text: arguments.text(9))
         let now = observe(lease: lease)
         let name = Self.nodeName(me)
         guard renew(me, now, lease) else { return fenced }

@@ -36,7 +36,8 @@ public enum NvidiaDevices {
             do throws(Failure) {
                 try library.add(device: index, to: &found)
             } catch {
-                found.notes.append("GPU \(index): \(error)")  // One that has fallen off the bus is no reason to lose the others.
+                // One that has fallen off the bus is no reason to lose the others.
+                found.notes.append("GPU \(index): \(error)")
             }
         }
         return found

@@ -103,9 +103,9 @@ public struct ClaimTasks: QueueOperation {
         call.append(freeMillicores)
         call.append(withSignatures ? 1 : 0)
         call.append(silence)
+        call.append(freeResources)
         call.append(known.revision)
         call.append(known.text)
-        call.append(freeResources)
         return .script(call)
     }
 

@@ -93,7 +93,7 @@ struct ResourceFleetTests {
     func lives() async throws {
         try await withFleet { fleet in
             chmod(fleet.scratch.path, 0o777)
-            let settings = ["restart_mode": "\"keep\"", "max_retry_per_task": "1"]
+            let settings = ["restart_mode": "\"keep\"", "max_retry_per_task": "1", "max_task_per_worker": "8"]
             let node = try await fleet.startedNode("a", twoDevices.merging(settings) { $1 })
             let held = holding("gate", in: fleet.scratch)
             let words = ["submit", "--name", "held", "--gpus", "1", "--", held, ":::"]
@@ -180,7 +180,7 @@ struct ResourceFleetTests {
     }
 
     @Test(
-        "GPUs are found by a driver's library that pretends, and one that hangs or fails is told of, and stops nothing")
+        "GPUs are found by a driver's library that pretends, and one that crashes is told of and stops nothing")
     func found() async throws {
         try await withFleet { fleet in
             let scratch = fleet.scratch

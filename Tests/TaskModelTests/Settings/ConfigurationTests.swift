@@ -201,7 +201,8 @@ struct ConfigurationTests {
     @Test(
         "a value of the wrong kind or size is refused for every setting", arguments: Configuration.keys,
         [
-            "{}", "[1]", "-1", "1e30", "1000000000000000000000000000000", "NaN", "Infinity", "-Infinity", "\"\\u0000\"",
+            #"{"a": null}"#, "[1]", "-1", "1e30", "1000000000000000000000000000000", "NaN", "Infinity", "-Infinity",
+            "\"\\u0000\"",
             "1e400",
         ])
     func wrongValues(key: String, value: String) throws {

@@ -377,7 +377,7 @@ local function jobs_told()
   local revision = call('GET', JOB_REVISION) or '0'
   local told = {revision}
   for of in pairs(given_jobs) do
-    if revision ~= ARGV[9] or not string.find(ARGV[10], ' ' .. of .. ' ', 1, true) then
+    if revision ~= ARGV[10] or not string.find(ARGV[11], ' ' .. of .. ' ', 1, true) then
       told[#told + 1] = of
       told[#told + 1] = call('HGET', JOBS, of) or ''
     end

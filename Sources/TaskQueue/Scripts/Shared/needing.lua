@@ -4,7 +4,7 @@
 
 local function needing()
   local free, known, needing = {}, {}, {}
-  for name, kind, numbers in string.gmatch(ARGV[11] or '', '([%l%d_]+)([:@])([%d,]*)') do
+  for name, kind, numbers in string.gmatch(ARGV[9], '([%l%d_]+)([:@])([%d,]*)') do
     free[name] = {is_of_devices = kind == '@'}
     for number in string.gmatch(numbers, '%d+') do table.insert(free[name], tonumber(number)) end
   end

@@ -24,6 +24,8 @@ extension NodeProtocol {
         public var millicores: Int
         /// `labels`.
         public var labels: [String] = []
+        /// What it has besides memory and cores.
+        public var resources = ResourceTotals()
         public var version: String
         /// The value of `worker_status`, as measured last.
         public var statusText = ""

@@ -49,7 +49,8 @@ extension NodeProtocol {
     private var description: NodeDescription {
         NodeDescription(
             memoryBytes: facts.memoryBytes, millicores: facts.millicores, version: facts.version,
-            address: connection.localAddress, trouble: facts.trouble ?? "", labels: facts.labels)
+            address: connection.localAddress, trouble: facts.trouble ?? "", labels: facts.labels,
+            resources: facts.resources)
     }
 
     /// Registers once no report of the life before waits to be sent: the queue hears them first, and knows them for ours. A life

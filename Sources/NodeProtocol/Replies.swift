@@ -112,6 +112,7 @@ extension NodeProtocol {
         ClaimTasks(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, count: claim.count,
             freeMemoryBytes: claim.freeMemoryBytes, freeMillicores: claim.freeMillicores,
+            freeResources: claim.freeResources,
             withSignatures: facts.taskKey != nil, silence: registering.silence, known: knownJobs
         ).request
     }

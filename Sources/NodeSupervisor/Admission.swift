@@ -94,6 +94,17 @@ extension NodeSupervisor {
 
     func hasRoom(for line: TaskLine) -> Bool {
         freeTaskCount > 0 && line.memoryBytes <= freeMemoryBytes && line.millicores <= freeMillicores
+            && (line.resources.isEmpty || resources.share(for: line.resources) != nil)
+    }
+
+    /// What is free of the resources besides memory and cores, for a claim. Those that wait here for room have theirs before others.
+    private var freeResources: String {
+        guard !resources.resources.isEmpty else { return "" }
+        var pool = resources
+        for waiting in prefetch.waiting where !waiting.task.line.resources.isEmpty {
+            if let share = pool.share(for: waiting.task.line.resources) { pool.take(share) }
+        }
+        return pool.freeText
     }
 
     // MARK: - Asking
@@ -116,7 +127,8 @@ extension NodeSupervisor {
         let claim = Claim(
             number: newRequestNumber(), count: count,
             freeMemoryBytes: memoryBytes - min(memoryBytes, prefetch.requested.memoryBytes),
-            freeMillicores: max(0, freeMillicores + room.millicores - prefetch.requested.millicores))
+            freeMillicores: max(0, freeMillicores + room.millicores - prefetch.requested.millicores),
+            freeResources: freeResources)
         admission.outstanding = .init(claim: claim, sentAt: now, prefetchCountMax: prefetchCountMax)
         admission.isWanted = false
         admission.pollAt = nil
@@ -173,6 +185,11 @@ extension NodeSupervisor {
     mutating func begin(_ task: ClaimedTask, at now: Instant, into actions: inout [Action]) {
         let number = newTaskNumber()
         let timeoutSeconds = task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds)
+        var task = task
+        if !task.line.resources.isEmpty, let share = resources.share(for: task.line.resources) {
+            task.share = share
+            resources.take(share)
+        }
         tasks[number] = TaskLifecycle(number: number, task: task, timeoutSeconds: timeoutSeconds, at: now)
         taken.add(task.line)
         actions.append(.launch(number, task))
@@ -184,6 +201,7 @@ extension NodeSupervisor {
             && (hasPrefetched || !hasRoom(for: task.line))
             && !taken.lines.contains(task.line.text)
             && task.line.memoryBytes <= settings.memoryBytes && task.line.millicores <= settings.millicores
+            && (task.line.resources.isEmpty || settings.resources.totals.canHold(task.line.resources))
     }
 
     private func reasonToGiveBack(_ task: ClaimedTask, at now: Instant) -> ReturnReason? {

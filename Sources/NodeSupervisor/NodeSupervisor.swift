@@ -17,6 +17,7 @@ public struct NodeSupervisor: Sendable {
     var tasks: [TaskNumber: TaskLifecycle] = [:]
     var timers = TimerHeap()
     var taken = Taken()
+    var resources: ResourcePool
     var nextTaskNumber: UInt64 = 1
     var nextRequestNumber: UInt64 = 1
 
@@ -32,6 +33,7 @@ public struct NodeSupervisor: Sendable {
 
     public init(settings: Settings) {
         self.settings = settings
+        resources = ResourcePool(settings.resources)
     }
 
     /// Decides what follows from one event. The same as a batch of one.
@@ -152,6 +154,7 @@ public struct NodeSupervisor: Sendable {
             admission.isWanted = true
         case .settingsChanged(let settings):
             self.settings = settings
+            resources.resources = settings.resources
             admission.isWanted = true  // There may be more room than before.
         }
     }
@@ -209,6 +212,7 @@ public struct NodeSupervisor: Sendable {
         if !task.isUnreported { victimMayBeGone(number, at: now, into: &actions) }
         if task.state == .gone {
             taken.subtract(task.task.line)
+            resources.giveBack(task.task.share)
             tasks.remove(at: index)
             prefetch.taskEnded(after: now.seconds(since: task.begunAt), at: now)
             admission.isWanted = true

@@ -63,6 +63,7 @@ extension NodeSupervisor {
         for inherited in reExecState.tasks {
             tasks[inherited.number] = TaskLifecycle(resuming: inherited)
             taken.add(inherited.task.line)
+            resources.take(inherited.task.share)
         }
         timers.rebuild(from: tasks)
         if let until = reExecState.leaseUntil { membership.standing = .member(leaseUntil: until) }

@@ -22,6 +22,8 @@ extension NodeSupervisor {
         public var memoryBytesMinToAccept: UInt64
         /// The newest task is returned while less memory than this is available (`min_dram_gb_trigger_return`).
         public var memoryBytesMinToKeep: UInt64
+        /// What the node has besides.
+        public var resources: NodeResources
         /// The most tasks asked for in one claim.
         public var claimCountMax: Int
         /// How long an idle node waits for a wake-up before it looks by itself (`sleep_sec_between_accepting_task`).
@@ -52,8 +54,10 @@ extension NodeSupervisor {
             claimCountMax: Int = 128,
             idlePollSeconds: Double = 5, defaultTimeoutSeconds: Double = 3600, sweepSeconds: Double = 30,
             heartbeatSeconds: Double = 10, leaseSeconds: Double = 30, killsWhenCutOff: Bool = false,
-            killGraceSeconds: Double = 5, stopGraceSeconds: Double = 30, leaveWithinSeconds: Double = 10
+            killGraceSeconds: Double = 5, stopGraceSeconds: Double = 30, leaveWithinSeconds: Double = 10,
+            resources: NodeResources = NodeResources()
         ) {
+            self.resources = resources
             self.worker = worker
             self.taskCountMax = taskCountMax
             self.memoryBytes = memoryBytes

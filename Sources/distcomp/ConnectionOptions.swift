@@ -48,7 +48,7 @@ struct ServerOptions: ParsableArguments {
     private var isToldByEnvironment: Bool {
         Host.environment.contains { variable in
             let name = String(decoding: variable.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
-            return name.hasPrefix(TaskVariables.ownPrefix) && !TaskVariables.own.contains(name)
+            return name.hasPrefix(TaskVariables.ownPrefix) && !TaskVariables.isOwn(name)
         }
     }
 

@@ -179,6 +179,8 @@ struct Misfits {
     var example = ""
     /// The labels that the example is for and no node has; nil where it asks for too much.
     var labels: LabelExpression?
+    /// The same of its resources, and what the nodes have of such.
+    var resources: (asked: ResourceRequest, had: String)?
 }
 
 extension QueueClient {
@@ -197,11 +199,13 @@ extension QueueClient {
                 guard let line else { continue }
                 let labels = line.job?.settings.nodeLabels
                 let meant = nodes.filter { labels?.matches(Set($0.labels)) ?? true }
-                if meant.contains(where: { line.memoryBytes <= $0.memoryBytes && line.millicores <= $0.millicores }) {
+                let large = meant.filter { line.memoryBytes <= $0.memoryBytes && line.millicores <= $0.millicores }
+                if large.contains(where: { $0.resources.canHold(line.resources) }) {
                     fitting += 1
                 } else {
                     misfits.count += 1
                     (misfits.example, misfits.labels) = (line.command, meant.isEmpty ? labels : nil)
+                    misfits.resources = large.isEmpty ? nil : (line.resources, large[0].resources.words)
                 }
             }
             return true

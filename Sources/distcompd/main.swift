@@ -14,6 +14,10 @@ case .wrong(let problem):
 }
 Host.hidePasswordsInArguments()
 
+if arguments.listsDevices {
+    standardOutput.write(DeviceSearch.printed(arguments))
+    exitProcess(0)
+}
 if arguments.checksOnly { exitProcess(checkUp(arguments) ? 0 : 2) }
 
 do {

@@ -78,8 +78,22 @@ struct SlurmScriptTests {
     @Test("what is not done is named with its line; one node and one task are what there is anyhow")
     func ignored() throws {
         let script = try script(
-            "#SBATCH -p long --gres=gpu:1\n#SBATCH --ntasks=1 -N 1\n#SBATCH --exclusive\n#SBATCH --ntasks=4")
-        #expect(script.ignored == ["-p (line 2)", "--gres (line 2)", "--exclusive (line 4)", "--ntasks=4 (line 5)"])
+            "#SBATCH -p long --gres=craynetwork:1\n#SBATCH --ntasks=1 -N 1\n#SBATCH --exclusive\n#SBATCH --ntasks=4")
+        #expect(
+            script.ignored == [
+                "-p (line 2)", "--gres=craynetwork:1 (line 2)", "--exclusive (line 4)", "--ntasks=4 (line 5)",
+            ])
+    }
+
+    @Test(
+        "GPUs are asked for in each of the ways that there are; what kind they are to be is not done",
+        arguments: [
+            ("--gres=gpu", "1", 0), ("--gres=gpu:2", "2", 0), ("--gres=gpu:a100:2", "2", 1), ("-G 4", "4", 0),
+            ("--gpus-per-task=h200:1", "1", 1), ("--gres=gpu:1,ssd:1", nil, 1),
+        ] as [(String, String?, Int)])
+    func gpus(directive: String, expected: String?, ignoredCount: Int) throws {
+        let script = try script("#SBATCH \(directive)")
+        #expect(script.gpus == expected && script.ignored.count == ignoredCount, "\(script.ignored)")
     }
 
     @Test(
@@ -88,7 +102,7 @@ struct SlurmScriptTests {
             "--array=3-1", "--array=a", "--array=1-5:0", "--array=", "--array=1,,2", "--array=0-99999999999",
             "--mem=much", "--mem=5B",
             "--mem", "-c none", "-c 0", "--time=1:2:3:4", "--time=1-", "--time=x", "--array=5:2", "stray",
-            "--job-name='open",
+            "--job-name='open", "--gpus=a100", "-G 0", "--gres=gpu:a:b:1",
         ])
     func mistakes(directive: String) {
         let error = #expect(throws: SweepError.self) { try script("# one\n#SBATCH \(directive)") }

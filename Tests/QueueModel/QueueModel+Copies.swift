@@ -68,14 +68,14 @@ extension QueueModel {
 
     /// What a node with room is given where nothing waits.
     mutating func copyLateTasks(
-        to me: String, _ want: inout Int, _ memory: UInt64, _ millicores: Int, _ now: Int
+        to me: String, _ want: inout Int, _ memory: UInt64, _ millicores: Int, _ free: FreeResources, _ now: Int
     ) -> Copied {
         let running = doing.keys.filter { jobsIdempotent.contains(Self.job(of: $0)) }
         guard want > 0, !running.isEmpty else { return .none }
         var copied = Copied(mayCome: true)
         guard !waiting.keys.contains(where: { !isGated($0) }), now >= copiedUntil else { return copied }
         copiedUntil = now + 1000
-        var (memory, millicores) = (memory, millicores)
+        var (memory, millicores, free) = (memory, millicores, free)
         let late = running.compactMap { line in holder(of: line).map { (line: line, entry: $0.entry) } }.sorted {
             (Self.job(of: $0.line), $0.entry.token) < (Self.job(of: $1.line), $1.entry.token)
         }
@@ -87,7 +87,8 @@ extension QueueModel {
                 Double(age) > max(usual * 2, 10_000),
                 entry.memory <= memory, entry.millicores <= millicores, isMeant(me, by: line),
                 mayTake(
-                    line, Place(memory: entry.memory, millicores: entry.millicores, score: 0), Self.nodeName(me), now)
+                    line, Place(memory: entry.memory, millicores: entry.millicores, score: 0), Self.nodeName(me), now),
+                free.take(needs(of: line))
             else { continue }
             (want, memory, millicores) = (want - 1, memory - entry.memory, millicores - entry.millicores)
             token = max(token, Int(serverMicroseconds)) + 1

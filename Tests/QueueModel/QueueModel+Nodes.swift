@@ -1,6 +1,7 @@
 // What nodes ask.
 
 import RedisClient
+import TaskModel
 
 extension QueueModel {
     private var fenced: RESPValue { .error(RedisError(text: "FENCED \(identity ?? "-") the lease is over")) }
@@ -19,9 +20,11 @@ extension QueueModel {
         let trouble = arguments.text(position + 4)
         troubles[me] = trouble.isEmpty ? nil : trouble
         let labels = arguments.text(position + 5).split(separator: " ").map(String.init)
-        guard labels != self.labels[me] ?? [] else { return }
+        let resources = ResourceTotals(text: arguments.text(position + 6))
+        let isOther = labels != self.labels[me] ?? [] || resources != self.resources[me] ?? ResourceTotals()
         self.labels[me] = labels.isEmpty ? nil : labels
-        wake()
+        self.resources[me] = resources.isEmpty ? nil : resources
+        if isOther { wake() }
     }
 
     private mutating func identify(_ candidate: String) {
@@ -42,8 +45,8 @@ extension QueueModel {
 
     mutating func register(_ arguments: Arguments) -> RESPValue {
         let (me, lease) = (arguments.text(2), arguments.int(3))
-        let own = arguments.count > 13 ? Set((14...arguments.count).map(arguments.text)) : []
-        let runsSomething = arguments.text(13) == "1"
+        let own = arguments.count > 14 ? Set((15...arguments.count).map(arguments.text)) : []
+        let runsSomething = arguments.text(14) == "1"
         let now = observe(lease: lease)
         let (name, machine) = (Self.nodeName(me), Self.machine(me))
         var over: [String] = []
@@ -62,7 +65,7 @@ extension QueueModel {
         for other in over { reap(other, unmarked: false, why: .registered) }
         tellAll()
         identify(arguments.text(5))
-        passLostTokens(arguments.text(12), arguments.text(5))
+        passLostTokens(arguments.text(13), arguments.text(5))
         describe(me, arguments, from: 6)
         leases[me] = now + lease
         status[name] = arguments.text(4)
@@ -84,7 +87,7 @@ extension QueueModel {
         _ = renew(me, now, lease)
         status[Self.nodeName(me)] = arguments.text(4)
         identify(arguments.text(8))
-        passLostTokens(arguments.text(15), arguments.text(8))
+        passLostTokens(arguments.text(16), arguments.text(8))
         describe(me, arguments, from: 9)
         lookAfterOwners(me, now)
         promoteDelayed(now)
@@ -137,6 +140,7 @@ extension QueueModel {
         labels[incarnation] = nil
         timeouts[incarnation] = nil
         reservations[incarnation] = nil
+        resources[incarnation] = nil
         cancelled[incarnation] = nil
         revoked[incarnation] = nil
         leases[incarnation] = nil
@@ -192,6 +196,7 @@ extension QueueModel {
         let (me, lease, asked) = (arguments.text(2), arguments.int(3), arguments.int(8))
         var want = arguments.int(4)
         var (memory, millicores) = (arguments.unsigned(5), arguments.int(6))
+        var free = FreeResources(text: arguments.text(9))
         let now = observe(lease: lease)
         let name = Self.nodeName(me)
         guard renew(me, now, lease) else { return fenced }
@@ -206,7 +211,7 @@ extension QueueModel {
         var lines: [String] = []
         var passing: Passing?
         if takesOn, let reservation = reservations[me] {
-            if let (line, place) = nextReserved(reservation, me, want, memory, millicores) {
+            if let (line, place) = nextReserved(reservation, me, want, memory, millicores, &free) {
                 if hasSeveralOwners { count(me) }
                 rows = give([(line, place)], to: me, withSignatures: arguments.text(7) == "1")
                 if hasSeveralOwners { noteTurn(of: line, token: token) }
@@ -217,7 +222,7 @@ extension QueueModel {
         }
         if takesOn, hasSeveralOwners {
             let model = self
-            given = shareOut(to: me, count: want, memory: memory, millicores: millicores) { line, place in
+            given = shareOut(to: me, count: want, memory: memory, millicores: millicores, &free) { line, place in
                 !model.isGated(line) && model.isMeant(me, by: line) && model.mayTake(line, place, name, now)
                     && passing?.letsPass(line, place, model) ?? true
             }
@@ -227,11 +232,14 @@ extension QueueModel {
         } else if takesOn, !waiting.isEmpty {
             for (line, place) in waiting.sorted(by: { $0.value.score < $1.value.score }) {
                 if want == 0 { break }
+                var left = free
                 guard place.memory <= memory, place.millicores <= millicores, !isGated(line),
-                    isMeant(me, by: line), mayTake(line, place, name, now), passing?.letsPass(line, place, self) ?? true
+                    isMeant(me, by: line), mayTake(line, place, name, now), left.take(needs(of: line)),
+                    passing?.letsPass(line, place, self) ?? true
                 else {
                     continue
                 }
+                free = left
                 memory -= place.memory
                 millicores -= place.millicores
                 want -= 1
@@ -241,7 +249,7 @@ extension QueueModel {
         rows += give(given, to: me, withSignatures: arguments.text(7) == "1")
         lines += given.map(\.line)
         if let passing { reservations[me] = passing.reservation }
-        let copied = takesOn ? copyLateTasks(to: me, &want, memory, millicores, now) : .none
+        let copied = takesOn ? copyLateTasks(to: me, &want, memory, millicores, free, now) : .none
         rows += copied.rows
         lines += copied.lines
         let isShort = takesOn && want > 0
@@ -268,7 +276,7 @@ extension QueueModel {
             let other = Self.nodeName(incarnation)
             return node.memory >= place.memory && node.millicores >= place.millicores && isLive(incarnation, at: now)
                 && !drained.contains(other) && troubles[incarnation] == nil && !Self.lists(exclusion, other)
-                && isMeant(incarnation, by: line)
+                && isMeant(incarnation, by: line) && couldHold(incarnation, line)
         }
     }
 

@@ -85,7 +85,8 @@ extension QueueModel {
 
     /// What a claim gives; `mayTake` says what its node may have at all.
     mutating func shareOut(
-        to me: String, count: Int, memory: UInt64, millicores: Int, mayTake: (String, Place) -> Bool
+        to me: String, count: Int, memory: UInt64, millicores: Int, _ free: inout FreeResources,
+        mayTake: (String, Place) -> Bool
     ) -> [(line: String, place: Place)] {
         self.count(me)
         var (want, memory, millicores) = (count, memory, millicores)
@@ -110,7 +111,11 @@ extension QueueModel {
             while want > 0, helping > 0, turn.use.millicores < millicoresMax,
                 let (line, place) = turn.waiting.popFirst()
             {
-                guard place.memory <= memory, place.millicores <= millicores, mayTake(line, place) else { continue }
+                var left = free
+                guard place.memory <= memory, place.millicores <= millicores, left.take(needs(of: line)),
+                    mayTake(line, place)
+                else { continue }
+                free = left
                 memory -= place.memory
                 millicores -= place.millicores
                 (want, helping) = (want - 1, helping - 1)

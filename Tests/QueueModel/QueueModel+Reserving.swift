@@ -72,8 +72,8 @@ extension QueueModel {
     }
 
     mutating func noteTimeouts(of me: String, _ arguments: Arguments) {
-        if arguments.int(16) > 0 {
-            timeouts[me] = (arguments.int(17), arguments.int(18))
+        if arguments.int(17) > 0 {
+            timeouts[me] = (arguments.int(18), arguments.int(19))
         } else if timeouts.removeValue(forKey: me) != nil {
             reservations[me] = nil
         }
@@ -82,7 +82,8 @@ extension QueueModel {
     /// The task for which a node is reserved, where it has room; where there is no such task any more the reservation is over, as it is
     /// when the task is given.
     mutating func nextReserved(
-        _ reservation: Reservation, _ me: String, _ want: Int, _ memory: UInt64, _ millicores: Int
+        _ reservation: Reservation, _ me: String, _ want: Int, _ memory: UInt64, _ millicores: Int,
+        _ free: inout FreeResources
     ) -> (line: String, place: Place)? {
         guard let (line, place) = first(of: reservation.name), isMeant(me, by: line) else {
             reservations[me] = nil
@@ -93,6 +94,7 @@ extension QueueModel {
             rows.values.reduce(place.memory, { $0 + $1.memory }) <= node.memory,
             rows.values.reduce(place.millicores, { $0 + $1.millicores }) <= node.millicores
         else { return nil }
+        guard free.take(needs(of: line)) else { return nil }
         reservations[me] = nil
         return (line, place)
     }

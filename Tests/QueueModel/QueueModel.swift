@@ -109,6 +109,8 @@ public struct QueueModel: Sendable {
     public internal(set) var seen: [String: Seen] = [:]
     public internal(set) var copiedUntil = 0
 
+    /// What they ask for besides memory and cores, of those that do.
+    public var jobNeeds: [String: ResourceRequest] = [:]
     /// What nodes are told of them.
     public var jobRecords: [String: String] = [:]
 
@@ -135,6 +137,7 @@ public struct QueueModel: Sendable {
     public internal(set) var nodes: [String: Node] = [:]
     public internal(set) var troubles: [String: String] = [:]
     public internal(set) var labels: [String: [String]] = [:]
+    public internal(set) var resources: [String: ResourceTotals] = [:]
     public internal(set) var held: [String: [String: Held]] = [:]
     public internal(set) var cancelled: [String: [String: Int]] = [:]
     public internal(set) var revoked: [String: [String: Int]] = [:]
@@ -189,6 +192,7 @@ public struct QueueModel: Sendable {
         empty.jobTimeouts = jobTimeouts
         (empty.jobsLearning, empty.jobOwners, empty.jobNodeLabels) = (jobsLearning, jobOwners, jobNodeLabels)
         empty.jobsIdempotent = jobsIdempotent
+        empty.jobNeeds = jobNeeds
         empty.journal = journal
         self = empty
     }

@@ -121,13 +121,14 @@ final class QueueBench {
     func node(
         _ name: String, machine: String = "m", life: Int64 = 1, earlier: [Incarnation]? = nil,
         leaseMilliseconds: Int = 60_000, gigabytes: UInt64 = 64, cores: Int = 64, address: String = "",
-        trouble: String = "", labels: [String] = [], runsSomething: Bool = false, isQuietOver: Bool = true
+        trouble: String = "", labels: [String] = [], resources: String = "", runsSomething: Bool = false,
+        isQuietOver: Bool = true
     ) throws -> BenchNode {
         let lives = (1..<max(1, life)).map { Incarnation(name: name, machine: machine + name, life: $0) }
         let description = NodeDescription(
             memoryBytes: gigabytes << 30, millicores: cores * 1000, version: "1.0.0", address: address,
             trouble: trouble,
-            labels: labels)
+            labels: labels, resources: ResourceTotals(text: resources))
         let node = BenchNode(
             bench: self, name: name, incarnation: Incarnation(name: name, machine: machine + name, life: life),
             leaseMilliseconds: leaseMilliseconds, description: description, known: .init())
@@ -192,20 +193,29 @@ struct BenchNode {
     /// What the queue has told it.
     final class Known { var silence = 0 }
 
-    func claim(_ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64) throws -> [ClaimTasks.Claimed] {
-        try claimReply(count, gigabytes: gigabytes, cores: cores).tasks
+    /// - Parameter freeResources: `gpu@1000,500 licence:3000`.
+    func claim(
+        _ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64, freeResources: String = ""
+    ) throws -> [ClaimTasks.Claimed] {
+        try claimReply(count, gigabytes: gigabytes, cores: cores, freeResources: freeResources).tasks
     }
 
-    func claimReply(_ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64) throws -> ClaimTasks.Reply {
-        let reply = try ClaimTasks.parse(try bench.call(claimRequest(count, gigabytes: gigabytes, cores: cores)))
+    func claimReply(
+        _ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64, freeResources: String = ""
+    ) throws -> ClaimTasks.Reply {
+        let request = claimRequest(count, gigabytes: gigabytes, cores: cores, freeResources: freeResources)
+        let reply = try ClaimTasks.parse(try bench.call(request))
         known.silence = reply.silence
         return reply
     }
 
-    func claimRequest(_ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64) -> RedisRequest {
+    func claimRequest(
+        _ count: Int = 1, gigabytes: UInt64 = 64, cores: Int = 64, freeResources: String = ""
+    ) -> RedisRequest {
         ClaimTasks(
             keys: bench.keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, count: count,
-            freeMemoryBytes: gigabytes << 30, freeMillicores: cores * 1000, silence: known.silence
+            freeMemoryBytes: gigabytes << 30, freeMillicores: cores * 1000, freeResources: freeResources,
+            silence: known.silence
         ).request
     }
 

@@ -8,12 +8,14 @@ import Testing
 
 @Suite("The record from one image to the next")
 struct ReExecRecordTests {
-    private func record(_ lines: [TaskLine]) -> ReExecRecord {
+    /// - Parameter share: what the first of them has of the node's resources.
+    private func record(_ lines: [TaskLine], _ share: ResourceShare = ResourceShare()) -> ReExecRecord {
         let tasks = lines.enumerated().map { index, line in
-            NodeSupervisor.ReExecState.RunningTask(
-                number: TaskNumber(UInt64(index + 1)),
-                task: NodeSupervisor.ClaimedTask(line: line, token: "\(index)", attempt: 2), timeoutSeconds: 5,
-                begunAt: Instant(nanoseconds: 7), deadline: Instant(nanoseconds: 9))
+            var task = NodeSupervisor.ClaimedTask(line: line, token: "\(index)", attempt: 2)
+            if index == 0 { task.share = share }
+            return NodeSupervisor.ReExecState.RunningTask(
+                number: TaskNumber(UInt64(index + 1)), task: task, timeoutSeconds: 5, begunAt: Instant(nanoseconds: 7),
+                deadline: Instant(nanoseconds: 9))
         }
         let running = lines.indices.map { index in
             ReExecRecord.Running(
@@ -39,10 +41,12 @@ struct ReExecRecordTests {
         (settings.memoryBytes, settings.timeout) = (1 << 30, .seconds(9))
         let job = Job(identifier: "k2x", name: "sim", settings: settings, definition: Job.Definition())
         let more = OwnSettings(memoryBytes: 4 << 30, millicores: 0, timeout: .none)
-        let record = record([
+        let share = try #require(ResourceShare(text: "gpu=2000=GPU-0a,GPU-1b licence=500"))
+        let lines = [
             try TaskLine(command: "{ a\nb; }", of: job), try TaskLine(parsing: "shell:1:2:0:echo :,"),
             try TaskLine(command: "c", of: job).taking(more),
-        ])
+        ]
+        let record = record(lines, share)
         let read = ReExecRecord(record.bytes)
         expectSame(record, read)
         #expect(read?.reExecState.tasks.first?.task.line.job == job)
@@ -52,12 +56,13 @@ struct ReExecRecordTests {
 
     @Test(
         "the record of an earlier version is understood: its tasks go on",
-        arguments: [("1", "0:,0:,2:-1,"), ("2", "2:-1,")])
+        arguments: [("1", "0:,0:,2:-1,0:,"), ("2", "2:-1,0:,"), ("3", "0:,")])
     func earlier(form: String, without lastFacts: String) throws {
         let record = record([try TaskLine(parsing: "shell:1:2:0:sleep 60")])
-        // The first had no record of a job and no settings beside that, and neither had a word before the timeout: the last facts of a task.
+        // The first had no record of a job and no settings beside that, and neither had a word before the timeout; the third had no devices: the last
+        // facts of a task.
         let bytes = record.bytes.dropLast(lastFacts.utf8.count)
-        let old = String(decoding: bytes, as: UTF8.self).replacing("handover-3", with: "handover-\(form)")
+        let old = String(decoding: bytes, as: UTF8.self).replacing("handover-4", with: "handover-\(form)")
         expectSame(record, ReExecRecord(Array(old.utf8)))
         let unknown = old.replacing("handover-\(form)", with: "handover-9")
         #expect(ReExecRecord(Array(bytes)) == nil && ReExecRecord(Array(unknown.utf8)) == nil)

@@ -63,8 +63,13 @@ extension NodeSupervisor {
         public let count: Int
         public let freeMemoryBytes: UInt64
         public let freeMillicores: Int
+        /// What no task has of the node's other resources, see ``ResourcePool/freeText``.
+        public let freeResources: String
 
-        public init(number: RequestNumber, count: Int, freeMemoryBytes: UInt64, freeMillicores: Int) {
+        public init(
+            number: RequestNumber, count: Int, freeMemoryBytes: UInt64, freeMillicores: Int, freeResources: String = ""
+        ) {
+            self.freeResources = freeResources
             self.number = number
             self.count = count
             self.freeMemoryBytes = freeMemoryBytes

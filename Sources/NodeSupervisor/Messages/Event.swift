@@ -111,6 +111,8 @@ extension NodeSupervisor {
         public let token: String
         /// 1 for the first.
         public let attempt: Int
+        /// What it has of the node's other resources, from its launch on.
+        public var share = ResourceShare()
 
         public init(line: TaskLine, token: String, attempt: Int) {
             self.line = line

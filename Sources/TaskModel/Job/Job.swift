@@ -51,6 +51,8 @@ public final class Job: Sendable {
         public var nodeLabels: LabelExpression?
         /// A task may be run twice at once: it does no harm, and the first to finish counts.
         public var isIdempotent = false
+        /// What each task has of its node besides memory and cores.
+        public var resources = ResourceRequest()
         /// How the commands were made; nil where they have no values, or nobody can tell.
         public var template: JobTemplate?
 
@@ -195,6 +197,7 @@ extension Job.Settings {
         if learnsMemory { writer.field("memory_auto", true) }
         if let nodeLabels { writer.field("where", nodeLabels.text) }
         if isIdempotent { writer.field("idempotent", true) }
+        if !resources.isEmpty { writer.field("resources", resources.text) }
         if let template { writer.field("template", json: template.json) }
         return writer.text
     }
@@ -229,6 +232,12 @@ extension Job.Settings {
             case ("memory_auto", .boolean(let isOn)): learnsMemory = isOn
             case ("where", .string(let text)): nodeLabels = LabelExpression(text: text)
             case ("idempotent", .boolean(let isOn)): isIdempotent = isOn
+            case ("resources", .string(let text)):
+                // Without them a task would run beside others on what is to be its own.
+                guard let request = ResourceRequest(text: text) else {
+                    throw JobRecordError(description: "the resources of a job cannot be read: \(text)")
+                }
+                resources = request
             case ("template", .object(let members)): template = JobTemplate(members)
             default: break
             }
@@ -294,7 +303,7 @@ extension TaskLine {
         command: String, surroundings: TaskSurroundings = TaskSurroundings(), of job: Job
     ) throws(TaskLineError) {
         var own = surroundings.without(job.definition.surroundings)
-        own.after = []
+        (own.after, own.resources) = ([], nil)
         let isPlain =
             own.isEmpty && command.utf8.first != UInt8(ascii: "{") && !command.utf8.contains(UInt8(ascii: "\n"))
             && command.utf8.first.map { !$0.isBlank } ?? true && command.utf8.last.map { !$0.isBlank } ?? true

@@ -140,6 +140,8 @@ public struct Configuration: Hashable, Sendable {
     public var stateDirectory = "/var/lib/distcomp"
     /// `labels`: what tasks may be submitted for, by `--where`.
     public var labels: [String] = []
+    /// `resources`: what the node has besides memory and cores, by names of the administrator's choice.
+    public var resources: [String: ResourceSetting] = [:]
     /// `stop_grace_seconds`: how long running tasks have to finish when the daemon is stopped.
     public var stopGraceSeconds = 20.0
     /// `lease_seconds`: a node not heard of for this long has lost its tasks to others.
@@ -191,6 +193,8 @@ public struct Configuration: Hashable, Sendable {
 
     /// The most labels a node has.
     public static let labelsMax = 64
+    /// The most resources a node has.
+    public static let resourcesMax = 32
 
     /// Whether this may be a label of a node: it stands in expressions. By `any` people mean every node.
     public static func isLabel(_ label: String) -> Bool { isNodeName(label) && label != "any" }

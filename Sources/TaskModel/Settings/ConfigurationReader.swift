@@ -128,7 +128,7 @@ struct ConfigurationReader {
             }
         }
         let knownVariables = knownKeys.map { EnvironmentVariables.prefix + $0.uppercased() }
-        let unknown = Set(variables.keys).subtracting(knownVariables).subtracting(TaskVariables.own)
+        let unknown = Set(variables.keys).subtracting(knownVariables).filter { !TaskVariables.isOwn($0) }
         for variable in unknown.sorted() {
             let name = TerminalText.shortened(TerminalText.escaped(variable), to: 60)
             let guess = NearestName.find(variable, among: knownVariables).map { "; did you mean \($0)?" } ?? ""

@@ -174,6 +174,60 @@ extension SettingRule<[String]> {
     }
 }
 
+extension SettingRule<[String: ResourceSetting]> {
+    static var resources: SettingRule {
+        let allowed =
+            "an object of at most \(Configuration.resourcesMax) names (lower case letters, digits, underscores), each with a number, an "
+            + "array of different names of devices (letters, digits, . _ - /; at most \(NodeResources.devicesMax)), or, for gpu, \"auto\""
+        return SettingRule(
+            allowed: allowed,
+            fault: { content in
+                guard case .object(let members) = content else { return nil }
+                return members.first { resource($0) == nil }
+                    .map { TerminalText.shortened(TerminalText.escaped($0.name), to: 60) }
+            }
+        ) { content in
+            guard case .object(let members) = content, members.count <= Configuration.resourcesMax else { return nil }
+            var resources: [String: ResourceSetting] = [:]
+            for member in members {
+                guard let setting = resource(member), resources.updateValue(setting, forKey: member.name) == nil else {
+                    return nil
+                }
+            }
+            return resources
+        }.written { resources in
+            let members = resources.sorted { $0.key < $1.key }.map { name, setting in
+                let value =
+                    switch setting {
+                    case .amount(let thousandths): ResourceRequest.amountText(thousandths)
+                    case .devices(let names): "[" + names.map { JSONText.quoted($0) }.joined(separator: ", ") + "]"
+                    case .found: "\"auto\""
+                    }
+                return "\(JSONText.quoted(name)): \(value)"
+            }
+            return "{" + members.joined(separator: ", ") + "}"
+        }
+    }
+
+    private static func resource(_ member: JSONMember) -> ResourceSetting? {
+        guard ResourceRequest.isName(member.name) else { return nil }
+        switch member.value.content {
+        case .string("auto") where member.name == ResourceRequest.gpu: return .found
+        case .array(let elements) where elements.count <= NodeResources.devicesMax:
+            let names = elements.compactMap { element -> String? in
+                guard case .string(let name) = element.content, NodeResources.isDevice(name) else { return nil }
+                return name
+            }
+            return names.count == elements.count && Set(names).count == names.count ? .devices(names) : nil
+        case let content:
+            guard let number = content.double, number >= 0, number <= Double(ResourceRequest.amountMax) else {
+                return nil
+            }
+            return .amount(Int((number * 1000).rounded()))
+        }
+    }
+}
+
 extension SettingRule<UInt32> {
     static var umask: SettingRule {
         SettingRule(allowed: "a string of octal digits such as \"022\", at most \"777\"") { content in

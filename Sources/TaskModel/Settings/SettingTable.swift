@@ -46,6 +46,7 @@ extension Setting {
         [
             Setting("node_name", \.nodeName, .orNull(.nodeName)),
             Setting("labels", \.labels, .labels, live: true),
+            Setting("resources", \.resources, .resources),
             Setting("state_dir", \.stateDirectory, .text),
             Setting("stop_grace_seconds", \.stopGraceSeconds, .seconds(0...86_400), live: true),
             Setting("lease_seconds", \.leaseSeconds, .seconds(0.1...86_400)),

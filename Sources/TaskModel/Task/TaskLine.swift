@@ -46,6 +46,9 @@ public struct TaskLine: Hashable, Sendable {
     public let job: Job?
     let kept: KeptSurroundings?
 
+    /// What it has of its node besides memory and cores: what its job says.
+    public var resources: ResourceRequest { job?.settings.resources ?? ResourceRequest() }
+
     /// What it has of its own beside its command; nil for nothing.
     public var surroundings: TaskSurroundings? { kept?.value }
 

@@ -22,6 +22,9 @@ public struct TaskSurroundings: Hashable, Sendable {
     public var checkpointDirectory: String?
     /// The names of the tasks of the same file for which it waits. It is no part of any line in the queue.
     public var after: [String] = []
+    /// What it has of its node besides memory and cores, where a line of a file says so: its job does, so this is no part of any line in
+    /// the queue either.
+    public var resources: ResourceRequest?
 
     public init() {}
 

@@ -12,6 +12,15 @@ public enum TaskVariables {
         "DISTCOMP_TODO",
     ]
 
+    /// What it has of a resource of its node: this, and the name in capital letters.
+    public static let resourcePrefix = "DISTCOMP_RESOURCE_"
+
+    /// Whether it is one of those.
+    public static func isOwn(_ name: String) -> Bool { own.contains(name) || name.hasPrefix(resourcePrefix) }
+
+    /// By which programs are told which GPUs they may use: of NVIDIA; of AMD, by the runtime and by what stands on it.
+    public static let devices = ["CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"]
+
     /// The names by which programs are told how many threads to start: OpenMP (and nproc), OpenBLAS, MKL, NumExpr, Rayon (and
     /// Polars), Go, Julia, and Python from 3.13 (os.process_cpu_count).
     public static let threads = [

@@ -44,6 +44,8 @@ public struct QueueKeys: Hashable, Sendable {
     public var leases: String { self[.leases] }
     /// Which nodes jobs are for, of those that say so: identifier -> the text of a ``LabelExpression``.
     public var jobWheres: String { self[.jobWheres] }
+    /// What jobs ask for besides memory and cores, of those that do: identifier -> the text of a ``ResourceRequest``.
+    public var jobNeeds: String { self[.jobNeeds] }
     /// Until when, in the queue's time, somebody looks through todo for lines without an index.
     public var sweeper: String { self[.sweeper] }
     /// Lines that were taken away from an incarnation by hand; gone as soon as it has been told.
@@ -111,6 +113,8 @@ enum QueueKey: String, CaseIterable {
     case jobSizes = "distcomp:job-sizes"
     /// identifier -> which nodes it is for, see ``LabelExpression``; of jobs that say so.
     case jobWheres = "distcomp:job-wheres"
+    /// identifier -> what its tasks have of a node besides memory and cores, see ``ResourceRequest``; of jobs that say so.
+    case jobNeeds = "distcomp:job-needs"
     /// The last identifier given, as a number.
     case jobNumber = "distcomp:job-number"
     /// Counts the changes of jobs.
@@ -199,6 +203,8 @@ enum QueueKey: String, CaseIterable {
     case troubles = "distcomp:troubles"
     /// incarnation -> its labels, with blanks between; of those that have some.
     case labels = "distcomp:labels"
+    /// incarnation -> what it has besides memory and cores, see ``ResourceTotals``; of those that have some.
+    case resources = "distcomp:resources"
 
     // Nodes that are reserved: see Reserving/reserving.lua.
     /// incarnation -> `until memory millicores since class`.

@@ -17,17 +17,20 @@ public struct ClaimTasks: QueueOperation {
     private let count: Int
     private let freeMemoryBytes: UInt64
     private let freeMillicores: Int
+    private let freeResources: String
     private let withSignatures: Bool
     private let silence: Int
     private let known: KnownJobs
 
     /// - Parameters:
+    ///   - freeResources: what is free of the node's other resources, see needing.lua.
     ///   - withSignatures: whether the signatures of the lines are wanted.
     ///   - silence: the number this node was last told. With another than the present one it gets nothing.
     ///   - known: the jobs whose records need not be told again.
     public init(
         keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, count: Int, freeMemoryBytes: UInt64,
-        freeMillicores: Int, withSignatures: Bool = false, silence: Int, known: KnownJobs = KnownJobs()
+        freeMillicores: Int, freeResources: String = "", withSignatures: Bool = false, silence: Int,
+        known: KnownJobs = KnownJobs()
     ) {
         self.known = known
         self.keys = keys
@@ -36,6 +39,7 @@ public struct ClaimTasks: QueueOperation {
         self.count = min(max(0, count), Self.countMax)
         self.freeMemoryBytes = freeMemoryBytes
         self.freeMillicores = freeMillicores
+        self.freeResources = freeResources
         self.withSignatures = withSignatures
         self.silence = silence
     }
@@ -99,6 +103,7 @@ public struct ClaimTasks: QueueOperation {
         call.append(freeMillicores)
         call.append(withSignatures ? 1 : 0)
         call.append(silence)
+        call.append(freeResources)
         call.append(known.revision)
         call.append(known.text)
         return .script(call)

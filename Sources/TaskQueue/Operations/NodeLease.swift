@@ -48,10 +48,12 @@ public struct NodeDescription: Equatable, Sendable {
     public let trouble: String
     /// Of `Configuration.labels`.
     public let labels: [String]
+    /// What it has besides memory and cores.
+    public let resources: ResourceTotals
 
     public init(
         memoryBytes: UInt64, millicores: Int, version: String = "", address: String = "", trouble: String = "",
-        labels: [String] = []
+        labels: [String] = [], resources: ResourceTotals = ResourceTotals()
     ) {
         self.memoryBytes = memoryBytes
         self.millicores = millicores
@@ -59,6 +61,7 @@ public struct NodeDescription: Equatable, Sendable {
         self.address = address
         self.trouble = trouble
         self.labels = labels
+        self.resources = resources
     }
 
     static let addressBytesMax = 256
@@ -73,6 +76,7 @@ extension RedisScriptCall {
         append(node.address.isEmpty ? "-" : word(node.address, bytesMax: NodeDescription.addressBytesMax))
         append(String(decoding: node.trouble.utf8.prefix(NodeDescription.troubleBytesMax), as: UTF8.self))
         append(node.labels.joined(separator: " "))
+        append(node.resources.text)
     }
 
     /// As it can stand between spaces.

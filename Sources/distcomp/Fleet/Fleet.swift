@@ -27,10 +27,14 @@ struct FleetNode {
     var labels: Set<String> = []
     /// A task that has waited for long, for which it is kept; nil for none.
     var reservation: ReadNodes.Reservation?
+    /// What it has besides memory and cores.
+    var resources = ResourceTotals()
     /// What it runs, and what those tasks ask for together.
     var runningCount = 0
     var memoryBytesAsked: UInt64 = 0
     var millicoresAsked = 0
+    /// In thousandths, by name.
+    var resourcesAsked: [String: Int] = [:]
 
     /// How long ago it reported, by this machine's clock.
     func heardSecondsAgo(nowUnixSeconds: Int64) -> Double? {
@@ -154,6 +158,7 @@ extension QueueClient {
             node.address = lease.address.isEmpty ? nil : lease.address
             node.labels = Set(lease.labels)
             node.reservation = lease.reservation
+            node.resources = lease.resources
             nodes[node.name] = node
         }
     }
@@ -179,6 +184,9 @@ extension QueueClient {
                 counted[name, default: FleetNode(name: name)].runningCount += 1
                 counted[name]?.memoryBytesAsked += line?.memoryBytes ?? 0
                 counted[name]?.millicoresAsked += line?.millicores ?? 0
+                for (resource, amount) in line?.resources.thousandths ?? [:] {
+                    counted[name]?.resourcesAsked[resource, default: 0] += amount
+                }
                 use(text(field), line, name)
             }
             return true

@@ -10,7 +10,8 @@ struct WorkersCommand: ParsableCommand {
         discussion: """
             ASKED is what the running tasks of a node ask for together, USED what the whole machine uses. A node in trouble \
             takes no tasks, or only small ones, until that is over. One that is reserved is kept for a large task that has waited for long, \
-            by a time that is known from the timeouts of what runs there.
+            by a time that is known from the timeouts of what runs there. RESOURCES, where a \
+            node has some, is what tasks ask for of all there is.
 
             Examples:
               distcomp workers
@@ -53,6 +54,7 @@ struct WorkersCommand: ParsableCommand {
         writer.field("labels", node.labels.sorted())
         writer.field("reserved", node.reservation != nil)
         writer.field("reserved_until", node.reservation?.latestUnixSeconds(fleet.nowUnixSeconds))
+        writer.field("resources", json: node.resourcesJSON)
         return writer.text
     }
 }
@@ -61,11 +63,13 @@ extension Fleet {
     /// A row a node.
     var table: TextTable {
         let showsLabels = nodes.contains { !$0.labels.isEmpty }
+        let showsResources = nodes.contains { !$0.resources.isEmpty }
         var table = TextTable(
             [
                 ("NODE", .left), ("TASKS", .right), ("CORES", .right), ("ASKED", .right), ("USED", .right),
                 ("GB", .right), ("ASKED", .right), ("USED", .right), ("VERSION", .left),
-            ] + (showsLabels ? [("LABELS", .left)] : []) + [("HEARD", .left)])
+            ] + (showsResources ? [("RESOURCES", .left)] : []) + (showsLabels ? [("LABELS", .left)] : [])
+                + [("HEARD", .left)])
         for node in nodes {
             let asked = (
                 oneDecimal(Double(node.millicoresAsked) / 1000),
@@ -78,7 +82,7 @@ extension Fleet {
                 asked.1, report.map { oneDecimal($0.usedMemoryGB) } ?? "?", node.version ?? "",
             ]
             let labels = showsLabels ? [TerminalText.escaped(node.labels.sorted().joined(separator: " "))] : []
-            table.append(cells + labels + [heard(node)])
+            table.append(cells + (showsResources ? [node.resourcesText] : []) + labels + [heard(node)])
         }
         return table
     }

@@ -138,6 +138,7 @@ struct ListedJob {
         writer.field("requeue_exit_codes", json: Array("[\(codes.joined(separator: ","))]".utf8))
         writer.field("where", job?.settings.nodeLabels?.text)
         writer.field("idempotent", job?.settings.isIdempotent)
+        writer.field("resources", json: (job?.settings.resources ?? ResourceRequest()).json)
         writer.field(
             "memory_max_bytes", job.flatMap { $0.settings.memoryMaxBytes > 0 ? $0.settings.memoryMaxBytes : nil })
         writer.field("on_oom", job?.settings.onOom?.text)
@@ -181,6 +182,7 @@ struct ListedJob {
         }
         if let labels = settings.nodeLabels { facts.append(("nodes", labels.text)) }
         if settings.isIdempotent { facts.append(("idempotent", "a task may be run twice at once")) }
+        if !settings.resources.isEmpty { facts.append(("resources", settings.resources.words)) }
         if settings.learnsMemory {
             facts.append(("memory is", "what 19 of 20 of its tasks needed and a tenth, once that is known"))
         }

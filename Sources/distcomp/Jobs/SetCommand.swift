@@ -45,6 +45,11 @@ struct SetCommand: ParsableCommand {
         help: .init("Which nodes it is for, as `submit --where` has it; any: all.", valueName: "labels"))
     var nodeLabels: String?
 
+    @OptionGroup var resources: ResourceOptions
+
+    @Flag(help: "Its tasks need nothing of a node but memory and cores.")
+    var noResources = false
+
     @Option(
         help: .init(
             "With which exit codes its tasks go back to the queue, as `submit --requeue-exit-codes` has it.",
@@ -67,12 +72,17 @@ struct SetCommand: ParsableCommand {
 
     func validate() throws {
         let isEmpty = memoryMax == nil && onOom == nil && halt == nil && signal == nil && requeueExitCodes == nil
-        if try sizes.change().isEmpty, isEmpty, nodeLabels == nil, after.isEmpty, notBefore == nil {
+        if try sizes.change().isEmpty, isEmpty, nodeLabels == nil, after.isEmpty, notBefore == nil,
+            !resources.areGiven, !noResources
+        {
             throw ValidationError(
                 """
-                say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --requeue-exit-codes, --where, --after \
-                or --not-before
+                say --memory, --memory-max, --on-oom, --cores, --timeout, --halt, --signal, --requeue-exit-codes, --where, --gpus, \
+                --resources, --after or --not-before
                 """)
+        }
+        if noResources, resources.areGiven {
+            throw ValidationError("say either --no-resources, or which its tasks need")
         }
         if let memoryMax, AmountText.memoryBytes(memoryMax) == nil {
             throw ValidationError(
@@ -106,6 +116,8 @@ struct SetCommand: ParsableCommand {
             if let nodeLabels {
                 settings.nodeLabels = nodeLabels == Self.anyNode ? nil : LabelExpression(text: nodeLabels)
             }
+            if let request = resources.request { settings.resources = request }
+            if noResources { settings.resources = ResourceRequest() }
             if signal != nil || sizes.timeout != nil,
                 let problem = settings.warning?.problem(withTimeout: settings.timeout)
             {

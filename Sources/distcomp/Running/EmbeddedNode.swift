@@ -26,6 +26,8 @@ final class EmbeddedNode {
         var taskUser: String?
         /// Where it is to note what begins and ends; nil: nowhere.
         var notes: TemporaryFile?
+        /// Whether it gives tasks the GPUs that it finds, where the settings are made for the run.
+        var findsDevices = false
     }
 
     private static let logName = "node.log"
@@ -106,9 +108,10 @@ final class EmbeddedNode {
     /// A run is for one person at one terminal: caps where they can be had, output beside the queue, no wait at Ctrl-C.
     private static func configuration(in state: StateDirectory, _ options: Options) -> String {
         let slots = options.slots.map { "\n  \"max_task_per_worker\": \($0)," } ?? ""
+        let devices = options.findsDevices ? "\n  \"resources\": {\"gpu\": \"auto\"}," : ""
         return """
             {
-              "memory_caps": "best-effort",
+              "memory_caps": "best-effort",\(devices)
               "result_dir": \(JSONText.quoted(state.path + "/result")),\(slots)
               "max_retry_per_task": \(options.attemptsMax),
               "default_task_timeout_seconds": 0,

@@ -26,6 +26,7 @@ struct RunCommand: ParsableCommand {
               distcomp run sweep.txt --slots 4 --attempts 3
               distcomp run \(TaskArguments.sweepExample)
               find . -name '*.gz' -print0 | distcomp run -0 -- './count {} > {.}.txt'
+              distcomp run --gpus 1 -- ./train --seed {} ::: 1 2 3
               distcomp run cmds.txt --resume-joblog parallel.log
               distcomp run cmds.txt --output ordered > all.txt
               distcomp run sweep.txt --background        and then distcomp attach
@@ -185,7 +186,7 @@ struct RunCommand: ParsableCommand {
             in: directory,
             options: .init(
                 configurationPath: config, attemptsMax: attempts, slots: slots, taskUser: taskUser?.argument ?? user,
-                notes: output?.notes))
+                notes: output?.notes, findsDevices: try queue.someTaskNeedsDevice()))
         let begun = record
         let watch = RunWatch(
             queue: queue, node: node, signals: signals, showsProgress: !json && !quiet, halt: halt,
@@ -243,6 +244,13 @@ struct RunCommand: ParsableCommand {
                 "\(grouped(misfits.count)) task\(misfits.count == 1 ? " is" : "s are") for nodes that this machine is not "
                     + "(--where '\(labels.text)'; its labels are those of --config), such as \(example)")
         }
+        if let resources = misfits.resources {
+            let had = resources.had.isEmpty ? "has nothing of that" : "has \(resources.had)"
+            let place = config == nil ? "" : " (\"resources\" of --config)"
+            throw .failed(
+                "\(grouped(misfits.count)) task\(misfits.count == 1 ? " asks" : "s ask") for \(resources.asked.words), and this machine \(had)"
+                    + "\(place): \(misfits.count == 1 ? "" : "such as ")\(example)")
+        }
         throw .failed(
             misfits.count == 1
                 ? "1 task asks for more than this machine has: \(example)"
@@ -251,6 +259,13 @@ struct RunCommand: ParsableCommand {
 }
 
 extension QueueClient {
+    /// Whether any of what is to be done asks for a GPU.
+    fileprivate func someTaskNeedsDevice() throws(CommandError) -> Bool {
+        try jobRows().contains { row in
+            row.todo + row.inProgress > 0 && row.job.settings.resources.thousandths[ResourceRequest.gpu] != nil
+        }
+    }
+
     /// The identifier of the job, "" for none, of which alone something waits, or nil for several; and what to say of it.
     fileprivate func waitingJobs() throws(CommandError) -> (String?, String) {
         let waiting = try listedJobs().filter { $0.todo + $0.inProgress > 0 }

@@ -111,7 +111,7 @@ struct Submission {
                     if job == nil { job = try openJob(firstCommand: line.command) }
                     guard let job else { return }
                     batch.add(try Self.task(line, of: job), after: parents)
-                } else if !linesAreOfJob, line.hasNoAfter, line.memoryMaxBytes == 0 {
+                } else if !linesAreOfJob, line.fieldOfJob == nil {
                     if looksForOldWorkers, !line.isOfOldForm {
                         looksForOldWorkers = false
                         try queue.refuseOldWorkers(line)
@@ -121,9 +121,8 @@ struct Submission {
                     if !linesAreOfJob {
                         // Standard input, which is told only now.
                         guard let lines = batch.takeUnsent() else {
-                            let field = line.hasNoAfter ? "memory_max" : "after"
                             throw .usage(
-                                "\(TerminalText.escaped(display.fileName)):\(number): \(field): the first tasks have been added as tasks of no job "
+                                "\(TerminalText.escaped(display.fileName)):\(number): \(line.fieldOfJob ?? ""): the first tasks have been added as tasks of no job "
                                     + "before this one was read: say --name, or give the file by its name")
                         }
                         (linesAreOfJob, submission.hasLines) = (true, false)
@@ -134,7 +133,8 @@ struct Submission {
                     } else {
                         let parents = try Self.like(name, [], place, likes)
                         place += 1
-                        batch.add(try Self.task(line, asOneOf: try openJob(like: line)), after: parents)
+                        let job = try openJob(like: line)
+                        batch.add(try Self.task(line, asOneOf: job, tasks.resources), after: parents)
                     }
                 }
                 if batch.count >= Self.batchLines { try submission.send(&batch, to: queue, display) }
@@ -144,7 +144,9 @@ struct Submission {
             }
         }
         if graph.count > 0, submission.problems.count == 0 {
-            let tasks = try Self.tasks(of: graph, likes) { line throws(CommandError) in try openJob(like: line) }
+            let tasks = try Self.tasks(of: graph, likes, tasks.resources) { line throws(CommandError) in
+                try openJob(like: line)
+            }
             for task in tasks {
                 batch.add(task, after: [])
                 if batch.count >= Self.batchLines { try submission.send(&batch, to: queue, display) }
@@ -223,7 +225,18 @@ struct Submission {
     }
 
     /// A line of a task file as a task of a job: what it may use is its own where it is not what the job says.
-    private static func task(_ line: TaskLine, asOneOf job: Job) throws(CommandError) -> DependentTask {
+    ///
+    /// - Parameter given: what options say of its resources.
+    private static func task(
+        _ line: TaskLine, asOneOf job: Job, _ given: ResourceRequest?
+    ) throws(CommandError) -> DependentTask {
+        let resources = line.surroundings?.resources ?? given ?? ResourceRequest()
+        guard resources == job.settings.resources else {
+            func text(_ request: ResourceRequest) -> String { request.isEmpty ? "nothing" : request.words }
+            throw .usage(
+                "all tasks of a job have the same resources; the job's ask for \(text(job.settings.resources)), and this one for "
+                    + "\(text(resources)): " + TerminalText.shortened(TerminalText.escaped(line.text), to: 60))
+        }
         guard line.type == job.definition.type else {
             throw .usage(
                 "all tasks of a job are of one type; the first is \(job.definition.type.rawValue), and this is not: "
@@ -238,7 +251,8 @@ struct Submission {
 
     /// Tasks that wait for each other, once all are known; each behind those for which it waits.
     private static func tasks(
-        of graph: TaskGraph, _ likes: [LikeTasks], _ openJob: (TaskLine) throws(CommandError) -> Job
+        of graph: TaskGraph, _ likes: [LikeTasks], _ given: ResourceRequest?,
+        _ openJob: (TaskLine) throws(CommandError) -> Job
     ) throws(CommandError) -> [DependentTask] {
         let order: [(line: TaskLine, after: [Int])]
         do {
@@ -257,7 +271,7 @@ struct Submission {
         var tasks: [DependentTask] = []
         tasks.reserveCapacity(order.count)
         for (index, task) in order.enumerated() {
-            let own = try Self.task(task.line, asOneOf: job)
+            let own = try Self.task(task.line, asOneOf: job, given)
             let parents = task.after.map { tasks[$0].line.text } + (likes.isEmpty ? [] : others[index])
             tasks.append(DependentTask(own.line, priority: own.priority, after: parents))
         }
@@ -279,6 +293,13 @@ struct Submission {
 
 extension TaskLine {
     fileprivate var hasNoAfter: Bool { surroundings?.after.isEmpty != false }
+
+    /// A field that only a task of a job can have; nil where it has none.
+    fileprivate var fieldOfJob: String? {
+        if !hasNoAfter { return "after" }
+        if memoryMaxBytes > 0 { return "memory_max" }
+        return surroundings?.resources == nil ? nil : "resources"
+    }
 }
 
 extension TaskGraph {

@@ -15,8 +15,8 @@ struct SubmitCommand: ParsableCommand {
             Or it is JSON: {"command": "./x", "cwd": "/srv", "env": {"A": "1"}, "stdin": "/srv/in"}, with type, priority, \
             memory, cores, timeout, name where they are needed; "stdin": {"text": "..."} is what the task reads itself; \
             "after": ["name", ...] names tasks of the same file that have to finish before; "memory_max": "16G" tries one that \
-            runs out of memory with twice as much, up to that. Where any says so, or --name or --after is given, the lines are tasks of \
-            a job.
+            runs out of memory with twice as much, up to that; "resources": {"gpu": 1}, the same in all lines, is what each has of its \
+            node besides. Where any says so, or --name or --after is given, the lines are tasks of a job.
 
             \(TaskArguments.commandHelp)
 
@@ -29,6 +29,7 @@ struct SubmitCommand: ParsableCommand {
               distcomp submit --from-slurm array.sh
               distcomp submit cmds.txt --memory 2G --memory-max 16G
               distcomp submit cmds.txt --memory auto:4G
+              distcomp submit --gpus 1 --memory 8G -- ./train --seed {} ::: 1 2 3
               distcomp submit --after prepare:each -- ./simulate {} ::: a b c
               distcomp submit --dry-run -- 'gzip -d < {} | ./count' ::: *.gz
             """)
@@ -70,7 +71,9 @@ struct SubmitCommand: ParsableCommand {
             let submission = try Submission.submit(
                 input, to: queue, isForFleet: true, isForced: force, isQuiet: quiet || json)
             if !quiet, let job = submission.job {
-                for note in [try queue.noteOfLabels(job), try queue.noteOfMemory(job)] {
+                for note in [
+                    try queue.noteOfLabels(job), try queue.noteOfMemory(job), try queue.noteOfResources(job),
+                ] {
                     if let note { standardError.write(note + "\n") }
                 }
             }

@@ -36,6 +36,8 @@ struct TaskArguments: ParsableArguments {
         help: .init("Of each command: for nodes with such labels only, as 'ssd & !spot'.", valueName: "labels"))
     var nodeLabels: LabelExpression?
 
+    @OptionGroup var resources: ResourceOptions
+
     @Flag(
         help: .init(
             """
@@ -239,7 +241,7 @@ struct TaskArguments: ParsableArguments {
             ("name", name), ("memory", memory.asked), ("cores", cores), ("timeout", timeout), ("signal", signal?.text),
             ("requeue-exit-codes", requeueExitCodes?.text), ("not-before", notBefore?.text),
             ("where", nodeLabels?.text), ("idempotent", idempotent ? "" : nil), ("priority", priority.map { "\($0)" }),
-        ] + memory.typed + surroundings.given
+        ] + memory.typed + resources.given + surroundings.given
     }
 
     private func described(_ problem: TaskLineError.Problem) -> String {
@@ -269,6 +271,7 @@ struct TaskArguments: ParsableArguments {
         input.nodeLabels = nodeLabels
         input.isIdempotent = idempotent
         input.memory = memory.request
+        input.resources = resources.request ?? input.resources
         input.after = after
         input.notBefore = notBefore?.time
         try input.lookForAfter()
@@ -310,7 +313,10 @@ struct TaskArguments: ParsableArguments {
         if memory.asked == nil, let memory = script.memory { parts.memory = memory }
         if cores == nil { parts.cores = script.cores ?? "1" }
         if timeout == nil { parts.timeout = script.timeout }
-        return TaskInput(source: .commands(count: script.taskCount, commands), parts: parts, typed: [path] + command)
+        var input = TaskInput(
+            source: .commands(count: script.taskCount, commands), parts: parts, typed: [path] + command)
+        input.resources = script.gpus.flatMap { ResourceRequest(typed: "\(ResourceRequest.gpu)=\($0)") }
+        return input
     }
 }
 

@@ -38,6 +38,8 @@ struct TaskInput {
     var isIdempotent = false
     /// What else they may use of memory.
     var memory = MemoryRequest()
+    /// What each has of its node besides memory and cores; nil where nothing was said.
+    var resources: ResourceRequest?
     /// For which jobs it waits.
     var after: [AfterOption] = []
     /// When it may begin; nil where nothing is said of that.
@@ -116,7 +118,8 @@ struct TaskInput {
 
     /// Those that lines of a task file do not say themselves, where they are of a job.
     private static let optionsOfJobs: Set = [
-        "--name", "--halt", "--signal", "--requeue-exit-codes", "--not-before", "--where", "--idempotent",
+        "--name", "--halt", "--signal", "--requeue-exit-codes", "--not-before", "--where", "--idempotent", "--gpus",
+        "--resources",
     ]
 
     /// Finds out whether any file has tasks that wait for others. What comes from standard input is seen when it is read.
@@ -124,10 +127,13 @@ struct TaskInput {
         guard case .files(let files) = source else { return }
         for path in files {
             if try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
-            if try InputFile.isJSON(path, mentioning: "\"memory_max\"") { linesAreOfJob = true }
+            for field in ["\"memory_max\"", "\"resources\""] {
+                if try InputFile.isJSON(path, mentioning: field) { linesAreOfJob = true }
+            }
         }
         linesAreOfJob =
             linesAreOfJob || gathersLines || jobName != nil || owner != nil || !after.isEmpty || notBefore != nil
+            || resources != nil
         if linesAreOfJob, files.contains("-") || after.contains(where: { $0.way == .each }) { gathersLines = true }
     }
 
@@ -221,6 +227,7 @@ extension TaskInput {
         settings.requeueCodes = requeueCodes ?? .byDefault
         settings.nodeLabels = nodeLabels
         settings.isIdempotent = isIdempotent
+        settings.resources = resources ?? first?.surroundings?.resources ?? ResourceRequest()
         settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
         (settings.onOom, settings.learnsMemory) = (memory.onOom, memory.isLearning)
         if case .sweep(let sweep) = source { settings.template = sweep.made }

@@ -264,6 +264,7 @@ extension NodeProtocol.Facts {
         memoryBytes = node.memoryBytesForTasks
         millicores = node.allowance.millicores
         labels = node.configuration.labels
+        resources = node.resources.totals
         leaseSeconds = node.configuration.leaseSeconds
         killsWhenCutOff = node.configuration.whenCutOff == .kill
         attemptsMax = node.configuration.maxRetryPerTask

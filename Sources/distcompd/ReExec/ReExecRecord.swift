@@ -35,9 +35,11 @@ struct ReExecRecord {
 
     // MARK: As bytes
 
-    private static let form = "distcompd-handover-3"
+    private static let form = "distcompd-handover-4"
     /// How many facts of a task the forms hold: the first knows of no jobs.
-    private static let factCounts = ["distcompd-handover-1": 12, "distcompd-handover-2": 14, form: 15]
+    private static let factCounts = [
+        "distcompd-handover-1": 12, "distcompd-handover-2": 14, "distcompd-handover-3": 15, form: 16,
+    ]
 
     /// Netstrings (length, colon, bytes, comma) one after the other: a task line may hold any character.
     var bytes: [UInt8] {
@@ -59,6 +61,7 @@ struct ReExecRecord {
                 "\(task.timeoutSeconds ?? -1)", "\(task.begunAt.nanoseconds)", "\(task.deadline?.nanoseconds ?? -1)",
                 run.group, "\(run.process)", "\(run.standardOutput)", "\(run.standardError)", run.folderPath,
                 task.task.line.job?.record ?? "", task.task.line.own?.text ?? "", "\(task.warnAt?.nanoseconds ?? -1)",
+                task.task.share.text,
             ]
             for fact in facts { add(fact) }
         }
@@ -112,9 +115,13 @@ struct ReExecRecord {
             let standardError = Int32(facts[10])
         else { return nil }
         if facts.count > 13, let own = OwnSettings(text: facts[13]) { line = line.taking(own) }
+        var claimed = NodeSupervisor.ClaimedTask(line: line, token: facts[2], attempt: attempt)
+        if facts.count > 15 {
+            guard let share = ResourceShare(text: facts[15]) else { return nil }
+            claimed.share = share
+        }
         let task = NodeSupervisor.ReExecState.RunningTask(
-            number: TaskNumber(number),
-            task: NodeSupervisor.ClaimedTask(line: line, token: facts[2], attempt: attempt),
+            number: TaskNumber(number), task: claimed,
             timeoutSeconds: timeoutSeconds < 0 ? nil : timeoutSeconds, begunAt: Instant(nanoseconds: begunAt),
             deadline: deadline < 0 ? nil : Instant(nanoseconds: deadline),
             warnAt: facts.count > 14 ? Int64(facts[14]).flatMap { $0 < 0 ? nil : Instant(nanoseconds: $0) } : nil)

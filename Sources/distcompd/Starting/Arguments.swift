@@ -31,6 +31,11 @@ struct Arguments {
     var attemptsDescriptor: Int32?
     var checksOnly = false
     var clearsOnly = false
+    /// Whether to print which GPUs there are, and end: what a daemon has a child do.
+    var listsDevices = false
+    /// Where GPUs are looked for instead of the usual place: for tests.
+    var nvidiaLibrary: String?
+    var amdTopology: String?
     /// Where the program before this one left its running tasks, see ReExec.swift.
     var reExecDescriptor: Int32?
     /// What was parsed, but for --handover.
@@ -54,7 +59,9 @@ struct Arguments {
             case "--serve-parent": arguments.servesParent = true
             case "--check": arguments.checksOnly = true
             case "--clear": arguments.clearsOnly = true
-            case "--config", "--redis", "--redis-socket", "--state", "--node", "--task-user":
+            case "--list-gpus": arguments.listsDevices = true
+            case "--nvidia-library", "--amd-topology", "--config", "--redis", "--redis-socket", "--state", "--node",
+                "--task-user":
                 guard let value = inlineValue ?? rest.popFirst(), !value.isEmpty else {
                     return .wrong("\(name) needs a value")
                 }
@@ -81,6 +88,8 @@ struct Arguments {
         case "--redis-socket": redisSocketPath = value
         case "--state": stateDirectory = value
         case "--task-user": taskUser = value
+        case "--nvidia-library": nvidiaLibrary = value
+        case "--amd-topology": amdTopology = value
         default: nodeName = value
         }
     }

@@ -31,6 +31,7 @@ func checkUp(_ arguments: Arguments) -> Bool {
             findings.append(Finding(verdict: .ok, subject: "task key", text: "only signed tasks run here"))
         }
         findings += containmentFindings(node)
+        findings += deviceFindings(node)
         findings.append(pressureFinding())
         findings.append(outputFinding(node))
         findings.append(redisFinding(node))
@@ -152,6 +153,49 @@ private func launchFinding(_ node: NodeIdentity, _ groups: ControlGroupTree) -> 
     } catch {
         return Finding(verdict: .missing, subject: "launch", text: error.message)
     }
+}
+
+/// Which GPUs tasks are given, and what programs that use them are to ask for: figures of an H200 with driver 580.
+private func deviceFindings(_ node: NodeIdentity) -> [Finding] {
+    let search = DeviceSearch.byChild(of: node.programPath, node.arguments)
+    let count = "\(search.devices.count) GPU\(search.devices.count == 1 ? "" : "s")"
+    guard let setting = node.configuration.resources[ResourceRequest.gpu] else {
+        guard !search.devices.isEmpty else { return [] }
+        return [
+            Finding(
+                verdict: .warning, subject: "gpu",
+                text:
+                    "\(count), and every task may use all of them: with \"resources\": {\"gpu\": \"auto\"} in the settings each has "
+                    + "those alone that it asks for (--gpus)")
+        ]
+    }
+    var findings = search.notes.filter { !$0.hasPrefix("dlopen") || search.devices.isEmpty && setting == .found }.map {
+        Finding(verdict: .warning, subject: "gpu", text: $0)
+    }
+    let names: [String]
+    switch node.resources.kinds[ResourceRequest.gpu] {
+    case .devices(let devices): names = devices
+    case .amount, nil: return findings
+    }
+    let unknown = search.devices.isEmpty ? [] : names.filter { !search.devices.contains($0) }
+    if !unknown.isEmpty {
+        findings.append(
+            Finding(
+                verdict: .warning, subject: "gpu",
+                text:
+                    "not found here: \(unknown.joined(separator: ", ")); found: \(search.devices.joined(separator: ", "))"
+            ))
+    }
+    let advice =
+        "a program that uses CUDA needs 120 MB of memory for that alone, with PyTorch 320 to 570 MB, before it does anything, and what it "
+        + "pins of the machine's memory counts too: let such tasks ask for 2 GB or more"
+    findings.append(
+        Finding(
+            verdict: names.isEmpty ? .warning : .ok, subject: "gpu",
+            text: names.isEmpty
+                ? "none: tasks that ask for gpu are not given to this node"
+                : "\(names.joined(separator: ", ")); \(advice)"))
+    return findings
 }
 
 private func pressureFinding() -> Finding {

@@ -34,6 +34,7 @@ extension NodeSupervisor.Settings {
             sweepSeconds: configuration.taskTimeoutCheckIntervalSeconds,
             heartbeatSeconds: configuration.healthReportIntervalSeconds, leaseSeconds: configuration.leaseSeconds,
             killsWhenCutOff: configuration.whenCutOff == .kill,
-            killGraceSeconds: configuration.killGraceSeconds, stopGraceSeconds: configuration.stopGraceSeconds)
+            killGraceSeconds: configuration.killGraceSeconds, stopGraceSeconds: configuration.stopGraceSeconds,
+            resources: node.resources)
     }
 }

@@ -35,6 +35,8 @@ struct NodeIdentity {
     let taskDescriptorsMax: UInt64
     /// Tells this daemon's control groups from those of another on the same machine.
     let groupName: String
+    /// What this node has besides memory and cores.
+    let resources: NodeResources
 
     /// What all tasks together may use.
     var memoryBytesForTasks: UInt64 {
@@ -93,6 +95,8 @@ struct NodeIdentity {
             lock = try takeLock(in: stateFiles, nodeName: name)
         }
         groupName = name + "." + shortHash(of: stateDirectory)
+        let log = log
+        resources = NodeResources(configuration, programPath: programPath, arguments) { log.warning("\($0)") }
     }
 }
 

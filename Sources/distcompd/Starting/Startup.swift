@@ -137,7 +137,10 @@ private func launcherPath() throws(SystemError) -> String {
 
 extension TaskSettings {
     init(_ node: NodeIdentity) {
-        let environment = taskEnvironment(node)
+        let managesDevices = node.resources.hasDevices
+        let environment = taskEnvironment(node).filter { variable in
+            !managesDevices || !TaskVariables.devices.contains { variable.starts(with: "\($0)=".utf8) }
+        }
         self.init(
             worker: node.name, nodeName: node.groupName,
             memoryForAll: node.allowance.textForTasks(node.memoryBytesForTasks),
@@ -147,7 +150,7 @@ extension TaskSettings {
             defaultTimeoutSeconds: node.configuration.defaultTaskTimeoutSeconds, environment: environment,
             threadVariables: TaskVariables.threads.filter { name in
                 !environment.contains { $0.starts(with: "\(name)=".utf8) }
-            }, outputLimits: OutputLimits(node.configuration))
+            }, managesDevices: managesDevices, outputLimits: OutputLimits(node.configuration))
     }
 }
 

@@ -26,6 +26,8 @@ struct TaskSettings {
     var environment: [[UInt8]]
     /// What tells a task of whole cores how many threads to start, but for what stands in `environment` already.
     var threadVariables: [String]
+    /// Whether GPUs are given to tasks, so that one without any is to see none.
+    var managesDevices = false
     /// How much of what has ended is kept.
     var outputLimits = OutputLimits()
 }
@@ -349,6 +351,12 @@ final class TaskRunner {
         if watch != nil { own.append(variable(TaskWatch.variable, settings.nodeName)) }
         let (cores, part) = task.line.millicores.quotientAndRemainder(dividingBy: 1000)
         if cores > 0 && part == 0 { own += settings.threadVariables.map { variable($0, String(cores)) } }
+        let parts = task.share.parts.map {
+            (name: $0.key, thousandths: $0.value.thousandths, devices: $0.value.devices)
+        }
+        if settings.managesDevices || !parts.isEmpty {
+            own += TaskVariables.variables(parts, managesDevices: settings.managesDevices).map { variable($0.0, $0.1) }
+        }
         guard let surroundings = task.line.surroundings else { return settings.environment + own }
         return self.environment(settings.environment + own, under: surroundings)
     }
@@ -356,6 +364,8 @@ final class TaskRunner {
     /// What is left of `given` beside the task's own variables, and these. Of two of one name most programs see only the first.
     private func environment(_ given: [[UInt8]], under surroundings: TaskSurroundings) -> [[UInt8]] {
         var variables = surroundings.environment
+        // Which devices are its own is for the node to say.
+        if settings.managesDevices { for name in TaskVariables.devices { variables[name] = nil } }
         // As `cd` does: what the node was given says where the node is.
         if let directory = surroundings.directory, variables["PWD"] == nil { variables["PWD"] = directory }
         guard !variables.isEmpty else { return given }

@@ -115,7 +115,7 @@ struct CommandLineTests {
             _ = try fleet.call("SET", "distcomp:paused", "1")
             let text = try await fleet.distcomp("status").output
             for part in [
-                "failed by 2 exit, 1 signal\n", "2 waiting ask for more than any live node has",
+                "failed by 2 exit, 1 signal\n", "2 waiting ask for what no live node has",
                 "tasks/s, all over in about",
                 "the queue is paused",
             ] {

@@ -113,7 +113,8 @@ struct ConfigurationTests {
              "sleep_sec_between_accepting_task": 0.25, "default_task_timeout_seconds": 0, "redis_pass": "",
              "redis_url": "unix:///run/redis.sock", "redis_user": "node", "redis_pass_file": "/etc/secret",
              "redis_sentinels": [], "redis_tls": false, "allow_insecure_redis": true, "key_prefix": "{q1}:",
-             "node_name": "node-1.rack_2", "labels": ["ssd", "rack.2"], "state_dir": "/s", "stop_grace_seconds": 1, "lease_seconds": 2.5,
+             "node_name": "node-1.rack_2", "labels": ["ssd", "rack.2"],
+             "resources": {"gpu": ["GPU-0a1b", "MIG-1/2"], "licence": 4, "scratch_gb": 0.5}, "state_dir": "/s", "stop_grace_seconds": 1, "lease_seconds": 2.5,
              "when_cut_off": "kill", "retry_delay_seconds": 0, "reserve_after_seconds": 0.5, "restart_mode": "keep", "log_level": "debug",
              "log_format": "json",
              "task_user": "root", "memory_caps": "best-effort", "cpu_limit": "hard", "max_processes_per_task": 64,
@@ -131,6 +132,9 @@ struct ConfigurationTests {
         expected.keyPrefix = "{q1}:"
         expected.nodeName = "node-1.rack_2"
         expected.labels = ["ssd", "rack.2"]
+        expected.resources = [
+            "gpu": .devices(["GPU-0a1b", "MIG-1/2"]), "licence": .amount(4000), "scratch_gb": .amount(500),
+        ]
         expected.stateDirectory = "/s"
         expected.stopGraceSeconds = 1
         expected.leaseSeconds = 2.5
@@ -198,7 +202,8 @@ struct ConfigurationTests {
     @Test(
         "a value of the wrong kind or size is refused for every setting", arguments: Configuration.keys,
         [
-            "{}", "[1]", "-1", "1e30", "1000000000000000000000000000000", "NaN", "Infinity", "-Infinity", "\"\\u0000\"",
+            #"{"a": null}"#, "[1]", "-1", "1e30", "1000000000000000000000000000000", "NaN", "Infinity", "-Infinity",
+            "\"\\u0000\"",
             "1e400",
         ])
     func wrongValues(key: String, value: String) throws {
@@ -245,6 +250,15 @@ struct ConfigurationTests {
                 [
                     "\"ssd\"", "[\"\"]", "[\"a b\"]", "[\"!a\"]", "[1]", "null",
                     "[\"\(String(repeating: "a", count: 65))\"]",
+                ]
+            ),
+            (
+                "resources", ["{}", #"{"gpu": "auto"}"#, #"{"gpu": []}"#, #"{"a_1": 0, "b": 1000000}"#],
+                [
+                    "[]", "null", #"{"licence": "auto"}"#, #"{"gpu": ["a", "a"]}"#, #"{"gpu": ["a,b"]}"#,
+                    #"{"gpu": [""]}"#,
+                    #"{"gpu": -1}"#, #"{"b": 1000001}"#, #"{"GPU": 1}"#, #"{"1a": 1}"#, #"{"gpu": 1, "gpu": 2}"#,
+                    #"{"gpu": [0]}"#, #"{"gpu": ["a b"]}"#,
                 ]
             ),
             ("redis_tls", ["false"], ["0", "\"false\"", "null"]),

@@ -88,6 +88,10 @@ private struct RandomRun {
                 settings.nodeLabels = ["1x2": "ssd", "2x0": "!(ssd & big) | tape"]["\(memory)x\(cores)"].flatMap {
                     LabelExpression(text: $0)
                 }
+                settings.resources =
+                    [
+                        "1x1": "gpu=0.5", "0x1": "gpu=0.3,licence=1", "3x0": "gpu=1", "0x2": "gpu=2,licence=0.5",
+                    ]["\(memory)x\(cores)"].flatMap { ResourceRequest(typed: $0) } ?? ResourceRequest()
                 let identifier = "j\(memory)x\(cores)"
                 return (
                     identifier, Job(identifier: identifier, name: identifier, settings: settings, definition: .init())
@@ -111,6 +115,7 @@ private struct RandomRun {
         model.jobNodeLabels = jobs.compactMapValues(\.settings.nodeLabels)
         model.jobsIdempotent = Set(jobs.values.filter(\.settings.isIdempotent).map(\.identifier))
         model.durations = durations
+        model.jobNeeds = jobs.mapValues(\.settings.resources).filter { !$0.value.isEmpty }
         model.jobsLearning = jobs.filter { $0.value.settings.learnsMemory }.mapValues { _ in 0 }
     }
 
@@ -138,6 +143,9 @@ private struct RandomRun {
             if job.settings.isIdempotent {
                 _ = try command("SADD", keys.prefix + "distcomp:jobs-idempotent", identifier)
                 _ = try command("HSET", keys.prefix + "distcomp:job:\(identifier):times", "382", "5")
+            }
+            if !job.settings.resources.isEmpty {
+                _ = try command("HSET", keys.jobNeeds, identifier, job.settings.resources.text)
             }
         }
     }
@@ -280,6 +288,7 @@ private struct RandomRun {
         state["distcomp:reserved"] = model.reservations.mapValues(\.text)
         state["distcomp:timeouts"] = model.timeouts.mapValues { "\($0.timeout) \($0.grace)" }
         state["distcomp:labels"] = model.labels.mapValues { $0.joined(separator: " ") }
+        state["distcomp:resources"] = model.resources.mapValues(\.text)
         state["distcomp:drained"] = Dictionary(uniqueKeysWithValues: model.drained.map { ($0, "") })
         for (line, delay) in model.delayed {
             let isOfJob = line.hasPrefix("@")
@@ -340,6 +349,7 @@ private struct RandomRun {
     private static let ignored: Set = [
         "time", "distcomp:classes", "distcomp:fits", "distcomp:indexed", "distcomp:sizes", "distcomp:failed-on",
         "distcomp:settled", "distcomp:failed_on", "distcomp:jobs", "distcomp:job-sizes", "distcomp:job-wheres",
+        "distcomp:job-needs",
         "distcomp:job-names",
         "distcomp:job-revision", "distcomp:job-halts", "distcomp:numbers", "distcomp:lines", "distcomp:children",
         "distcomp:needs", "distcomp:broken", "distcomp:dependent", "distcomp:waiters", "distcomp:aside",
@@ -456,7 +466,8 @@ private struct RandomRun {
         NodeDescription(
             memoryBytes: [8, 16, 32][pick(3)] << 30, millicores: [1000, 2000, 4000][pick(3)], version: "1",
             address: ["", "10.0.0.1"][pick(2)], trouble: pick(6) == 0 ? "the disk is full" : "",
-            labels: [[], ["ssd"], ["ssd", "big"], ["tape"]][pick(4)])
+            labels: [[], ["ssd"], ["ssd", "big"], ["tape"]][pick(4)],
+            resources: ResourceTotals(text: ["", "gpu:d1", "gpu:d3 licence:2000", "gpu:800 licence:500"][pick(4)]))
     }
 
     mutating func step() throws {
@@ -574,7 +585,11 @@ private struct RandomRun {
         let reply = try ask(
             ClaimTasks(
                 keys: keys, incarnation: incarnation, leaseMilliseconds: lease, count: pick(6),
-                freeMemoryBytes: [4, 8, 16, 32][pick(4)] << 30, freeMillicores: pick(5) * 1000, withSignatures: false,
+                freeMemoryBytes: [4, 8, 16, 32][pick(4)] << 30, freeMillicores: pick(5) * 1000,
+                freeResources: [
+                    "", "gpu@1000", "gpu@1000,500,1000,1000,300 licence:3000", "gpu@800,0,500 licence:1000",
+                    "gpu:2500 licence:1600",
+                ][pick(5)], withSignatures: false,
                 silence: silence
             ).request)
         guard let understood = try? ClaimTasks.parse(reply) else { return }

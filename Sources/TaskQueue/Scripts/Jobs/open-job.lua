@@ -64,7 +64,7 @@ id = new_identifier()
 if owner ~= '' then own_job(id, owner) end
 if load ~= '' then call('HSET', JOB_LOADS, id, load) end
 call('HSET', JOB_SIZES, id, size)
-note_where(id, settings)
+note_places(id, settings)
 call('HSET', JOBS, id, name .. '\n' .. settings .. '\n' .. definition)
 call('HSET', JOB_NAMES, name, id)
 if fingerprint ~= '' then call('HSET', JOB_FINGERPRINTS, fingerprint, id) end

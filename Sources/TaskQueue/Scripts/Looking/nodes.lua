@@ -15,6 +15,7 @@ for i = 1, #leases, 2 do
   if ends and ends ~= '0' then ends = string.format('%.0f', math.max(1, ends - now)) end
   rows[#rows + 1] = {me, math.floor(tonumber(leases[i + 1]) - now), call('HLEN', held_key(me)),
     memory or '0', millicores or '0', version or '', call('SISMEMBER', DRAINED, node_name(me)),
-    call('HGET', TROUBLES, me) or '', address or '', call('HGET', LABELS, me) or '', class or '', ends or '0'}
+    call('HGET', TROUBLES, me) or '', address or '', call('HGET', LABELS, me) or '', call('HGET', RESOURCES, me) or '',
+    class or '', ends or '0'}
 end
 return rows

@@ -4,6 +4,7 @@
 
 -- uses names clock index lease retries labels classes
 -- uses later telling
+-- uses later needing
 
 local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -22,8 +23,8 @@ if next_retry and next_retry <= now then
 end
 
 local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
-local all_are_told, own_labels, reservation = true, nil, nil
-if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, JOB_WHERES, RESERVED, revoked_key(me), cancel_key(me)) == 0 then
+local all_are_told, own_labels, reservation, needs = true, nil, nil, nil
+if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, JOB_WHERES, JOB_NEEDS, RESERVED, revoked_key(me), cancel_key(me)) == 0 then
   has_owners = false
 else
   if call('EXISTS', TELLING) == 1 then
@@ -32,6 +33,7 @@ else
   end
   is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
   own_labels = call('EXISTS', JOB_WHERES) == 1 and labels_of(me)
+  needs = call('EXISTS', JOB_NEEDS) == 1 and needing()
   paused = call('EXISTS', PAUSED)
   reservation = call('HGET', RESERVED, me)
   -- What was taken away from this node by hand must not come back to it before it knows.
@@ -64,7 +66,7 @@ local function room(class)
   end
   if class.memory > 0 then n = math.min(n, math.floor(free_memory / class.memory)) end
   if class.millicores > 0 then n = math.min(n, math.floor(free_millicores / class.millicores)) end
-  return n
+  return needs and needs.room(class, n) or n
 end
 
 -- Nodes by their memory, the largest first, read as far as they are needed.
@@ -76,7 +78,7 @@ local function node_at(i)
     for row = 1, #rows, 2 do
       local expiry, other = call('ZSCORE', LEASES, rows[row]), node_name(rows[row])
       nodes[#nodes + 1] = {
-        name = other, memory = tonumber(rows[row + 1]), labels = own_labels and labels_of(rows[row]),
+        incarnation = rows[row], name = other, memory = tonumber(rows[row + 1]), labels = own_labels and labels_of(rows[row]),
         takes_on = expiry and tonumber(expiry) >= now and call('SISMEMBER', DRAINED, other) == 0
           and call('HEXISTS', TROUBLES, rows[row]) == 0,
         millicores = tonumber(string.match(call('HGET', NODES, rows[row]) or '', '^%d+ (%d+)') or 0),
@@ -107,7 +109,7 @@ local function another_could(class)
     if not node or node.memory < class.memory then return false end
     if comparisons <= 0 then return true end
     if node.takes_on and node.millicores >= class.millicores and not lists(class.exclusion, node.name)
-      and is_for(class, node.labels) then
+      and is_for(class, node.labels) and (not needs or needs.could_hold(class, node)) then
       return true
     end
     comparisons, i = comparisons - 1, i + 1
@@ -172,6 +174,7 @@ local function give(class, lines, scores, has_marks)
   want, helping = want - #lines, helping - #lines
   free_memory = free_memory - class.memory * #lines
   free_millicores = free_millicores - class.millicores * #lines
+  if needs then needs.take(class, #lines) end
   last_given = token + #lines - 1
   gained_memory = gained_memory + class.memory * #lines
   gained_millicores = gained_millicores + cores_of(class) * #lines
@@ -373,7 +376,7 @@ local function jobs_told()
   local revision = call('GET', JOB_REVISION) or '0'
   local told = {revision}
   for of in pairs(given_jobs) do
-    if revision ~= ARGV[9] or not string.find(ARGV[10], ' ' .. of .. ' ', 1, true) then
+    if revision ~= ARGV[10] or not string.find(ARGV[11], ' ' .. of .. ' ', 1, true) then
       told[#told + 1] = of
       told[#told + 1] = call('HGET', JOBS, of) or ''
     end

@@ -66,7 +66,7 @@ end
 renew(me, now, lease)
 call('HSET', STATUS, node_name(me), ARGV[4])
 local identity = named_queue(ARGV[8])
-pass_lost_tokens(ARGV[15], ARGV[8])
+pass_lost_tokens(ARGV[16], ARGV[8])
 describe(me, 9)
 -- uses later minding
 if call('EXISTS', JOB_OWNERS) == 1 then look_after_owners() end
@@ -96,10 +96,10 @@ end
 look_at_gates()
 if call('EXISTS', TELLING) == 1 then tell_some() end
 -- uses later reserving
-if ARGV[16] == '0' then
+if ARGV[17] == '0' then
   if call('HDEL', TIMEOUTS, me) == 1 then call('HDEL', RESERVED, me) end
 else
-  call('HSET', TIMEOUTS, me, ARGV[17] .. ' ' .. ARGV[18])
+  call('HSET', TIMEOUTS, me, ARGV[18] .. ' ' .. ARGV[19])
   if is_over(LOOKED, now) then look_at_reservations() end
 end
 return {call('HEXISTS', TODO, CLOSE), reaped, recovered, call('EXISTS', PAUSED),

@@ -14,7 +14,7 @@
 
 -- uses timeouts labels classes
 
-local after, server_now = tonumber(ARGV[16]), server_milliseconds()
+local after, server_now = tonumber(ARGV[17]), server_milliseconds()
 -- So many running tasks are looked at, and so many times a node is held against a class.
 local held_left, comparisons = 2048, 5000
 
@@ -51,7 +51,8 @@ local function first_classes()
     for i = 1, #rows, 2 do
       local class = class_of(rows[i], rows[i + 1])
       class.known = key
-      if call('SISMEMBER', JOBS_PAUSED, class.job) == 0 then line[#line + 1] = class end
+      -- When there is room for what asks for more than memory and cores is not known.
+      if call('SISMEMBER', JOBS_PAUSED, class.job) == 0 and call('HEXISTS', JOB_NEEDS, class.job) == 0 then line[#line + 1] = class end
     end
     if #rows == page * 2 and #line > 0 then line[#line].is_not_last = true end
   end

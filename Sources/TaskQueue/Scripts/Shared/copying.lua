@@ -46,6 +46,7 @@ local function give_copy(task)
   given_jobs[job] = true
   taken[#taken + 1] = {
     task.line, token, tonumber(task.attempt), ARGV[7] == '1' and call('HGET', SIGNATURES, task.line), own_of(task.line)}
+  if needs then needs.take({job = job}, 1) end
   want, free_memory, free_millicores = want - 1, free_memory - task.memory, free_millicores - task.millicores
 end
 

@@ -51,13 +51,20 @@ local function resize(id, size, only)
   wake()
 end
 
--- Which nodes it is for stands by itself too, and whether there may be second copies of its tasks: claims look for it.
-local function note_where(id, settings)
+-- Which nodes it is for, what it needs of them, and whether there may be second copies of its tasks, stand by themselves too: claims look for
+-- that. Returns whether the first or the second is new.
+local function note_places(id, settings)
   local is_idempotent = string.find(settings, '"idempotent":true', 1, true)
   call(is_idempotent and 'SADD' or 'SREM', JOBS_IDEMPOTENT, id)
-  local where = string.match(settings, '"where":"([^"]*)"')
-  if where then call('HSET', JOB_WHERES, id, where) else call('HDEL', JOB_WHERES, id) end
-  return where or false
+  local is_new = false
+  for field, key in pairs({where = JOB_WHERES, resources = JOB_NEEDS}) do
+    local text = string.match(settings, '"' .. field .. '":"([^"]*)"') or false
+    if call('HGET', key, id) ~= text then
+      if text then call('HSET', key, id, text) else call('HDEL', key, id) end
+      is_new = true
+    end
+  end
+  return is_new
 end
 
 local function timeout_in(settings) return string.match(settings, '"timeout":([%d.e+-]+)') or '' end
@@ -74,7 +81,7 @@ local function change(id, name, size, settings, definition, resets_own)
     resize(id, size)
     use_job('')
   end
-  if call('HGET', JOB_WHERES, id) ~= note_where(id, settings) then wake() end
+  if note_places(id, settings) then wake() end
   call('HSET', JOBS, id, record)
   call('INCR', JOB_REVISION)
 end

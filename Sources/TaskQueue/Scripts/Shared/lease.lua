@@ -44,7 +44,7 @@ local function renew(incarnation, now, duration)
   return true
 end
 
--- What a node says of itself stands in ARGV: memory, millicores, version, address, trouble, labels.
+-- What a node says of itself stands in ARGV: memory, millicores, version, address, trouble, labels, resources.
 local function describe(incarnation, at)
   call('HSET', NODES, incarnation, table.concat(ARGV, ' ', at, at + 3))
   call('ZADD', SIZES, ARGV[at], incarnation)
@@ -53,8 +53,13 @@ local function describe(incarnation, at)
   else
     call('HSET', TROUBLES, incarnation, ARGV[at + 4])
   end
-  local labels = ARGV[at + 5]
-  if labels == (call('HGET', LABELS, incarnation) or '') then return end
-  if labels == '' then call('HDEL', LABELS, incarnation) else call('HSET', LABELS, incarnation, labels) end
-  wake()  -- It may be what a job waits for.
+  local is_other = false
+  for i, key in ipairs({LABELS, RESOURCES}) do
+    local text = ARGV[at + 4 + i]
+    if text ~= (call('HGET', key, incarnation) or '') then
+      if text == '' then call('HDEL', key, incarnation) else call('HSET', key, incarnation, text) end
+      is_other = true
+    end
+  end
+  if is_other then wake() end  -- It may be what a job waits for.
 end

@@ -16,6 +16,8 @@ struct QueueOverview {
     /// Waiting tasks that ask for more than any live node has.
     let tooLargeCount: Int
     let owners: ReadOwners.Reply
+    /// What nodes have besides memory and cores, and what of it tasks have, as JSON; nil where they have nothing.
+    let resources: [UInt8]?
 
     /// When all that can run will have ended, at the recent rate.
     var etaSeconds: Double? {
@@ -36,7 +38,21 @@ extension QueueClient {
         return QueueOverview(
             counts: counts, fleet: fleet, ratePerSecond: counts.inProgress > 0 ? try rate(counts) : nil,
             failuresByCause: causes.counts, isFailuresSampled: causes.isSampled,
-            tooLargeCount: try countTooLarge(fleet, owners), owners: owners)
+            tooLargeCount: try countTooLarge(fleet, owners), owners: owners,
+            resources: try resources(of: fleet))
+    }
+
+    /// As ``FleetNode/resourcesJSON`` says it of one node.
+    private func resources(of fleet: Fleet) throws(CommandError) -> [UInt8]? {
+        var all = FleetNode(name: "")
+        for node in fleet.alive { all.resources.add(node.resources) }
+        guard !all.resources.isEmpty else { return nil }
+        for row in try jobRows() where row.inProgress > 0 {
+            for (name, amount) in row.job.settings.resources.thousandths {
+                all.resourcesAsked[name, default: 0] += amount * row.inProgress
+            }
+        }
+        return all.resourcesJSON
     }
 
     private func failuresByCause(total: Int) throws(CommandError) -> (counts: [String: Int], isSampled: Bool) {
@@ -71,11 +87,13 @@ extension QueueClient {
         var classes: [ReadClasses.Class] = []
         for owner in owners.waiting { classes += try perform(ReadClasses(keys: keys, ofOwner: owner)) }
         let wheres = try nodeLabelsOfJobs()
+        let needs = try resourcesOfJobs()
         let misfits = classes.filter { members in
             (selection == .all || selection == .one(members.job))
                 && !alive.contains {
                     $0.isLargeEnough(memoryBytes: members.memoryBytes, millicores: members.millicores)
                         && wheres[members.job]?.matches($0.labels) ?? true
+                        && needs[members.job].map($0.resources.canHold) ?? true
                 }
         }
         return try answers(CountWaiting.requests(misfits, keys: keys)).reduce(0) { $0 + ($1.int ?? 0) }
@@ -88,6 +106,15 @@ extension QueueClient {
             for (field, value) in entries { wheres[text(field)] = LabelExpression(text: text(value)) }
         }
         return wheres
+    }
+
+    /// What jobs ask for besides memory and cores, of those that do, by their identifiers.
+    private func resourcesOfJobs() throws(CommandError) -> [String: ResourceRequest] {
+        var needs: [String: ResourceRequest] = [:]
+        try scan(keys.jobNeeds) { entries in
+            for (field, value) in entries { needs[text(field)] = ResourceRequest(text: text(value)) }
+        }
+        return needs
     }
 }
 

@@ -50,6 +50,7 @@ extension QueueOverview {
         writer.field("paused", fleet.isPaused)
         writer.field("closing", fleet.isClosing)
         writer.field("trouble", json: troubles)
+        if let resources { writer.field("resources", json: resources) }
         if owners.areSeveral { writer.field("owners", json: owners.json) }
         return writer.text
     }
@@ -112,7 +113,7 @@ extension QueueOverview {
         }
         if tooLargeCount > 0 {
             lines.append(
-                "\(grouped(tooLargeCount)) waiting ask for more than any live node has, or for other labels: distcomp why"
+                "\(grouped(tooLargeCount)) waiting ask for what no live node has: distcomp why"
             )
         }
         if fleet.isPaused { lines.append("the queue is paused: distcomp resume lets it go on") }

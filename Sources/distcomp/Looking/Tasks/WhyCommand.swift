@@ -231,8 +231,10 @@ struct Diagnosis: Equatable {
         guard !meant.isEmpty else { return noSuchLabels(line, alive) }
         let fitting = meant.filter { $0.isLargeEnough(memoryBytes: line.memoryBytes, millicores: line.millicores) }
         guard !fitting.isEmpty else { return tooLarge(line, meant) }
-        let taking = fitting.filter { !$0.isDrained }
-        guard !taking.isEmpty else { return drained(fitting) }
+        let equipped = fitting.filter { $0.resources.canHold(line.resources) }
+        guard !equipped.isEmpty else { return noSuchResources(line, fitting) }
+        let taking = equipped.filter { !$0.isDrained }
+        guard !taking.isEmpty else { return drained(equipped) }
         let healthy = taking.filter { $0.trouble == nil }
         guard !healthy.isEmpty else { return inTrouble(taking) }
         // A node where it failed takes it again only when no other node could.
@@ -282,6 +284,24 @@ struct Diagnosis: Equatable {
         )
     }
 
+    private static func noSuchResources(_ line: TaskLine, _ nodes: [FleetNode]) -> Answer {
+        let request = line.resources
+        return (
+            "no-such-resource",
+            "It asks for \(request.words), and no live node that could take it has that: \(nodes.mostOf(request)). A node's resources "
+                + "stand in its conf.json; distcomp set \(line.job?.name ?? "") --resources says other ones."
+        )
+    }
+
+    /// Of nodes that have what it asks for: all of that is in use. Nil where one has some left.
+    private static func waitsForResources(_ line: TaskLine, _ candidates: [FleetNode]) -> String? {
+        guard !line.resources.isEmpty, !candidates.contains(where: { $0.hasLeft(line.resources) }) else { return nil }
+        let names = list(candidates.map { "\($0.name) (\($0.resourcesText))" })
+        return
+            "It waits for a free \(line.resources.sorted.map(\.name).joined(separator: ", ")): it asks for \(line.resources.words), "
+            + "and what has that is in use: \(names)"
+    }
+
     private static func drained(_ nodes: [FleetNode]) -> Answer {
         let names = nodes.prefix(3).map(\.name).joined(separator: " ")
         let which = nodes.count == 1 ? "the only node" : "all \(nodes.count) nodes"
@@ -327,8 +347,12 @@ struct Diagnosis: Equatable {
         if let node = candidates.first(where: { $0.reservation?.isFor(line) ?? false }) {
             return reserved(line, node, standing, fleet, history)
         }
+        if let resources = waitsForResources(line, candidates) {
+            return ("resources", resources + (ahead.map { "; \($0)" } ?? "") + ".\(history)")
+        }
         let roomy = candidates.filter { node in
-            line.memoryBytes <= node.memoryBytesTotal - min(node.memoryBytesTotal, node.memoryBytesAsked)
+            node.hasLeft(line.resources)
+                && line.memoryBytes <= node.memoryBytesTotal - min(node.memoryBytesTotal, node.memoryBytesAsked)
                 && line.millicores <= node.millicoresTotal - min(node.millicoresTotal, node.millicoresAsked)
                 && node.runningCount * 1000 < max(1000, node.millicoresTotal)
         }

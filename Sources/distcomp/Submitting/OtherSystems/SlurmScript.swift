@@ -14,6 +14,7 @@ struct SlurmScript {
     private(set) var cores: String?
     private(set) var timeout: String?
     private(set) var jobName: String?
+    private(set) var gpus: String?
     /// What is not done here, as messages name it.
     private(set) var ignored: [String] = []
 
@@ -112,11 +113,33 @@ struct SlurmScript {
             }
             timeout = seconds == 0 ? "0" : "\(seconds)s"
         case "--job-name", "-J": jobName = value
+        case "--gpus", "-G", "--gpus-per-task", "--gpus-per-node", "--gres":
+            try takeGPUs(name, value, at: place)
         // What a task here is anyhow.
         case "--ntasks", "-n", "--nodes", "-N", "--ntasks-per-node":
             if value != "1" { ignored.append("\(name)=\(value) (line \(place.line))") }
         default: ignored.append("\(name) (line \(place.line))")
         }
+    }
+
+    /// `2`, or `a100:2`; of --gres `gpu:2`, `gpu:a100:2`, `gpu`. What kind of them it is to be is not done here.
+    private mutating func takeGPUs(_ name: String, _ value: String, at place: Place) throws(SweepError) {
+        var parts = value.split(separator: ":", omittingEmptySubsequences: false)[...]
+        if name == "--gres" {
+            guard !value.contains(","), parts.first == "gpu" else {
+                return ignored.append("\(name)=\(value) (line \(place.line))")
+            }
+            parts = parts.dropFirst()
+        }
+        let count = parts.last.flatMap { Int($0) }
+        if count != nil || parts.isEmpty { parts = parts.dropLast() }
+        guard parts.count <= 1, count ?? 1 > 0, count != nil || name == "--gres" else {
+            throw SweepError("\(place): \(name) `\(value)`: expected how many GPUs")
+        }
+        if let kind = parts.first {
+            ignored.append("the kind \(kind) of \(name) (line \(place.line)): --where names nodes")
+        }
+        gpus = "\(count ?? 1)"
     }
 
     /// The words of a directive: quotes keep blanks, and a comment ends them.

@@ -1,0 +1,111 @@
+// What each command has of its node besides memory and cores: `--gpus 1 --resources licence=2`.
+
+import ArgumentParser
+import LinuxSystem
+import TaskModel
+import TaskQueue
+
+struct ResourceOptions: ParsableArguments {
+    @Option(
+        help: .init(
+            "Of each command: so many GPUs of its node are its own, or that part of one, such as 2 or 0.5.",
+            valueName: "count"))
+    var gpus: String?
+
+    @Option(
+        help: .init(
+            """
+            Of each command: so much of what its node has besides ("resources" of the node's conf.json), such as \
+            licence=1,scratch_gb=20.
+            """, valueName: "name=count,..."))
+    var resources: String?
+
+    func validate() throws {
+        guard areGiven else { return }
+        if let gpus, Self.request(gpus: gpus, nil) == nil {
+            throw ValidationError(
+                "--gpus \(TerminalText.escaped(gpus)): expected a whole number of GPUs, or a part of one such as 0.5")
+        }
+        if let resources, Self.request(gpus: nil, resources) == nil {
+            throw ValidationError(
+                "--resources \(TerminalText.escaped(resources)): expected \(ResourceRequest.expected)")
+        }
+        if request == nil { throw ValidationError("--resources: say how many GPUs once, by --gpus or as gpu=N") }
+    }
+
+    var areGiven: Bool { gpus != nil || resources != nil }
+
+    /// Nil where neither is given.
+    var request: ResourceRequest? { areGiven ? Self.request(gpus: gpus, resources) : nil }
+
+    /// By the names of the options, as they were given.
+    var given: [(key: String, value: String?)] { [("gpus", gpus), ("resources", resources)] }
+
+    private static func request(gpus: String?, _ resources: String?) -> ResourceRequest? {
+        var request = ResourceRequest()
+        if let resources {
+            guard let read = ResourceRequest(typed: resources) else { return nil }
+            request = read
+        }
+        guard let gpus else { return request }
+        guard let count = ResourceRequest.thousandths(gpus), request.add(ResourceRequest.gpu, thousandths: count)
+        else { return nil }
+        return request
+    }
+}
+
+extension QueueClient {
+    /// What to say of a job whose tasks ask for what no node that is alive has; nil for nothing.
+    func noteOfResources(_ job: Job) throws(CommandError) -> String? {
+        let request = job.settings.resources
+        guard !request.isEmpty else { return nil }
+        let alive = try fleet(countingTasks: false).alive.filter { $0.isMeant(by: job) }
+        guard !alive.isEmpty, !alive.contains(where: { $0.resources.canHold(request) }) else { return nil }
+        return
+            "\(job.name): its tasks ask for \(request.words), and no live node has that (\(alive.mostOf(request))): it waits for one"
+    }
+}
+
+extension Collection<FleetNode> {
+    /// Who has most of what is asked for, in words.
+    func mostOf(_ request: ResourceRequest) -> String {
+        let shares = request.sorted.map { name, _ in
+            let most = self.max { $0.thousandths(of: name) < $1.thousandths(of: name) }
+            guard let most, most.thousandths(of: name) > 0 else { return "none has \(name)" }
+            return "the most, \(most.name), has \(ResourceRequest.amountText(most.thousandths(of: name))) \(name)"
+        }
+        return shares.joined(separator: "; ")
+    }
+}
+
+extension FleetNode {
+    /// What it has of a resource altogether.
+    fileprivate func thousandths(of name: String) -> Int { resources.byName[name]?.thousandths ?? 0 }
+
+    /// Whether what its tasks ask for leaves so much.
+    func hasLeft(_ request: ResourceRequest) -> Bool {
+        request.thousandths.allSatisfy { name, amount in
+            amount <= thousandths(of: name) - (resourcesAsked[name] ?? 0)
+        }
+    }
+
+    /// `2/8 gpu 0/4 licence`.
+    var resourcesText: String {
+        resources.sorted.map { name, total in
+            let asked = ResourceRequest.amountText(resourcesAsked[name] ?? 0)
+            return "\(asked)/\(ResourceRequest.amountText(total.thousandths)) \(name)"
+        }.joined(separator: " ")
+    }
+
+    /// By name, what there is and what its tasks ask for.
+    var resourcesJSON: [UInt8] {
+        var writer = JSONObjectWriter()
+        for (name, total) in resources.sorted {
+            var one = JSONObjectWriter()
+            one.field("total", Double(total.thousandths) / 1000)
+            one.field("asked", Double(resourcesAsked[name] ?? 0) / 1000)
+            writer.field(name, json: one.bytes)
+        }
+        return writer.bytes
+    }
+}

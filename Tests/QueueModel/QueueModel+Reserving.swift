@@ -50,7 +50,9 @@ extension QueueModel {
             return "it is not there"
         }
         if drained.contains(name) || troubles[incarnation] != nil || isPaused || isClosing { return "it takes nothing" }
-        if Self.lists(failed[line] ?? "", name) || !isMeant(incarnation, by: line) { return "the task is not for it" }
+        if Self.lists(failed[line] ?? "", name) || !isMeant(incarnation, by: line) || !couldHold(incarnation, line) {
+            return "the task is not for it"
+        }
         guard place.memory + reservation.memory <= node.memory,
             place.millicores + reservation.millicores <= node.millicores
         else { return "more is let to others than is left" }
@@ -118,7 +120,9 @@ extension QueueModel {
             if heldBack.contains(name) { return false }
             let limit = model.timeout(of: line, otherwise: timeout)
             if limit > 0, now + limit + grace <= reservation.until { return true }
-            guard place.memory <= reservation.memory, place.millicores <= reservation.millicores else {
+            guard place.memory <= reservation.memory, place.millicores <= reservation.millicores,
+                !model.overlap(line, job: QueueModel.job(of: reservation.name))
+            else {
                 heldBack.insert(name)
                 return false
             }

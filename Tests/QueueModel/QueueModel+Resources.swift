@@ -53,6 +53,12 @@ public struct FreeResources: Equatable, Sendable {
 extension QueueModel {
     func needs(of line: String) -> ResourceRequest { jobNeeds[Self.job(of: line)] ?? ResourceRequest() }
 
+    /// Whether a line needs some of what the tasks of a job need.
+    func overlap(_ line: String, job: String) -> Bool {
+        let names = Set((jobNeeds[job] ?? ResourceRequest()).sorted.map(\.name))
+        return needs(of: line).sorted.contains { names.contains($0.name) }
+    }
+
     /// Whether a node could ever run a line.
     func couldHold(_ incarnation: String, _ line: String) -> Bool {
         needs(of: line).isEmpty || resources[incarnation]?.canHold(needs(of: line)) ?? false

@@ -166,6 +166,36 @@ struct ReservationTests {
         #expect(try scene.reservations.isEmpty)
     }
 
+    @Test(
+        "what needs several devices gets a node that has them, where others that need one do not follow one another any more"
+    )
+    func devices() throws {
+        let scene = try Scene()
+        let without = try scene.node("without", cores: 16)
+        let a = try scene.node("a", resources: "gpu:d2")
+        try scene.submit(toJob: "ones", resources: "gpu=1", timeout: .none, ["one 1", "one 2"])
+        func claim(free: String) throws -> [String] {
+            let tasks = try a.claim(1, cores: 1, freeResources: free)
+            scene.running["a", default: []] += tasks
+            return tasks.map { String(TaskLine.command(ofLine: $0.line).prefix(3)) }
+        }
+        #expect(try claim(free: "gpu@1000,1000") == ["one"] && claim(free: "gpu@0,1000") == ["one"])
+        try scene.submit(toJob: "pairs", resources: "gpu=2", timeout: .seconds(60), ["pair"])
+        try scene.submit(toJob: "more", resources: "gpu=1", timeout: .none, (0..<400).map { "one \($0)" })
+        func turnOver(free: String = "gpu@1000,0") throws -> [String] {
+            try a.finish(scene.running["a", default: []].removeFirst())
+            return try claim(free: free)
+        }
+        for _ in 0..<300 where try scene.reservations.isEmpty {
+            try scene.look(without)
+            try scene.look(a)
+            if try scene.reservations.isEmpty { #expect(try turnOver() == ["one"]) }
+        }
+        #expect(try Array(scene.reservations.keys) == ["a"])
+        #expect(try turnOver().isEmpty)
+        #expect(try turnOver(free: "gpu@1000,1000") == ["pai"])
+    }
+
     @Test("what is given to a node that is reserved counts for its owner as ever")
     func owners() throws {
         let scene = try Scene()
@@ -208,14 +238,15 @@ private final class Scene {
 
     func node(
         _ name: String, cores: Int = 4, trouble: String = "", timeoutMilliseconds: Int = 3_600_000,
-        afterMilliseconds: Int = afterMilliseconds, keepsReservations: Bool = true
+        afterMilliseconds: Int = afterMilliseconds, keepsReservations: Bool = true, resources: String = ""
     ) throws -> BenchNode {
         self.cores[name] = cores
         if keepsReservations {
             reserving[name] = ReservingSettings(
                 afterMilliseconds: afterMilliseconds, timeoutMilliseconds: timeoutMilliseconds, graceMilliseconds: 5000)
         }
-        let node = try bench.node(name, leaseMilliseconds: 1 << 40, cores: cores, trouble: trouble)
+        let node = try bench.node(
+            name, leaseMilliseconds: 1 << 40, cores: cores, trouble: trouble, resources: resources)
         try beat(node)
         return node
     }
@@ -245,9 +276,11 @@ private final class Scene {
     ) throws { try submit(toJob: name, owner: owner, cores: cores, timeout: timeout, commands) }
 
     func submit(
-        toJob name: String, owner: String = "", cores: Int = 1, timeout: TimeoutRequest, _ commands: [String]
+        toJob name: String, owner: String = "", cores: Int = 1, resources: String = "", timeout: TimeoutRequest,
+        _ commands: [String]
     ) throws {
         var settings = Job.Settings()
+        settings.resources = ResourceRequest(typed: resources) ?? ResourceRequest()
         (settings.owner, settings.millicores, settings.timeout, settings.priority) = (owner, cores * 1000, timeout, 9)
         let open = OpenJob(name: name, isNameChosen: false, settings: settings, definition: .init(), keys: bench.keys)
         guard case .opened(let identifier, _, _) = try bench.client.perform(open) else {

@@ -12,9 +12,10 @@
 --
 -- Whose heartbeat comes first looks, every few seconds. Nothing of it is done by claims, but for those of a node that is reserved.
 
--- uses timeouts labels classes
+-- uses timeouts labels classes needing
 
 local after, server_now = tonumber(ARGV[17]), server_milliseconds()
+local needs = call('EXISTS', JOB_NEEDS) == 1 and needing()
 -- So many running tasks are looked at, and so many times a node is held against a class.
 local held_left, comparisons = 2048, 5000
 
@@ -51,8 +52,7 @@ local function first_classes()
     for i = 1, #rows, 2 do
       local class = class_of(rows[i], rows[i + 1])
       class.known = key
-      -- When there is room for what asks for more than memory and cores is not known.
-      if call('SISMEMBER', JOBS_PAUSED, class.job) == 0 and call('HEXISTS', JOB_NEEDS, class.job) == 0 then line[#line + 1] = class end
+      if call('SISMEMBER', JOBS_PAUSED, class.job) == 0 then line[#line + 1] = class end
     end
     if #rows == page * 2 and #line > 0 then line[#line].is_not_last = true end
   end
@@ -131,7 +131,7 @@ local function read_held(node)
       use_job_of(line)
       local timeout = timeout_of(line, node.timeout)
       local left = math.max(0, timeout + node.grace - math.max(0, server_now - math.floor(token / 1000)))
-      node.held[#node.held + 1] = {left = timeout > 0 and left or math.huge, memory = memory, millicores = millicores}
+      node.held[#node.held + 1] = {left = timeout > 0 and left or math.huge, memory = memory, millicores = millicores, job = job}
       node.used_memory, node.used_millicores = node.used_memory + memory, node.used_millicores + millicores
     end
   end
@@ -139,12 +139,14 @@ local function read_held(node)
 end
 
 -- In how long a class fits there at the latest, and what others may take that run for longer. Where what runs has no limit nobody knows, and
--- it is enough that what is there now should end.
+-- it is enough that what is there now should end. Who has some of the resources that it needs has to end in any case.
 local function room_in(node, class)
   local used_memory, used_millicores, left = node.used_memory, node.used_millicores, 0
   for _, task in ipairs(node.held) do
-    if node.memory - used_memory >= class.memory and node.millicores - used_millicores >= class.millicores then break end
-    used_memory, used_millicores, left = used_memory - task.memory, used_millicores - task.millicores, task.left
+    local fits = node.memory - used_memory >= class.memory and node.millicores - used_millicores >= class.millicores
+    if not fits or needs and needs.overlap(class, task) then
+      used_memory, used_millicores, left = used_memory - task.memory, used_millicores - task.millicores, task.left
+    end
   end
   if left == math.huge then used_memory, used_millicores = 0, 0 end
   return left, node.memory - used_memory - class.memory, node.millicores - used_millicores - class.millicores
@@ -152,6 +154,7 @@ end
 
 local function could_hold(node, class)
   return class.memory <= node.memory and class.millicores <= node.millicores and is_for_node(class, node.incarnation)
+    and (not needs or needs.could_hold(class, node))
 end
 
 -- The node where there is room soonest, or the one on which least runs. Not one that goes to those who stand before it, and are served.

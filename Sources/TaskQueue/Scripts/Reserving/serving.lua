@@ -42,11 +42,13 @@ end
 -- What may pass, and how that is noted.
 local function pass_by(ends, memory, millicores, since, name)
   local timeout, grace = string.match(call('HGET', TIMEOUTS, me) or '', '^(%d+) (%d+)$')
+  local reserved = class_of(name, 0)
   local rest = {memory = tonumber(memory), millicores = tonumber(millicores), refusals = 48}
   function rest.lets_pass(class, line)
     local limit = timeout_of(line, tonumber(timeout or 0))
     if limit > 0 and now + limit + (grace or 0) <= ends + 0 then return true end
-    if class.memory <= rest.memory and class.millicores <= rest.millicores then
+    local fits = class.memory <= rest.memory and class.millicores <= rest.millicores
+    if fits and not (needs and needs.overlap(class, reserved)) then
       rest.memory, rest.millicores, rest.is_less = rest.memory - class.memory, rest.millicores - class.millicores, true
       return true
     end

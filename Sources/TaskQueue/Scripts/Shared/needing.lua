@@ -63,6 +63,14 @@ local function needing()
     for name, amount in pairs(needs_of(class) or {}) do take_from(free[name], amount, count) end
   end
 
+  -- Whether tasks of both need some of the same.
+  function needing.overlap(class, other)
+    for name in pairs(needs_of(class) or {}) do
+      if (needs_of(other) or {})[name] then return true end
+    end
+    return false
+  end
+
   -- Whether a node could ever have what a task of a class needs.
   function needing.could_hold(class, node)
     local needs = needs_of(class)

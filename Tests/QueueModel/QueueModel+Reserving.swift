@@ -113,7 +113,7 @@ extension QueueModel {
 
         mutating func letsPass(_ line: String, _ place: Place, _ model: QueueModel) -> Bool {
             let name = model.className(line, place)
-            if heldBack.contains(name) { return false }
+            if heldBack.contains(name) || name == reservation.name { return false }
             let limit = model.timeout(of: line, otherwise: timeout)
             if limit > 0, now + limit + grace <= reservation.until { return true }
             guard place.memory <= reservation.memory, place.millicores <= reservation.millicores else {

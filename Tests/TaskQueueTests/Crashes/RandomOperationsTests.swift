@@ -62,8 +62,6 @@ private struct RandomRun {
     private var history: [String] = []
     /// By their identifiers; a size of tasks has one.
     private let jobs: [String: Job]
-    /// How many nodes were reserved.
-    private(set) var reservationCount = 0
     var difference: String?
 
     /// - Parameters:
@@ -155,7 +153,6 @@ private struct RandomRun {
             real[entry.key.string ?? ""] = reservation
         }
         for (incarnation, reservation) in model.reserve(real) {
-            reservationCount += 1
             if let mistake = model.mistake(in: reservation, of: incarnation) {
                 note("\(what): \(incarnation) is reserved by \(reservation.text), but \(mistake)")
             }

@@ -195,7 +195,7 @@ local function check_reserved()
       and call('SISMEMBER', JOBS_PAUSED, class.job) == 0 and is_for_node(class, incarnation)
       and has_more_than(counts[class.name] - 1, class)
     -- There was no room in time: something else takes it, or what runs has no limit. Others have their turn, for as long as this may take.
-    local is_in_vain = is_wanted and now > (ends == '0' and since + 6 * after or ends + math.max(1000, after / 4))
+    local is_in_vain = is_wanted and now > (ends == '0' and since + 3 * after or ends + math.max(1000, after / 4))
     if is_in_vain then
       call('HSET', RESERVED_IN_VAIN, incarnation .. ' ' .. class.name, string.format('%.0f', now + 6 * after))
     end

@@ -42,7 +42,7 @@ end
 -- What may pass, and how that is noted.
 local function pass_by(ends, memory, millicores, since, name)
   local timeout, grace = string.match(call('HGET', TIMEOUTS, me) or '', '^(%d+) (%d+)$')
-  local rest = {memory = tonumber(memory), millicores = tonumber(millicores), refusals = 48}
+  local rest = {memory = tonumber(memory), millicores = tonumber(millicores), refusals = 48, name = name}
   function rest.lets_pass(class, line)
     local limit = timeout_of(line, tonumber(timeout or 0))
     if limit > 0 and now + limit + (grace or 0) <= ends + 0 then return true end

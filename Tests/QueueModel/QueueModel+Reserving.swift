@@ -72,8 +72,9 @@ extension QueueModel {
     }
 
     mutating func noteTimeouts(of me: String, _ arguments: Arguments) {
-        if arguments.int(16) > 0 {
-            timeouts[me] = (arguments.int(17), arguments.int(18))
+        let last = arguments.count
+        if arguments.int(last - 2) > 0 {
+            timeouts[me] = (arguments.int(last - 1), arguments.int(last))
         } else if timeouts.removeValue(forKey: me) != nil {
             reservations[me] = nil
         }

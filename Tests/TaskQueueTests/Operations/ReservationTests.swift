@@ -127,6 +127,19 @@ struct ReservationTests {
         #expect(try scene.reservations["a"] != nil)
     }
 
+    @Test("the next of many that are alike does not wait for as long again")
+    func many() throws {
+        let scene = try Scene()
+        let a = try scene.node("a")
+        try scene.bench.submit(line("big too", cores: "4:300"))
+        try scene.keepBusy(a, until: scene.big)
+        for _ in 0..<3 { _ = try scene.turnOver(a) }
+        #expect(try scene.turnOver(a) == "big too")
+        #expect(try scene.reservations.isEmpty)
+        try scene.look(a)
+        #expect(try scene.reservations["a"] != nil)
+    }
+
     @Test("a node that asks for more than it has free, as where tasks end in a moment, is not given the task before it has")
     func expecting() throws {
         let scene = try Scene()

@@ -14,7 +14,7 @@
 
 -- uses timeouts labels classes
 
-local after, server_now = tonumber(ARGV[16]), server_milliseconds()
+local after, server_now = reserve_after, server_milliseconds()
 -- So many running tasks are looked at, and so many times a node is held against a class.
 local held_left, comparisons = 2048, 5000
 

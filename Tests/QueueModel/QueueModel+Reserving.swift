@@ -74,8 +74,9 @@ extension QueueModel {
     }
 
     mutating func noteTimeouts(of me: String, _ arguments: Arguments) {
-        if arguments.int(17) > 0 {
-            timeouts[me] = (arguments.int(18), arguments.int(19))
+        let last = arguments.count
+        if arguments.int(last - 2) > 0 {
+            timeouts[me] = (arguments.int(last - 1), arguments.int(last))
         } else if timeouts.removeValue(forKey: me) != nil {
             reservations[me] = nil
         }
@@ -117,7 +118,7 @@ extension QueueModel {
 
         mutating func letsPass(_ line: String, _ place: Place, _ model: QueueModel) -> Bool {
             let name = model.className(line, place)
-            if heldBack.contains(name) { return false }
+            if heldBack.contains(name) || name == reservation.name { return false }
             let limit = model.timeout(of: line, otherwise: timeout)
             if limit > 0, now + limit + grace <= reservation.until { return true }
             guard place.memory <= reservation.memory, place.millicores <= reservation.millicores,

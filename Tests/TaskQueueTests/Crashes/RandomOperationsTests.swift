@@ -65,8 +65,6 @@ private struct RandomRun {
     /// By their identifiers; a size of tasks has one.
     private let jobs: [String: Job]
     private let hasCopies: Bool
-    /// How many nodes were reserved.
-    private(set) var reservationCount = 0
     var difference: String?
 
     /// - Parameters:
@@ -182,7 +180,6 @@ private struct RandomRun {
             real[entry.key.string ?? ""] = reservation
         }
         for (incarnation, reservation) in model.reserve(real) {
-            reservationCount += 1
             if let mistake = model.mistake(in: reservation, of: incarnation) {
                 note("\(what): \(incarnation) is reserved by \(reservation.text), but \(mistake)")
             }

@@ -99,6 +99,58 @@ struct ReservationTests {
         #expect(try scene.reservations.isEmpty)
     }
 
+    @Test("while tasks that came before it are served, what others leave on those nodes is not kept for it")
+    func notBeforeOthers() throws {
+        let scene = try Scene()
+        let a = try scene.node("a")
+        try scene.bench.submit((0..<60).map { line("older \($0)", priority: 2, cores: "3:\(9000 + $0)") })
+        try #require(scene.claim(a, cores: 3).first?.hasPrefix("older") == true)
+        try scene.bench.submit(scene.big)
+        try scene.submitSmall(1000, priority: 0, timeout: 9000)
+        try #require(scene.claim(a, cores: 1) == ["small"])
+        for _ in 0..<59 {
+            try scene.look(a)
+            for cores in [3, 1] {
+                try a.finish(scene.running["a", default: []].removeFirst())
+                #expect(try scene.claim(a, cores: cores) != ["big"])
+            }
+        }
+        #expect(try scene.reservations.isEmpty)
+        // The last of them ended: what small ones leave is the big one's now.
+        try scene.empty(a)
+        _ = try (0..<3).map { _ in try scene.claim(a, cores: 1) }
+        for _ in 0..<30 where try scene.reservations.isEmpty {
+            try scene.look(a)
+            try a.finish(scene.running["a", default: []].removeFirst())
+            _ = try scene.claim(a, cores: 1)
+        }
+        #expect(try scene.reservations["a"] != nil)
+    }
+
+    @Test("the next of many that are alike does not wait for as long again")
+    func many() throws {
+        let scene = try Scene()
+        let a = try scene.node("a")
+        try scene.bench.submit(line("big too", cores: "4:300"))
+        try scene.keepBusy(a, until: scene.big)
+        for _ in 0..<3 { _ = try scene.turnOver(a) }
+        #expect(try scene.turnOver(a) == "big too")
+        #expect(try scene.reservations.isEmpty)
+        try scene.look(a)
+        #expect(try scene.reservations["a"] != nil)
+    }
+
+    @Test("a node that asks for more than it has free, as where tasks end in a moment, is not given the task before it has")
+    func expecting() throws {
+        let scene = try Scene()
+        let a = try scene.node("a")
+        try scene.keepBusy(a, until: scene.big)
+        try a.finish(scene.running["a", default: []].removeFirst())
+        #expect(try scene.claim(a, cores: 4) == [])
+        try scene.empty(a)
+        #expect(try scene.claim(a, cores: 4) == ["big"])
+    }
+
     @Test(
         "it is over when the task is served elsewhere, cancelled, or its job is paused, and when its node is drained or gone"
     )

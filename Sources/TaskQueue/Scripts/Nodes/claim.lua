@@ -118,7 +118,7 @@ end
 
 local function is_passed_over(class)
   return room(class) < 1
-    or reservation and (class.is_held_back or reservation.refusals <= 0)
+    or reservation and (class.is_held_back or class.name == reservation.name or reservation.refusals <= 0)
     or is_a_job_paused and call('SISMEMBER', JOBS_PAUSED, class.job) == 1
     or not is_for(class, own_labels)
     or class.exclusion ~= '' and lists(class.exclusion, name) and another_could(class)

@@ -95,11 +95,13 @@ if asked_in == silence and now >= quiet then
 end
 look_at_gates()
 if call('EXISTS', TELLING) == 1 then tell_some() end
+-- After how long nodes are reserved, 0: never; and what this one says of timeouts.
+local reserve_after, timeouts = tonumber(ARGV[#ARGV - 2]), ARGV[#ARGV - 1] .. ' ' .. ARGV[#ARGV]
 -- uses later reserving
-if ARGV[17] == '0' then
+if reserve_after == 0 then
   if call('HDEL', TIMEOUTS, me) == 1 then call('HDEL', RESERVED, me) end
 else
-  call('HSET', TIMEOUTS, me, ARGV[18] .. ' ' .. ARGV[19])
+  call('HSET', TIMEOUTS, me, timeouts)
   if is_over(LOOKED, now) then look_at_reservations() end
 end
 return {call('HEXISTS', TODO, CLOSE), reaped, recovered, call('EXISTS', PAUSED),

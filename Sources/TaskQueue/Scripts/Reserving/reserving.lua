@@ -14,7 +14,7 @@
 
 -- uses timeouts labels classes needing
 
-local after, server_now = tonumber(ARGV[17]), server_milliseconds()
+local after, server_now = reserve_after, server_milliseconds()
 local needs = call('EXISTS', JOB_NEEDS) == 1 and needing()
 -- So many running tasks are looked at, and so many times a node is held against a class.
 local held_left, comparisons = 2048, 5000
@@ -199,7 +199,7 @@ local function check_reserved()
       and call('SISMEMBER', JOBS_PAUSED, class.job) == 0 and is_for_node(class, incarnation)
       and has_more_than(counts[class.name] - 1, class)
     -- There was no room in time: something else takes it, or what runs has no limit. Others have their turn, for as long as this may take.
-    local is_in_vain = is_wanted and now > (ends == '0' and since + 6 * after or ends + math.max(1000, after / 4))
+    local is_in_vain = is_wanted and now > (ends == '0' and since + 3 * after or ends + math.max(1000, after / 4))
     if is_in_vain then
       call('HSET', RESERVED_IN_VAIN, incarnation .. ' ' .. class.name, string.format('%.0f', now + 6 * after))
     end

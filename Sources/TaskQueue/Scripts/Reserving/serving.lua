@@ -43,7 +43,7 @@ end
 local function pass_by(ends, memory, millicores, since, name)
   local timeout, grace = string.match(call('HGET', TIMEOUTS, me) or '', '^(%d+) (%d+)$')
   local reserved = class_of(name, 0)
-  local rest = {memory = tonumber(memory), millicores = tonumber(millicores), refusals = 48}
+  local rest = {memory = tonumber(memory), millicores = tonumber(millicores), refusals = 48, name = name}
   function rest.lets_pass(class, line)
     local limit = timeout_of(line, tonumber(timeout or 0))
     if limit > 0 and now + limit + (grace or 0) <= ends + 0 then return true end

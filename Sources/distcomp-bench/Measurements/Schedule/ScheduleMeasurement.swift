@@ -51,7 +51,7 @@ struct ScheduleMeasurement: Measurement {
         _ = try show(queue, workload, first, figures)
         figures.add("claims", Double(queue.claimCount), "")
         figures.add("nodes that were reserved", Double(queue.reservedCount), "")
-        figures.add("of them in vain", Double(queue.vainCount), "")
+        figures.add("of them given up, or no more needed", Double(queue.vainCount), "")
         if !queue.secondsKept.isEmpty {
             figures.add("time for which they were", Spread(queue.secondsKept), "s")
             figures.add("the latest began after it had to by", queue.secondsLateMax, "s")

@@ -128,7 +128,9 @@ extension TaskVariables {
         let areOfAMD = !own.isEmpty && own.allSatisfy(isOfAMD)
         variables.append((devices[0], areOfAMD ? places : all))
         variables.append((devices[1], areOfAMD ? places : all))
-        variables.append((devices[2], all))
+        // Numbers are places already: told of them twice, the second would count from what the first shows.
+        let areNumbers = !own.isEmpty && own.allSatisfy { Int($0) != nil }
+        if !areNumbers { variables.append((devices[2], all)) }
         return variables
     }
 

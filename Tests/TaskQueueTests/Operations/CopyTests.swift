@@ -43,7 +43,7 @@ struct CopyTests {
         var numbers: [Int] {
             get throws {
                 let values = try ["todo_tasks", "in_progress_tasks", "finished_tasks", "failed_tasks"].map {
-                    try queue.command("HLEN", "distcomp:job:\(job.identifier):\($0)").int ?? -1
+                    try queue.command("HLEN", "\(queue.keys.prefix)distcomp:job:\(job.identifier):\($0)").int ?? -1
                 }
                 return values
             }
@@ -51,7 +51,7 @@ struct CopyTests {
 
         /// As if what the first node runs had been given to it so long before.
         func age(bySeconds seconds: Int) throws {
-            let key = "distcomp:held:" + first.incarnation.text
+            let key = queue.keys.prefix + "distcomp:held:" + first.incarnation.text
             let entry = try #require(try queue.command("HGET", key, task.line).string)
             let token = "\(try #require(Int(task.token)) - seconds * 1_000_000)"
             try queue.command("HSET", key, task.line, token + entry.drop { $0 != " " })
@@ -65,8 +65,8 @@ struct CopyTests {
     }
 
     /// Six tasks of two seconds have finished on the first node, which runs a seventh, begun a minute ago.
-    private func bench(isIdempotent: Bool = true) throws -> Bench {
-        let queue = try QueueBench()
+    private func bench(isIdempotent: Bool = true, in given: QueueBench? = nil) throws -> Bench {
+        let queue = try given ?? QueueBench()
         var settings = Job.Settings()
         (settings.fingerprint, settings.isIdempotent) = ("f", isIdempotent)
         let open = OpenJob(name: "j", isNameChosen: false, settings: settings, definition: .init(), keys: queue.keys)
@@ -183,6 +183,78 @@ struct CopyTests {
         #expect(try other.report(other.first, other.task, .returned) == .accepted)
         #expect(try other.numbers == [0, 0, 6, 1])
         #expect(try other.orders(to: other.second) == [second.line])
+    }
+
+    enum Operation: CaseIterable {
+        case claim, finishSecond, failSecond, finishFirst, failFirst, returnFirst, leaveFirst, leaveSecond, requeue
+    }
+
+    @Test("a script stopped at any call loses nothing, and lets nothing finish twice", arguments: Operation.allCases)
+    func stopped(operation: Operation) throws {
+        let server = try QueueBench()
+        for call in 1...100 {
+            let bench = try bench(in: try QueueBench(sharing: server, prefix: "\(operation)\(call):"))
+            let copy = operation == .claim ? nil : try #require(try bench.second.claim(1).first)
+            let request = try request(operation, bench, copy)
+            let reply = try bench.queue.client.call(request.stopped(atCall: call))
+            #expect(reply.isStopped || reply.error == nil, "\(operation), \(call): \(reply)")
+            guard reply.isStopped else {
+                #expect(call > 5, "the script was never stopped")
+                return
+            }
+            // Whoever asked asks again, or is gone.
+            if call.isMultiple(of: 2) { _ = try bench.queue.client.call(request) }
+            try finishAll(bench, "\(operation) stopped at call \(call)")
+        }
+        Issue.record("more calls than a script should make")
+    }
+
+    private func request(
+        _ operation: Operation, _ bench: Bench, _ copy: ClaimTasks.Claimed?
+    ) throws -> RedisRequest {
+        let failure = ReportTask.Result.failed(reason: "exit 1", record: "{}", attemptsMax: 9, retryMilliseconds: 0)
+        let success = ReportTask.Result.finished(value: Array("n: \"\"".utf8), record: "{}")
+        let (keys, first, second) = (bench.queue.keys, bench.first.incarnation, bench.second.incarnation)
+        func report(_ node: Incarnation, _ task: ClaimTasks.Claimed?, _ result: ReportTask.Result) -> RedisRequest {
+            ReportTask(
+                keys: keys, incarnation: node, line: bench.task.line, job: bench.job, token: task?.token ?? "",
+                result: result
+            ).request
+        }
+        switch operation {
+        case .claim: return bench.second.claimRequest(1)
+        case .finishSecond: return report(second, copy, success)
+        case .failSecond: return report(second, copy, failure)
+        case .finishFirst: return report(first, bench.task, success)
+        case .failFirst: return report(first, bench.task, failure)
+        case .returnFirst: return report(first, bench.task, .returned)
+        case .leaveFirst: return LeaveQueue(keys: keys, incarnation: first).request
+        case .leaveSecond: return LeaveQueue(keys: keys, incarnation: second).request
+        case .requeue:
+            let line = try TaskLine(parsing: bench.task.line, of: [bench.job.identifier: bench.job])
+            return RequeueTasks([line], keys: keys).request
+        }
+    }
+
+    /// Nodes do what they hold, and take what waits; those that have left are ended by others.
+    private func finishAll(_ bench: Bench, _ what: String) throws {
+        var finished = 0
+        let third = try bench.queue.node("c", leaseMilliseconds: 3_600_000)
+        for _ in 0..<4 {
+            for node in [bench.first, bench.second, third] {
+                _ = try bench.orders(to: node)
+                let request = HeldTasks(keys: bench.queue.keys, incarnation: node.incarnation).request
+                guard let held = try? HeldTasks.parse(try bench.queue.call(request)) else { continue }  // It has left.
+                for task in held {
+                    let claimed = ClaimTasks.Claimed(line: task.line, token: task.token, attempt: 1)
+                    if try bench.finish(node, claimed) == .accepted { finished += 1 }
+                }
+                _ = try? node.claim(9)
+            }
+            try third.beat()
+        }
+        #expect(try bench.numbers == [0, 0, 7, 0], "\(what)")
+        #expect(finished <= 1, "\(what)")
     }
 
     @Test("where its token is no time yet, it counts from when it was seen first")

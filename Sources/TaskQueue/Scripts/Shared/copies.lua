@@ -3,13 +3,19 @@
 
 -- uses names counting
 
+local function forget_copy(line) call('HDEL', job_key(job .. COPIES), line) end
+
 -- Who runs the second copy.
 local function copier_of(line)
   local entry = job ~= '' and call('HGET', job_key(job .. COPIES), line)
-  return entry and string.match(entry, '^(.*) %d+$') or nil
+  local copier = entry and string.match(entry, '^(.*) %d+$') or nil
+  -- A script that made the task the second one's was stopped half-way.
+  if copier and call('HGET', DOING, line) == node_name(copier) then
+    forget_copy(line)
+    return nil
+  end
+  return copier
 end
-
-local function forget_copy(line) call('HDEL', job_key(job .. COPIES), line) end
 
 -- The task is not this life's any more, which is told to stop it, and gets nothing until it has heard.
 local function revoke(incarnation, line)

@@ -112,6 +112,41 @@ struct DiagnosisTests {
     }
 
     @Test(
+        "of a job that asks for GPUs it is said who has how many at most, and where there are enough, that others use them"
+    )
+    func resources() throws {
+        var settings = Job.Settings()
+        settings.resources = try #require(ResourceRequest(typed: "gpu=2"))
+        let line = try TaskLine(
+            command: "x", of: Job(identifier: "j1", name: "train", settings: settings, definition: .init()))
+        var (small, large) = (node("a"), node("b"))
+        func answer(_ nodes: FleetNode...) -> Diagnosis {
+            let all = Fleet(nodes: nodes, nowUnixSeconds: fleet(nodes[0]).nowUnixSeconds)
+            return Diagnosis(line, waiting(), result: nil, all)
+        }
+        #expect(
+            answer(small).sentence.hasPrefix(
+                "It asks for 2 gpu, and no live node that could take it has that: none has gpu."))
+        small.resources = ResourceTotals(text: "gpu:d1")
+        let nowhere = answer(small, node("c"))
+        #expect(nowhere.because == "no-such-resource")
+        #expect(
+            nowhere.sentence
+                == "It asks for 2 gpu, and no live node that could take it has that: the most, a, has 1 gpu. "
+                + "A node's resources stand in its conf.json; distcomp set train --resources says other ones.")
+        large.resources = ResourceTotals(text: "gpu:d4 tape:1000")
+        large.resourcesAsked = ["gpu": 3000]
+        let busy = answer(small, large)
+        #expect(busy.because == "resources")
+        #expect(
+            busy.sentence
+                == "It waits for a free gpu: it asks for 2 gpu, and what has that is in use: b (3/4 gpu 0/1 tape); "
+                + "no task is before it.")
+        large.resourcesAsked = ["gpu": 2000]
+        #expect(answer(small, large).sentence.contains("b has room"))
+    }
+
+    @Test(
         "of a task that ran out of memory it is said with how much, what it waits for now, and what it may come to have"
     )
     func moreMemory() throws {

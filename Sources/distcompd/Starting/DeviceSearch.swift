@@ -10,8 +10,9 @@ struct DeviceSearch {
     /// Why there are none, or not all.
     var notes: [String] = []
 
-    /// A driver that comes up with the machine may take some seconds to its first answer.
-    private static let secondsMax = 30.0
+    /// A driver that comes up with the machine takes some seconds a device to its first answer. Where tasks are running, the lease they
+    /// run under is waiting for us.
+    private static func secondsMax(_ arguments: Arguments) -> Double { arguments.reExecDescriptor == nil ? 30 : 10 }
 
     /// Has a child look.
     static func byChild(of programPath: String, _ arguments: Arguments) -> DeviceSearch {
@@ -19,17 +20,19 @@ struct DeviceSearch {
         let words =
             ["--list-gpus"] + (arguments.nvidiaLibrary.map { ["--nvidia-library", $0] } ?? [])
             + (arguments.amdTopology.map { ["--amd-topology", $0] } ?? [])
+        let secondsMax = Self.secondsMax(arguments)
         do throws(SystemError) {
             guard let (bytes, ending) = try ChildProcesses.output(of: programPath, words, withinSeconds: secondsMax)
             else {
                 search.notes = ["the driver did not answer within \(AmountText.seconds(secondsMax))"]
                 return search
             }
-            guard ending == .exit(code: 0) else {
-                search.notes = ["the driver's library ended the search for them: \(ending)"]
-                return search
+            switch ending {
+            case .exit(code: 0): search.take(String(decoding: bytes, as: UTF8.self))
+            case .exit(let code): search.notes = ["the search for them ended with exit \(code)"]
+            case .signal(let signal):
+                search.notes = ["the driver's library ended the search for them by signal \(signal)"]
             }
-            search.take(String(decoding: bytes, as: UTF8.self))
         } catch {
             search.notes = ["\(error)"]
         }

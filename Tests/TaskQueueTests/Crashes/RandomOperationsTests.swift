@@ -88,7 +88,8 @@ private struct RandomRun {
                 }
                 settings.resources =
                     [
-                        "1x1": "gpu=0.5", "0x1": "gpu=0.3,licence=1", "3x0": "gpu=1", "0x2": "gpu=2,licence=0.5",
+                        "1x1": "gpu=0.5", "1x0": "gpu=0.2", "0x1": "gpu=0.3,licence=1", "3x0": "gpu=1",
+                        "0x2": "gpu=2,licence=0.5",
                     ]["\(memory)x\(cores)"].flatMap { ResourceRequest(typed: $0) } ?? ResourceRequest()
                 let identifier = "j\(memory)x\(cores)"
                 return (
@@ -583,15 +584,20 @@ private struct RandomRun {
             ClaimTasks(
                 keys: keys, incarnation: incarnation, leaseMilliseconds: lease, count: pick(6),
                 freeMemoryBytes: [4, 8, 16, 32][pick(4)] << 30, freeMillicores: pick(5) * 1000,
-                freeResources: [
-                    "", "gpu@1000", "gpu@1000,500,1000,1000,300 licence:3000", "gpu@800,0,500 licence:1000",
-                    "gpu:2500 licence:1600",
-                ][pick(5)], withSignatures: false,
+                freeResources: freeResources(), withSignatures: false,
                 silence: silence
             ).request)
         guard let understood = try? ClaimTasks.parse(reply) else { return }
         lives[index].silence = understood.silence
         for task in understood.tasks { attempts.append((incarnation, task)) }
+    }
+
+    /// Of a node with devices, which tasks have in parts, or with an amount of the same; or of one that has nothing.
+    private mutating func freeResources() -> String {
+        if pick(4) == 0 { return "" }
+        let parts = (0..<pick(6)).map { _ in "\([1000, 1000, 700, 500, 300, 0][pick(6)])" }.joined(separator: ",")
+        return (pick(4) == 0 ? "gpu:\(pick(4) * 800)" : "gpu@\(parts)")
+            + (pick(3) == 0 ? "" : " licence:\(pick(4) * 700)")
     }
 
     private mutating func report() throws {

@@ -78,7 +78,9 @@ struct TopView {
         let isAlive = node.isAlive(nowUnixSeconds: fleet.nowUnixSeconds)
         let row = nodeCells(
             TerminalText.escaped(node.name), grouped(node.runningCount), cores,
-            isNarrow ? "\(asked)/\(all)" : "\(asked)/\(used)/\(all)", condition(node, fleet) + heard)
+            isNarrow ? "\(asked)/\(all)" : "\(asked)/\(used)/\(all)",
+            condition(node, fleet) + heard
+                + (isNarrow || node.resources.isEmpty ? "" : "  " + node.resourcesText))
         return isAlive && node.trouble == nil ? cut(row) : style.red(cut(row))
     }
 

@@ -68,7 +68,7 @@ struct ReservationTests {
         try #require(scene.claim(a, cores: 1) == ["small"])
         try scene.bench.submit(scene.big)
         func turnOver() throws -> String? {
-            try a.finish(scene.running["a", default: []].removeFirst())
+            try scene.endFirst(on: a)
             return try scene.claim(a, cores: 1).first
         }
         try scene.submitSmall(1000, priority: 0, timeout: 9000)
@@ -111,7 +111,7 @@ struct ReservationTests {
         for _ in 0..<59 {
             try scene.look(a)
             for cores in [3, 1] {
-                try a.finish(scene.running["a", default: []].removeFirst())
+                try scene.endFirst(on: a)
                 #expect(try scene.claim(a, cores: cores) != ["big"])
             }
         }
@@ -121,7 +121,7 @@ struct ReservationTests {
         _ = try (0..<3).map { _ in try scene.claim(a, cores: 1) }
         for _ in 0..<30 where try scene.reservations.isEmpty {
             try scene.look(a)
-            try a.finish(scene.running["a", default: []].removeFirst())
+            try scene.endFirst(on: a)
             _ = try scene.claim(a, cores: 1)
         }
         #expect(try scene.reservations["a"] != nil)
@@ -131,6 +131,7 @@ struct ReservationTests {
     func many() throws {
         let scene = try Scene()
         let a = try scene.node("a")
+        try scene.keepBusy(a)
         try scene.bench.submit(line("big too", cores: "4:300"))
         try scene.keepBusy(a, until: scene.big)
         for _ in 0..<3 { _ = try scene.turnOver(a) }
@@ -145,7 +146,7 @@ struct ReservationTests {
         let scene = try Scene()
         let a = try scene.node("a")
         try scene.keepBusy(a, until: scene.big)
-        try a.finish(scene.running["a", default: []].removeFirst())
+        try scene.endFirst(on: a)
         #expect(try scene.claim(a, cores: 4) == [])
         try scene.empty(a)
         #expect(try scene.claim(a, cores: 4) == ["big"])
@@ -352,8 +353,14 @@ private final class Scene {
 
     /// What runs there ends in its order, one at a time, and others follow: the first word of what is given for it.
     func turnOver(_ node: BenchNode) throws -> String? {
-        if running[node.name]?.isEmpty == false { try node.finish(running[node.name, default: []].removeFirst()) }
+        if running[node.name]?.isEmpty == false { try endFirst(on: node) }
         return try claim(node, cores: cores[node.name, default: 0] - used(node)).first
+    }
+
+    /// What has run there for longest ends.
+    func endFirst(on node: BenchNode) throws {
+        try node.finish(try #require(running[node.name]?.first))
+        running[node.name]?.removeFirst()
     }
 
     private func used(_ node: BenchNode) -> Int {

@@ -76,8 +76,8 @@ struct FleetNode {
 }
 
 extension ReadNodes.Reservation {
-    /// What the task asks for: `8 GB and 16 cores`.
-    var size: String { sizeText(memoryBytes, millicores) }
+    /// What the task asks for: `8 GB and 16 cores`, or `16 cores`.
+    var size: String { memoryBytes > 0 ? sizeText(memoryBytes, millicores) : coresText(millicores) }
 
     /// When it has room at the latest, in seconds since 1970; nil where nobody knows.
     func latestUnixSeconds(_ nowUnixSeconds: Int64) -> Int64? {
@@ -97,8 +97,12 @@ extension ReadNodes.Reservation {
 
 /// What a task asks for, as people say it: `8 GB and 1 core`.
 func sizeText(_ memoryBytes: UInt64, _ millicores: Int) -> String {
+    "\(AmountText.memory(memoryBytes)) and \(coresText(millicores))"
+}
+
+private func coresText(_ millicores: Int) -> String {
     let cores = fixed(Double(millicores) / 1000, places: millicores % 1000 == 0 ? 0 : 3)
-    return "\(AmountText.memory(memoryBytes)) and \(cores) core\(cores == "1" ? "" : "s")"
+    return "\(cores) core\(cores == "1" ? "" : "s")"
 }
 
 /// All nodes at one moment.

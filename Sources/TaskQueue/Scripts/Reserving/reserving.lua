@@ -161,9 +161,9 @@ end
 local function best_node(nodes, class, ahead)
   local best
   for _, node in ipairs(nodes) do
-    local vain = call('HGET', RESERVED_IN_VAIN, node.incarnation .. ' ' .. class.name)
-    local may = not node.is_reserved and not lists(class.exclusion, node.name) and could_hold(node, class)
-      and not (vain and tonumber(vain) > now)
+    comparisons = comparisons - 1
+    local may = comparisons > 0 and not node.is_reserved and not lists(class.exclusion, node.name) and could_hold(node, class)
+    may = may and call('HEXISTS', RESERVED_IN_VAIN, node.incarnation .. ' ' .. class.name) == 0
     for _, other in ipairs(ahead) do
       if not may then break end
       comparisons = comparisons - 1
@@ -233,16 +233,16 @@ local function look_at_reservations()
   local arrived, line = arrived_before(now - after), first_classes()
   find_standing(line)
   local reserved, count, counts = check_reserved()
-  local most, nodes, ahead = math.max(1, math.floor(call('ZCARD', LEASES) / 4)), nil, {}
+  local most, nodes, ahead, found = math.max(1, math.floor(call('ZCARD', LEASES) / 4)), nil, {}, 0
   for _, class in ipairs(line) do
-    if count >= most then break end
+    if count >= most or found == 4 then break end  -- The rest by the next look.
     if not class.is_standing then
       ahead[#ahead + 1] = class
     elseif arrived and class.is_overtaken and class.head % BAND <= arrived and has_more_than(counts[class.name] or 0, class) then
       nodes = nodes or read_nodes(reserved)
       local best = best_node(nodes, class, ahead)
       if best then
-        count, best.node.is_reserved = count + 1, true
+        count, found, best.node.is_reserved = count + 1, found + 1, true
         reserve(best.node, class, string.format('%.0f', now), best.left, best.memory, best.millicores)
       end
     end

@@ -89,6 +89,8 @@ final class SimulatedNode {
     var taskCount = 0
     var memoryBytes: UInt64 = 0
     var millicores = 0
+    /// What tasks have of each device, in thousandths.
+    var devices: [String: Int] = [:]
     var wasLow = false
     var isStopping = false
     var leavesSince: Instant?
@@ -121,6 +123,7 @@ final class SimulatedNode {
         if let kills = scenario.killsWhenCutOff { settings.killsWhenCutOff = kills }
         if let count = scenario.taskCountMax { (settings.taskCountMax, settings.millicores) = (count, count * 1000) }
         if scenario.taskSeconds != nil { settings.defaultTimeoutSeconds = 0 }
+        settings.resources = NodeResources([ResourceRequest.gpu: .devices(["GPU-a", "GPU-b", "GPU-c"])])
         self.settings = settings
         delay = ReconnectDelay(longestSeconds: min(5, scenario.leaseSeconds / 6))
         clockOffset = Int64(numbers.below(1_000_000)) * 1_000_000
@@ -135,6 +138,7 @@ final class SimulatedNode {
             name: name, machine: machine, leaseSeconds: settings.leaseSeconds, memoryBytes: settings.memoryBytes,
             millicores: settings.millicores, version: "1", queueCandidate: QueueIdentity())
         facts.killsWhenCutOff = settings.killsWhenCutOff
+        facts.resources = settings.resources.totals
         facts.leaveWithinSeconds = settings.leaveWithinSeconds
         facts.attemptsMax = 3
         facts.retryDelaySeconds = scenario.retryDelaySeconds ?? [0, 0.5, 5][Int(scenario.seed % 3)]

@@ -26,7 +26,7 @@ struct SimulationTests {
             }
             tally.merge(world.tally, uniquingKeysWith: +)
         }
-        for (what, least) in [("given behind others", 100), ("failed in vain", 100)] {
+        for (what, least) in [("given behind others", 100), ("failed in vain", 100), ("device", 100)] {
             #expect(tally[what, default: 0] >= least, "\(what): \(tally[what, default: 0])")
         }
     }

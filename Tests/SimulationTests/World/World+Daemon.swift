@@ -21,6 +21,7 @@ extension World {
         node.diedAt = nil
         node.tasks = [:]
         (node.taskCount, node.memoryBytes, node.millicores, node.lastNumber) = (0, 0, 0, 0)
+        node.devices = [:]
         (node.isStopping, node.leavesSince, node.wasLow) = (false, nil, node.memoryShortUntil > now)
         node.cancelledLines = []
         node.disk.earlier = node.disk.files.map(\.name)

@@ -20,11 +20,25 @@ extension World {
         node.taskCount += 1
         node.memoryBytes += task.line.memoryBytes
         node.millicores += task.line.millicores
+        give(task, to: node, 1)
         let closing = node.tasks.values.filter(\.isClosing)
         if node.taskCount - closing.count > settings.taskCountMax || node.memoryBytes > settings.memoryBytes
             || node.millicores - closing.reduce(0, { $0 + $1.task.line.millicores }) > settings.millicores
         {
             fail("\(node.name) is over-admitted by \(number)")
+        }
+    }
+
+    /// A task has, or no longer has, its parts of devices.
+    private func give(_ task: NodeSupervisor.ClaimedTask, to node: SimulatedNode, _ sign: Int) {
+        let parts = task.share.parts
+        if parts.mapValues(\.thousandths) != task.line.resources.thousandths {
+            fail("\(node.name): \(task.line.text) has other resources than it asks for")
+        }
+        for (device, thousandths) in parts.values.flatMap({ part in part.devices.map { ($0, part.thousandths) } }) {
+            node.devices[device, default: 0] += sign * thousandths
+            if !(0...1000).contains(node.devices[device] ?? 0) { fail("\(node.name): \(device) is given twice") }
+            count("device")
         }
     }
 
@@ -148,6 +162,7 @@ extension World {
             node.taskCount -= 1
             node.memoryBytes -= task.task.line.memoryBytes
             node.millicores -= task.task.line.millicores
+            give(task.task, to: node, -1)
             count("group removed")
         }
         node.tasks[number] = task

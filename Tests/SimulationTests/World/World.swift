@@ -68,8 +68,12 @@ final class World {
 
     // People.
     var lines: [TaskLine] = []
-    /// Of which tasks are that wait for others.
-    static let job = Job(identifier: "sim", name: "sim", settings: Job.Settings(), definition: Job.Definition())
+    /// Of which tasks are that wait for others. Each has a part of a device.
+    static let job = {
+        var settings = Job.Settings()
+        guard settings.resources.add(ResourceRequest.gpu, thousandths: 300) else { preconditionFailure("gpu") }
+        return Job(identifier: "sim", name: "sim", settings: settings, definition: Job.Definition())
+    }()
 
     // The judge.
     var judge: Judge
@@ -84,6 +88,7 @@ final class World {
         queue.jobSizes[Self.job.identifier] = (0, 0)
         queue.jobPriorities[Self.job.identifier] = 0
         queue.jobRecords[Self.job.identifier] = Self.job.record
+        queue.jobNeeds[Self.job.identifier] = Self.job.settings.resources
         for index in 0..<(scenario.nodeCount + scenario.cloneCount) {
             nodes.append(SimulatedNode(index: index, scenario: scenario))
         }

@@ -202,7 +202,18 @@ struct RegisteringTests {
         _ = asked(after: 1)
         #expect(asked(after: 10.9)?[2] == "0")
         #expect(asked(after: 0.1)?[2] == "5")
-        #expect(asked(after: 0)?.last == "run-7")
+        // What stands last is of reservations.
+        #expect(asked(after: 0)?.dropLast(3).last == "run-7")
+    }
+
+    @Test("after how long nodes are reserved, and by when what runs here must have ended, stands last in a heartbeat")
+    func reserving() {
+        var node = Conversation.member {
+            $0.reserving = ReservingSettings(
+                afterMilliseconds: 600_000, timeoutMilliseconds: 60_000, graceMilliseconds: 5000)
+        }
+        node.hear(.heartbeat)
+        #expect(node.question("heartbeat")?.arguments.suffix(3) == ["600000", "60000", "5000"])
     }
 
     @Test("the supervisor is told when the queue wants to be looked at more often")

@@ -141,7 +141,7 @@ struct ReservationTests {
         #expect(try scene.reservations["a"] != nil)
     }
 
-    @Test("a node that asks for more than it has free, as where tasks end in a moment, is not given the task before it has")
+    @Test("a node that asks for more than it has free, as tasks end in a moment there, has to wait until it is free")
     func expecting() throws {
         let scene = try Scene()
         let a = try scene.node("a")

@@ -364,9 +364,7 @@ extension QueueModel {
                 millicores: arguments.int(position + 3),
                 score: Self.band(ofPriority: arguments.int(position + 4)) * Self.arrivalsOfBand,
                 attempt: arguments.int(position + 5))
-            let own = arguments.text(position + 7)
-            if !own.isEmpty, line.hasPrefix("@"), owns[line] == nil { owns[line] = own }
-            answers.append(Self.text(restore(line, entry, for: me, earlier)))
+            answers.append(Self.text(restore(line, entry, for: me, earlier, own: arguments.text(position + 7))))
         }
         if isLast {
             for other in byExpiry() where other != me && earlier.contains(other) {
@@ -378,9 +376,13 @@ extension QueueModel {
     }
 
     private mutating func restore(
-        _ line: String, _ entry: Held, for me: String, _ earlier: Set<String>
+        _ line: String, _ entry: Held, for me: String, _ earlier: Set<String>, own: String
     ) -> String {
-        if let mine = held[me]?[line] { return mine.token == entry.token ? "held" : "taken" }
+        func keepOwn() { if !own.isEmpty, line.hasPrefix("@"), owns[line] == nil { owns[line] = own } }
+        if let mine = held[me]?[line] {
+            if mine.token == entry.token { keepOwn() }
+            return mine.token == entry.token ? "held" : "taken"
+        }
         let ended = outcomes[line]?.split(separator: " ").first.flatMap { Int($0) } ?? 0
         if ended == entry.token { return "held" }
         let name = Self.nodeName(me)
@@ -400,6 +402,7 @@ extension QueueModel {
             delayed[line] = nil
             waiting[line] = nil
         }
+        keepOwn()
         if wasPutBack || entry.attempt == 1 { undoMark(line, attempt: entry.attempt) }
         for other in over {
             held[other]?[line] = nil

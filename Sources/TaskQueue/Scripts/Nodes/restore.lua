@@ -69,9 +69,17 @@ end
 local function restore(line, token, memory, millicores, band, attempt, record, own)
   use_job_of(line)
   restore_job(record)
-  if own ~= '' and job ~= '' then call('HSETNX', OWN, line, own) end
+  local function keep_own()
+    if own == '' or job == '' then return end
+    call('HSETNX', OWN, line, own)
+    jobs_with_own[job] = true
+  end
   local entry = call('HGET', held, line)
-  if entry then return string.match(entry, '^%d+') == token and 'held' or 'taken' end
+  if entry and string.match(entry, '^%d+') ~= token then return 'taken' end
+  if entry then
+    keep_own()
+    return 'held'
+  end
   -- Its report was accepted, and the answer lost: told again it is a duplicate. Taken up again it would count twice.
   local ended = string.match(call('HGET', OUTCOMES, line) or '', '^%d+')
   if ended == token then return 'held' end
@@ -94,6 +102,7 @@ local function restore(line, token, memory, millicores, band, attempt, record, o
     unindex(line, memory, millicores)
     call('HDEL', TODO, line)
   end
+  keep_own()  -- Not before: it waited in the class of what was known.
   if was_put_back or attempt == '1' then undo_mark(line, attempt) end
   for _, other in ipairs(over) do
     count_out(other, call('HGET', held_key(other), line))

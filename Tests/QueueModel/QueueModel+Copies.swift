@@ -10,11 +10,6 @@ extension QueueModel {
         public let token: Int
     }
 
-    public struct Seen: Equatable, Sendable {
-        public let token: Int
-        public let time: Int
-    }
-
     private mutating func revoke(_ line: String, from incarnation: String) {
         guard let entry = held[incarnation]?[line] else { return }
         revoked[incarnation, default: [:]][line] = entry.token
@@ -30,7 +25,6 @@ extension QueueModel {
 
     /// What a copy comes to that has ended; whether nothing more is to be done, for the other goes on.
     mutating func leavesToOther(_ line: String, _ me: String, _ kind: String) -> Bool {
-        seen[line] = nil
         guard let copy = copies[line] else { return false }
         if copy.incarnation == me {
             guard kind == "finished", done[line] == nil else {
@@ -57,6 +51,20 @@ extension QueueModel {
         durations[Self.job(of: line), default: MemoryPeaks()].add(UInt64(max(1, (seconds * 1000).rounded(.down))))
     }
 
+    mutating func dateTokens() {
+        guard token > (serverMilliseconds + 1000) * 1000 else { return }
+        if let last = tokenTimes.max(by: { $0.value < $1.value }) {
+            if token <= last.value || abs(serverMilliseconds - last.key) < 1000 { return }
+        }
+        tokenTimes[serverMilliseconds] = token
+    }
+
+    /// For how long what was given under a token has run at least, in milliseconds.
+    private func age(of token: Int) -> Int {
+        let by = tokenTimes.filter { $0.value >= token }.min { $0.value < $1.value }?.key
+        return max(serverMilliseconds - token / 1000, by.map { serverMilliseconds - $0 } ?? 0)
+    }
+
     struct Copied {
         var lines: [String] = []
         var rows: [RESPValue] = []
@@ -73,18 +81,16 @@ extension QueueModel {
         let running = doing.keys.filter { jobsIdempotent.contains(Self.job(of: $0)) }
         guard want > 0, !running.isEmpty else { return .none }
         var copied = Copied(mayCome: true)
-        guard !waiting.keys.contains(where: { !isGated($0) }), now >= copiedUntil else { return copied }
-        copiedUntil = now + 1000
+        guard !waiting.keys.contains(where: { !isGated($0) }), now >= copiedUntil[me] ?? 0 else { return copied }
+        copiedUntil[me] = now + 3000
         var (memory, millicores, free) = (memory, millicores, free)
         let late = running.compactMap { line in holder(of: line).map { (line: line, entry: $0.entry) } }.sorted {
             (Self.job(of: $0.line), $0.entry.token) < (Self.job(of: $1.line), $1.entry.token)
         }
         for (line, entry) in late where copies[line] == nil && doing[line] != Self.nodeName(me) {
-            if seen[line]?.token != entry.token { seen[line] = Seen(token: entry.token, time: now) }
-            let age = max(now - (seen[line]?.time ?? now), serverMilliseconds - entry.token / 1000)
             guard want > 0, let times = durations[Self.job(of: line)], times.count >= MemoryPeaks.countMin,
                 let usual = times.edgeOfMost,
-                Double(age) > max(usual * 2, 10_000),
+                Double(age(of: entry.token)) > max(usual * 2, 10_000),
                 entry.memory <= memory, entry.millicores <= millicores, isMeant(me, by: line),
                 mayTake(
                     line, Place(memory: entry.memory, millicores: entry.millicores, score: 0), Self.nodeName(me), now),

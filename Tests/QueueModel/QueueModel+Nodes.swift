@@ -89,6 +89,7 @@ extension QueueModel {
         identify(arguments.text(8))
         passLostTokens(arguments.text(16), arguments.text(8))
         describe(me, arguments, from: 9)
+        dateTokens()
         lookAfterOwners(me, now)
         promoteDelayed(now)
         var reaped = 0
@@ -141,6 +142,7 @@ extension QueueModel {
         timeouts[incarnation] = nil
         reservations[incarnation] = nil
         resources[incarnation] = nil
+        copiedUntil[incarnation] = nil
         cancelled[incarnation] = nil
         revoked[incarnation] = nil
         leases[incarnation] = nil

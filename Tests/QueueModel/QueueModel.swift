@@ -105,9 +105,10 @@ public struct QueueModel: Sendable {
     public var durations: [String: MemoryPeaks] = [:]
     /// Who runs a second copy of a line.
     public internal(set) var copies: [String: Copy] = [:]
-    /// When an attempt was seen first.
-    public internal(set) var seen: [String: Seen] = [:]
-    public internal(set) var copiedUntil = 0
+    /// Until when a life does not look for more of them.
+    public internal(set) var copiedUntil: [String: Int] = [:]
+    /// By when, by the server's clock, which tokens had been given, while these are beyond the time.
+    public internal(set) var tokenTimes: [Int: Int] = [:]
 
     /// What they ask for besides memory and cores, of those that do.
     public var jobNeeds: [String: ResourceRequest] = [:]

@@ -177,8 +177,8 @@ extension SettingRule<[String]> {
 extension SettingRule<[String: ResourceSetting]> {
     static var resources: SettingRule {
         let allowed =
-            "an object of at most \(Configuration.resourcesMax) names (lower case letters, digits, underscores), each with a number, an "
-            + "array of different names of devices (letters, digits, . _ - /; at most \(NodeResources.devicesMax)), or, for gpu, \"auto\""
+            "an object of at most \(Configuration.resourcesMax) names (lower case letters, digits, underscores), each with a number, or an "
+            + "array of different names of devices (letters, digits, . _ - /; at most \(NodeResources.devicesMax)); for gpu \"auto\", or that array"
         return SettingRule(
             allowed: allowed,
             fault: { content in
@@ -220,9 +220,10 @@ extension SettingRule<[String: ResourceSetting]> {
             }
             return names.count == elements.count && Set(names).count == names.count ? .devices(names) : nil
         case let content:
-            guard let number = content.double, number >= 0, number <= Double(ResourceRequest.amountMax) else {
-                return nil
-            }
+            // A task would not be told which of them it has.
+            guard let number = content.double, number >= 0, number <= Double(ResourceRequest.amountMax),
+                member.name != ResourceRequest.gpu || number == 0
+            else { return nil }
             return .amount(Int((number * 1000).rounded()))
         }
     }

@@ -101,6 +101,8 @@ enum QueueKey: String, CaseIterable {
     /// line -> ``OwnSettings``.
     case own = "distcomp:own"
     case tokens = "distcomp:tokens"
+    /// Score: a token that had been given; member: by when, in milliseconds of the server's clock.
+    case tokenTimes = "distcomp:token-times"
 
     // Jobs.
     /// identifier -> name, settings and definition, a line each.
@@ -190,9 +192,7 @@ enum QueueKey: String, CaseIterable {
     case copies = "distcomp:copies"
     /// Of an idempotent job how long tasks took that finished, in milliseconds, counted as `peaks`.
     case times = "distcomp:times"
-    /// line -> `token time`: when, in the queue's time, a look for tasks that run for long saw this attempt first.
-    case seen = "distcomp:seen"
-    /// Until when, in the queue's time, nobody looks for tasks that run for long.
+    /// incarnation -> until when, in the queue's time, it does not look for tasks that run for long.
     case copied = "distcomp:copied"
 
     // Nodes.
@@ -250,7 +250,7 @@ enum QueueKey: String, CaseIterable {
     var isOfFew: Bool {
         switch self {
         case .numbers, .lines, .children, .needs, .broken, .dependent, .waiters, .aside, .peaks, .copies,
-            .times, .seen:
+            .times:
             true
         default: false
         }
@@ -363,8 +363,10 @@ enum QueueNames {
         "IDLE_OWNERS": "9007199254740992",
         // So many tasks have finished before it is known what memory their like needs.
         "LEARNED_MIN": String(MemoryPeaks.countMin),
-        // Of a task there is no second copy before it has run for so many milliseconds; and so many pass between two looks for such.
-        "COPY_AGE_MIN": "10000", "COPY_PAUSE": "1000",
+        // Of a task there is no second copy before it has run for so many milliseconds; and so many pass between two looks of a node for such.
+        "COPY_AGE_MIN": "10000", "COPY_PAUSE": "3000",
+        // So many milliseconds are between two, and so many are kept.
+        "TOKEN_TIMES_STEP": "1000", "TOKEN_TIMES_MAX": "2000",
         // Milliseconds for which looking for results that leave is left to the node that does it, when it does not go on.
         "RETENTION_RIGHT": "10000",
         // Milliseconds between two passes, at least.

@@ -73,7 +73,7 @@ public enum QueueScripts {
         "classes": PackageResources.classes_lua, "clock": PackageResources.clock_lua,
         "copies": PackageResources.copies_lua,
         "copying": PackageResources.copying_lua, "counting": PackageResources.counting_lua,
-        "disowning": PackageResources.disowning_lua,
+        "dating": PackageResources.dating_lua, "disowning": PackageResources.disowning_lua,
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "leaving": PackageResources.leaving_lua,

@@ -181,7 +181,7 @@ struct ListedJob {
                 ))
         }
         if let labels = settings.nodeLabels { facts.append(("nodes", labels.text)) }
-        if settings.isIdempotent { facts.append(("idempotent", "a task may be run twice at once")) }
+        if settings.isIdempotent { facts.append(("copies", "a task may be run twice at once")) }
         if !settings.resources.isEmpty { facts.append(("resources", settings.resources.words)) }
         if settings.learnsMemory {
             facts.append(("memory is", "what 19 of 20 of its tasks needed and a tenth, once that is known"))

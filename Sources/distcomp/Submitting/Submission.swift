@@ -78,6 +78,7 @@ struct Submission {
             if let job = submission.job { return job }
             if isForFleet, !isForced { try queue.refuseOldNodes() }
             var request = try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand, like: line)
+            if let line { try Self.check(line, asOneOf: request.settings, tasks.resources) }
             // A share is one of all there are, which are known when all have been added.
             if tasks.halt?.isShare == true { request.settings.halt = "" }
             if let like = tasks.memory.like { request.settings.memoryBytes = try queue.memoryBytes(likeJob: like) }
@@ -224,19 +225,32 @@ struct Submission {
         }
     }
 
+    /// Throws where a line of a task file says what its job does not, and cannot have for itself alone.
+    ///
+    /// - Parameter given: what options say of its resources.
+    private static func check(
+        _ line: TaskLine, asOneOf settings: Job.Settings, _ given: ResourceRequest?
+    ) throws(CommandError) {
+        let shown = TerminalText.shortened(TerminalText.escaped(line.text), to: 60)
+        let resources = line.surroundings?.resources ?? given ?? ResourceRequest()
+        guard resources == settings.resources else {
+            func text(_ request: ResourceRequest) -> String { request.isEmpty ? "nothing" : request.words }
+            throw .usage(
+                "all tasks of a job have the same resources; the job's ask for \(text(settings.resources)), and this one for "
+                    + "\(text(resources)): \(shown)")
+        }
+        if settings.isIdempotent, line.surroundings?.checkpointDirectory != nil {
+            throw .usage("--idempotent: two copies of a task would save in one place, its checkpoint_dir: \(shown)")
+        }
+    }
+
     /// A line of a task file as a task of a job: what it may use is its own where it is not what the job says.
     ///
     /// - Parameter given: what options say of its resources.
     private static func task(
         _ line: TaskLine, asOneOf job: Job, _ given: ResourceRequest?
     ) throws(CommandError) -> DependentTask {
-        let resources = line.surroundings?.resources ?? given ?? ResourceRequest()
-        guard resources == job.settings.resources else {
-            func text(_ request: ResourceRequest) -> String { request.isEmpty ? "nothing" : request.words }
-            throw .usage(
-                "all tasks of a job have the same resources; the job's ask for \(text(job.settings.resources)), and this one for "
-                    + "\(text(resources)): " + TerminalText.shortened(TerminalText.escaped(line.text), to: 60))
-        }
+        try check(line, asOneOf: job.settings, given)
         guard line.type == job.definition.type else {
             throw .usage(
                 "all tasks of a job are of one type; the first is \(job.definition.type.rawValue), and this is not: "

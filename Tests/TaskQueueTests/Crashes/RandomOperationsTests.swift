@@ -332,8 +332,9 @@ private struct RandomRun {
         if model.measuredUntil > 0 { state["distcomp:measured"] = ["": "\(model.measuredUntil)"] }
         if let until = model.recountedUntil { state["distcomp:recounted"] = ["": "\(until)"] }
         state["distcomp:copies"] = model.copies.mapValues { "\($0.incarnation) \($0.token)" }
-        state["distcomp:seen"] = model.seen.mapValues { "\($0.token) \($0.time)" }
-        if model.copiedUntil > 0 { state["distcomp:copied"] = ["": "\(model.copiedUntil)"] }
+        state["distcomp:copied"] = model.copiedUntil.mapValues { "\($0)" }
+        state["distcomp:token-times"] = Dictionary(
+            uniqueKeysWithValues: model.tokenTimes.map { ("\($0)", "\($1)") })
         if model.isPaused { state["distcomp:paused"] = ["": "1"] }
         var queue: [String: String] = [:]
         if let identity = model.identity { queue["id"] = identity }

@@ -18,7 +18,7 @@ if ways_awaited() ~= '' then
   use_job(id)
 end
 for of in string.gmatch(call('HGET', JOB_AFTER, id) or '', '(%w+):') do call('SREM', job_key(of .. WAITERS), id) end
-for _, name in ipairs({NUMBERS, LINES, CHILDREN, NEEDS, BROKEN, DEPENDENT, WAITERS, ASIDE, PEAKS, COPIES, TIMES, SEEN}) do call('UNLINK', job_key(id .. name)) end
+for _, name in ipairs({NUMBERS, LINES, CHILDREN, NEEDS, BROKEN, DEPENDENT, WAITERS, ASIDE, PEAKS, COPIES, TIMES}) do call('UNLINK', job_key(id .. name)) end
 call('ZREM', JOBS_DELAYED, delayed_job(id))
 for _, key in ipairs({JOB_AFTER, JOB_TIMES, JOBS_GATED, JOBS_AWAITED, JOB_LOADS}) do call('HDEL', key, id) end
 call('UNLINK', TODO, DOING, DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, REQUEUES, SIGNATURES, FRESH, OWN)

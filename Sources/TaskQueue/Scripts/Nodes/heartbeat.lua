@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Idempotent: each task is put back once. Stopped half-way: what was not put back yet is still held by the dead node.
 
--- uses names clock index lease reaping halting
+-- uses names clock index lease reaping halting dating
 -- uses later telling
 
 -- Lines an old worker has dropped, seen missing before `until_then`. Old workers die one at a time: a hundred lines gone at
@@ -68,6 +68,7 @@ call('HSET', STATUS, node_name(me), ARGV[4])
 local identity = named_queue(ARGV[8])
 pass_lost_tokens(ARGV[16], ARGV[8])
 describe(me, 9)
+date_tokens()
 -- uses later minding
 if call('EXISTS', JOB_OWNERS) == 1 then look_after_owners() end
 promote_delayed(now)

@@ -12,9 +12,9 @@
 --
 -- Whose heartbeat comes first looks, every few seconds. Nothing of it is done by claims, but for those of a node that is reserved.
 
--- uses timeouts labels classes needing
+-- uses timeouts labels classes needing dating
 
-local after, server_now = reserve_after, server_milliseconds()
+local after = reserve_after
 local needs = call('EXISTS', JOB_NEEDS) == 1 and needing()
 -- So many running tasks are looked at, and so many times a node is held against a class.
 local held_left, comparisons = 2048, 5000
@@ -119,7 +119,7 @@ local function read_nodes(reserved)
   return nodes
 end
 
--- What runs there, by when it must have ended. A token tells when it was given, or is beyond that.
+-- What runs there, by when it must have ended.
 local function read_held(node)
   local key = held_key(node.incarnation)
   held_left = held_left - call('HLEN', key)
@@ -130,8 +130,9 @@ local function read_held(node)
     if token then
       use_job_of(line)
       local timeout = timeout_of(line, node.timeout)
-      local left = math.max(0, timeout + node.grace - math.max(0, server_now - math.floor(token / 1000)))
-      node.held[#node.held + 1] = {left = timeout > 0 and left or math.huge, memory = memory, millicores = millicores, job = job}
+      local age = math.max(0, age_of(token))
+      local left = timeout > 0 and math.max(0, timeout + node.grace - age) or math.huge
+      node.held[#node.held + 1] = {left = left, memory = memory, millicores = millicores, job = job, age = age}
       node.used_memory, node.used_millicores = node.used_memory + memory, node.used_millicores + millicores
     end
   end
@@ -186,6 +187,14 @@ local function reserve(node, class, since, left, memory, millicores)
     memory, millicores, since, class.name))
 end
 
+-- What is left to others beside the task without what they have begun since, which may be there when it begins.
+local function less_what_passed(node, since, memory, millicores)
+  for _, task in ipairs(node.held) do
+    if task.age < now - since then memory, millicores = memory - task.memory, millicores - task.millicores end
+  end
+  return math.max(0, memory), math.max(0, millicores)
+end
+
 -- What still holds; how many there are, and of each class.
 local function check_reserved()
   local reserved, count, counts = all_of(RESERVED), 0, {}
@@ -209,7 +218,8 @@ local function check_reserved()
       read_held(node)
       local left, memory, millicores = math.huge, 0, 0
       if node.held then left, memory, millicores = room_in(node, class) end
-      if left < math.huge and (ends == '0' or now + left + 1000 <= ends + 0) then reserve(node, class, since, left, memory, millicores) end
+      if ends == '0' and left == math.huge and node.held then memory, millicores = less_what_passed(node, since, memory, millicores) end
+      if node.held and (ends == '0' or now + left + 1000 <= ends + 0) then reserve(node, class, since, left, memory, millicores) end
     else
       counts[class.name] = counts[class.name] - 1
       reserved[incarnation] = nil

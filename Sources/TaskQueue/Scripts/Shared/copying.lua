@@ -1,24 +1,13 @@
 -- Second copies of what runs for long, for a node that has room where nothing waits: of jobs that were declared idempotent, a task that has run for twice as
 -- long as 19 of 20 that finished, and for COPY_AGE_MIN milliseconds. The first copy stays the one in progress, see copies.lua.
 
--- uses copies holders percentile using
+-- uses copies holders percentile using dating
 
 -- How far a look has come that does not see everything at once. Entries of a page: as many as there are, where they are few.
 local function next_page(command, key, place, count)
   local page = call(command, key, call('HGET', TOLD, place) or '0', 'COUNT', count)
   if page[1] == '0' then call('HDEL', TOLD, place) else call('HSET', TOLD, place, page[1]) end
   return page[2]
-end
-
--- For how long a task has run at least, in milliseconds: its token is the time when it was given, or beyond that; and a look notes in SEEN
--- when it saw a token first.
-local function age_of(line, token)
-  local seen, since = string.match(call('HGET', job_key(job .. SEEN), line) or '', '^(%d+) (%d+)$')
-  if seen ~= token then
-    since = now
-    call('HSET', job_key(job .. SEEN), line, token .. ' ' .. string.format('%.0f', now))
-  end
-  return math.max(now - since, server_milliseconds() - math.floor(token / 1000))
 end
 
 -- What of the present job has run for so long, the longest first.
@@ -29,7 +18,7 @@ local function late_tasks(bound)
     if rows[i + 1] ~= name and not copier_of(line) then
       local _, entry = holder_of(line)
       local token, memory, millicores, s, attempt = string.match(entry or '', '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-      if token and age_of(line, token) > bound then
+      if token and age_of(token) > bound then
         late[#late + 1] = {line = line, token = token + 0, memory = memory, millicores = millicores, score = s, attempt = attempt}
       end
     end
@@ -62,7 +51,7 @@ end
 -- Whether anything runs of which there may be a second copy some time.
 local function copy_some()
   local may_come, waits = false, call('EXISTS', CLASSES, OWNERS) > 0
-  local looks = not waits and is_over(COPIED, now)
+  local looks = not waits and tonumber(call('HGET', COPIED, me) or 0) <= now
   helping, helping_millicores = math.huge, math.huge
   local page = next_page('SSCAN', JOBS_IDEMPOTENT, 'copies', 50)
   table.sort(page)
@@ -73,7 +62,7 @@ local function copy_some()
       if looks then copy_late_tasks() end
     end
   end
-  if looks and may_come then keep_until(COPIED, now + COPY_PAUSE) end
+  if looks and may_come then call('HSET', COPIED, me, string.format('%.0f', now + COPY_PAUSE)) end
   use_job('')
   return may_come
 end

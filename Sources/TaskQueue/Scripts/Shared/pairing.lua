@@ -4,7 +4,6 @@
 
 -- Whether nothing more comes of it, since the other goes on.
 local function leave_to_other()
-  call('HDEL', job_key(job .. SEEN), line)
   local copier = copier_of(line)
   if not copier then return false end
   local is_second, goes_on = copier == me, false

@@ -11,20 +11,23 @@ extension QueueModel {
         public var memory: UInt64
         public var millicores: Int
         public var since: Int
+        /// What was given under a later one has passed.
+        public var token: Int
         /// Of which class the task is.
         public var name: String
 
         /// Reads back ``text``.
         public init?(text: String) {
-            let words = text.split(separator: " ", maxSplits: 4)
-            guard words.count == 5, let until = Int(words[0]), let memory = UInt64(words[1]),
-                let millicores = Int(words[2]), let since = Int(words[3])
+            let words = text.split(separator: " ", maxSplits: 5)
+            guard words.count == 6, let until = Int(words[0]), let memory = UInt64(words[1]),
+                let millicores = Int(words[2]), let since = Int(words[3]), let token = Int(words[4])
             else { return nil }
             (self.until, self.memory, self.millicores, self.since) = (until, memory, millicores, since)
-            name = String(words[4])
+            self.token = token
+            name = String(words[5])
         }
 
-        public var text: String { "\(until) \(memory) \(millicores) \(since) \(name)" }
+        public var text: String { "\(until) \(memory) \(millicores) \(since) \(token) \(name)" }
     }
 
     /// A heartbeat has had a look: these are reserved now. Returns those that are new.

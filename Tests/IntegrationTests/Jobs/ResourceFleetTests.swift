@@ -148,6 +148,17 @@ struct ResourceFleetTests {
             let mixed = try await fleet.distcomp("submit", "--name", "mixed", file)
             #expect(
                 mixed.status == 2 && mixed.errors.contains("all tasks of a job have the same resources"), "\(mixed)")
+            // What is wrong with the first is found before there is a job.
+            let saving = try fleet.scratch.write(
+                "saving.json", #"{"command": "true", "checkpoint_dir": "/srv"}"# + "\n")
+            for (words, problem) in [
+                (["--gpus", "1", file], "all tasks of a job have the same resources"),
+                (["--idempotent", saving], "two copies of a task would save in one place"),
+            ] {
+                let contrary = try await fleet.distcomp(["submit", "--name", "contrary"] + words)
+                #expect(contrary.status == 2 && contrary.errors.contains(problem), "\(contrary)")
+                #expect(!(try await fleet.distcomp("jobs").output.contains("contrary")))
+            }
             for (option, value) in [
                 ("--gpus", "1.5"), ("--gpus", "0"), ("--resources", "GPU=1"), ("--resources", "gpu"),
             ] {

@@ -84,6 +84,32 @@ struct ReservationTests {
         #expect(try scene.claim(a, cores: 3) == ["big"])
     }
 
+    @Test("where something has no limit, what fits beside the task is given again when who had it has ended")
+    func besideAgain() throws {
+        let scene = try Scene(bigCores: 3)
+        let a = try scene.node("a", timeoutMilliseconds: 0)
+        try scene.bench.submit(line("medium", priority: 9, cores: "3"))
+        try #require(scene.claim(a, cores: 4) == ["medium"])
+        scene.running["a"] = []
+        try scene.submitSmall(1, timeout: nil)
+        try #require(scene.claim(a, cores: 1) == ["small"])
+        try scene.bench.submit(scene.big)
+        try scene.submitSmall(1000, timeout: nil)
+        func turnOver() throws -> String? {
+            try a.finish(scene.running["a", default: []].removeFirst())
+            return try scene.claim(a, cores: 1).first
+        }
+        for _ in 0..<200 where try scene.reservations.isEmpty {
+            try scene.look(a)
+            if try scene.reservations.isEmpty { _ = try turnOver() }
+        }
+        #expect(try scene.reservations["a"] != nil)
+        #expect(try turnOver() == "small")
+        #expect(try turnOver() == nil, "what it had is not known to be free")
+        try scene.look(a)
+        #expect(try scene.claim(a, cores: 1) == ["small"])
+    }
+
     @Test("nothing is reserved for what others go before by their order, or for what has not waited for long")
     func inOrder() throws {
         let scene = try Scene()

@@ -11,7 +11,7 @@ local leases = call('ZRANGE', LEASES, first, first + NODES_PAGE - 1, 'WITHSCORES
 for i = 1, #leases, 2 do
   local me = leases[i]
   local memory, millicores, version, address = string.match(call('HGET', NODES, me) or '', '^(%d+) (%d+) (%S*) ?(%S*)$')
-  local ends, class = string.match(call('HGET', RESERVED, me) or '', '^(%d+) %d+ %d+ %d+ (.+)$')
+  local ends, class = string.match(call('HGET', RESERVED, me) or '', '^(%d+) %d+ %d+ %d+ %d+ (.+)$')
   if ends and ends ~= '0' then ends = string.format('%.0f', math.max(1, ends - now)) end
   rows[#rows + 1] = {me, math.floor(tonumber(leases[i + 1]) - now), call('HLEN', held_key(me)),
     memory or '0', millicores or '0', version or '', call('SISMEMBER', DRAINED, node_name(me)),

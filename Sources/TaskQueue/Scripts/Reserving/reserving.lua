@@ -2,7 +2,7 @@
 -- what becomes free, a node is reserved for it: what is free there is kept, and others pass only if they must have ended when it can begin, or
 -- fit beside it. It is for the first task of its class, whichever that is when there is room: then the reservation is over.
 --
---   RESERVED   incarnation -> `until memory millicores since class`: by when the task fits there at the latest, in the queue's time, or 0 where
+--   RESERVED   incarnation -> `until memory millicores since token class`: by when the task fits there at the latest, in the queue's time, or 0 where
 --              nobody knows, and how much of the node others may take that run for longer
 --   STANDING   of the classes that stand first: class -> `score since how`, the score of its first task when it was looked at last, since when
 --              that has been so, and `m` where it was another before, `n` where the class was new then
@@ -130,9 +130,8 @@ local function read_held(node)
     if token then
       use_job_of(line)
       local timeout = timeout_of(line, node.timeout)
-      local age = math.max(0, age_of(token))
-      local left = timeout > 0 and math.max(0, timeout + node.grace - age) or math.huge
-      node.held[#node.held + 1] = {left = left, memory = memory, millicores = millicores, job = job, age = age}
+      local left = timeout > 0 and math.max(0, timeout + node.grace - math.max(0, age_of(token))) or math.huge
+      node.held[#node.held + 1] = {left = left, memory = memory, millicores = millicores, job = job, token = tonumber(token)}
       node.used_memory, node.used_millicores = node.used_memory + memory, node.used_millicores + millicores
     end
   end
@@ -182,15 +181,15 @@ local function best_node(nodes, class, ahead)
   return best
 end
 
-local function reserve(node, class, since, left, memory, millicores)
-  call('HSET', RESERVED, node.incarnation, string.format('%.0f %.0f %.0f %s %s', left < math.huge and now + left + 1000 or 0,
-    memory, millicores, since, class.name))
+local function reserve(node, class, since, token, left, memory, millicores)
+  call('HSET', RESERVED, node.incarnation, string.format('%.0f %.0f %.0f %s %s %s', left < math.huge and now + left + 1000 or 0,
+    memory, millicores, since, token, class.name))
 end
 
 -- What is left to others beside the task without what they have begun since, which may be there when it begins.
-local function less_what_passed(node, since, memory, millicores)
+local function less_what_passed(node, token, memory, millicores)
   for _, task in ipairs(node.held) do
-    if task.age < now - since then memory, millicores = memory - task.memory, millicores - task.millicores end
+    if task.token > tonumber(token) then memory, millicores = memory - task.memory, millicores - task.millicores end
   end
   return math.max(0, memory), math.max(0, millicores)
 end
@@ -199,7 +198,7 @@ end
 local function check_reserved()
   local reserved, count, counts = all_of(RESERVED), 0, {}
   for incarnation, record in pairs(reserved) do
-    local ends, since, name = string.match(record, '^(%d+) %d+ %d+ (%d+) (.+)$')
+    local ends, since, token, name = string.match(record, '^(%d+) %d+ %d+ (%d+) (%d+) (.+)$')
     local class = class_of(name or '', 0)
     use_job(class.job)
     counts[class.name] = (counts[class.name] or 0) + 1
@@ -218,8 +217,10 @@ local function check_reserved()
       read_held(node)
       local left, memory, millicores = math.huge, 0, 0
       if node.held then left, memory, millicores = room_in(node, class) end
-      if ends == '0' and left == math.huge and node.held then memory, millicores = less_what_passed(node, since, memory, millicores) end
-      if node.held and (ends == '0' or now + left + 1000 <= ends + 0) then reserve(node, class, since, left, memory, millicores) end
+      if ends == '0' and left == math.huge and node.held then memory, millicores = less_what_passed(node, token, memory, millicores) end
+      if node.held and (ends == '0' or now + left + 1000 <= ends + 0) then
+        reserve(node, class, since, token, left, memory, millicores)
+      end
     else
       counts[class.name] = counts[class.name] - 1
       reserved[incarnation] = nil
@@ -253,7 +254,7 @@ local function look_at_reservations()
       local best = best_node(nodes, class, ahead)
       if best then
         count, found, best.node.is_reserved = count + 1, found + 1, true
-        reserve(best.node, class, string.format('%.0f', now), best.left, best.memory, best.millicores)
+        reserve(best.node, class, string.format('%.0f', now), call('GET', TOKENS) or '0', best.left, best.memory, best.millicores)
       end
     end
   end

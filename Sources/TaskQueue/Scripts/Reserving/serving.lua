@@ -63,7 +63,7 @@ local function pass_by(ends, memory, millicores, since, name)
 end
 
 local function serve_reserved()
-  local ends, memory, millicores, since, name = string.match(reservation, '^(%d+) (%d+) (%d+) (%d+) (.+)$')
+  local ends, memory, millicores, since, name = string.match(reservation, '^(%d+) (%d+) (%d+) (%d+ %d+) (.+)$')
   reservation = nil
   local class = class_of(name or '', nil)
   use_job(class.job)

@@ -4,7 +4,7 @@ import Glibc
 
 extension ChildProcesses {
     /// Starts a program that is no task, and waits until it has printed all and ended; nil where it takes longer than that. It is killed
-    /// then, and not waited for: one that hangs in a driver does not even end by that.
+    /// then, and waited for some seconds at most: one that hangs in a driver does not even end by that.
     ///
     /// Throws where it cannot be started, or its output cannot be read.
     public static func output(
@@ -33,8 +33,13 @@ extension ChildProcesses {
             }
         }
         kill(process: process)
+        // Who waits for any child of this process, as the exit tests of Swift Testing do, would meet this one for ever.
+        let givenUp = SystemClock.monotonicNanoseconds() + killedNanosecondsMax
+        while SystemClock.monotonicNanoseconds() < givenUp, try endingIfEnded(process) == nil { usleep(1000) }
         return nil
     }
+
+    private static let killedNanosecondsMax: Int64 = 5_000_000_000
 
     private static func next(
         of reading: SharedDescriptor, _ path: String, into bytes: inout [UInt8]

@@ -78,10 +78,11 @@ extension QueueModel {
     mutating func copyLateTasks(
         to me: String, _ want: inout Int, _ memory: UInt64, _ millicores: Int, _ free: FreeResources, _ now: Int
     ) -> Copied {
-        let running = doing.keys.filter { jobsIdempotent.contains(Self.job(of: $0)) }
-        guard want > 0, !running.isEmpty else { return .none }
+        guard want > 0, !jobsIdempotent.isEmpty else { return .none }
         var copied = Copied(mayCome: true)
         guard !waiting.keys.contains(where: { !isGated($0) }), now >= copiedUntil[me] ?? 0 else { return copied }
+        let running = doing.keys.filter { jobsIdempotent.contains(Self.job(of: $0)) }
+        guard !running.isEmpty else { return .none }
         copiedUntil[me] = now + 3000
         var (memory, millicores, free) = (memory, millicores, free)
         let late = running.compactMap { line in holder(of: line).map { (line: line, entry: $0.entry) } }.sorted {

@@ -63,7 +63,8 @@ struct DeviceSearch {
         } catch {
             lines = ["note \(error)"]
         }
-        lines += AMDDevices.find(topology: arguments.amdTopology ?? AMDDevices.usualTopology).map { "gpu \($0)" }
+        let found = AMDDevices.find(topology: arguments.amdTopology ?? AMDDevices.usualTopology)
+        lines += found.identifiers.map { "gpu \($0)" } + found.notes.map { "note \($0)" }
         return lines.map { $0 + "\n" }.joined()
     }
 }

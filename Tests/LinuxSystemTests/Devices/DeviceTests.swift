@@ -82,8 +82,16 @@ struct DeviceTests {
             try FileSystem.createDirectories(folder.path + "/nodes/" + name, mode: 0o755)
             try folder.file("nodes/\(name)/properties", properties.utf8)
         }
-        #expect(AMDDevices.find(topology: folder.path) == ["GPU-003d1f6d97773fbe", "1"])
-        #expect(AMDDevices.find(topology: folder.path + "/none").isEmpty)
+        let all = AMDDevices.find(topology: folder.path)
+        #expect(all.identifiers == ["GPU-003d1f6d97773fbe", "1"] && all.notes.isEmpty)
+        let none = AMDDevices.find(topology: folder.path + "/none")
+        #expect(none.identifiers.isEmpty && none.notes.isEmpty)
+        // What cannot be read is told, and takes no other with it.
+        try FileSystem.createDirectories(folder.path + "/nodes/1/properties", mode: 0o755)
+        let found = AMDDevices.find(topology: folder.path)
+        #expect(found.identifiers == ["GPU-003d1f6d97773fbe", "1"] && found.notes.count == 1)
+        #expect(found.notes.first?.contains("/nodes/1/properties") == true, "\(found.notes)")
+        #expect(AMDDevices.find(topology: folder.path + "/nodes/2/properties").notes.count == 1)
     }
 
     @Test("what a program prints is read to its end; one that hangs is ended, and its caller goes on")

@@ -269,6 +269,13 @@ struct CopyTests {
         #expect(try bench.second.claim(1).map(\.line) == [bench.task.line])
     }
 
+    @Test("jobs that have ended and were not forgotten keep none from one that runs")
+    func many() throws {
+        let bench = try bench()
+        for number in 1...300 { try bench.queue.command("SADD", "distcomp:jobs-idempotent", "ended\(number)") }
+        #expect(try bench.second.claim(1).map(\.line) == [bench.task.line])
+    }
+
     @Test("there is none of another job, while something waits, where it is not allowed to run, or before it is due")
     func none() throws {
         #expect(try bench(isIdempotent: false).second.claim(1).isEmpty)

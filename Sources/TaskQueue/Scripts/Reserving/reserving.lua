@@ -51,7 +51,6 @@ local function first_classes()
     local rows = call('ZRANGE', key, 0, page - 1, 'WITHSCORES')
     for i = 1, #rows, 2 do
       local class = class_of(rows[i], rows[i + 1])
-      class.known = key
       if call('SISMEMBER', JOBS_PAUSED, class.job) == 0 then line[#line + 1] = class end
     end
     if #rows == page * 2 and #line > 0 then line[#line].is_not_last = true end

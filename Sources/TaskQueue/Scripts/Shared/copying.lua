@@ -48,21 +48,22 @@ local function copy_late_tasks()
   end
 end
 
--- Whether anything runs of which there may be a second copy some time.
+-- Whether there may be something to give some time: anything runs of such jobs, or that has not been looked at now.
 local function copy_some()
-  local may_come, waits = false, call('EXISTS', CLASSES, OWNERS) > 0
-  local looks = not waits and tonumber(call('HGET', COPIED, me) or 0) <= now
+  if call('EXISTS', CLASSES, OWNERS) > 0 or tonumber(call('HGET', COPIED, me) or 0) > now then return true end
+  local may_come = false
   helping, helping_millicores = math.huge, math.huge
-  local page = next_page('SSCAN', JOBS_IDEMPOTENT, 'copies', 50)
+  -- Jobs that have ended are among them until they are forgotten.
+  local page = next_page('SSCAN', JOBS_IDEMPOTENT, 'copies', 1000)
   table.sort(page)
   for _, id in ipairs(page) do
     use_job(id)
     if call('HLEN', DOING) > 0 then
       may_come = true
-      if looks then copy_late_tasks() end
+      copy_late_tasks()
     end
   end
-  if looks and may_come then call('HSET', COPIED, me, string.format('%.0f', now + COPY_PAUSE)) end
+  if may_come then call('HSET', COPIED, me, string.format('%.0f', now + COPY_PAUSE)) end
   use_job('')
   return may_come
 end

@@ -1,5 +1,5 @@
 // The scripts of the queue. Each is a file of Lua below Scripts, and whole but for two things that are put in here:
-// a line `-- uses index ending` stands for the files index.lua and ending.lua of Shared or Owners, each once, with what they use in turn;
+// a line `-- uses index ending` stands for the files index.lua and ending.lua of Shared, Owners or Reserving, each once, with what they use in turn;
 // a line `-- uses later telling` for a function with all of that in it, called as the last one in the file, so that what most calls have
 // no need of is not made for them (and since a script may have 200 names at once);
 // and before all of it come the names of keys and the numbers that Lua shares with Swift, or, what only such a function mentions, in that.

@@ -93,15 +93,4 @@ struct DeviceTests {
         #expect(found.notes.first?.contains("/nodes/1/properties") == true, "\(found.notes)")
         #expect(AMDDevices.find(topology: folder.path + "/nodes/2/properties").notes.count == 1)
     }
-
-    @Test("what a program prints is read to its end; one that hangs is ended, and its caller goes on")
-    func printed() throws {
-        let (bytes, ending) = try #require(
-            try ChildProcesses.output(of: "/bin/sh", ["-c", "echo a; echo b; exit 3"], withinSeconds: 600))
-        #expect(String(decoding: bytes, as: UTF8.self) == "a\nb\n" && ending == .exit(code: 3))
-        #expect(
-            try ChildProcesses.output(of: "/bin/sh", ["-c", "echo a; exec sleep 1000"], withinSeconds: 0.05) == nil)
-        #expect(
-            try ChildProcesses.output(of: "/bin/sh", ["-c", "exec >&-; exec sleep 1000"], withinSeconds: 0.05) == nil)
-    }
 }

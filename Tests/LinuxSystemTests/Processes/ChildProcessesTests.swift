@@ -84,6 +84,22 @@ struct ChildProcessesTests {
         }
     }
 
+    @Test("what a program prints is read to its end; one that hangs is ended and collected, and its caller goes on")
+    func printed() async {
+        await #expect(processExitsWith: .success) {
+            let (bytes, ending) = try #require(
+                try ChildProcesses.output(of: "/bin/sh", ["-c", "echo a; echo b; exit 3"], withinSeconds: 600))
+            #expect(String(decoding: bytes, as: UTF8.self) == "a\nb\n" && ending == .exit(code: 3))
+            for command in ["echo a; exec sleep 1000", "exec >&-; exec sleep 1000"] {
+                let printed = try ChildProcesses.output(
+                    of: "/bin/sh", ["-c", command], withinSeconds: 0.05, killedSecondsMax: 600)
+                #expect(printed == nil)
+            }
+            // A child that was not collected would be met for ever by whoever waits for any.
+            #expect(waitpid(-1, nil, WNOHANG) == -1 && errno == ECHILD)
+        }
+    }
+
     @Test("orphans of a child come to us once we adopt them")
     func orphans() async {
         await #expect(processExitsWith: .success) {

@@ -4,11 +4,12 @@ import Glibc
 
 extension ChildProcesses {
     /// Starts a program that is no task, and waits until it has printed all and ended; nil where it takes longer than that. It is killed
-    /// then, and waited for some seconds at most: one that hangs in a driver does not even end by that.
+    /// then, and waited for so long at most: one that hangs in a driver does not even end by that.
     ///
     /// Throws where it cannot be started, or its output cannot be read.
     public static func output(
-        of path: String, _ arguments: [String], withinSeconds seconds: Double, bytesMax: Int = 64 << 10
+        of path: String, _ arguments: [String], withinSeconds seconds: Double, killedSecondsMax: Double = 5,
+        bytesMax: Int = 64 << 10
     ) throws(SystemError) -> (bytes: [UInt8], ending: ProcessEnding)? {
         let ends = try OwnedDescriptor.pipe()
         let reading = SharedDescriptor(ends.reading)
@@ -34,12 +35,10 @@ extension ChildProcesses {
         }
         kill(process: process)
         // Who waits for any child of this process, as the exit tests of Swift Testing do, would meet this one for ever.
-        let givenUp = SystemClock.monotonicNanoseconds() + killedNanosecondsMax
+        let givenUp = SystemClock.monotonicNanoseconds() + Int64(killedSecondsMax * 1e9)
         while SystemClock.monotonicNanoseconds() < givenUp, try endingIfEnded(process) == nil { usleep(1000) }
         return nil
     }
-
-    private static let killedNanosecondsMax: Int64 = 5_000_000_000
 
     private static func next(
         of reading: SharedDescriptor, _ path: String, into bytes: inout [UInt8]

@@ -35,9 +35,10 @@ expect_match() {
   if [[ $3 =~ $2 ]]; then ok "$1"; else not_ok "$1" "wanted to match: $2" "found: $3"; fi
 }
 
-# wait_until SECONDS COMMAND...: true as soon as the command is, false after that long.
+# wait_until SECONDS COMMAND...: true as soon as the command is, false after four times as long: the machine is emulated, and what emulates
+# it may be busy.
 wait_until() {
-  local limit=$((SECONDS + $1))
+  local limit=$((SECONDS + $1 * 4))
   shift
   until "$@"; do
     [[ $SECONDS -lt $limit ]] || return 1

@@ -42,10 +42,10 @@ BUILD_PACKAGES := libcap-dev libssl-dev libsqlite3-dev libzstd-dev gcc libc6-dev
 RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
 PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) openssl $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod e2fsprogs \
-  iproute2 procps systemd dbus tmux debootstrap
+  iproute2 procps systemd dbus tmux debootstrap chromium chromium-driver
 
 .PHONY: run test build bench peers install deb format lint clean check-swift build-needs run-needs test-needs package-needs \
-  debug unit-tests system-tests chaos chaos-short fuzz fuzz-short FORCE
+  debug unit-tests browser-tests system-tests chaos chaos-short fuzz fuzz-short FORCE
 
 run: run-needs build
 	@echo
@@ -61,14 +61,18 @@ debug: build-needs
 	@$(SWIFT) build --build-tests
 	@$(call build-small,$(DEBUG))
 
-test: test-needs lint unit-tests fuzz-short chaos-short system-tests
+test: test-needs lint unit-tests browser-tests fuzz-short chaos-short system-tests
 	@cat .build/unsteady-tests
 
 unit-tests: debug
 	@Tests/run-unit $(SWIFT) .build/unsteady-tests
 
+# The pages in a real browser. PICTURES=docs/pictures makes the pictures of the documentation anew.
+browser-tests: debug
+	@Tests/Browser/run --products $(DEBUG) $(if $(PICTURES),--screenshots $(PICTURES))
+
 system-tests: debug
-	@Tests/System/run --products $(DEBUG)
+	@UNSTEADY=.build/unsteady-tests Tests/System/run --products $(DEBUG)
 
 # Kills nodes, Redis and connections while tasks run, and looks for what was lost; see "Fault injection" in docs/REDIS.md.
 chaos: run-needs build
@@ -116,7 +120,8 @@ install: $(if $(filter $(RELEASE),$(PRODUCTS)),build)
 	install -d $(DESTDIR)/etc/distcomp
 	test -e $(DESTDIR)/etc/distcomp/conf.json || install -m 640 conf.json $(DESTDIR)/etc/distcomp/
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' systemd/distcompd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/distcompd.service
+	for unit in distcompd distcomp-web; do sed 's|/usr/\(s\?bin\)/|$(PREFIX)/\1/|' systemd/$$unit.service \
+	  > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service || exit; done
 	install -D -m 644 systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/distcomp.conf
 	install -D -m 644 systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/distcomp.conf
 	packaging/manual $(PRODUCTS) .build/manual

@@ -8,8 +8,11 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
     ],
     targets: [
         .target(name: "Notation"),
@@ -46,10 +49,18 @@ let package = Package(
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        .target(
+            name: "WebServer",
+            dependencies: [
+                "LinuxSystem", .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "Logging", package: "swift-log"), .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            resources: [.embedInCode("Assets")]),
         .executableTarget(
             name: "distcomp",
             dependencies: [
-                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "CZstd",
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "CZstd", "WebServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
@@ -84,6 +95,7 @@ let package = Package(
         .testTarget(name: "LinuxSystemTests", dependencies: ["CLinux", "LinuxSystem"]),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography"]),
         .testTarget(name: "RedisClientTests", dependencies: ["LinuxSystem", "RedisClient", "RedisServerFixture"]),
+        .testTarget(name: "WebServerTests", dependencies: ["WebServer"]),
         .testTarget(name: "TaskModelTests", dependencies: ["Notation", "TaskModel"]),
         .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "LinuxSystem", "TaskModel", "TaskQueue"]),
         .testTarget(

@@ -36,6 +36,17 @@ final class QueueClient {
         return user == "default" ? nil : user
     }
 
+    /// Where its Redis is, without a password.
+    var address: String { client.address }
+
+    /// Another connection to the same queue.
+    func another() throws(CommandError) -> QueueClient {
+        let other = try QueueClient(target, prefix: keys.prefix)
+        other.settings = settings
+        other.stateOfRun = stateOfRun
+        return other
+    }
+
     /// Connects anew: after one call has failed, all later ones do.
     func reconnect() throws(CommandError) { client = try Self.client(target) }
 

@@ -27,6 +27,7 @@ struct Distcomp: ParsableCommand {
             ForgetCommand.self,
             PauseCommand.self, ResumeCommand.self, DrainCommand.self, CleanupCommand.self, StopWorkersCommand.self,
             ResetCommand.self,
+            WebCommand.self,
             ManagerCommand.self, ConfigCommand.self, AccessCommand.self, KeyCommand.self, DoctorCommand.self,
         ])
 }

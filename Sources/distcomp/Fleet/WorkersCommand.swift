@@ -26,36 +26,39 @@ struct WorkersCommand: ParsableCommand {
     func run() throws {
         let fleet = try connection.withFleetQueue { try $0.fleet() }
         if json {
-            for node in fleet.nodes { try show(object(node, fleet) + "\n") }
+            for node in fleet.nodes { try show(node.object(fleet).text + "\n") }
             return
         }
         try show(fleet.table.rendered(columns: standardOutput.terminalColumns))
     }
+}
 
-    private func object(_ node: FleetNode, _ fleet: Fleet) -> String {
+extension FleetNode {
+    /// As programs read it.
+    func object(_ fleet: Fleet) -> JSONObjectWriter {
         var writer = JSONObjectWriter()
-        writer.field("worker", node.name)
-        writer.field("unix_seconds", node.report?.unixSeconds)
-        writer.field("used_cores", node.report?.usedCores)
-        writer.field("total_cores", node.report?.totalCores)
-        writer.field("used_memory_gb", node.report?.usedMemoryGB)
-        writer.field("total_memory_gb", node.report?.totalMemoryGB)
-        writer.field("alive", node.isAlive(nowUnixSeconds: fleet.nowUnixSeconds))
-        writer.field("lease_seconds_left", node.leaseSecondsLeft)
-        writer.field("heard_seconds_ago", node.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds))
-        writer.field("running", node.runningCount)
-        writer.field("asked_cores", Double(node.millicoresAsked) / 1000)
-        writer.field("asked_memory_bytes", node.memoryBytesAsked)
-        writer.field("memory_bytes_for_tasks", node.memoryBytes)
-        writer.field("version", node.version)
-        writer.field("drained", node.isDrained)
-        writer.field("trouble", node.trouble)
-        writer.field("address", node.address)
-        writer.field("labels", node.labels.sorted())
-        writer.field("reserved", node.reservation != nil)
-        writer.field("reserved_until", node.reservation?.latestUnixSeconds(fleet.nowUnixSeconds))
-        writer.field("resources", json: node.resourcesJSON)
-        return writer.text
+        writer.field("worker", name)
+        writer.field("unix_seconds", report?.unixSeconds)
+        writer.field("used_cores", report?.usedCores)
+        writer.field("total_cores", report?.totalCores)
+        writer.field("used_memory_gb", report?.usedMemoryGB)
+        writer.field("total_memory_gb", report?.totalMemoryGB)
+        writer.field("alive", isAlive(nowUnixSeconds: fleet.nowUnixSeconds))
+        writer.field("lease_seconds_left", leaseSecondsLeft)
+        writer.field("heard_seconds_ago", heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds))
+        writer.field("running", runningCount)
+        writer.field("asked_cores", Double(millicoresAsked) / 1000)
+        writer.field("asked_memory_bytes", memoryBytesAsked)
+        writer.field("memory_bytes_for_tasks", memoryBytes)
+        writer.field("version", version)
+        writer.field("drained", isDrained)
+        writer.field("trouble", trouble)
+        writer.field("address", address)
+        writer.field("labels", labels.sorted())
+        writer.field("reserved", reservation != nil)
+        writer.field("reserved_until", reservation?.latestUnixSeconds(fleet.nowUnixSeconds))
+        writer.field("resources", json: resourcesJSON)
+        return writer
     }
 }
 

@@ -19,6 +19,8 @@ final class JobDirectory {
     /// Whether these are all there were when somebody asked.
     fileprivate var isComplete = false
     fileprivate var unknown: Set<String> = []
+    /// Those of which somebody was told that they cannot be read.
+    fileprivate var told: Set<String> = []
 
     /// What was heard is not true any more.
     func forget() { (jobs, isComplete, unknown) = ([:], false, []) }
@@ -33,7 +35,8 @@ extension QueueClient {
             let page = try perform(ReadJobs(keys: keys, cursor: cursor))
             cursor = page.cursor
             for row in page.rows { rows[row.job.identifier] = row }
-            for (identifier, error) in page.unreadable where directory.unknown.insert(identifier).inserted {
+            directory.unknown.formUnion(page.unreadable.map(\.0))
+            for (identifier, error) in page.unreadable where directory.told.insert(identifier).inserted {
                 standardError.write(
                     TerminalText.escaped("distcomp: warning: job \(identifier) is left out: \(error)") + "\n")
             }
@@ -122,7 +125,7 @@ extension QueueClient {
     }
 
     /// What people match is the command; before it stands of which job it is.
-    private static func pattern(_ pattern: String?, in keys: QueueKeys) -> String? {
+    static func pattern(_ pattern: String?, in keys: QueueKeys) -> String? {
         guard let pattern, !keys.job.isEmpty, !pattern.hasPrefix("*"), !pattern.hasPrefix("@") else { return pattern }
         return "@\(keys.job) " + pattern
     }

@@ -147,7 +147,7 @@ struct ListedJob {
     }
 
     /// For a person.
-    fileprivate var facts: [(String, String)] {
+    var facts: [(String, String)] {
         var facts = [
             ("job", name), ("state", state), ("todo", grouped(todo)), ("running", grouped(inProgress)),
             ("finished", grouped(finished)), ("failed", grouped(failed)),

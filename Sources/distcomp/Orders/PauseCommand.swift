@@ -113,7 +113,8 @@ struct StopWorkersCommand: ParsableCommand {
 }
 
 extension QueueClient {
-    fileprivate func setPaused(_ isPaused: Bool, _ job: Job) throws(CommandError) {
+    /// Has nothing more of a job given out, or takes that back.
+    func setPaused(_ isPaused: Bool, _ job: Job) throws(CommandError) {
         guard try perform(PauseJob(job.identifier, isPaused: isPaused, keys: keys)) == .changed else {
             throw .noSuchTask("the job \(job.name) has been forgotten meanwhile")
         }

@@ -73,6 +73,12 @@ struct RunCommand: ParsableCommand {
             valueName: "name"))
     var user: String?
 
+    @Option(
+        help: .init(
+            "Serve pages of the run while it goes on: at a port of this machine, 0 for any that is free, or unix:PATH.",
+            valueName: "place"))
+    var web: String?
+
     @Flag(help: "End with one JSON object instead of a summary.")
     var json = false
 
@@ -127,6 +133,8 @@ struct RunCommand: ParsableCommand {
             standardError.write((taskUser.map { $0.notice + "\n" } ?? "") + jobs.1 + "\n")
         }
 
+        let pages = try web.map { try RunPages(ofRunIn: state, listeningAt: $0) }
+        defer { pages?.stop() }
         var record = RunRecord()
         record.job = jobs.0
         _ = record.takeStopOrder(in: directory.files)  // That was for an earlier run.

@@ -34,7 +34,8 @@ struct StatusCommand: ParsableCommand {
 extension QueueOverview {
     private static let troublesShownMax = 3
 
-    fileprivate var json: String {
+    /// As programs read it.
+    var json: String {
         var writer = JSONObjectWriter()
         counts.write(to: &writer)
         writer.field("live_workers", fleet.alive.count)

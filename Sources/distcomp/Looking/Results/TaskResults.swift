@@ -121,12 +121,8 @@ extension QueueClient {
     ) throws(CommandError) {
         if filter.wants(.finished), filter.causes.isEmpty {
             let isComplete = try scanEach(\.finished, pattern: filter.pattern) { keys, entries throws(CommandError) in
-                let records = try values(keys.outcomes, of: entries.map(\.field))
-                let tasks = try tasksOfJob(entries.map(\.field), keys)
-                for (index, entry) in entries.enumerated() {
-                    var result = TaskResult(finished: entry.field, value: entry.value, record: records[index])
-                    result.taskOfJob = tasks.isEmpty ? nil : tasks[index]
-                    if filter.includes(result), !(try use(result)) { return false }
+                for result in try finished(entries, keys) where filter.includes(result) {
+                    if !(try use(result)) { return false }
                 }
                 return true
             }
@@ -140,18 +136,42 @@ extension QueueClient {
         _ filter: TaskFilter = TaskFilter(), _ use: (TaskResult) throws(CommandError) -> Bool
     ) throws(CommandError) {
         _ = try scanEach(\.failed, pattern: filter.pattern) { keys, entries throws(CommandError) in
-            let fields = entries.map(\.field)
-            let states = try retryStates(of: fields)
-            let records = try values(keys.outcomes, of: fields)
-            let reasons = try values(keys.failReason, of: fields)
-            let tasks = try tasksOfJob(fields, keys)
-            for (index, entry) in entries.enumerated() where states[index] == .failedForGood {
-                var result = TaskResult(
-                    failed: entry.field, failedOn: entry.value, record: records[index], reason: reasons[index])
-                result.taskOfJob = tasks.isEmpty ? nil : tasks[index]
-                if filter.includes(result), !(try use(result)) { return false }
+            for result in try failures(entries, keys) where filter.includes(result) {
+                if !(try use(result)) { return false }
             }
             return true
+        }
+    }
+
+    /// What became of these entries of the finished tasks of one job.
+    func finished(
+        _ entries: [(field: [UInt8], value: [UInt8])], _ keys: QueueKeys
+    ) throws(CommandError) -> [TaskResult] {
+        let fields = entries.map(\.field)
+        let records = try values(keys.outcomes, of: fields)
+        let tasks = try tasksOfJob(fields, keys)
+        return entries.indices.map { index in
+            var result = TaskResult(
+                finished: fields[index], value: entries[index].value, record: records[index])
+            result.taskOfJob = tasks.isEmpty ? nil : tasks[index]
+            return result
+        }
+    }
+
+    /// What became of these entries of the failed tasks of one job, without those that are to be tried again.
+    func failures(
+        _ entries: [(field: [UInt8], value: [UInt8])], _ keys: QueueKeys
+    ) throws(CommandError) -> [TaskResult] {
+        let fields = entries.map(\.field)
+        let states = try retryStates(of: fields)
+        let records = try values(keys.outcomes, of: fields)
+        let reasons = try values(keys.failReason, of: fields)
+        let tasks = try tasksOfJob(fields, keys)
+        return entries.indices.filter { states[$0] == .failedForGood }.map { index in
+            var result = TaskResult(
+                failed: fields[index], failedOn: entries[index].value, record: records[index], reason: reasons[index])
+            result.taskOfJob = tasks.isEmpty ? nil : tasks[index]
+            return result
         }
     }
 

@@ -28,6 +28,14 @@ struct ListedTask {
     var explanation: String { reason + (errorLine.map { ": \($0)" } ?? "") }
 }
 
+extension ListedTask {
+    /// One that has ended.
+    init(_ result: TaskResult) {
+        self.init(
+            line: result.line, state: result.state, node: result.node, outcome: result.outcome, reason: result.reason)
+    }
+}
+
 extension QueueClient {
     /// Every task that `filter` wants: what runs, what waits, what has finished, what failed. Ends when `use` wants no more.
     func forEachTask(
@@ -46,10 +54,7 @@ extension QueueClient {
         }
         if filter.wants(.todo), !(try forEachWaiting(filter, use)) { return }
         try forEachResult(filter) { result throws(CommandError) in
-            try use(
-                ListedTask(
-                    line: result.line, state: result.state, node: result.node, outcome: result.outcome,
-                    reason: result.reason))
+            try use(ListedTask(result))
         }
     }
 
@@ -58,30 +63,34 @@ extension QueueClient {
     private func forEachWaiting(
         _ filter: TaskFilter, _ use: (ListedTask) throws(CommandError) -> Bool
     ) throws(CommandError) -> Bool {
-        let hasFailed = !filter.causes.isEmpty || filter.node != nil || filter.sinceUnixSeconds != nil
-        return try scanEach(\.todo, pattern: filter.pattern) { keys, entries throws(CommandError) in
-            let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
-            let awaited = try keys.job.isEmpty ? nil : perform(ReadAwaited(keys.job, keys: keys))
-            let time = awaited.flatMap {
-                $0.beginsAtMilliseconds > 0 ? Double($0.beginsAtMilliseconds) / 1000 : nil
-            }
-            let isGated = time == nil && awaited.map { $0.gate != .open } ?? false
-            let dependent = Set(entries.filter { isGated || TaskStanding.isDependent(todo: $0.value) }.map(\.field))
-            let retries = zip(fields, try retryStates(of: fields)).filter { $0.1 == .retrying }.map(\.0)
-            let records = Dictionary(zip(retries, try values(keys.outcomes, of: retries)), uniquingKeysWith: { $1 })
-            for field in fields {
-                let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
-                let task = ListedTask(
-                    line: text(field), state: .todo, node: outcome?.node ?? "", outcome: outcome,
-                    reason: outcome?.reason ?? "", waitsForOthers: dependent.contains(field), beginsAtUnixSeconds: time)
-                if hasFailed {
-                    guard let outcome, filter.causes.isEmpty || filter.causes.contains(outcome.cause.word),
-                        filter.includes(node: outcome.node, endedAt: outcome.finishedAtUnixSeconds)
-                    else { continue }
-                }
-                if !(try use(task)) { return false }
-            }
+        try scanEach(\.todo, pattern: filter.pattern) { keys, entries throws(CommandError) in
+            for task in try waiting(entries, keys, filter) { if !(try use(task)) { return false } }
             return true
+        }
+    }
+
+    /// Those of these entries of the waiting tasks of one job that `filter` wants.
+    func waiting(
+        _ entries: [(field: [UInt8], value: [UInt8])], _ keys: QueueKeys, _ filter: TaskFilter
+    ) throws(CommandError) -> [ListedTask] {
+        let hasFailed = !filter.causes.isEmpty || filter.node != nil || filter.sinceUnixSeconds != nil
+        let fields = entries.map(\.field).filter { text($0) != TaskLine.closeCommand }
+        let awaited = try keys.job.isEmpty ? nil : perform(ReadAwaited(keys.job, keys: keys))
+        let time = awaited.flatMap { $0.beginsAtMilliseconds > 0 ? Double($0.beginsAtMilliseconds) / 1000 : nil }
+        let isGated = time == nil && awaited.map { $0.gate != .open } ?? false
+        let dependent = Set(entries.filter { isGated || TaskStanding.isDependent(todo: $0.value) }.map(\.field))
+        let retries = zip(fields, try retryStates(of: fields)).filter { $0.1 == .retrying }.map(\.0)
+        let records = Dictionary(zip(retries, try values(keys.outcomes, of: retries)), uniquingKeysWith: { $1 })
+        return fields.compactMap { field in
+            let outcome = (records[field] ?? nil).flatMap { parseOutcome($0) }
+            if hasFailed {
+                guard let outcome, filter.causes.isEmpty || filter.causes.contains(outcome.cause.word),
+                    filter.includes(node: outcome.node, endedAt: outcome.finishedAtUnixSeconds)
+                else { return nil }
+            }
+            return ListedTask(
+                line: text(field), state: .todo, node: outcome?.node ?? "", outcome: outcome,
+                reason: outcome?.reason ?? "", waitsForOthers: dependent.contains(field), beginsAtUnixSeconds: time)
         }
     }
 }
@@ -195,7 +204,7 @@ extension QueueClient {
         )
     }
 
-    private func hash(of state: TaskState) -> KeyPath<QueueKeys, String> {
+    func hash(of state: TaskState) -> KeyPath<QueueKeys, String> {
         switch state {
         case .todo: \.todo
         case .inProgress: \.inProgress

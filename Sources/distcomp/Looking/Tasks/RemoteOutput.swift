@@ -22,7 +22,8 @@ final class RemoteOutput {
 
     let node: String
     let attempt: Int
-    private(set) var offset: Int64 = 0
+    /// Where the next piece begins.
+    var offset: Int64 = 0
     private let task: String
     private let stream: OutputStream
     /// Where the node keeps it, once that is known.

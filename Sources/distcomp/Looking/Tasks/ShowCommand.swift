@@ -89,7 +89,8 @@ extension TaskDetails {
         }
     }
 
-    private func request(_ task: TaskLine) -> String {
+    /// What its line asks for, in words.
+    func request(_ task: TaskLine) -> String {
         let timeout =
             switch task.timeout {
             case .byDefault: "the default timeout"

@@ -54,7 +54,7 @@ private struct TaskPrinter {
     }
 
     func print(_ task: ListedTask) throws(CommandError) {
-        guard let listing else { return try output.show(ResultFormat.shown(json(task)) + "\n") }
+        guard let listing else { return try output.show(ResultFormat.shown(task.object.text) + "\n") }
         try listing.add(row(task))
     }
 
@@ -81,23 +81,26 @@ private struct TaskPrinter {
         }
         return row
     }
+}
 
-    private func json(_ task: ListedTask) -> String {
+extension ListedTask {
+    /// As programs read it.
+    var object: JSONObjectWriter {
         var writer = JSONObjectWriter()
-        writer.field("task", task.line)
-        writer.field("id", task.identifier)
-        writer.field("command", TaskLine.command(ofLine: task.line))
-        writer.field("state", task.state.rawValue)
-        writer.field("worker", task.node.isEmpty ? nil : task.node)
-        writer.field("cause", task.outcome?.cause.word)
-        writer.field("attempts", task.outcome?.attempt)
-        writer.field("reason", task.reason.isEmpty ? nil : task.reason)
-        writer.field("error", task.errorLine)
-        if task.state == .todo {
-            writer.field("waits_for_others", task.waitsForOthers)
-            writer.field("not_before", task.beginsAtUnixSeconds)
+        writer.field("task", line)
+        writer.field("id", identifier)
+        writer.field("command", TaskLine.command(ofLine: line))
+        writer.field("state", state.rawValue)
+        writer.field("worker", node.isEmpty ? nil : node)
+        writer.field("cause", outcome?.cause.word)
+        writer.field("attempts", outcome?.attempt)
+        writer.field("reason", reason.isEmpty ? nil : reason)
+        writer.field("error", errorLine)
+        if state == .todo {
+            writer.field("waits_for_others", waitsForOthers)
+            writer.field("not_before", beginsAtUnixSeconds)
         }
-        writer.field("end", task.outcome?.finishedAtUnixSeconds)
-        return writer.text
+        writer.field("end", outcome?.finishedAtUnixSeconds)
+        return writer
     }
 }

@@ -1,0 +1,164 @@
+// Who may look, who may give orders, and what slow or hostile visitors can do to others.
+
+import Glibc
+import LinuxSystem
+import RedisServerFixture
+import Testing
+
+@Suite("the pages and their visitors", .aFewAtATime)
+struct WebSafetyTests {
+    @Test("orders are counted, then carried out, and only where they are taken; those that failed alike are tried again together")
+    func orders() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", ["max_retry_per_task": "1"])
+            let go = fleet.scratch.path + "/go"
+            try await fleet.distcomp("submit", "--name", "sweep", "--", "sh", "-c", "test -e \(go) || exit 3", "{}", ":::", "1", "2", "3")
+            try await fleet.submit(["shell:1:0:0:exit 4"])
+            try await eventually("all have failed") { try fleet.count("failed_tasks") == 1 && fleet.failures() == 4 }
+            let reading = try await WebPages(fleet)
+            #expect(try reading.post("/api/retry", "{}").status == 403)
+            let pages = try await WebPages(fleet, ["--allow-orders"], as: .submitter)
+            let first = try pages.get("/").body
+            #expect(first.contains("Retry these 3"))
+            let bodies = first.split(separator: "data-body=\"").dropFirst().map { rest in
+                String(rest.prefix { $0 != "\"" }).split(separator: "&quot;", omittingEmptySubsequences: false)
+                    .joined(separator: "\"").split(separator: "&#39;", omittingEmptySubsequences: false).joined(separator: "'")
+            }
+            let body = try #require(bodies.first { $0.contains("exit 3") })
+            #expect(try pages.post("/api/retry", body, ["sec-fetch-site": "cross-site"]).status == 403)
+            let counted = try pages.post("/api/retry", body.dropLast() + ",\"dry_run\":true}")
+            #expect(counted.status == 200 && counted.body.contains("\"count\":3"), "\(counted.body)")
+            #expect(try fleet.failures() == 4, "nothing was done yet")
+            try fleet.scratch.write("go", "")
+            #expect(try pages.post("/api/retry", body).body.contains("\"count\":3"))
+            try await eventually("these three finish") { try fleet.failures() == 1 }
+            for (order, status) in [
+                ("{", 400), ("[]", 400), ("{\"line\":1}", 400), ("{\"like\":\"x\"}", 400), ("{\"line\":\"nothing\"}", 404),
+            ] {
+                #expect(try pages.post("/api/retry", order).status == status, "\(order)")
+            }
+            #expect(try pages.post("/api/drain", "{\"node\":\"a\"}").status == 200)
+            #expect(try await fleet.distcomp("workers", "--json").output.contains("\"drained\":true"))
+            #expect(try pages.post("/api/undrain", "{\"node\":\"a\"}").status == 200)
+            #expect(try pages.post("/api/drain", "{\"node\":\"none\"}").status == 404)
+            #expect(try pages.post("/api/format", "{}").status == 404)
+            try await node.stop()
+        }
+    }
+
+    @Test("as a user of Redis that may only look, all pages are there, and orders are refused by Redis")
+    func watcher() async throws {
+        try await withFleet { fleet in
+            let node = try await fleet.startedNode("a", ["max_retry_per_task": "1"])
+            try await fleet.submit(["shell:1:0:0:echo out; echo err >&2; exit 3"])
+            try await eventually("it has failed") { try fleet.count("failed_tasks") == 1 && fleet.count("in_progress_tasks") == 0 }
+            let pages = try await WebPages(fleet, ["--allow-orders"])
+            var addresses = ["/", "/tasks", "/jobs", "/nodes", "/node?name=a", "/api/status", "/api/failures", "/search?text=out"]
+            let task = try #require(WebPages.links(try pages.get("/tasks").body, to: "/task?line").first)
+            addresses += [task] + WebPages.links(try pages.get(task).body, to: "/output")
+            for address in addresses {
+                let answer = try pages.get(address)
+                #expect(answer.status < 400, "\(address): \(answer.body)")
+            }
+            let refused = try pages.post("/api/retry", "{\"line\":\"shell:1:0:0:echo out; echo err >&2; exit 3\"}")
+            #expect(refused.status >= 400 && refused.body.contains("NOPERM"), "\(refused.body)")
+            #expect(try fleet.count("failed_tasks") == 1)
+            try await node.stop()
+        }
+    }
+
+    @Test("with a token nothing is shown without it; a person gives it once, on a page, and a program with each request")
+    func token() async throws {
+        try await withFleet { fleet in
+            let file = try fleet.scratch.write("token", "0123456789abcdef0123\n")
+            chmod(file, 0o600)
+            let socket = fleet.scratch.path + "/pages"
+            let pages = try await WebPages(fleet, ["--token-file", file], socketPath: socket)
+            var status = stat()
+            stat(socket, &status)
+            #expect(status.st_mode & 0o002 == 0, "not everybody may connect: \(String(status.st_mode, radix: 8))")
+            for path in ["/", "/tasks", "/api/status", "/style.css", "/openapi.json"] { #expect(try pages.get(path).status == 401) }
+            #expect(try pages.get("/sign-in").body.contains("type=\"password\""))
+            #expect(try pages.post("/sign-in", "token=wrong", ["content-type": "application/x-www-form-urlencoded"]).status == 403)
+            let right = try pages.post(
+                "/sign-in", "token=0123456789abcdef0123", ["content-type": "application/x-www-form-urlencoded"])
+            #expect(right.status == 303)
+            let cookie = try #require(right.headers["set-cookie"])
+            #expect(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"))
+            #expect(try pages.get("/", ["cookie": String(cookie.prefix { $0 != ";" })]).status == 200)
+            #expect(try pages.get("/api/status", ["authorization": "Bearer 0123456789abcdef0123"]).status == 200)
+            chmod(file, 0o644)
+            let refused = try await fleet.distcomp("web", "--listen", "0", "--token-file", file)
+            #expect(refused.status == 2 && refused.errors.contains("token"), "\(refused.errors)")
+        }
+    }
+
+    @Test("a thousand connections that say nothing, and requests that are no requests, keep nobody from the pages")
+    func crowd() async throws {
+        try await withFleet { fleet in
+            let pages = try await WebPages(fleet)
+            var idle: [Holder] = []
+            for index in 0..<1000 {
+                let holder = Holder(try pages.connect())
+                // Some are in the middle of a request.
+                if index % 2 == 0 { try holder.descriptor.writeAll(Array("GET / HTTP/1.1\r\nhost: local".utf8), subject: "pages") }
+                idle.append(holder)
+            }
+            #expect(try pages.get("/").status == 200)
+            for bytes in [
+                Array("\0\0\0\0\r\n\r\n".utf8), Array("GET\r\n\r\n".utf8), Array("GET / HTTP/9.9\r\nhost: localhost\r\n\r\n".utf8),
+                Array("POST /sign-in HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\nconnection: close\r\n\r\n".utf8),
+                Array("GET / HTTP/1.1\r\nhost: localhost\r\nx: ".utf8) + Array(repeating: 97, count: 1 << 20),
+                Array("GET /\(String(repeating: "a", count: 200_000)) HTTP/1.1\r\nhost: localhost\r\n\r\n".utf8),
+            ] {
+                // It is answered with a refusal, or the connection is closed while we still send.
+                _ = try? pages.exchange(bytes)
+                #expect(try pages.get("/").status == 200)
+            }
+            let large = String(repeating: "a", count: 100_000)
+            #expect(try pages.post("/sign-in", "token=\(large)", ["content-type": "application/x-www-form-urlencoded"]).status == 413)
+            #expect(!pages.program.hasEnded)
+            idle.removeAll()
+        }
+    }
+
+    @Test("while Redis is away the pages say so, and when it is back they are there again")
+    func away() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:0:true 1"])
+            let pages = try await WebPages(fleet)
+            #expect(try pages.get("/").status == 200)
+            fleet.redis.kill9()
+            try await eventually("it is said that Redis is away") { try pages.get("/api/tasks?state=todo&text=new").status == 503 }
+            #expect(try pages.get("/tasks?state=todo&text=newer").body.contains("Redis is away"))
+            try fleet.redis.restart()
+            try await eventually("the pages are there again") { try pages.get("/tasks?state=todo&text=newest").status == 200 }
+        }
+    }
+
+    @Test("where it cannot listen, or is told to listen on a network, it says so and ends")
+    func places() async throws {
+        try await withFleet { fleet in
+            for place in ["0.0.0.0:80", "70000", "unix:", "-1", "localhost"] {
+                let result = try await fleet.distcomp("web", "--listen=\(place)")
+                #expect(result.status == 2 && result.errors.contains("--listen"), "\(place): \(result.errors)")
+            }
+            let result = try await fleet.distcomp("web", "--listen", "unix:/nowhere/pages")
+            #expect(result.status == 1 && result.errors.contains("cannot serve pages"), "\(result.errors)")
+        }
+    }
+
+    private final class Holder {
+        let descriptor: OwnedDescriptor
+        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    }
+}
+
+extension Fleet {
+    /// How many have failed for good, of all jobs.
+    fileprivate func failures() throws -> Int {
+        var count = 0
+        for key in try call("KEYS", "*failed_tasks").elements ?? [] { count += try self.count(key.string ?? "") }
+        return count
+    }
+}

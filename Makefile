@@ -42,7 +42,7 @@ BUILD_PACKAGES := libcap-dev libssl-dev libsqlite3-dev libzstd-dev gcc libc6-dev
 RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
 PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) openssl $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod e2fsprogs \
-  iproute2 procps systemd dbus tmux debootstrap
+  iproute2 procps systemd dbus tmux debootstrap slurm-wlm munge
 
 .PHONY: run test build bench peers install deb format lint clean check-swift build-needs run-needs test-needs package-needs \
   debug unit-tests system-tests chaos chaos-short fuzz fuzz-short FORCE
@@ -115,6 +115,7 @@ install: $(if $(filter $(RELEASE),$(PRODUCTS)),build)
 	install -s -m 755 $(PRODUCTS)/distcomp-launch $(DESTDIR)$(PREFIX)/lib/distcomp/
 	install -d $(DESTDIR)/etc/distcomp
 	test -e $(DESTDIR)/etc/distcomp/conf.json || install -m 640 conf.json $(DESTDIR)/etc/distcomp/
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/distcomp/hooks packaging/hooks/*
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' systemd/distcompd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/distcompd.service
 	install -D -m 644 systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/distcomp.conf

@@ -39,6 +39,7 @@ let package = Package(
                 "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue",
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
+        .target(name: "Scaling", dependencies: ["TaskModel"]),
         .executableTarget(
             name: "distcompd",
             dependencies: [
@@ -49,7 +50,7 @@ let package = Package(
         .executableTarget(
             name: "distcomp",
             dependencies: [
-                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "CZstd",
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "Scaling", "CZstd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
@@ -104,6 +105,7 @@ let package = Package(
         .testTarget(
             name: "NodeProtocolTests",
             dependencies: ["NodeProtocol", "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue"]),
+        .testTarget(name: "ScalingTests", dependencies: ["Scaling", "TaskModel"]),
         .testTarget(name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"]),
         .testTarget(
             name: "SimulationTests",

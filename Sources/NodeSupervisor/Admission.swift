@@ -98,7 +98,7 @@ extension NodeSupervisor {
     }
 
     /// What is free of the resources besides memory and cores, for a claim. Those that wait here for room have theirs before others.
-    private var freeResources: String {
+    var freeResources: String {
         guard !resources.resources.isEmpty else { return "" }
         var pool = resources
         for waiting in prefetch.waiting where !waiting.task.line.resources.isEmpty {

@@ -12,6 +12,7 @@ private let allowedImports: [String: Set<String>] = [
     "RedisClient": ["Notation", "LinuxSystem", "Cryptography", "DequeModule"],
     "TaskModel": ["Notation"],
     "TaskQueue": ["Notation", "Cryptography", "RedisClient", "TaskModel"],
+    "Scaling": ["TaskModel"],
     "NodeSupervisor": ["TaskModel", "HeapModule", "DequeModule"],
     "NodeProtocol": ["RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "DequeModule"],
     "distcompd": [
@@ -19,7 +20,8 @@ private let allowedImports: [String: Set<String>] = [
         "DequeModule",
     ],
     "distcomp": [
-        "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser", "CZstd", "GRDB",
+        "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "Scaling", "ArgumentParser", "CZstd",
+        "GRDB",
     ],
     "distcomp-bench": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser"],
 ]

@@ -79,7 +79,7 @@ struct JobsTests {
         let task = try task("x", of: job())
         let row = [Answer.text(task.line.text), Answer.text(task.token), .integer(1), .null, .null]
         let told: RESPValue = .array(["1", "j1", "sim\n{}\n{\"container\":\"y\"}"].map { Answer.text($0) })
-        node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1) + [told]))
+        node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1, 0) + [told]))
         #expect(given(node).isEmpty)
         let report = try #require(node.question("report")).arguments
         #expect(report[2] == "failed" && report[4].contains("later version"), "\(report)")
@@ -106,7 +106,7 @@ struct JobsTests {
         let line = try task("z", of: job()).line.text
         let row = [Answer.text(line), Answer.text(tokenText("z")), .integer(1), .null, Answer.text("much")]
         let told: RESPValue = .array([Answer.text("1")])
-        node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1) + [told]))
+        node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1, 0) + [told]))
         #expect(given(node).isEmpty)
         let report = try #require(node.question("report")).arguments
         #expect(report[2] == "failed" && report[4].contains("found much, expected"), "\(report)")

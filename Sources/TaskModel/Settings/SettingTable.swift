@@ -53,6 +53,7 @@ extension Setting {
             Setting("when_cut_off", \.whenCutOff, .choice(), live: true),
             Setting("retry_delay_seconds", \.retryDelaySeconds, .seconds(0...86_400), live: true),
             Setting("reserve_after_seconds", \.reserveAfterSeconds, .seconds(0...1e9), live: true),
+            Setting("idle_exit_seconds", \.idleExitSeconds, .seconds(0...1e9), live: true),
             Setting("restart_mode", \.restartMode, .choice(), live: true),
             Setting("results_keep_days", \.resultsKeepDays, .days(0...36_500), live: true),
             Setting("results_keep_count", \.resultsKeepCount, .integer(0...1_000_000_000), live: true),

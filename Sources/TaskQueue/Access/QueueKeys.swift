@@ -46,6 +46,8 @@ public struct QueueKeys: Hashable, Sendable {
     public var jobWheres: String { self[.jobWheres] }
     /// What jobs ask for besides memory and cores, of those that do: identifier -> the text of a ``ResourceRequest``.
     public var jobNeeds: String { self[.jobNeeds] }
+    /// What `distcomp scale --exec` notes of nodes and of shapes of nodes.
+    public var scaling: String { self[.scaling] }
     /// Until when, in the queue's time, somebody looks through todo for lines without an index.
     public var sweeper: String { self[.sweeper] }
     /// Lines that were taken away from an incarnation by hand; gone as soon as it has been told.
@@ -201,6 +203,8 @@ enum QueueKey: String, CaseIterable {
     case sizes = "distcomp:sizes"
     case drained = "distcomp:drained"
     case troubles = "distcomp:troubles"
+    /// Of whoever makes the fleet larger and smaller: name of a node -> of which shape it is, when it was started and drained.
+    case scaling = "distcomp:scaling"
     /// incarnation -> its labels, with blanks between; of those that have some.
     case labels = "distcomp:labels"
     /// incarnation -> what it has besides memory and cores, see ``ResourceTotals``; of those that have some.
@@ -377,6 +381,7 @@ enum QueueNames {
         "RESULT_BYTES": "160",
         "LINES_MAX": String(SubmitTasks.linesMax),
         "NODES_PAGE": String(ReadNodes.pageSize),
+        "DEMAND_PAGE": String(ReadDemand.pageSize), "LOADS_MAX": String(ReadLoads.tasksMax),
         // A claim reads so many classes at a time, passes over so many before it looks for others, and over so many stale entries.
         "PAGE": "32", "PASSED_MAX": "512", "STALE_MAX": "2000",
     ]

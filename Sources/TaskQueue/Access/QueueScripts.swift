@@ -54,6 +54,8 @@ public enum QueueScripts {
     static let counts = script("counts", PackageResources.counts_lua)
     static let nodes = script("nodes", PackageResources.nodes_lua)
     static let retryStates = script("retry-states", PackageResources.retry_states_lua)
+    static let demand = script("demand", PackageResources.demand_lua)
+    static let loads = script("loads", PackageResources.loads_lua)
     static let waiting = script("waiting", PackageResources.waiting_lua)
 
     /// What a connection of a node loads when it is made.
@@ -64,6 +66,7 @@ public enum QueueScripts {
     public static let forCommandLine: [RedisScript] = [
         submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain, openJob, changeJob, pauseJob,
         forgetJob, jobs, waiting, submitAfter, gateJob, loadedJob, awaited, owners, setShare, noteOwner,
+        demand, loads,
     ]
     public static let all = forNodes + forCommandLine
 
@@ -73,7 +76,8 @@ public enum QueueScripts {
         "classes": PackageResources.classes_lua, "clock": PackageResources.clock_lua,
         "copies": PackageResources.copies_lua,
         "copying": PackageResources.copying_lua, "counting": PackageResources.counting_lua,
-        "dating": PackageResources.dating_lua, "disowning": PackageResources.disowning_lua,
+        "dating": PackageResources.dating_lua, "departing": PackageResources.departing_lua,
+        "disowning": PackageResources.disowning_lua,
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "leaving": PackageResources.leaving_lua,

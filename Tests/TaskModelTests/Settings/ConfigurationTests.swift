@@ -115,8 +115,8 @@ struct ConfigurationTests {
              "redis_sentinels": [], "redis_tls": false, "allow_insecure_redis": true, "key_prefix": "{q1}:",
              "node_name": "node-1.rack_2", "labels": ["ssd", "rack.2"],
              "resources": {"gpu": ["GPU-0a1b", "MIG-1/2"], "licence": 4, "scratch_gb": 0.5}, "state_dir": "/s", "stop_grace_seconds": 1, "lease_seconds": 2.5,
-             "when_cut_off": "kill", "retry_delay_seconds": 0, "reserve_after_seconds": 0.5, "restart_mode": "keep", "log_level": "debug",
-             "log_format": "json",
+             "when_cut_off": "kill", "retry_delay_seconds": 0, "reserve_after_seconds": 0.5, "idle_exit_seconds": 90,
+             "restart_mode": "keep", "log_level": "debug", "log_format": "json",
              "task_user": "root", "memory_caps": "best-effort", "cpu_limit": "hard", "max_processes_per_task": 64,
              "output_store": "files", "max_output_bytes": 1048576, "task_umask": "0077", "kill_grace_seconds": 0.5, "task_key_file": "/k"}
             """)
@@ -141,6 +141,7 @@ struct ConfigurationTests {
         expected.whenCutOff = .kill
         expected.retryDelaySeconds = 0
         expected.reserveAfterSeconds = 0.5
+        expected.idleExitSeconds = 90
         expected.restartMode = .keep
         expected.logLevel = .debug
         expected.logFormat = .json

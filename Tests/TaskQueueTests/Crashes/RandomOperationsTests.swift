@@ -586,7 +586,7 @@ private struct RandomRun {
                 keys: keys, incarnation: incarnation, leaseMilliseconds: lease, count: pick(6),
                 freeMemoryBytes: [4, 8, 16, 32][pick(4)] << 30, freeMillicores: pick(5) * 1000,
                 freeResources: freeResources(), withSignatures: false,
-                silence: silence
+                silence: silence, leavesIfIdle: pick(10) == 0
             ).request)
         guard let understood = try? ClaimTasks.parse(reply) else { return }
         lives[index].silence = understood.silence

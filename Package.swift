@@ -27,6 +27,7 @@ let package = Package(
         .target(
             name: "TaskQueue", dependencies: ["Notation", "Cryptography", "RedisClient", "TaskModel"],
             resources: [.embedInCode("Scripts")]),
+        .target(name: "Monitoring", dependencies: ["RedisClient", "TaskModel", "TaskQueue"]),
         .target(
             name: "NodeSupervisor",
             dependencies: [
@@ -49,7 +50,7 @@ let package = Package(
         .executableTarget(
             name: "distcomp",
             dependencies: [
-                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "CZstd",
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "Monitoring", "CZstd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
@@ -88,7 +89,7 @@ let package = Package(
         .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "LinuxSystem", "TaskModel", "TaskQueue"]),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"],
+            dependencies: ["LinuxSystem", "Monitoring", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"],
             exclude: ["Golden"]),
         .testTarget(
             name: "distcompdTests",
@@ -99,8 +100,11 @@ let package = Package(
         .testTarget(
             name: "TaskQueueTests",
             dependencies: [
-                "Notation", "LinuxSystem", "QueueModel", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture",
+                "Notation", "LinuxSystem", "Monitoring", "QueueModel", "RedisClient", "TaskModel", "TaskQueue",
+                "RedisServerFixture",
             ]),
+        .testTarget(
+            name: "MonitoringTests", dependencies: ["Monitoring"]),
         .testTarget(
             name: "NodeProtocolTests",
             dependencies: ["NodeProtocol", "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue"]),

@@ -12,6 +12,7 @@ private let allowedImports: [String: Set<String>] = [
     "RedisClient": ["Notation", "LinuxSystem", "Cryptography", "DequeModule"],
     "TaskModel": ["Notation"],
     "TaskQueue": ["Notation", "Cryptography", "RedisClient", "TaskModel"],
+    "Monitoring": ["RedisClient", "TaskModel", "TaskQueue"],
     "NodeSupervisor": ["TaskModel", "HeapModule", "DequeModule"],
     "NodeProtocol": ["RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "DequeModule"],
     "distcompd": [
@@ -19,7 +20,8 @@ private let allowedImports: [String: Set<String>] = [
         "DequeModule",
     ],
     "distcomp": [
-        "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser", "CZstd", "GRDB",
+        "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "Monitoring", "ArgumentParser", "CZstd",
+        "GRDB",
     ],
     "distcomp-bench": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser"],
 ]

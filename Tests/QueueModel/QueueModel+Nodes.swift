@@ -449,7 +449,8 @@ extension QueueModel {
 
     mutating func report(_ arguments: Arguments) -> RESPValue {
         let (me, line, word) = (arguments.text(2), arguments.text(3), arguments.text(5))
-        let (kind, mayHaveCopy) = (word.filter { $0 != "+" }, word.hasSuffix("+"))
+        // What is behind a colon is only counted.
+        let (kind, mayHaveCopy) = (String(word.prefix { $0.isLetter }), word.prefix { $0 != ":" }.hasSuffix("+"))
         let (name, token) = (Self.nodeName(me), arguments.int(4))
         let wasTold = outcomes[line]?.hasPrefix("\(token) ") == true
         guard let entry = held[me]?[line], entry.token == token else {

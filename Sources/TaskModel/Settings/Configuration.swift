@@ -161,6 +161,8 @@ public struct Configuration: Hashable, Sendable {
     /// `log_format`: fields in the journal, or lines on standard error, readable or JSON; `auto` is the journal where that
     /// reads standard error, else readable lines.
     public var logFormat = LogFormat.auto
+    /// `metrics_textfile`: a file that the node writes its metrics to, for node_exporter; nil: none.
+    public var metricsTextfile: String?
 
     // MARK: Running a task
 

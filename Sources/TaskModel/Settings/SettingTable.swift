@@ -59,6 +59,7 @@ extension Setting {
             Setting("results_redis_bytes_max", \.resultsRedisBytesMax, .integer(0...(1 << 50)), live: true),
             Setting("log_level", \.logLevel, .choice(), live: true),
             Setting("log_format", \.logFormat, .choice()),
+            Setting("metrics_textfile", \.metricsTextfile, .orNull(.metricsFile), live: true),
         ]
     }
 

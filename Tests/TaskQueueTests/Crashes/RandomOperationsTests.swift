@@ -372,7 +372,7 @@ private struct RandomRun {
         let names = (try command("KEYS", keys.prefix + "*").elements ?? []).compactMap(\.string)
         for full in names {
             let name = withoutJob(String(full.dropFirst(keys.prefix.count)))
-            if Self.ignored.contains(name) { continue }
+            if Self.ignored.contains(name) || name.hasPrefix("distcomp:metrics") { continue }
             var fields: [String: String] = [:]
             switch try command("TYPE", full).string {
             case "hash":

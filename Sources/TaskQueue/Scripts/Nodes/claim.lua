@@ -5,6 +5,7 @@
 -- uses names clock index lease retries labels classes
 -- uses later telling
 -- uses later needing
+-- uses later waits
 
 local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -171,6 +172,7 @@ local function give(class, lines, scores, has_marks)
   call('HSET', held, unpack(holding))
   call('HSET', DOING, unpack(doing))
   call('HDEL', TODO, unpack(lines))
+  tally_waits(scores, attempts)
   want, helping = want - #lines, helping - #lines
   free_memory = free_memory - class.memory * #lines
   free_millicores = free_millicores - class.millicores * #lines

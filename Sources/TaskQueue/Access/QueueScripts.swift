@@ -1,7 +1,7 @@
 // The scripts of the queue. Each is a file of Lua below Scripts, and whole but for two things that are put in here:
 // a line `-- uses index ending` stands for the files index.lua and ending.lua of Shared, Owners, Metrics or Reserving, each once, with what they use in turn;
-// a line `-- uses later telling` for a function with all of that in it, called as the last one in the file, so that what most calls have
-// no need of is not made for them (and since a script may have 200 names at once);
+// a line `-- uses later telling` for a function with all of that in it, called as the last one in the file and with the same, so that
+// what most calls have no need of is not made for them (and since a script may have 200 names at once);
 // and before all of it come the names of keys and the numbers that Lua shares with Swift, or, what only such a function mentions, in that.
 // Of all of them only what the script mentions: to make a function or a name takes Redis as long as to use it.
 //

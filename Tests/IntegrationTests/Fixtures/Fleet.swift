@@ -48,7 +48,9 @@ final class Fleet {
 
     /// Whoever only looks needs no more than that.
     private func user(of command: String?) -> QueueAccess {
-        let looking = ["jobs", "logs", "results", "show", "status", "tasks", "top", "watch", "why", "workers"]
+        let looking = [
+            "jobs", "logs", "metrics", "results", "show", "status", "tasks", "top", "watch", "why", "workers",
+        ]
         return looking.contains(command ?? "") ? .watcher : .submitter
     }
 

@@ -111,16 +111,17 @@ struct MetricsTests {
     func lostNodes() throws {
         let bench = try QueueBench()
         let (a, b, c) = (try bench.node("a"), try bench.node("b"), try bench.node("c"))
-        try bench.submit((0..<300).map { line("\($0)") })
-        #expect(try a.claim(250).count == 250)
+        // More than one heartbeat puts back.
+        try bench.submit((0..<1000).map { line("\($0)") })
+        #expect(try a.claim(950).count == 950)
         #expect(try b.claim(3).count == 3)
         try bench.perform(LeaveQueue(keys: bench.keys, incarnation: b.incarnation))
         try a.loseLease()
-        for _ in 0..<4 { try c.beat() }
-        #expect(try bench.numbers == [300, 0, 0, 0])
+        for _ in 0..<8 { try c.beat() }
+        #expect(try bench.numbers == [1000, 0, 0, 0])
         let totals = try totals(bench)
         #expect(totals.leasesLost == 1)
-        #expect(totals.repeated["node-lost"] == 250 && totals.returned == 3 && totals.failedCount == 0)
+        #expect(totals.repeated["node-lost"] == 950 && totals.returned == 3 && totals.failedCount == 0)
     }
 
     @Test("what is cancelled while it waits is counted, and what can never run since it waited for that")
@@ -165,6 +166,12 @@ struct MetricsTests {
         #expect(try node.claim().first?.attempt == 2)
         wait = try totals(bench).wait
         #expect(wait.count == 8, "it has not waited since it was added")
+        // Back to its old place.
+        let other = try bench.node("b")
+        try node.loseLease()
+        try other.beat()
+        #expect(try Set(other.claim(100).map(\.attempt)) == [2, 3])
+        #expect(try totals(bench).wait.count == 8)
     }
 
     @Test("how long after it was given a task began is counted where its node knows")

@@ -13,22 +13,32 @@ local function sums_of(noted)
   local times, sizes, causes, steps = METRICS_MILLISECONDS, METRICS_BYTES, METRICS_CAUSES, METRICS_STEPS
   local sums, meters = {}, {}
   local function add(field, number) sums[field] = (sums[field] or 0) + number end
-  -- Strings are made in the end alone: most of this is done for each of some hundred events.
-  local function meter(name, bounds, factor, unit)
-    local one = {name = name, bounds = bounds, counts = {}, sum = 0}
+  -- Most of this is done for each of some hundred events, so strings are made in the end alone, and amounts of which many are alike are read once.
+  local floor = math.floor
+  local function meter(name, bounds, factor, unit, are_alike)
+    local counts, known, last = {}, {}, #bounds
+    local one = {name = name, bounds = bounds, counts = counts, sum = 0}
     meters[#meters + 1] = one
     return function(text, count)
-      local amount = tonumber(text)
-      if not amount or amount < 0 then return end
-      amount = math.min(amount * factor, 1e15)
-      local place = 1
-      while bounds[place] and amount > bounds[place] do place = place + 1 end
-      one.counts[place] = (one.counts[place] or 0) + count
-      one.sum = one.sum + math.floor(amount / unit + 0.5) * count
+      local place, units
+      local seen = are_alike and known[text]
+      if seen then
+        place, units = seen[1], seen[2]
+      else
+        local amount = tonumber(text)
+        if not amount or amount < 0 then return end
+        amount = amount * factor
+        if amount > 1e15 then amount = 1e15 end
+        place, units = 1, floor(amount / unit + 0.5)
+        while place <= last and amount > bounds[place] do place = place + 1 end
+        if are_alike then known[text] = {place, units} end
+      end
+      counts[place] = (counts[place] or 0) + count
+      one.sum = one.sum + units * count
     end
   end
-  local waited, ran, delayed = meter('wait', times, 1, 1), meter('run', times, 1000, 1), meter('delay', times, 1, 1)
-  local asked, peaked = meter('asked', sizes, 1, 1024), meter('peak', sizes, 1, 1024)
+  local waited, delayed, ran = meter('wait', times, 1, 1), meter('delay', times, 1, 1, true), meter('run', times, 1000, 1)
+  local asked, peaked = meter('asked', sizes, 1, 1024, true), meter('peak', sizes, 1, 1024)
   for what, first, second, third, fourth in string.gmatch(noted, '(%S+) (%S+) (%S+) (%S+) (%S+)\n') do
     if what == 'wait' then
       waited(first, tonumber(second) or 0)

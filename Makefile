@@ -42,7 +42,7 @@ BUILD_PACKAGES := libcap-dev libssl-dev libsqlite3-dev libzstd-dev gcc libc6-dev
 RUN_PACKAGES := $(BUILD_PACKAGES) redis-server python3
 PACKAGE_PACKAGES := dpkg-dev python3
 TEST_PACKAGES := $(RUN_PACKAGES) openssl $(PACKAGE_PACKAGES) qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio kmod e2fsprogs \
-  iproute2 procps systemd dbus tmux debootstrap chromium chromium-driver
+  iproute2 procps systemd dbus tmux debootstrap chromium chromium-driver slurm-wlm munge prometheus
 
 .PHONY: run test build bench peers install deb format lint clean check-swift build-needs run-needs test-needs package-needs \
   debug unit-tests browser-tests system-tests chaos chaos-short fuzz fuzz-short FORCE
@@ -119,6 +119,7 @@ install: $(if $(filter $(RELEASE),$(PRODUCTS)),build)
 	install -s -m 755 $(PRODUCTS)/distcomp-launch $(DESTDIR)$(PREFIX)/lib/distcomp/
 	install -d $(DESTDIR)/etc/distcomp
 	test -e $(DESTDIR)/etc/distcomp/conf.json || install -m 640 conf.json $(DESTDIR)/etc/distcomp/
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/distcomp/hooks packaging/hooks/*
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in distcompd distcomp-web; do sed 's|/usr/\(s\?bin\)/|$(PREFIX)/\1/|' systemd/$$unit.service \
 	  > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service || exit; done
@@ -160,6 +161,7 @@ package-needs: check-swift
 	@$(call need,$(PACKAGE_PACKAGES))
 
 # Installs the packages that are missing when root on a Debian family system; otherwise names them and stops.
+# Of prometheus only the programs are wanted: where its service is not known yet it is masked, so that none runs, now or after a boot.
 define need
 missing=""; for package in $(1); do \
   dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q "ok installed" || missing="$$missing $$package"; done; \
@@ -169,6 +171,8 @@ elif ! command -v apt-get >/dev/null; then \
 elif [ "$$(id -u)" -ne 0 ]; then \
   echo "DistComp needs these packages: sudo apt-get install --no-install-recommends$$missing" >&2; exit 2; \
 else echo "Installing$$missing"; mkdir -p .build; \
+  case "$$missing " in *" prometheus "*) unit=/etc/systemd/system/prometheus.service; \
+    [ -e $$unit ] || [ -L $$unit ] || { mkdir -p $${unit%/*} && ln -s /dev/null $$unit; };; esac; \
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; } \
     >.build/apt.log 2>&1 || { tail -5 .build/apt.log >&2; exit 2; }; fi
 endef

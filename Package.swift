@@ -30,6 +30,7 @@ let package = Package(
         .target(
             name: "TaskQueue", dependencies: ["Notation", "Cryptography", "RedisClient", "TaskModel"],
             resources: [.embedInCode("Scripts")]),
+        .target(name: "Monitoring", dependencies: ["RedisClient", "TaskModel", "TaskQueue"]),
         .target(
             name: "NodeSupervisor",
             dependencies: [
@@ -42,6 +43,7 @@ let package = Package(
                 "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue",
                 .product(name: "DequeModule", package: "swift-collections"),
             ]),
+        .target(name: "Scaling", dependencies: ["TaskModel"]),
         .executableTarget(
             name: "distcompd",
             dependencies: [
@@ -54,13 +56,15 @@ let package = Package(
             dependencies: [
                 "LinuxSystem", .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
-                .product(name: "HTTPTypes", package: "swift-http-types"), .product(name: "Logging", package: "swift-log"), .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"), .product(name: "NIOCore", package: "swift-nio"),
             ],
             resources: [.embedInCode("Assets")]),
         .executableTarget(
             name: "distcomp",
             dependencies: [
-                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "CZstd", "WebServer",
+                "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "Scaling", "Monitoring", "CZstd",
+                "WebServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
@@ -100,7 +104,7 @@ let package = Package(
         .testTarget(name: "CommandLineTests", dependencies: ["distcomp", "LinuxSystem", "TaskModel", "TaskQueue"]),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"],
+            dependencies: ["LinuxSystem", "Monitoring", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture"],
             exclude: ["Golden"]),
         .testTarget(
             name: "distcompdTests",
@@ -111,11 +115,15 @@ let package = Package(
         .testTarget(
             name: "TaskQueueTests",
             dependencies: [
-                "Notation", "LinuxSystem", "QueueModel", "RedisClient", "TaskModel", "TaskQueue", "RedisServerFixture",
+                "Notation", "LinuxSystem", "Monitoring", "QueueModel", "RedisClient", "TaskModel", "TaskQueue",
+                "RedisServerFixture",
             ]),
+        .testTarget(
+            name: "MonitoringTests", dependencies: ["Monitoring"]),
         .testTarget(
             name: "NodeProtocolTests",
             dependencies: ["NodeProtocol", "NodeSupervisor", "RedisClient", "TaskModel", "TaskQueue"]),
+        .testTarget(name: "ScalingTests", dependencies: ["Scaling", "TaskModel"]),
         .testTarget(name: "NodeSupervisorTests", dependencies: ["NodeSupervisor", "TaskModel"]),
         .testTarget(
             name: "SimulationTests",

@@ -113,7 +113,8 @@ extension NodeProtocol {
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, count: claim.count,
             freeMemoryBytes: claim.freeMemoryBytes, freeMillicores: claim.freeMillicores,
             freeResources: claim.freeResources,
-            withSignatures: facts.taskKey != nil, silence: registering.silence, known: knownJobs
+            withSignatures: facts.taskKey != nil, silence: registering.silence, known: knownJobs,
+            leavesIfIdle: claim.leavesIfIdle && reports.unansweredCount == 0
         ).request
     }
 
@@ -139,6 +140,7 @@ extension NodeProtocol {
                     claim.number, tasks.map(\.task), refusedCount: reply.tasks.count - tasks.count,
                     dueSeconds: reply.dueMilliseconds.map { Double($0) / 1000 })))
         if reply.closeRequested { actions.append(.tell(.closeRequested)) }
+        if reply.hasLeft { actions.append(.tell(.letGo)) }
     }
 
     mutating func reconcile(_ number: NodeSupervisor.RequestNumber, into actions: inout [Action]) {

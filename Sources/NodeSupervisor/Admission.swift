@@ -81,6 +81,10 @@ extension NodeSupervisor {
 
     // MARK: - What is free
 
+    /// What the tasks that are here have asked for.
+    public var askedMemoryBytes: UInt64 { taken.memoryBytes }
+    public var askedMillicores: Int { taken.millicores }
+
     var freeTaskCount: Int { max(0, settings.taskCountMax - (tasks.count - taken.closingCount)) }
     var freeMemoryBytes: UInt64 {
         let used = taken.memoryBytes &+ memory.leftovers.bytes  // Both are memory of this machine.
@@ -98,7 +102,7 @@ extension NodeSupervisor {
     }
 
     /// What is free of the resources besides memory and cores, for a claim. Those that wait here for room have theirs before others.
-    private var freeResources: String {
+    var freeResources: String {
         guard !resources.resources.isEmpty else { return "" }
         var pool = resources
         for waiting in prefetch.waiting where !waiting.task.line.resources.isEmpty {
@@ -182,7 +186,11 @@ extension NodeSupervisor {
     }
 
     /// Launches a task there is room for.
-    mutating func begin(_ task: ClaimedTask, at now: Instant, into actions: inout [Action]) {
+    ///
+    /// - Parameter claimedAt: since when it waited here; nil is now.
+    mutating func begin(
+        _ task: ClaimedTask, claimedAt: Instant? = nil, at now: Instant, into actions: inout [Action]
+    ) {
         let number = newTaskNumber()
         let timeoutSeconds = task.line.timeoutSeconds(default: settings.defaultTimeoutSeconds)
         var task = task
@@ -190,7 +198,8 @@ extension NodeSupervisor {
             task.share = share
             resources.take(share)
         }
-        tasks[number] = TaskLifecycle(number: number, task: task, timeoutSeconds: timeoutSeconds, at: now)
+        tasks[number] = TaskLifecycle(
+            number: number, task: task, timeoutSeconds: timeoutSeconds, claimedAt: claimedAt ?? now, at: now)
         taken.add(task.line)
         actions.append(.launch(number, task))
     }

@@ -4,7 +4,7 @@
 //
 // This file holds what the node knows and the way of an event through it. Each subject has its own file: one task
 // (TaskLifecycle, Verdict), taking tasks (Admission, Prefetch), being unable to start any (LaunchTrouble), the queue's trust in us
-// (Membership), short memory (MemoryPressure), going away (Leaving). How the queue is told all that is NodeProtocol's subject.
+// (Membership), short memory (MemoryPressure), going away (Leaving, Idleness). How the queue is told all that is NodeProtocol's subject.
 
 import TaskModel
 
@@ -27,6 +27,9 @@ public struct NodeSupervisor: Sendable {
     var prefetch = Prefetch()
     var memory = MemoryWatch()
     var departure = Departure.none
+    var idleness = Idleness()
+    /// Whether it leaves because the queue's people told all nodes to, for as long as that stands.
+    public private(set) var wasClosed = false
 
     /// When every task is looked at anew; nil while there is none.
     var sweepAt: Instant?
@@ -63,6 +66,7 @@ public struct NodeSupervisor: Sendable {
         if let at = launchTrouble.trialAt { earliest = min(earliest, at) }
         if membership.isConnected, let at = prefetch.nextDeadline { earliest = min(earliest, at) }
         if let at = departure.nextDeadline { earliest = min(earliest, at) }
+        if let at = idleClaimAt { earliest = min(earliest, at) }
         return earliest == .distantFuture ? nil : earliest
     }
 
@@ -120,6 +124,7 @@ public struct NodeSupervisor: Sendable {
         case .wake: admission.isWanted = true
         case .claimed(let number, let given, let refusedCount, let dueSeconds):
             claimed(number, given, refusedCount: refusedCount, dueSeconds: dueSeconds, at: now, into: &actions)
+        case .letGo: letGo(at: now, into: &actions)
         case .held(let number, let held): reconcile(number, with: held, at: now, into: &actions)
         case .reportsPileUp(let doPileUp):
             admission.reportsPileUp = doPileUp
@@ -147,7 +152,9 @@ public struct NodeSupervisor: Sendable {
 
         case .drained: tellAllOfDrain(into: &actions)
         case .stopRequested: stopRequested(at: now, into: &actions)
-        case .closeRequested: departure.close()
+        case .closeRequested:
+            if !departure.isLeaving { wasClosed = true }
+            departure.close()
         case .drain: departure.drain()
         case .resume:
             departure.resume()
@@ -170,8 +177,11 @@ public struct NodeSupervisor: Sendable {
         }
         usePrefetched(at: now, into: &actions)
         askWhatWeHold(at: now, into: &actions)
+        watchIdleness(at: now)
         if departure.isLeaving {
             leaveIfDone(at: now, into: &actions)
+        } else if let at = idleClaimAt, at <= now {
+            claimLast(at: now, into: &actions)
         } else {
             claimIfRoom(at: now, into: &actions)
         }

@@ -117,7 +117,7 @@ extension NodeSupervisor {
             let next = prefetch.waiting[index]
             let isLate = now >= next.since.advanced(bySeconds: Prefetch.waitSecondsMax)
             if mayBegin, hasRoom(for: next.task.line), !taken.lines.contains(next.task.line.text) {
-                begin(prefetch.remove(at: index), at: now, into: &actions)
+                begin(prefetch.remove(at: index), claimedAt: next.since, at: now, into: &actions)
             } else if departure != .none || trouble != nil || isLate && membership.isConnected {
                 prefetch.pause(at: now)
                 giveBack(prefetch.remove(at: index), into: &actions)

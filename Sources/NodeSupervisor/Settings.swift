@@ -44,6 +44,8 @@ extension NodeSupervisor {
         /// How long running tasks may go on after a stop was asked for, before TERM (`stop_grace_seconds`); 0 for a
         /// `distcomp run` that ends with its terminal.
         public var stopGraceSeconds: Double
+        /// A node that has had no task for so long leaves (`idle_exit_seconds`); 0: never.
+        public var idleExitSeconds: Double
         /// How long a node whose work is over waits for the queue to accept its last reports, and for groups that will
         /// not empty, before it leaves without.
         public var leaveWithinSeconds: Double
@@ -55,8 +57,9 @@ extension NodeSupervisor {
             idlePollSeconds: Double = 5, defaultTimeoutSeconds: Double = 3600, sweepSeconds: Double = 30,
             heartbeatSeconds: Double = 10, leaseSeconds: Double = 30, killsWhenCutOff: Bool = false,
             killGraceSeconds: Double = 5, stopGraceSeconds: Double = 30, leaveWithinSeconds: Double = 10,
-            resources: NodeResources = NodeResources()
+            resources: NodeResources = NodeResources(), idleExitSeconds: Double = 0
         ) {
+            self.idleExitSeconds = idleExitSeconds
             self.resources = resources
             self.worker = worker
             self.taskCountMax = taskCountMax

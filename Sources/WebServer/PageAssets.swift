@@ -6,6 +6,8 @@ public enum PageAssets {
     public static let style = PackageResources.style_css
     /// JavaScript.
     public static let script = PackageResources.page_js
+    /// SVG.
+    public static let icon = PackageResources.icon_svg
     /// The OpenAPI description of what programs may ask for.
     public static let interface = PackageResources.openapi_json
 }

@@ -9,7 +9,7 @@ struct DistcompBench: ParsableCommand {
         ThroughputMeasurement.self, LatencyMeasurement.self, SpawnMeasurement.self, TimeoutMeasurement.self,
         PipelineMeasurement.self, FetchMeasurement.self, NodesMeasurement.self, QueueMeasurement.self,
         ScaleMeasurement.self, JobsMeasurement.self, AfterMeasurement.self, MemoryMeasurement.self,
-        OwnersMeasurement.self, ScheduleMeasurement.self,
+        OwnersMeasurement.self, ScheduleMeasurement.self, PagesMeasurement.self,
     ]
 
     static let configuration = CommandConfiguration(

@@ -49,6 +49,7 @@ final class Daemon {
     var capsAreSet = true
     var reExec = ReExecStanding.none
     var leavers = Leavers()
+    var metrics = NodeMetrics()
     private let attempts: AttemptNotes?
     /// Launches that were decided and not yet made, see `launchSome`.
     private(set) var launches: Deque<(number: TaskNumber, task: NodeSupervisor.ClaimedTask)> = []
@@ -104,6 +105,7 @@ final class Daemon {
         lifeSignDueNanoseconds = services.watchdogSeconds == nil ? nil : SystemClock.bootNanoseconds()
         defer {
             tellLeavers()
+            if let path = node.configuration.metricsTextfile { NodeMetrics.remove(path) }
             queue.finish()
             runner.clearPreparations()
         }
@@ -114,7 +116,9 @@ final class Daemon {
             while !queue.hasLeft {
                 try arm()
                 try watchQueue()
+                metrics.roundEnds(at: SystemClock.bootNanoseconds())
                 let ready = try loop.wait(atMostMilliseconds: hasWorkLeft ? 0 : nil)
+                metrics.roundBegins(at: SystemClock.bootNanoseconds())
                 for descriptor in ready { decide(events(from: descriptor)) }
                 launchSome()
                 collectEnded()
@@ -125,6 +129,7 @@ final class Daemon {
                 decide(queue.flush(mayWait: supervisor.hasPrefetched))
                 decide(reExecIfSettled())
                 keepAlive()
+                writeMetricsIfDue()
             }
         } catch {
             throw .system(error)  // epoll and timerfd refuse only what no retry can mend.
@@ -186,6 +191,7 @@ final class Daemon {
     private func decide(_ events: [Event]) {
         var pending = events
         while !pending.isEmpty {
+            for case .launchFailed(_, let failure) in pending { metrics.noteFailedLaunch(failure.step) }
             let now = Instant(nanoseconds: SystemClock.bootNanoseconds())
             pending = supervisor.handle(pending, at: now).flatMap { perform($0, at: now) }
         }
@@ -333,7 +339,7 @@ final class Daemon {
         let deadlines = [
             supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
             standbyDueNanoseconds, reExec.nextDeadlineNanoseconds, runner.watch?.nextLookNanoseconds,
-            runner.namingDueNanoseconds,
+            runner.namingDueNanoseconds, metrics.dueNanoseconds,
         ]
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }

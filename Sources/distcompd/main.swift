@@ -21,14 +21,14 @@ if arguments.listsDevices {
 if arguments.checksOnly { exitProcess(checkUp(arguments) ? 0 : 2) }
 
 do {
-    try serve(arguments)
+    exitProcess(try serve(arguments))
 } catch {
     tellEnd(error)
     exitProcess(error.exitStatus)
 }
 
-/// The daemon's life, start to end.
-func serve(_ arguments: Arguments) throws(StartFailure) {
+/// The daemon's life, start to end; its exit status.
+func serve(_ arguments: Arguments) throws(StartFailure) -> Int32 {
     let services = ServiceManager()
     let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.
     let reExecRecord = try takeReExecRecord(arguments)
@@ -43,7 +43,7 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
         }
     }
     try clearLeftovers(node, groups, reExecRecord)
-    if arguments.clearsOnly { return }
+    if arguments.clearsOnly { return 0 }
     let runner = try makeRunner(node, groups, reExecRecord)
     let manner = try proveLaunchWorks(runner, isReExecuted: reExecRecord != nil)
     node.log.info("\(manner)")
@@ -52,4 +52,7 @@ func serve(_ arguments: Arguments) throws(StartFailure) {
     services.notify("READY=1")
     try daemon.runUntilStopped()
     services.notify("STOPPING=1")
+    // The unit starts it again as long as WORKER_COMMAND_CLOSE stands, so that nobody need log in when it is taken back. Who has had
+    // nothing to do, or was told to stop, is done.
+    return daemon.supervisor.wasClosed && services.isThere ? EndStatus.comeAgain : 0
 }

@@ -12,6 +12,8 @@ private let allowedImports: [String: Set<String>] = [
     "RedisClient": ["Notation", "LinuxSystem", "Cryptography", "DequeModule"],
     "TaskModel": ["Notation"],
     "TaskQueue": ["Notation", "Cryptography", "RedisClient", "TaskModel"],
+    "Scaling": ["TaskModel"],
+    "Monitoring": ["RedisClient", "TaskModel", "TaskQueue"],
     "NodeSupervisor": ["TaskModel", "HeapModule", "DequeModule"],
     "NodeProtocol": ["RedisClient", "TaskModel", "TaskQueue", "NodeSupervisor", "DequeModule"],
     "distcompd": [
@@ -20,8 +22,8 @@ private let allowedImports: [String: Set<String>] = [
     ],
     "WebServer": ["LinuxSystem", "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "Dispatch"],
     "distcomp": [
-        "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser", "CZstd", "Dispatch",
-        "GRDB", "WebServer",
+        "Notation", "LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "Scaling", "Monitoring", "ArgumentParser",
+        "CZstd", "Dispatch", "GRDB", "WebServer",
     ],
     "distcomp-bench": ["LinuxSystem", "RedisClient", "TaskModel", "TaskQueue", "ArgumentParser"],
 ]

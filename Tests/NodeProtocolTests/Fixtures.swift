@@ -65,7 +65,7 @@ enum Answer {
     /// With the records of the tasks' jobs unless they are known.
     static func claimed(
         _ tasks: [NodeSupervisor.ClaimedTask], silence: Int = 1, sweep: Bool = false, revision: Int = 1,
-        areJobsKnown: Bool = false
+        areJobsKnown: Bool = false, hasLeft: Bool = false
     ) -> RESPValue {
         let jobs = areJobsKnown ? [] : Set(tasks.compactMap(\.line.job))
         let told = jobs.flatMap { [text($0.identifier), text($0.record)] }
@@ -74,7 +74,7 @@ enum Answer {
             [text(task.line.text), text(task.token), .integer(Int64(task.attempt)), .null, own(of: task)]
         }
         return .array(
-            [.array(rows)] + integers(0, sweep ? 1 : 0, -1, 0, 0, 0, silence) + [
+            [.array(rows)] + integers(0, sweep ? 1 : 0, -1, 0, 0, 0, silence, hasLeft ? 1 : 0) + [
                 .array(isOfJobs ? [text("\(revision)")] + told : [])
             ])
     }

@@ -108,7 +108,7 @@ struct ReportsTests {
         var node = Conversation.member()
         node.hear(.claim(Conversation.claim(1)))
         let row: [RESPValue] = [Answer.text("nonsense"), Answer.text("5"), .integer(1), .null, .null]
-        node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1) + [.array([])]))
+        node.answer("claim", .array([.array(row)] + Answer.integers(0, 0, -1, 0, 0, 0, 1, 0) + [.array([])]))
         #expect(node.told == [.claimed(request(1), [], refusedCount: 1, dueSeconds: nil)])
         #expect(node.question("report")?.arguments.prefix(3) == ["nonsense", "5", "failed"])
         #expect(node.logged.count == 1 && node.logged[0].line == "nonsense")
@@ -234,7 +234,7 @@ struct OrdersTests {
     func noTaskLine() {
         var node = Conversation.member()
         node.hear(.claim(Conversation.claim(1)))
-        node.answer("claim", .array([.array([])] + Answer.integers(0, 1, -1, 0, 0, 0, 1) + [.array([])]))
+        node.answer("claim", .array([.array([])] + Answer.integers(0, 1, -1, 0, 0, 0, 1, 0) + [.array([])]))
         let page: [RESPValue] = [
             Answer.text("shell:1:0:0:fine"), Answer.text(""), Answer.text("no task"), Answer.text(""),
         ]

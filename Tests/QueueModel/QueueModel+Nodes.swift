@@ -258,11 +258,17 @@ extension QueueModel {
         if isShort { fedUntil = 0 }
         var due = delayed.values.map(\.due).min().map { max(0, $0 - now) } ?? -1
         if copied.mayCome, want > 0 { due = due < 0 ? 5000 : min(due, 5000) }
+        let needsSweep = needsSweep(isShort: isShort)
+        let hasLeft =
+            arguments.text(12) == "1" && asked == clock?.silence && rows.isEmpty && !needsSweep && due != 0
+            && !isHeldBack
+            && (held[me] ?? [:]).isEmpty
+        if hasLeft { reap(me, unmarked: true, why: .left) }
         return .array([
-            .array(rows), .integer(isClosing ? 1 : 0), .integer(needsSweep(isShort: isShort) ? 1 : 0),
+            .array(rows), .integer(isClosing ? 1 : 0), .integer(needsSweep ? 1 : 0),
             .integer(Int64(due)), .integer(isPaused ? 1 : 0), .integer(hasOrders ? 1 : 0),
             .integer(isHeldBack ? 1 : 0), .integer(Int64(clock?.silence ?? 0)),
-            .array(records(ofJobsOf: lines)),
+            .integer(hasLeft ? 1 : 0), .array(records(ofJobsOf: lines)),
         ])
     }
 
@@ -449,7 +455,8 @@ extension QueueModel {
 
     mutating func report(_ arguments: Arguments) -> RESPValue {
         let (me, line, word) = (arguments.text(2), arguments.text(3), arguments.text(5))
-        let (kind, mayHaveCopy) = (word.filter { $0 != "+" }, word.hasSuffix("+"))
+        // What is behind a colon is only counted.
+        let (kind, mayHaveCopy) = (String(word.prefix { $0.isLetter }), word.prefix { $0 != ":" }.hasSuffix("+"))
         let (name, token) = (Self.nodeName(me), arguments.int(4))
         let wasTold = outcomes[line]?.hasPrefix("\(token) ") == true
         guard let entry = held[me]?[line], entry.token == token else {

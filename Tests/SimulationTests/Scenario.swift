@@ -88,6 +88,8 @@ struct Scenario: Equatable, Sendable {
     var taskSeconds: Double?
     var outputBytes = 0
     var retryDelaySeconds: Double?
+    /// After so long without a task a node leaves; it is started again a second later.
+    var idleExitSeconds: Double?
     /// Whether half of the tasks are of a job, and wait for others of it.
     var tasksWait = false
     /// How many of the nodes are copies of the first, disk and name included.
@@ -117,6 +119,7 @@ extension Scenario {
         self.init(
             seed: seed, nodes: isLarge ? 100 : nodes, lines: (isLarge ? 150 : 4) + numbers.below(60), lease: lease,
             seconds: seconds, [])
+        idleExitSeconds = seed % 4 == 0 ? lease / 3 : nil
         // From a trouble now and then to several in a lease.
         let pause = lease * numbers.pick([0.2, 0.7, 2, 5])
         let kinds = Kinds(&numbers)
@@ -196,6 +199,7 @@ extension Scenario {
         lines += happenings.map { "        Happening(\($0.at), .\($0.trouble.asCode))," }
         lines.append("    ])")
         if let killsWhenCutOff { lines.append("scenario.killsWhenCutOff = \(killsWhenCutOff)") }
+        if let idleExitSeconds { lines.append("scenario.idleExitSeconds = \(idleExitSeconds)") }
         if let taskCountMax { lines.append("scenario.taskCountMax = \(taskCountMax)") }
         if let taskSeconds { lines.append("scenario.taskSeconds = \(taskSeconds)") }
         if outputBytes > 0 { lines.append("scenario.outputBytes = \(outputBytes)") }

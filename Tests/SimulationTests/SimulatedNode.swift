@@ -122,6 +122,7 @@ final class SimulatedNode {
             stopGraceSeconds: [0, 1, 10][numbers.below(3)], leaveWithinSeconds: 5)
         if let kills = scenario.killsWhenCutOff { settings.killsWhenCutOff = kills }
         if let count = scenario.taskCountMax { (settings.taskCountMax, settings.millicores) = (count, count * 1000) }
+        settings.idleExitSeconds = scenario.idleExitSeconds ?? 0
         if scenario.taskSeconds != nil { settings.defaultTimeoutSeconds = 0 }
         settings.resources = NodeResources([ResourceRequest.gpu: .devices(["GPU-a", "GPU-b", "GPU-c"])])
         self.settings = settings

@@ -14,7 +14,8 @@ final class QueueBench {
     private var clients: [QueueAccess: BlockingRedisClient] = [:]
     private static let nodeScripts = Set(QueueScripts.forNodes.map(\.name))
     private static let watcherScripts: Set = [
-        "counts", "nodes", "retry-states", "jobs-list", "waiting", "awaited", "owners-list",
+        "counts", "nodes", "retry-states", "jobs-list", "waiting", "awaited", "owners-list", "demand", "loads",
+        "metrics", "metrics-jobs", "metrics-ring",
     ]
 
     init(prefix: String = "", configuration: [String] = []) throws {

@@ -28,7 +28,8 @@ struct RequestGuardTests {
     @Test(
         "any other name is refused, however it is made to look like ours",
         arguments: [
-            "evil.example", "localhost.evil.example", "evil.example:8817", "localhost:80:80", "localhost:x", "127.0.0.1.evil",
+            "evil.example", "localhost.evil.example", "evil.example:8817", "localhost:80:80", "localhost:x",
+            "127.0.0.1.evil",
             "[::1]evil", "", "localhost@evil.example", "0.0.0.0", "localhost:123456",
         ])
     func foreign(host: String) {
@@ -42,7 +43,8 @@ struct RequestGuardTests {
         #expect(throws: RequestGuard.Refusal.self) { try guarding.check(WebRequest(path: "/")) }
     }
 
-    @Test("where there is a token it has to be shown, as a cookie or a bearer, and the page to give it is there without")
+    @Test(
+        "where there is a token it has to be shown, as a cookie or a bearer, and the page to give it is there without")
     func token() {
         let guarding = RequestGuard(token: Self.token)
         #expect(refusal(guarding) == 401)

@@ -62,7 +62,7 @@ struct ReportEncoderTests {
     }
 
     private func value(_ result: ReportTask.Result?) -> [UInt8]? {
-        if case .finished(let value, _, _) = result { value } else { nil }
+        if case .finished(let value, _, _, _) = result { value } else { nil }
     }
 
     private static let patterns: [(name: String, bytes: [UInt8])] = [
@@ -159,7 +159,7 @@ struct ReportEncoderTests {
         encoder.add(number(3), try report(number(3)))
         encoder.add(number(4), try report(number(4)))
         guard
-            case .failed(_, _, attemptsMax: 3, retryMilliseconds: 1000, more: nil, requeueAfterMilliseconds: nil) =
+            case .failed(_, _, attemptsMax: 3, retryMilliseconds: 1000, more: nil, requeueAfterMilliseconds: nil, _) =
                 encoder.step()?.1
         else {
             Issue.record("no failure")

@@ -245,6 +245,20 @@ public final class GuardedDirectory: Sendable {
         }
     }
 
+    /// Replaces a file as a whole, for everybody to read, whatever the umask is. Its loss costs nothing, so the disk is not waited for.
+    public func publish(_ name: String, _ bytes: [UInt8]) throws(SystemError) {
+        let temporary = name + ".new"
+        let file = try create(temporary, mode: 0o644)
+        do throws(SystemError) {
+            guard fchmod(file.raw, 0o644) == 0 else { throw .last("chmod", subject(temporary)) }
+            try file.writeAll(bytes, subject: subject(temporary))
+            try move(temporary, to: name, in: self)
+        } catch {
+            unlinkat(directory.raw, temporary, 0)
+            throw error
+        }
+    }
+
     /// Gives an entry, whatever it is, another name, or another place.
     public func move(_ name: String, to newName: String, in other: GuardedDirectory) throws(SystemError) {
         guard renameat(directory.raw, name, other.directory.raw, newName) == 0 else {

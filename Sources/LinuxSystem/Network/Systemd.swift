@@ -66,6 +66,9 @@ public struct ServiceManager: Sendable {
         takenVariables = taken
     }
 
+    /// Whether a service manager started us and listens.
+    public var isThere: Bool { socketPath != nil }
+
     /// Sends `lines` such as `READY=1`. Best effort: a manager that does not listen changes nothing for the tasks.
     public func notify(_ lines: String...) {
         guard let socketPath else { return }

@@ -96,8 +96,8 @@ extension ReportTask.Result {
     /// About what it takes in memory.
     var bytes: Int {
         switch self {
-        case .finished(let value, let record, _): value.count + record.utf8.count
-        case .failed(let reason, let record, _, _, _, _): reason.utf8.count + record.utf8.count
+        case .finished(let value, let record, _, _): value.count + record.utf8.count
+        case .failed(let reason, let record, _, _, _, _, _): reason.utf8.count + record.utf8.count
         case .returned: 0
         }
     }

@@ -65,10 +65,15 @@ extension NodeSupervisor {
         public let freeMillicores: Int
         /// What no task has of the node's other resources, see ``ResourcePool/freeText``.
         public let freeResources: String
+        /// Where there is nothing to be given, the queue is to give this node nothing from then on. Answered, after `claimed`, by
+        /// `letGo`, if that is so. Such a claim may be of no task at all.
+        public let leavesIfIdle: Bool
 
         public init(
-            number: RequestNumber, count: Int, freeMemoryBytes: UInt64, freeMillicores: Int, freeResources: String = ""
+            number: RequestNumber, count: Int, freeMemoryBytes: UInt64, freeMillicores: Int, freeResources: String = "",
+            leavesIfIdle: Bool = false
         ) {
+            self.leavesIfIdle = leavesIfIdle
             self.freeResources = freeResources
             self.number = number
             self.count = count

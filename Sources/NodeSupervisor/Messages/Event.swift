@@ -38,6 +38,9 @@ extension NodeSupervisor {
         /// The answer to ``Action/claim(_:)``. `refusedCount`: how many more it brought that may not be run here, and were dealt
         /// with. `dueSeconds`: when a delayed task falls due, if the queue knows of one.
         case claimed(RequestNumber, [ClaimedTask], refusedCount: Int, dueSeconds: Double?)
+        /// Behind the answer to a claim that was to be the last if it brought nothing: it brought nothing, and the queue refuses this
+        /// node every other.
+        case letGo
         /// The answer to ``Action/reconcile(_:)``: all the queue thinks this incarnation holds.
         case held(RequestNumber, [ClaimedTask])
         /// So many reports wait for their answer that no more tasks are to be taken; or no longer.

@@ -25,6 +25,8 @@ extension NodeSupervisor {
         case leftWithout(taskCount: Int)
         case leftInMemory(Leftovers)
         case leftoversGone
+        /// There was nothing to do for so long.
+        case leavesIdle(seconds: Double)
 
         /// Whether it tells of trouble, rather than of the ordinary course of things.
         public var isWarning: Bool {
@@ -32,7 +34,7 @@ extension NodeSupervisor {
             case .groupNotEmpty, .willNotDie, .leaseLost, .outside, .outOfTouch, .dropped, .noLongerHeld, .memoryShort,
                 .nodeCannotLaunch, .leftWithout, .leftInMemory:
                 true
-            case .groupEmptiedLate, .givenBack, .nodeLaunchesAgain, .leftoversGone: false
+            case .groupEmptiedLate, .givenBack, .nodeLaunchesAgain, .leftoversGone, .leavesIdle: false
             }
         }
 
@@ -51,7 +53,7 @@ extension NodeSupervisor {
                 .givenBack(_, let line, _):
                 line
             case .groupNotEmpty, .groupEmptiedLate, .leaseLost, .outside, .outOfTouch, .memoryShort, .nodeCannotLaunch,
-                .nodeLaunchesAgain, .leftWithout, .leftInMemory, .leftoversGone:
+                .nodeLaunchesAgain, .leftWithout, .leftInMemory, .leftoversGone, .leavesIdle:
                 nil
             }
         }
@@ -90,6 +92,8 @@ extension NodeSupervisor {
                 "tasks can be started here again"
             case .leftInMemory(let leftovers): "\(leftovers); until then it is not offered to tasks"
             case .leftoversGone: "what ended tasks had left in memory is gone"
+            case .leavesIdle(let seconds):
+                "there was nothing to do here for \(AmountText.seconds(seconds)): leaving, as idle_exit_seconds asks"
             case .leftWithout(let taskCount): "leaving with \(taskCount) tasks not gone; their lease will end"
             }
         }

@@ -72,13 +72,16 @@ extension NodeSupervisor {
         private(set) var state: State
         /// Since when its command runs, or its launch was asked for.
         private(set) var begunAt: Instant
+        /// When the queue gave it to this node; nil where an earlier daemon was given it.
+        let claimedAt: Instant?
         /// When it is to be told that its time is nearly up; nil once it has been, and where it wants no word.
         private(set) var warnAt: Instant?
 
         init(
-            number: TaskNumber, task: ClaimedTask, timeoutSeconds: Double?, at now: Instant,
+            number: TaskNumber, task: ClaimedTask, timeoutSeconds: Double?, claimedAt: Instant? = nil, at now: Instant,
             state: State = .launching(stop: nil)
         ) {
+            self.claimedAt = claimedAt
             self.state = state
             self.number = number
             self.task = task
@@ -416,6 +419,9 @@ extension NodeSupervisor.TaskLifecycle {
                 notes: notes + collected.notes,
                 finishedAtUnixSeconds: collected.endedAtUnixSeconds)
             outcome.grownFromBytes = task.line.grownFromBytes
+            if case .exited = ending.manner {
+                outcome.startDelaySeconds = claimedAt.map { max(0, begunAt.seconds(since: $0)) }
+            }
             return Report(number: number, task: task, result: .ended(outcome))
         }
     }

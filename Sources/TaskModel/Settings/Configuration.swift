@@ -153,6 +153,8 @@ public struct Configuration: Hashable, Sendable {
     /// `reserve_after_seconds`: a task that waits for so long, though an empty node would hold it and others pass it, gets a node
     /// reserved; 0: never.
     public var reserveAfterSeconds = 600.0
+    /// `idle_exit_seconds`: a node that has had no task for so long leaves the queue and ends; 0: never.
+    public var idleExitSeconds = 0.0
     /// `restart_mode`: with `keep`, SIGHUP (`systemctl reload`) also replaces the program by the one installed now, in
     /// place, while tasks go on.
     public var restartMode = RestartMode.drain
@@ -161,6 +163,8 @@ public struct Configuration: Hashable, Sendable {
     /// `log_format`: fields in the journal, or lines on standard error, readable or JSON; `auto` is the journal where that
     /// reads standard error, else readable lines.
     public var logFormat = LogFormat.auto
+    /// `metrics_textfile`: a file that the node writes its metrics to, for node_exporter; nil: none.
+    public var metricsTextfile: String?
 
     // MARK: Running a task
 

@@ -97,6 +97,13 @@ extension SettingRule<String> {
         matching("a string of 1 to 64 letters, digits, dots, underscores and hyphens", Configuration.isNodeName)
     }
 
+    /// node_exporter reads no files of other names.
+    static var metricsFile: SettingRule {
+        matching("the absolute path of a file whose name ends with .prom") { path in
+            path.hasPrefix("/") && path.hasSuffix(".prom") && !path.hasSuffix("/.prom")
+        }
+    }
+
     static var redisURL: SettingRule {
         matching("a string that begins with redis://, rediss:// or unix://") { url in
             ["redis://", "rediss://", "unix://"].contains { url.hasPrefix($0) && url.utf8.count > $0.utf8.count }

@@ -53,12 +53,14 @@ extension Setting {
             Setting("when_cut_off", \.whenCutOff, .choice(), live: true),
             Setting("retry_delay_seconds", \.retryDelaySeconds, .seconds(0...86_400), live: true),
             Setting("reserve_after_seconds", \.reserveAfterSeconds, .seconds(0...1e9), live: true),
+            Setting("idle_exit_seconds", \.idleExitSeconds, .seconds(0...1e9), live: true),
             Setting("restart_mode", \.restartMode, .choice(), live: true),
             Setting("results_keep_days", \.resultsKeepDays, .days(0...36_500), live: true),
             Setting("results_keep_count", \.resultsKeepCount, .integer(0...1_000_000_000), live: true),
             Setting("results_redis_bytes_max", \.resultsRedisBytesMax, .integer(0...(1 << 50)), live: true),
             Setting("log_level", \.logLevel, .choice(), live: true),
             Setting("log_format", \.logFormat, .choice()),
+            Setting("metrics_textfile", \.metricsTextfile, .orNull(.metricsFile), live: true),
         ]
     }
 

@@ -27,6 +27,8 @@ public struct TaskOutcome: Hashable, Sendable {
     public var grownFromBytes: UInt64 = 0
     /// How often it had gone back to the queue as it asked, this time included.
     public var requeueCount = 0
+    /// How long after the queue had given it to its node it began. It is counted there, and not kept with the outcome.
+    public var startDelaySeconds: Double?
     /// When it ended, in seconds since 1970; the node's clock knows it, the supervisor does not.
     public var finishedAtUnixSeconds: Double?
 

@@ -158,6 +158,19 @@ extension UInt8 {
     var isBlank: Bool { self == 0x20 || (self >= 0x09 && self <= 0x0D) }
 }
 
+/// Amounts as people type them, for whoever reads such outside of task lines.
+public enum TypedAmount {
+    /// Bytes of memory, of `8`, `0.5`, `512M`; nil for what is none.
+    public static func memoryBytes(_ text: some StringProtocol) -> UInt64? {
+        var text = String(text)
+        text.makeContiguousUTF8()
+        return Amount.memoryBytes(text.utf8.span)
+    }
+
+    /// Thousandths of a core, of `2` or `0.5`; nil for what is none.
+    public static func millicores(_ text: some StringProtocol) -> Int? { ResourceRequest.thousandths(text) }
+}
+
 // MARK: - Writing
 
 /// Amounts as people read them, in the units of `Amount`.

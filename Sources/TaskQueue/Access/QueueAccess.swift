@@ -36,7 +36,7 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         // Those that wait for others are told by whoever brings a change about.
         let telling = ["sscan", "unlink", "zcount", "zrank"]
         let changing = [
-            "decrby", "del", "hdel", "hset", "hsetnx", "incr", "incrby", "publish", "sadd", "set",
+            "append", "decrby", "del", "hdel", "hincrby", "hset", "hsetnx", "incr", "incrby", "publish", "sadd", "set",
             "srem", "zadd", "zrangebyscore", "zrem",
         ]
         // For a job that is given another size, by its owner or by what its tasks turn out to need.
@@ -44,20 +44,24 @@ public enum QueueAccess: String, CaseIterable, Sendable {
         let adding = ["rpush", "zremrangebyscore"]
         // For `distcomp reset`. SCAN tells the names of all keys there are, whosever they are; not what they hold.
         let resetting = ["scan"]
-        // What only a claim, a heartbeat or a sweep does; INFO tells a node whether Redis may throw tasks away.
+        // INFO tells a node whether Redis may throw tasks away, and monitoring how full it is.
+        let measuring = ["info"]
+        // What only a claim, a heartbeat or a sweep does.
         let working = [
-            "hincrby", "hstrlen", "info", "lrange", "ltrim", "subscribe", "type", "unsubscribe", "zmscore",
+            "hstrlen", "lrange", "ltrim", "subscribe", "type", "unsubscribe", "zmscore",
             "zremrangebyrank",
             "zrevrange", "zrevrangebyscore",
         ]
         switch self {
         case .node:
-            return (handshake + looking.filter { $0 != "zcount" } + telling + changing + resizing + working).filter {
-                !["llen", "smembers", "smismember"].contains($0)
-            }
+            return (handshake + looking.filter { $0 != "zcount" } + telling + changing + resizing + measuring + working)
+                .filter {
+                    !["llen", "smembers", "smismember"].contains($0)
+                }
         case .submitter:
             return handshake + looking.filter { $0 != "zcount" } + telling + changing + adding + resizing + resetting
-        case .watcher: return handshake + looking + ["publish"]
+                + measuring
+        case .watcher: return handshake + looking + measuring + ["publish"]
         }
     }
 }

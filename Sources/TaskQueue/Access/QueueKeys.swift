@@ -46,6 +46,8 @@ public struct QueueKeys: Hashable, Sendable {
     public var jobWheres: String { self[.jobWheres] }
     /// What jobs ask for besides memory and cores, of those that do: identifier -> the text of a ``ResourceRequest``.
     public var jobNeeds: String { self[.jobNeeds] }
+    /// What `distcomp scale --exec` notes of nodes and of shapes of nodes.
+    public var scaling: String { self[.scaling] }
     /// Until when, in the queue's time, somebody looks through todo for lines without an index.
     public var sweeper: String { self[.sweeper] }
     /// Lines that were taken away from an incarnation by hand; gone as soon as it has been told.
@@ -201,6 +203,8 @@ enum QueueKey: String, CaseIterable {
     case sizes = "distcomp:sizes"
     case drained = "distcomp:drained"
     case troubles = "distcomp:troubles"
+    /// Of whoever makes the fleet larger and smaller: name of a node -> of which shape it is, when it was started and drained.
+    case scaling = "distcomp:scaling"
     /// incarnation -> its labels, with blanks between; of those that have some.
     case labels = "distcomp:labels"
     /// incarnation -> what it has besides memory and cores, see ``ResourceTotals``; of those that have some.
@@ -227,6 +231,16 @@ enum QueueKey: String, CaseIterable {
     case retentionAges = "distcomp:retention-ages"
     /// Identifiers of jobs that are still to be looked at.
     case retentionJobs = "distcomp:retention-jobs"
+
+    // What is counted for monitoring: see Metrics/tallying.lua.
+    /// Since ever, without the five minutes that go on.
+    case metrics = "distcomp:metrics"
+    /// In these.
+    case metricsOpen = "distcomp:metrics-open"
+    /// Events that are not summed yet.
+    case metricsNoted = "distcomp:metrics-noted"
+    /// How many lines had come by when.
+    case metricsArrivals = "distcomp:metrics-arrivals"
 
     // The queue as a whole.
     case queue = "distcomp:queue"
@@ -296,6 +310,8 @@ enum QueueKeyFamily: String, CaseIterable {
     case counted = "distcomp:counted:"
     /// What a node was asked for of a task's output, by place.
     case output = "distcomp:output:"
+    /// What was counted for monitoring in five minutes of the last day, by their place among these.
+    case metricsSlot = "distcomp:metrics:"
 
     /// The function by which the scripts make one.
     var luaName: String {
@@ -309,6 +325,7 @@ enum QueueKeyFamily: String, CaseIterable {
         case .revoked: "revoked_key"
         case .counted: "counted_key"
         case .output: "output_key"
+        case .metricsSlot: "metrics_key"
         }
     }
 }
@@ -375,8 +392,19 @@ enum QueueNames {
         "OUTPUT_BYTES_KEPT": String(FinishedValue.bytesKept),
         // What Redis takes for the two entries of a result beside what they hold.
         "RESULT_BYTES": "160",
+        // What is counted for monitoring: how long a slot is in milliseconds, how many there are, and what of it is known by name.
+        "METRICS_SLOT": String(QueueMetrics.slotSeconds * 1000), "METRICS_SLOTS": String(QueueMetrics.slotCount),
+        "METRICS_MILLISECONDS": QueueMetrics.luaList(QueueMetrics.millisecondBounds),
+        "METRICS_BYTES": QueueMetrics.luaList(QueueMetrics.byteBounds),
+        "METRICS_CAUSES": QueueMetrics.luaSet(Cause.words),
+        "METRICS_STEPS": QueueMetrics.luaSet(QueueMetrics.launchSteps),
+        // Some two hundred events.
+        "METRICS_NOTED_MAX": "8192",
+        // Arrivals are told apart by so many milliseconds, and so many of them are known; a claim looks for so many of them for each class.
+        "METRICS_STEP": "20", "METRICS_ARRIVALS_MAX": "4096", "METRICS_LOOKS_MAX": "32",
         "LINES_MAX": String(SubmitTasks.linesMax),
         "NODES_PAGE": String(ReadNodes.pageSize),
+        "DEMAND_PAGE": String(ReadDemand.pageSize), "LOADS_MAX": String(ReadLoads.tasksMax),
         // A claim reads so many classes at a time, passes over so many before it looks for others, and over so many stale entries.
         "PAGE": "32", "PASSED_MAX": "512", "STALE_MAX": "2000",
     ]

@@ -1,7 +1,7 @@
 // The scripts of the queue. Each is a file of Lua below Scripts, and whole but for two things that are put in here:
-// a line `-- uses index ending` stands for the files index.lua and ending.lua of Shared, Owners or Reserving, each once, with what they use in turn;
-// a line `-- uses later telling` for a function with all of that in it, called as the last one in the file, so that what most calls have
-// no need of is not made for them (and since a script may have 200 names at once);
+// a line `-- uses index ending` stands for the files index.lua and ending.lua of Shared, Owners, Metrics or Reserving, each once, with what they use in turn;
+// a line `-- uses later telling` for a function with all of that in it, called as the last one in the file and with the same, so that
+// what most calls have no need of is not made for them (and since a script may have 200 names at once);
 // and before all of it come the names of keys and the numbers that Lua shares with Swift, or, what only such a function mentions, in that.
 // Of all of them only what the script mentions: to make a function or a name takes Redis as long as to use it.
 //
@@ -54,7 +54,12 @@ public enum QueueScripts {
     static let counts = script("counts", PackageResources.counts_lua)
     static let nodes = script("nodes", PackageResources.nodes_lua)
     static let retryStates = script("retry-states", PackageResources.retry_states_lua)
+    static let demand = script("demand", PackageResources.demand_lua)
+    static let loads = script("loads", PackageResources.loads_lua)
     static let waiting = script("waiting", PackageResources.waiting_lua)
+    static let metrics = script("metrics", PackageResources.metrics_lua)
+    static let metricsJobs = script("metrics-jobs", PackageResources.metrics_jobs_lua)
+    static let metricsRing = script("metrics-ring", PackageResources.metrics_ring_lua)
 
     /// What a connection of a node loads when it is made.
     public static let forNodes: [RedisScript] = [
@@ -63,17 +68,22 @@ public enum QueueScripts {
     /// The same for the command line.
     public static let forCommandLine: [RedisScript] = [
         submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain, openJob, changeJob, pauseJob,
-        forgetJob, jobs, waiting, submitAfter, gateJob, loadedJob, awaited, owners, setShare, noteOwner,
+        forgetJob, jobs, waiting, submitAfter, gateJob, loadedJob, awaited, owners, setShare, noteOwner, metrics,
+        metricsJobs, metricsRing, demand, loads,
     ]
     public static let all = forNodes + forCommandLine
 
     /// What several scripts share, by the names that they use it by.
     private static let shared: [String: [LuaPart]] = [
-        "adding": PackageResources.adding_lua, "belonging": PackageResources.belonging_lua,
+        "accounting": PackageResources.accounting_lua, "adding": PackageResources.adding_lua,
+        "arriving": PackageResources.arriving_lua,
+        "belonging": PackageResources.belonging_lua,
         "classes": PackageResources.classes_lua, "clock": PackageResources.clock_lua,
+        "closing": PackageResources.closing_lua,
         "copies": PackageResources.copies_lua,
         "copying": PackageResources.copying_lua, "counting": PackageResources.counting_lua,
-        "dating": PackageResources.dating_lua, "disowning": PackageResources.disowning_lua,
+        "dating": PackageResources.dating_lua, "departing": PackageResources.departing_lua,
+        "disowning": PackageResources.disowning_lua,
         "halting": PackageResources.halting_lua, "taking": PackageResources.taking_lua,
         "ending": PackageResources.ending_lua, "holders": PackageResources.holders_lua,
         "index": PackageResources.index_lua, "jobs": PackageResources.jobs_lua, "leaving": PackageResources.leaving_lua,
@@ -89,12 +99,16 @@ public enum QueueScripts {
         "percentile": PackageResources.percentile_lua, "reaping": PackageResources.reaping_lua,
         "reserving": PackageResources.reserving_lua, "retries": PackageResources.retries_lua,
         "serving": PackageResources.serving_lua,
-        "sharing": PackageResources.sharing_lua, "some": PackageResources.some_lua,
+        "sharing": PackageResources.sharing_lua, "slots": PackageResources.slots_lua,
+        "some": PackageResources.some_lua,
+        "states": PackageResources.states_lua, "summing": PackageResources.summing_lua,
+        "tallying": PackageResources.tallying_lua,
         "telling": PackageResources.telling_lua, "timeouts": PackageResources.timeouts_lua,
         "timing": PackageResources.timing_lua,
         "times": PackageResources.times_lua,
         "using": PackageResources.using_lua,
-        "waking": PackageResources.waking_lua,
+        "waits": PackageResources.waits_lua,
+        "waking": PackageResources.waking_lua, "whole": PackageResources.whole_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }
 
@@ -121,6 +135,8 @@ extension QueueScripts {
             }
             let names = part.text.split(separator: " ").dropFirst(2).map(String.init)
             if names.first == "later", let name = names.last, let used = shared[name] {
+                // It may be there already, whichever way; what follows finds it by its name all the same.
+                guard !included.contains(name), included.insert("later " + name).inserted else { continue }
                 var inner = included
                 parts.append(LuaPart(making: withoutUnusedFunctions, of: expanded(used, &inner)))
                 continue
@@ -162,9 +178,9 @@ private struct LuaPart {
     /// A function that makes what it is made of when it is called, and then calls the last of it.
     init(making prune: ([LuaPart]) -> (parts: [LuaPart], words: Set<String>), of parts: [LuaPart]) {
         let name = parts.last { $0.function != nil }?.function ?? ""
-        let call = LuaPart(["  return \(name)()"].map { Array($0.utf8)[...] }, function: nil)
+        let call = LuaPart(["  return \(name)(...)"].map { Array($0.utf8)[...] }, function: nil)
         let (kept, words) = prune(parts + [call])
-        text = (["local function \(name)()"] + kept.map(\.text) + ["end"]).joined(separator: "\n")
+        text = (["local function \(name)(...)"] + kept.map(\.text) + ["end"]).joined(separator: "\n")
         (function, self.words, isMadeLater) = (name, words, true)
     }
 

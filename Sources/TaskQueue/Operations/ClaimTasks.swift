@@ -21,17 +21,20 @@ public struct ClaimTasks: QueueOperation {
     private let withSignatures: Bool
     private let silence: Int
     private let known: KnownJobs
+    private let leavesIfIdle: Bool
 
     /// - Parameters:
     ///   - freeResources: what is free of the node's other resources, see needing.lua.
     ///   - withSignatures: whether the signatures of the lines are wanted.
     ///   - silence: the number this node was last told. With another than the present one it gets nothing.
     ///   - known: the jobs whose records need not be told again.
+    ///   - leavesIfIdle: this incarnation holds nothing, and leaves the queue in the same step if it is given nothing.
     public init(
         keys: QueueKeys, incarnation: Incarnation, leaseMilliseconds: Int, count: Int, freeMemoryBytes: UInt64,
         freeMillicores: Int, freeResources: String = "", withSignatures: Bool = false, silence: Int,
-        known: KnownJobs = KnownJobs()
+        known: KnownJobs = KnownJobs(), leavesIfIdle: Bool = false
     ) {
+        self.leavesIfIdle = leavesIfIdle
         self.known = known
         self.keys = keys
         self.incarnation = incarnation
@@ -93,6 +96,8 @@ public struct ClaimTasks: QueueOperation {
         public let jobRevision: String
         /// The records of jobs that were not known as they are now.
         public let jobRecords: [String: [UInt8]]
+        /// It was to leave if there was nothing for it, and there was nothing: the queue knows this incarnation no more.
+        public let hasLeft: Bool
     }
 
     public var request: RedisRequest {
@@ -106,13 +111,14 @@ public struct ClaimTasks: QueueOperation {
         call.append(freeResources)
         call.append(known.revision)
         call.append(known.text)
+        call.append(leavesIfIdle ? 1 : 0)
         return .script(call)
     }
 
     /// - Throws: `QueueError.fenced` when the lease is over: what this incarnation held belongs to others now.
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        guard let parts = try elements(value), parts.count == 9, let rows = parts[0].elements, let due = parts[3].int,
-            let silence = parts[7].int, let jobs = parts[8].elements
+        guard let parts = try elements(value), parts.count == 10, let rows = parts[0].elements, let due = parts[3].int,
+            let silence = parts[7].int, let jobs = parts[9].elements
         else {
             throw .unexpectedReply("claim")
         }
@@ -131,7 +137,7 @@ public struct ClaimTasks: QueueOperation {
             tasks: tasks, closeRequested: parts[1].int == 1, needsSweep: parts[2].int == 1,
             dueMilliseconds: due < 0 ? nil : due, isPaused: parts[4].int == 1, hasCancellations: parts[5].int == 1,
             isHeldBack: parts[6].int == 1, silence: silence, jobRevision: jobs.first?.string ?? "",
-            jobRecords: records(jobs.dropFirst()))
+            jobRecords: records(jobs.dropFirst()), hasLeft: parts[8].int == 1)
     }
 
     private static func records(_ parts: ArraySlice<RESPValue>) -> [String: [UInt8]] {

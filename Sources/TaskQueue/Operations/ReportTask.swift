@@ -8,15 +8,16 @@ import TaskModel
 public struct ReportTask: QueueOperation, Equatable {
     public enum Result: Equatable, Sendable {
         /// Exit 0. `value` is what finished_tasks holds: `worker: <JSON string of stdout>`. `memoryBytes` is what it needed, where its job
-        /// wants to learn of that.
-        case finished(value: [UInt8], record: String, memoryBytes: UInt64? = nil)
+        /// wants to learn of that. It began `startMilliseconds` after it was given out, which is counted.
+        case finished(
+            value: [UInt8], record: String, memoryBytes: UInt64? = nil, startMilliseconds: Int? = nil)
         /// Anything else. It goes back to todo while it has failed on fewer than `attemptsMax` workers, after
         /// `retryMilliseconds`, which double each time up to an hour. With 0 for `attemptsMax`, as for what was cancelled, it
         /// stays failed. Where it is to have more memory and can have it, it goes back with that instead, without a mark; so does one that
         /// asked for that by its exit code, having run for `requeueAfterMilliseconds`, as often as it may.
         case failed(
             reason: String, record: String, attemptsMax: Int, retryMilliseconds: Int, more: MoreMemory? = nil,
-            requeueAfterMilliseconds: Int? = nil)
+            requeueAfterMilliseconds: Int? = nil, startMilliseconds: Int? = nil)
         /// Back to todo without a mark, to its old place, as if it had not been taken.
         case returned
     }
@@ -64,14 +65,15 @@ public struct ReportTask: QueueOperation, Equatable {
         var call = RedisScriptCall(QueueScripts.report, keys, incarnation)
         call.append(line)
         call.append(token)
-        let sign = job?.settings.isIdempotent == true ? "+" : ""
+        var sign = job?.settings.isIdempotent == true ? "+" : ""
+        if let start = result.startMilliseconds { sign += ":\(max(0, start))" }
         switch result {
-        case .finished(let value, let record, let memoryBytes):
+        case .finished(let value, let record, let memoryBytes, _):
             call.append("finished" + sign)
             call.append(record)
             call.append(bytes: value)
             if let memoryBytes { call.append(memoryBytes) }
-        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more, let requeueAfter):
+        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more, let requeueAfter, _):
             call.append("failed" + sign)
             call.append(record)
             call.append(reason)
@@ -108,6 +110,14 @@ extension ReportTask.MoreMemory {
 }
 
 extension ReportTask.Result {
+    /// How many milliseconds after it was given out it began; nil where that is not known.
+    public var startMilliseconds: Int? {
+        switch self {
+        case .finished(_, _, _, let start), .failed(_, _, _, _, _, _, let start): start
+        case .returned: nil
+        }
+    }
+
     /// For a task that did not finish.
     public static func failed(
         _ outcome: TaskOutcome, of line: TaskLine, attemptsMax: Int, retryMilliseconds: Int
@@ -116,7 +126,13 @@ extension ReportTask.Result {
             reason: outcome.reason, record: outcome.record, attemptsMax: outcome.cause == .cancelled ? 0 : attemptsMax,
             retryMilliseconds: retryMilliseconds, more: ReportTask.MoreMemory(for: line, after: outcome),
             requeueAfterMilliseconds: line.asksToGoBack(by: outcome)
-                ? Int(min(outcome.usage.wallSeconds, 1e9) * 1000) : nil)
+                ? Int(min(outcome.usage.wallSeconds, 1e9) * 1000) : nil,
+            startMilliseconds: startMilliseconds(of: outcome))
+    }
+
+    /// As a report says it; nil where it is not known.
+    public static func startMilliseconds(of outcome: TaskOutcome) -> Int? {
+        outcome.startDelaySeconds.map { Int(min($0, 1e9) * 1000) }
     }
 
     /// What a task needed, without files that could have been dropped from memory; nil where its job does not ask, or nobody knows.

@@ -19,7 +19,7 @@ extension ReportTask {
     public var stored: [UInt8] { storedLine + storedValue }
 
     /// What follows ``storedLine`` in the file.
-    public var storedValue: [UInt8] { if case .finished(let value, _, _) = result { value } else { [] } }
+    public var storedValue: [UInt8] { if case .finished(let value, _, _, _) = result { value } else { [] } }
 
     /// The first line of the file.
     public var storedLine: [UInt8] {
@@ -31,12 +31,12 @@ extension ReportTask {
         if let job { writer.field("job", job.record) }
         writer.field("token", token)
         switch result {
-        case .finished(let value, let record, let memoryBytes):
+        case .finished(let value, let record, let memoryBytes, _):
             writer.field("result", "finished")
             writer.field("record", record)
             writer.field("value_bytes", value.count)
             if let memoryBytes { writer.field("memory_bytes", memoryBytes) }
-        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more, let requeueAfter):
+        case .failed(let reason, let record, let attemptsMax, let retryMilliseconds, let more, let requeueAfter, _):
             writer.field("result", "failed")
             writer.field("record", record)
             writer.field("reason", reason)
@@ -50,6 +50,7 @@ extension ReportTask {
         case .returned:
             writer.field("result", "returned")
         }
+        if let start = result.startMilliseconds { writer.field("start_milliseconds", start) }
         return writer.bytes + [UInt8(ascii: "\n")]
     }
 
@@ -112,17 +113,21 @@ private struct StoredFields {
         switch try text("result") {
         case "finished":
             .finished(
-                value: try value(inFile: valueInFile), record: try text("record"), memoryBytes: amount("memory_bytes"))
+                value: try value(inFile: valueInFile), record: try text("record"), memoryBytes: amount("memory_bytes"),
+                startMilliseconds: startMilliseconds)
         case "failed":
             .failed(
                 reason: try text("reason"), record: try text("record"),
                 attemptsMax: Int(clamping: try integer("attempts_max")),
                 retryMilliseconds: Int(clamping: try integer("retry_milliseconds")), more: more,
-                requeueAfterMilliseconds: (try? integer("requeue_after_milliseconds")).map { Int(clamping: $0) })
+                requeueAfterMilliseconds: (try? integer("requeue_after_milliseconds")).map { Int(clamping: $0) },
+                startMilliseconds: startMilliseconds)
         case "returned": .returned
         case let word: throw StoredReportError(description: "the result \(JSONText.quoted(word)) is not known")
         }
     }
+
+    private var startMilliseconds: Int? { (try? integer("start_milliseconds")).map { Int(clamping: $0) } }
 
     /// nil where there is none, or none that makes sense: then it has failed, as it has for who knows nothing of this.
     private var more: ReportTask.MoreMemory? {

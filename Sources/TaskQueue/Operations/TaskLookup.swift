@@ -170,14 +170,20 @@ public struct ReadClasses: QueueOperation {
     public static func parse(_ value: RESPValue) throws(QueueError) -> [Class] {
         guard let names = try elements(value) else { throw .unexpectedReply("ZRANGE") }
         return names.compactMap { name in
-            guard let name = name.string else { return nil }
-            let job = Job.identifier(ofLine: name)
-            let size = job.isEmpty ? name[...] : name.dropFirst(job.count + 2)
-            let fields = size.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3, let memory = UInt64(fields[0]), let millicores = Int(fields[1]) else { return nil }
+            guard let name = name.string, let size = size(ofClass: name) else { return nil }
             return Class(
-                memoryBytes: memory, millicores: millicores, exclusion: String(fields[2]), job: job, name: name)
+                memoryBytes: size.memoryBytes, millicores: size.millicores, exclusion: size.exclusion,
+                job: Job.identifier(ofLine: name), name: name)
         }
+    }
+
+    /// What the name of a class says; nil for what is none.
+    static func size(ofClass name: String) -> (memoryBytes: UInt64, millicores: Int, exclusion: String)? {
+        let job = Job.identifier(ofLine: name)
+        let size = job.isEmpty ? name[...] : name.dropFirst(job.count + 2)
+        let fields = size.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+        guard fields.count == 3, let memory = UInt64(fields[0]), let millicores = Int(fields[1]) else { return nil }
+        return (memory, millicores, String(fields[2]))
     }
 
     /// The place of a waiting line in the order of all; its answer is nil where the index does not know it.

@@ -45,11 +45,15 @@ struct JobView: Sendable {
     /// Of its results, from a sample.
     let failures: FailureGroups
     let timeline: JobTimeline
+    /// What those that have ended took, by the shape of their commands.
+    let summary: Handed<ResultSummary>
 }
 
 struct JobPage {
     let view: JobView
     let settings: PageSettings
+
+    private static let shapesMax = 12
 
     var content: HTML {
         let job = view.job
@@ -65,7 +69,7 @@ struct JobPage {
         }
         let why = view.sentences.html { "<p>\($0)</p>\n" }
         return Piece.facts([("state", Piece.state(job.state))] + counts) + why + orders + view.timeline.drawing
-            + failures
+            + failures + took
             + "<section><h2>All that is known of it</h2>\n"
             + Piece.facts(job.facts.map { ($0.0, "\($0.1)") }) + "</section>\n"
     }
@@ -78,6 +82,35 @@ struct JobPage {
             ? Piece.order("/api/resume", [("job", job.identifier)], "Resume it")
             : Piece.order("/api/pause", [("job", job.identifier)], "Pause it")
         return "<p>\(order)</p>\n"
+    }
+
+    /// What its tasks took, and what they could have asked for.
+    private var took: HTML {
+        let groups = view.summary.value.groups.filter { $0.wallSeconds.count > 0 }.prefix(Self.shapesMax)
+        guard !groups.isEmpty else { return HTML() }
+        let rows: [[HTML]] = groups.map { group in
+            let peak = group.memoryPeakBytes
+            let most = memoryText(peak.maximum)
+            let memory: HTML =
+                peak.count == 0
+                ? "-"
+                : group.memoryCapBytes.map { cap in
+                    Piece.share(peak.maximum, of: Double(cap), "\(most) of \(AmountText.memory(cap))")
+                } ?? "\(most), no cap"
+            return [
+                Piece.command(group.text), "\(grouped(group.taskCount))",
+                "\(group.wallSeconds.percentile(0.5).map { AmountText.roundedSeconds($0) } ?? "-")",
+                "\(group.wallSeconds.percentile(0.95).map { AmountText.roundedSeconds($0) } ?? "-")",
+                "\(AmountText.roundedSeconds(group.wallSeconds.maximum))", memory, "\(group.memoryToAskFor ?? "-")",
+            ]
+        }
+        let head = [
+            ("Command", false), ("Tasks", true), ("Half within", true), ("19 of 20", true), ("Longest", true),
+            ("Most memory", false), ("Ask for", false),
+        ]
+        let left: HTML = view.timeline.isSampled ? "<p>From a sample of those that have ended.</p>\n" : ""
+        return "<section><h2>What they took</h2>\n" + left + Piece.table("What its tasks took", head, rows)
+            + "</section>\n"
     }
 
     private var failures: HTML {
@@ -133,33 +166,60 @@ struct JobTimeline: Sendable {
     /// Whether more have ended than are shown.
     var isSampled = false
 
-    static let barsMax = 400
+    private static let barsMax = 400
     private static let nodesMax = 30
+
+    /// Takes in a task that has ended, as long as there is room.
+    mutating func add(_ result: TaskResult) {
+        guard let start = result.startUnixSeconds, let end = result.outcome?.finishedAtUnixSeconds, start.isFinite,
+            end.isFinite, !result.node.isEmpty
+        else { return }
+        guard bars.count < Self.barsMax else {
+            isSampled = true
+            return
+        }
+        bars.append(Bar(line: result.line, node: result.node, start: start, end: end, failed: !result.succeeded))
+    }
+
+    /// Tasks that ran at the same time on one node stand below each other, in so many lanes; more of them share the last.
+    private static let lanesMax = 8
+    private static let laneHeight = 7
 
     var drawing: HTML {
         guard let first = bars.map(\.start).min(), let last = bars.map(\.end).max(), last > first else { return HTML() }
-        let names = Array(Set(bars.map(\.node))).sorted().prefix(Self.nodesMax)
-        let rows = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
-        func x(_ time: Double) -> Int { Int(min(1000, max(0, ((time - first) / (last - first) * 1000).rounded()))) }
-        let shapes = bars.html { bar in
-            guard let row = rows[bar.node] else { return HTML() }
-            let left = x(bar.start)
-            let name: HTML = bar.failed ? "failed" : "finished"
+        func place(_ time: Double) -> Int { Int(min(1000, max(0, ((time - first) / (last - first) * 1000).rounded()))) }
+        let nodes = Dictionary(grouping: bars, by: \.node).sorted { $0.key < $1.key }.prefix(Self.nodesMax)
+        let rows = nodes.html { name, bars in
+            var endOfLanes: [Double] = []
+            let shapes = bars.sorted { $0.start < $1.start }.html { bar in
+                var lane = endOfLanes.firstIndex { $0 <= bar.start } ?? endOfLanes.count
+                if lane == endOfLanes.count, lane < Self.lanesMax { endOfLanes.append(bar.end) }
+                lane = min(lane, Self.lanesMax - 1)
+                endOfLanes[lane] = max(endOfLanes[lane], bar.end)
+                let left = place(bar.start)
+                let words = TerminalText.shortened(TaskLine.command(ofLine: bar.line), to: 100)
+                return """
+                    <a href="\(Piece.address(ofTask: bar.line))" tabindex="-1">\
+                    <rect class="\(bar.failed ? "failed" : "finished")" x="\(left)" y="\(lane * Self.laneHeight + 1)" \
+                    width="\(max(2, place(bar.end) - left))" height="\(Self.laneHeight - 1)">\
+                    <title>\(words), \(AmountText.roundedSeconds(bar.end - bar.start))</title></rect></a>
+
+                    """
+            }
+            let height = max(2, endOfLanes.count) * Self.laneHeight
             return """
-                <a href="\(Piece.address(ofTask: bar.line))" tabindex="-1"><rect class="\(name)" x="\(left)" y="\(row * 14 + 2)" \
-                width="\(max(2, x(bar.end) - left))" height="10"><title>\(TerminalText.shortened(TaskLine.command(ofLine: bar.line), to: 100)), \
-                \(AmountText.roundedSeconds(bar.end - bar.start))</title></rect></a>
+                <li>\(Piece.link(Piece.address(ofNode: name), name))
+                <svg viewBox="0 0 1000 \(height)" height="\(height)" preserveAspectRatio="none" role="img" aria-label="When tasks ran on \(name)">
+                \(shapes)</svg></li>
 
                 """
         }
-        let labels = names.enumerated().html { row, name in "<li>\(Piece.link(Piece.address(ofNode: name), name))</li>\n" }
         let left: HTML = isSampled ? ", a sample of \(grouped(bars.count)) of its tasks" : ""
         return """
             <section><h2>When its tasks ran</h2>
-            <p>From \(Piece.time(first)) to \(Piece.time(last))\(left). Each node has a row.</p>
-            <div class="timeline"><ol>\(labels)</ol>
-            <svg viewBox="0 0 1000 \(names.count * 14)" preserveAspectRatio="none" role="img" aria-label="Tasks by node and time" height="\(names.count * 14)">
-            \(shapes)</svg></div></section>
+            <p>From \(Piece.time(first)) to \(Piece.time(last))\(left).</p>
+            <ol class="timeline">
+            \(rows)</ol></section>
 
             """
     }
@@ -175,21 +235,20 @@ extension QueueClient {
         defer { selection = .all }
         let sentences = try listed.job.map { job throws(CommandError) in try diagnosis(of: job, fleet).sentences } ?? []
         var timeline = JobTimeline()
+        var summary = ResultSummary()
+        var count = 0
         try forEachResult { result in
-            guard timeline.bars.count < JobTimeline.barsMax else {
+            count += 1
+            guard count <= FailureGroups.failuresMax else {
                 timeline.isSampled = true
                 return false
             }
-            if let start = result.startUnixSeconds, let end = result.outcome?.finishedAtUnixSeconds, start.isFinite,
-                end.isFinite, !result.node.isEmpty
-            {
-                timeline.bars.append(
-                    JobTimeline.Bar(
-                        line: result.line, node: result.node, start: start, end: end, failed: !result.succeeded))
-            }
+            summary.add(result)
+            timeline.add(result)
             return true
         }
         return JobView(
-            job: listed, sentences: sentences, failures: try failureGroups(), timeline: timeline)
+            job: listed, sentences: sentences, failures: try failureGroups(), timeline: timeline,
+            summary: Handed(value: summary))
     }
 }

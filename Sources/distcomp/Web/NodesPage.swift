@@ -28,10 +28,12 @@ struct NodesPage {
             let memory = Double(node.memoryBytesTotal)
             let asked = Double(node.millicoresAsked) / 1000
             return [
-                Piece.link(Piece.address(ofNode: node.name), node.name), state(node, fleet), "\(grouped(node.runningCount))",
+                Piece.link(Piece.address(ofNode: node.name), node.name), state(node, fleet),
+                "\(grouped(node.runningCount))",
                 Piece.share(asked, of: cores, "\(oneDecimal(asked)) of \(oneDecimal(cores))"),
                 node.report.map {
-                    Piece.share($0.usedCores, of: $0.totalCores, "\(oneDecimal($0.usedCores)) of \(oneDecimal($0.totalCores))")
+                    Piece.share(
+                        $0.usedCores, of: $0.totalCores, "\(oneDecimal($0.usedCores)) of \(oneDecimal($0.totalCores))")
                 } ?? "-",
                 Piece.share(
                     Double(node.memoryBytesAsked), of: memory,
@@ -39,7 +41,8 @@ struct NodesPage {
                 node.report.map {
                     Piece.share(
                         $0.usedMemoryGB, of: $0.totalMemoryGB,
-                        "\(memoryText($0.usedMemoryGB * 1_073_741_824)) of \(memoryText($0.totalMemoryGB * 1_073_741_824))")
+                        "\(memoryText($0.usedMemoryGB * 1_073_741_824)) of \(memoryText($0.totalMemoryGB * 1_073_741_824))"
+                    )
                 } ?? "-", "\(node.resourcesText)",
                 "\(node.heardSecondsAgo(nowUnixSeconds: fleet.nowUnixSeconds).map { duration($0) + " ago" } ?? "never")",
             ]
@@ -49,7 +52,9 @@ struct NodesPage {
 
     static func state(_ node: FleetNode, _ fleet: Fleet) -> HTML {
         guard let condition = node.condition(nowUnixSeconds: fleet.nowUnixSeconds) else { return Piece.state("well") }
-        let word = ["gone", "draining", "drained"].contains(condition) ? condition : node.trouble != nil ? "in trouble" : "reserved"
+        let word =
+            ["gone", "draining", "drained"].contains(condition)
+            ? condition : node.trouble != nil ? "in trouble" : "reserved"
         return word == condition ? Piece.state(word) : "\(Piece.state(word)) \(condition)"
     }
 }
@@ -70,7 +75,8 @@ struct NodePage {
             [Piece.link(toTask: task.line), Piece.command(TaskLine.command(ofLine: task.line))]
         }
         let tasks: HTML =
-            rows.isEmpty ? "<p>Nothing.</p>\n" : Piece.table("Running tasks", [("Id", false), ("Command", false)], rows)
+            rows.isEmpty
+            ? "<p>Nothing.</p>\n" : Piece.table("Running tasks", [("Id", false), ("Command", false)], rows)
         let failed = PageAddress.to("/tasks", [("state", "failed"), ("node", node.name)])
         let all = PageAddress.to("/tasks", [("state", "running"), ("node", node.name)])
         return NodesPage.table([node], fleet) + Piece.facts(facts) + orders

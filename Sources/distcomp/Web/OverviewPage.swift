@@ -11,18 +11,20 @@ struct OverviewPage {
     private static let jobsMax = 10
     private static let troublesMax = 10
 
-    var content: HTML { tiles + notes + failures + jobs + nodes }
+    var content: HTML { tiles + notes + failures + Charts(slots: look.slots).content + jobs + nodes }
 
     // MARK: Counts
 
     private var tiles: HTML {
         let counts = look.overview.counts
         let waiting = counts.todo
-        var details: [String] = []
+        var details = look.oldestWaitingSeconds.map { ["the oldest for \(duration($0))"] } ?? []
         if counts.dependent > 0 { details.append("\(grouped(counts.dependent)) for others") }
         if counts.delayed > 0 { details.append("\(grouped(counts.delayed)) for another try") }
         if counts.timed > 0 { details.append("\(grouped(counts.timed)) for their time") }
-        let rate = look.overview.ratePerSecond.map { $0 < 10 ? oneDecimal($0) : grouped(Int(exactly: $0.rounded()) ?? 0) }
+        let rate = look.overview.ratePerSecond.map {
+            $0 < 10 ? oneDecimal($0) : grouped(Int(exactly: $0.rounded()) ?? 0)
+        }
         let tiles: [(String, String, String, String?)] = [
             ("Waiting", grouped(waiting), details.joined(separator: ", "), "todo"),
             ("Running", grouped(counts.inProgress), "", "running"),
@@ -50,7 +52,8 @@ struct OverviewPage {
             notes.append("\(grouped(overview.tooLargeCount)) waiting tasks ask for what no living node has.")
         }
         for node in overview.fleet.inTrouble.prefix(Self.troublesMax) {
-            notes.append("\(Piece.link(Piece.address(ofNode: node.name), node.name)) is in trouble: \(node.trouble ?? "")")
+            notes.append(
+                "\(Piece.link(Piece.address(ofNode: node.name), node.name)) is in trouble: \(node.trouble ?? "")")
         }
         let rest = overview.fleet.inTrouble.count - Self.troublesMax
         if rest > 0 { notes.append("\(grouped(rest)) more nodes are in trouble.") }

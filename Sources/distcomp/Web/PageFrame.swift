@@ -8,6 +8,8 @@ import WebServer
 struct PageSettings: Sendable {
     /// Whether these pages take orders.
     var allowsOrders = false
+    /// /metrics tells of so many jobs.
+    var metricsJobsMax = 0
     /// Which queue this is, for people: an address without a password.
     var queueName = ""
 }
@@ -40,6 +42,7 @@ struct PageFrame {
             <meta name="color-scheme" content="light dark">
             <title>\(title) - DistComp</title>
             <link rel="stylesheet" href="/style.css">
+            <link rel="icon" href="/icon.svg" type="image/svg+xml">
             <script src="/page.js" defer></script>
             </head>
             <body>
@@ -144,7 +147,8 @@ enum Piece {
             case "gone", "in trouble": "!"
             default: "…"
             }
-        return "<span class=\"state \(word.split(separator: " ").joined(separator: "-"))\"><span aria-hidden=\"true\">\(sign)</span> \(word == "in_progress" ? "running" : word)</span>"
+        return
+            "<span class=\"state \(word.split(separator: " ").joined(separator: "-"))\"><span aria-hidden=\"true\">\(sign)</span> \(word == "in_progress" ? "running" : word)</span>"
     }
 
     /// A moment as seconds since 1970, which the browser shows by its own clock.

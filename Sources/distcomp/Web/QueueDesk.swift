@@ -3,6 +3,7 @@
 // asked.
 
 import LinuxSystem
+import Monitoring
 import Notation
 import TaskModel
 import TaskQueue
@@ -13,6 +14,10 @@ struct QueueLook: Sendable {
     let overview: QueueOverview
     let jobs: [ListedJob]
     let failures: FailureGroups
+    /// How long the oldest of those that wait has waited; nil where nothing does, or nobody knows.
+    let oldestWaitingSeconds: Double?
+    /// What ended in the last hours; none where this user of Redis may not look at it.
+    let slots: [MetricsSlot]
     /// When it was taken, in seconds since 1970.
     let unixSeconds: Double
 }
@@ -68,8 +73,13 @@ actor QueueDesk {
     /// How the queue stands as a whole, a moment ago at most.
     func lookAtAll() throws(CommandError) -> QueueLook {
         try shared("all") { queue throws(CommandError) in
-            QueueLook(
-                overview: try queue.overview(), jobs: try queue.listedJobs(), failures: try queue.failureGroups(),
+            let (overview, jobs, failures) = (try queue.overview(), try queue.listedJobs(), try queue.failureGroups())
+            // Users of Redis that were made before there were metrics may look at all but these.
+            let metrics = try? queue.metrics()
+            let slots = try? MetricsSlot.read(keys: queue.keys, count: Charts.slotCount) { try queue.pipeline($0) }
+            return QueueLook(
+                overview: overview, jobs: jobs, failures: failures,
+                oldestWaitingSeconds: metrics?.oldestWaitingSeconds, slots: slots ?? [],
                 unixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9)
         }
     }

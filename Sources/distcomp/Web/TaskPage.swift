@@ -53,7 +53,8 @@ struct TaskDetailPage {
         if let task = details.task {
             if let name = task.surroundings?.name { facts.append(("name", "\(name)")) }
             facts.append(
-                ("job", Piece.link(Piece.address(ofJob: task.job?.identifier ?? ""), task.job?.name ?? Job.defaultName)))
+                ("job", Piece.link(Piece.address(ofJob: task.job?.identifier ?? ""), task.job?.name ?? Job.defaultName))
+            )
             facts.append(("asks for", "\(details.request(task))"))
         }
         if let worker = details.standing.worker {
@@ -65,12 +66,18 @@ struct TaskDetailPage {
         }
         if let result = details.result, let outcome = result.outcome {
             facts.append(("attempt", "\(outcome.attempt)"))
-            if !result.node.isEmpty { facts.append(("node", Piece.link(Piece.address(ofNode: result.node), result.node))) }
+            if !result.node.isEmpty {
+                facts.append(("node", Piece.link(Piece.address(ofNode: result.node), result.node)))
+            }
             facts.append(("began", Piece.time(result.startUnixSeconds)))
             facts.append(("ended", Piece.time(outcome.finishedAtUnixSeconds)))
             facts.append(("took", "\(AmountText.roundedSeconds(outcome.usage.wallSeconds))"))
-            if let seconds = outcome.usage.cpuSeconds { facts.append(("processor time", "\(AmountText.roundedSeconds(seconds))")) }
-            if let peak = outcome.usage.memoryPeakBytes { facts.append(("memory", memory(peak, of: outcome.memoryCapBytes))) }
+            if let seconds = outcome.usage.cpuSeconds {
+                facts.append(("processor time", "\(AmountText.roundedSeconds(seconds))"))
+            }
+            if let peak = outcome.usage.memoryPeakBytes {
+                facts.append(("memory", memory(peak, of: outcome.memoryCapBytes)))
+            }
         }
         facts.append(("line", "<code class=\"line\">\(TerminalText.shortened(details.line, to: 2000))</code>"))
         return Piece.facts(facts)

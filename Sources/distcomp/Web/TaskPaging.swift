@@ -56,7 +56,8 @@ struct TaskSearch: Sendable {
     /// The text may be the beginning of an id, which stands in no line: then every line is looked at.
     private var isIdentifier: Bool {
         guard let text else { return false }
-        return (4...16).contains(text.utf8.count) && text.lowercased().utf8.allSatisfy { Hexadecimal.value(of: $0) != nil }
+        return (4...16).contains(text.utf8.count)
+            && text.lowercased().utf8.allSatisfy { Hexadecimal.value(of: $0) != nil }
     }
 
     /// For Redis: every character means itself.

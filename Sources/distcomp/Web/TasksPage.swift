@@ -131,7 +131,8 @@ struct TasksPage {
         var parts: [HTML] = []
         if query.cursor != .start { parts.append(Piece.link(query.address(), "From the beginning")) }
         if let next = page.next {
-            let text = page.tasks.count < QueueClient.tasksPerPage
+            let text =
+                page.tasks.count < QueueClient.tasksPerPage
                 ? "Look on (\(grouped(page.lookedAtCount)) looked at)" : "More"
             parts.append("<a rel=\"next\" href=\"\(query.address(from: next))\">\(text)</a>")
         }
@@ -173,7 +174,8 @@ struct SearchPage {
             let list: HTML =
                 rows.isEmpty
                 ? "<p>None among the \(grouped(page.lookedAtCount)) looked at so far.</p>\n"
-                : Piece.table("Tasks that are \(query.state.label)", [("Id", false), ("Command", false), ("Why", false)], rows)
+                : Piece.table(
+                    "Tasks that are \(query.state.label)", [("Id", false), ("Command", false), ("Why", false)], rows)
             return "<section><h2>\(query.state.label)</h2>\n\(list)\(more)</section>\n"
         }
     }

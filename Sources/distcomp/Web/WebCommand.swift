@@ -28,7 +28,8 @@ struct WebCommand: ParsableCommand {
     var listen = "8817"
 
     @Option(
-        help: .init("A name under which the pages may be asked for, besides localhost, as behind a proxy.", valueName: "name"))
+        help: .init(
+            "A name under which the pages may be asked for, besides localhost, as behind a proxy.", valueName: "name"))
     var host: [String] = []
 
     @Option(help: .init("Ask for the token in this file, which only you may read.", valueName: "file"))
@@ -37,6 +38,12 @@ struct WebCommand: ParsableCommand {
     /// Started by a run, with which it is to end.
     @Flag(help: .hidden)
     var ofRun = false
+
+    @Option(
+        help: .init(
+            "Tell of so many jobs at /metrics too, the largest; each adds series to a Prometheus.", valueName: "number")
+    )
+    var metricsByJob = 0
 
     @Flag(help: "Take orders too: retry, cancel, pause, drain. Redis decides whether its user may.")
     var allowOrders = false
@@ -50,12 +57,15 @@ struct WebCommand: ParsableCommand {
             _ = Host.raiseDescriptorLimit()
             Host.ignoreBrokenPipes()
             let slow = try queue.another()
-            let files = OutputFiles(queue, stateDirectory: connection.state)
+            // Files that root keeps nobody can read: then the node hands on what its tasks wrote, as it does from other machines.
+            let files = Host.isRoot ? OutputFiles() : OutputFiles(queue, stateDirectory: connection.state)
             if Host.isRoot { try leaveRoot(queue) }
             if ofRun { try Host.followParent(signal: .terminate) }  // A change of user would end that.
             let requestGuard = RequestGuard(hosts: host, token: token, allowsOrders: allowOrders)
             let site = WebSite(
-                settings: PageSettings(allowsOrders: allowOrders, queueName: queue.address), requestGuard: requestGuard,
+                settings: PageSettings(
+                    allowsOrders: allowOrders, metricsJobsMax: metricsByJob, queueName: queue.address),
+                requestGuard: requestGuard,
                 desk: QueueDesk(Handed(value: queue), label: "pages"),
                 slowDesk: QueueDesk(Handed(value: slow), label: "outputs and orders"),
                 files: Handed(value: files))
@@ -72,7 +82,8 @@ struct WebCommand: ParsableCommand {
                     + "`distcomp results --state` tell of it")
         }
         guard let account = Account(named: "nobody") else {
-            throw CommandError.usage("pages are never served by root, and there is no user nobody here: start them as another user")
+            throw CommandError.usage(
+                "pages are never served by root, and there is no user nobody here: start them as another user")
         }
         do {
             try account.becomeForGood()

@@ -95,22 +95,31 @@ extension QueueClient {
             if isOnlyCounted { return OrderAnswer(count: 1, sentence: "Cancel this task?") }
             let reply = try perform(CancelTask(line, keys: keys, jobs: try jobs(ofLine: line)))
             return reply == .notFound
-                ? OrderAnswer(count: 0, sentence: "It could not be cancelled: it has ended, or a worker of the old system runs it.")
+                ? OrderAnswer(
+                    count: 0,
+                    sentence: "It could not be cancelled: it has ended, or a worker of the old system runs it.")
                 : OrderAnswer(count: 1, sentence: reply == .cancelled ? "It is cancelled." : "It is being stopped.")
         case .pause(let isPausing, let identifier):
             guard let job = try job(identifier) else { throw .noSuchTask("there is no such job, or not any more") }
             if isOnlyCounted {
-                return OrderAnswer(count: 1, sentence: isPausing ? "Give out nothing more of \(job.name)?" : "Give out \(job.name) again?")
+                return OrderAnswer(
+                    count: 1,
+                    sentence: isPausing ? "Give out nothing more of \(job.name)?" : "Give out \(job.name) again?")
             }
             try setPaused(isPausing, job)
-            return OrderAnswer(count: 1, sentence: isPausing ? "\(job.name) is paused." : "\(job.name) is given out again.")
+            return OrderAnswer(
+                count: 1, sentence: isPausing ? "\(job.name) is paused." : "\(job.name) is given out again.")
         case .drain(let isDraining, let node):
             if isOnlyCounted {
-                return OrderAnswer(count: 1, sentence: isDraining ? "Give \(node) nothing new? What it runs goes on." : "Let \(node) take tasks again?")
+                return OrderAnswer(
+                    count: 1,
+                    sentence: isDraining
+                        ? "Give \(node) nothing new? What it runs goes on." : "Let \(node) take tasks again?")
             }
             switch try drain([node], isDraining: isDraining).first {
             case .done:
-                return OrderAnswer(count: 1, sentence: isDraining ? "\(node) is given nothing new." : "\(node) takes tasks again.")
+                return OrderAnswer(
+                    count: 1, sentence: isDraining ? "\(node) is given nothing new." : "\(node) takes tasks again.")
             case .oldWorker: throw .usage("\(node) is a worker of the old system, which cannot be drained")
             case .unknownNode, nil: throw .noSuchTask("there is no node \(node)")
             }

@@ -38,7 +38,9 @@ extension QueueClient {
             view.omittedBytes = Int(clamping: endOffset - Int64(view.beginning.count))
             remote.offset = endOffset
             while remote.offset < size, view.end.count < OutputView.bytesMax {
-                guard case .node(.piece(let more, _)) = try remote.next(isRunning: isRunning), !more.isEmpty else { break }
+                guard case .node(.piece(let more, _)) = try remote.next(isRunning: isRunning), !more.isEmpty else {
+                    break
+                }
                 view.end += more
             }
             return view
@@ -100,7 +102,9 @@ extension OutputView {
     /// For a page: with nothing in it that a page would obey.
     var content: HTML {
         var content = HTML()
-        if !beginning.isEmpty { content += "<pre class=\"output\">\(String(decoding: beginning, as: UTF8.self))</pre>\n" }
+        if !beginning.isEmpty {
+            content += "<pre class=\"output\">\(String(decoding: beginning, as: UTF8.self))</pre>\n"
+        }
         if omittedBytes > 0 { content += "<p>\(grouped(omittedBytes)) bytes are left out here.</p>\n" }
         if !end.isEmpty { content += "<pre class=\"output\">\(String(decoding: end, as: UTF8.self))</pre>\n" }
         if let remark { content += "<p>\(remark)</p>\n" }

@@ -1,6 +1,7 @@
 // Which address is which page. Each answer is made of what the desks found; what they cannot find becomes a page that says so.
 
 import LinuxSystem
+import Monitoring
 import TaskModel
 import TaskQueue
 import WebServer
@@ -40,7 +41,8 @@ struct WebSite: Sendable {
             return .json(writer.text + "\n", status: status)
         }
         let title = status == 404 ? "Not found" : status == 503 ? "Redis is away" : "This did not work"
-        return .page(PageFrame(settings: settings, title: title).page("<p class=\"error\">\(message)</p>\n"), status: status)
+        return .page(
+            PageFrame(settings: settings, title: title).page("<p class=\"error\">\(message)</p>\n"), status: status)
     }
 
     private func response(to request: WebRequest) async throws(CommandError) -> WebResponse {
@@ -50,7 +52,8 @@ struct WebSite: Sendable {
         case "/":
             let look = try await desk.lookAtAll()
             return page("/", "Overview", OverviewPage(look: look, settings: settings).content, isLive: true)
-        case "/jobs": return page("/jobs", "Jobs", JobsPage(jobs: try await desk.lookAtAll().jobs).content, isLive: true)
+        case "/jobs":
+            return page("/jobs", "Jobs", JobsPage(jobs: try await desk.lookAtAll().jobs).content, isLive: true)
         case "/job": return try await job(query["id"] ?? "")
         case "/nodes": return page("/nodes", "Nodes", NodesPage(fleet: try await desk.nodes()).content, isLive: true)
         case "/node": return try await node(query["name"] ?? "")
@@ -59,7 +62,9 @@ struct WebSite: Sendable {
         case "/output": return try await output(query)
         case "/search": return try await search(query)
         case RequestGuard.signInPath: return signIn(isWrong: false)
+        case "/metrics": return try await metrics(request.headers["accept"] ?? "")
         case "/style.css": return WebResponse(contentType: "text/css; charset=utf-8", body: PageAssets.style)
+        case "/icon.svg": return WebResponse(contentType: "image/svg+xml", body: PageAssets.icon)
         case "/page.js": return WebResponse(contentType: "text/javascript; charset=utf-8", body: PageAssets.script)
         case "/openapi.json": return WebResponse(contentType: "application/json", body: PageAssets.interface)
         case let path where path.hasPrefix("/api/"): return try await data(path, query)
@@ -131,7 +136,8 @@ struct WebSite: Sendable {
             try queue.output(of: line, stream, files.value)
         }
         let back = Piece.link(Piece.address(ofTask: line), "Back to the task")
-        return page(nil, "\(stream.rawValue) of \(TaskLine.identifier(of: line).prefix(8))", "<p>\(back)</p>\n\(view.content)")
+        return page(
+            nil, "\(stream.rawValue) of \(TaskLine.identifier(of: line).prefix(8))", "<p>\(back)</p>\n\(view.content)")
     }
 
     private func search(_ query: WebQuery) async throws(CommandError) -> WebResponse {
@@ -148,7 +154,9 @@ struct WebSite: Sendable {
             return .seeOther(Piece.address(ofTask: tasks[0].line))
         }
         let content = SearchPage(text: text, found: found).content
-        return page(nil, "Search for \(TerminalText.shortened(text, to: 60))", content == HTML() ? "<p>No task has this.</p>\n" : content)
+        return page(
+            nil, "Search for \(TerminalText.shortened(text, to: 60))",
+            content == HTML() ? "<p>No task has this.</p>\n" : content)
     }
 
     // MARK: Signing in
@@ -192,6 +200,15 @@ struct WebSite: Sendable {
     }
 
     // MARK: For programs
+
+    private func metrics(_ accepted: String) async throws(CommandError) -> WebResponse {
+        let jobsMax = settings.metricsJobsMax
+        let snapshot = try await desk.shared("metrics") { queue throws(CommandError) in
+            try queue.metrics(jobsMax: jobsMax)
+        }
+        let format = MetricsFormat(accept: accepted)
+        return WebResponse(contentType: format.contentType, body: Array(snapshot.render(as: format).utf8))
+    }
 
     private func data(_ path: String, _ query: WebQuery) async throws(CommandError) -> WebResponse {
         switch path {

@@ -55,6 +55,10 @@ final class QueueLink {
 
     var incarnationText: String { dialogue.incarnation.text }
     var isDrained: Bool { dialogue.isDrained }
+    /// How many reports Redis has not answered.
+    var unansweredReportCount: Int { dialogue.unansweredReportCount }
+    /// How many connections failed or were given up.
+    private(set) var connectionsLost = 0
     /// Whether nothing is under way that a program executed in our place could not know of.
     var isAtRest: Bool { dialogue.isAtRest && !store.hasWork }
     private var log: Logger { node.log }
@@ -203,6 +207,7 @@ final class QueueLink {
 
     private func close(_ pending: inout Deque<NodeProtocol.Event>) {
         _ = redis.close()
+        connectionsLost += 1
         numbers.removeAll()
         pending.append(.disconnected)
     }
@@ -229,6 +234,7 @@ final class QueueLink {
             numbers[identifier] = nil
             return []
         case .failed:
+            connectionsLost += 1
             numbers.removeAll()
             return hear(.disconnected)
         case .reply(let identifier, let value):

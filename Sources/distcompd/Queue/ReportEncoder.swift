@@ -20,6 +20,7 @@ struct ReportEncoder {
         let number: TaskNumber
         let record: String
         let memoryBytes: UInt64?
+        let startMilliseconds: Int?
         let output: TaskOutput
         /// Up to where it is read, from ``offset`` on, and then from where to the end, if anything is left out.
         var sizeBytes: Int
@@ -91,7 +92,8 @@ struct ReportEncoder {
         if outcome.succeeded {
             return .finished(
                 value: smallValue(number, size), record: outcome.record,
-                memoryBytes: ReportTask.Result.memoryBytes(of: report.task.line, outcome))
+                memoryBytes: ReportTask.Result.memoryBytes(of: report.task.line, outcome),
+                startMilliseconds: ReportTask.Result.startMilliseconds(of: outcome))
         }
         return .failed(
             outcome, of: report.task.line, attemptsMax: settings.attemptsMax,
@@ -125,7 +127,8 @@ struct ReportEncoder {
         let kept = isWhole ? size : 2 * FinishedValue.endBytes
         unfinished = Unfinished(
             number: number, record: outcome.record,
-            memoryBytes: ReportTask.Result.memoryBytes(of: report.task.line, outcome), output: output,
+            memoryBytes: ReportTask.Result.memoryBytes(of: report.task.line, outcome),
+            startMilliseconds: ReportTask.Result.startMilliseconds(of: outcome), output: output,
             sizeBytes: isWhole ? size : FinishedValue.endBytes,
             end: isWhole ? nil : size - FinishedValue.endBytes..<size,
             value: FinishedValue.Writer(worker: settings.worker, bytesExpected: kept))
@@ -136,7 +139,7 @@ struct ReportEncoder {
         let count = min(Self.pieceBytes, task.sizeBytes - task.offset)
         guard let piece = piece(of: task.output, at: task.offset, count) else {
             let value = FinishedValue.encode(worker: settings.worker, standardOutput: nil)
-            return (task.number, .finished(value: value, record: task.record, memoryBytes: task.memoryBytes))
+            return (task.number, result(of: task, value))
         }
         task.value.append(piece)
         task.offset += piece.count
@@ -151,10 +154,13 @@ struct ReportEncoder {
             unfinished = task
             return nil
         }
-        return (
-            task.number,
-            .finished(value: task.value.finish(), record: task.record, memoryBytes: task.memoryBytes)
-        )
+        let (number, value) = (task.number, task.value.finish())
+        return (number, result(of: task, value))
+    }
+
+    private func result(of task: Unfinished, _ value: [UInt8]) -> ReportTask.Result {
+        .finished(
+            value: value, record: task.record, memoryBytes: task.memoryBytes, startMilliseconds: task.startMilliseconds)
     }
 }
 

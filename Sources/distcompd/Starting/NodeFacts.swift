@@ -35,6 +35,8 @@ extension NodeSupervisor.Settings {
             heartbeatSeconds: configuration.healthReportIntervalSeconds, leaseSeconds: configuration.leaseSeconds,
             killsWhenCutOff: configuration.whenCutOff == .kill,
             killGraceSeconds: configuration.killGraceSeconds, stopGraceSeconds: configuration.stopGraceSeconds,
-            resources: node.resources)
+            resources: node.resources,
+            // A run ends with its tasks, and not before.
+            idleExitSeconds: node.servesParent ? 0 : configuration.idleExitSeconds)
     }
 }

@@ -17,6 +17,11 @@ struct StartFailure: Error {
     static func system(_ error: SystemError) -> StartFailure { StartFailure(message: "\(error)", exitStatus: 2) }
 }
 
+enum EndStatus {
+    /// EX_TEMPFAIL of sysexits.h: whoever started us is to do so again. The unit knows it.
+    static let comeAgain: Int32 = 75
+}
+
 /// Runs a step of the start whose refusal ends it.
 func required<Result>(_ step: () throws(SystemError) -> Result) throws(StartFailure) -> Result {
     do {

@@ -11,7 +11,8 @@ import Testing
 @Suite("Golden", .aFewAtATime)
 struct GoldenTests {
     private static let commands = [
-        "run", "attach", "submit", "watch", "status", "top", "tasks", "show", "why", "logs", "results", "workers",
+        "run", "attach", "submit", "web", "watch", "status", "top", "tasks", "show", "why", "logs", "results",
+        "workers", "scale",
         "cancel", "retry", "requeue", "forget", "pause", "resume", "drain", "cleanup", "stop-workers", "reset",
         "manager", "config", "acl",
         "key", "doctor",
@@ -114,6 +115,25 @@ struct GoldenTests {
                 }
             }
             try GoldenFile.expect(masked(text, fleet), toBe: "listings")
+        }
+    }
+
+    @Test("what nodes are wanted, of the shapes there are and of others, for people and for programs")
+    func scale() async throws {
+        try await withFleet { fleet in
+            try prepare(fleet)
+            var text = ""
+            for words in [
+                [], ["--shape", "small=4G,2", "--shape", "huge=1024G,64,gpu=2,label=ssd,min=1,max=3"],
+                ["--shape", "other=2G,1,max=1"],
+            ] {
+                for form in [[], ["--json"]] {
+                    let all = ["scale"] + words + form
+                    let result = try await fleet.distcomp(all)
+                    text += "$ distcomp \(all.joined(separator: " "))\n\(result.output)\(result.errors)\n"
+                }
+            }
+            try GoldenFile.expect(masked(text, fleet), toBe: "scale")
         }
     }
 

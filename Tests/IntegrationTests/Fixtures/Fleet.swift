@@ -47,9 +47,11 @@ final class Fleet {
     private static func name(_ access: QueueAccess) -> String { "distcomp-\(access.rawValue)" }
 
     /// Whoever only looks needs no more than that.
-    private func user(of command: String?) -> QueueAccess {
-        let looking = ["jobs", "logs", "results", "show", "status", "tasks", "top", "watch", "why", "workers"]
-        return looking.contains(command ?? "") ? .watcher : .submitter
+    private func user(of words: [String]) -> QueueAccess {
+        let looking = [
+            "jobs", "logs", "metrics", "results", "scale", "show", "status", "tasks", "top", "watch", "why", "workers",
+        ]
+        return looking.contains(words.first ?? "") && !words.contains("--exec") ? .watcher : .submitter
     }
 
     private func settings(of access: QueueAccess) throws -> [String: String] {
@@ -109,7 +111,7 @@ final class Fleet {
 
     /// The command line, which may take its time.
     func start(_ words: [String]) throws -> RunningProgram {
-        let access = user(of: words.first)
+        let access = user(of: words)
         var words = words
         if sentinels == nil {
             words.insert(contentsOf: ["--redis", url(access)], at: min(1, words.count))

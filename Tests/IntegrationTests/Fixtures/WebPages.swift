@@ -29,6 +29,12 @@ final class WebPages {
         }
     }
 
+    /// The pages that a run serves at a socket.
+    init(of run: RunningProgram, socketPath: String) async throws {
+        (program, self.socketPath, port) = (run, socketPath, nil)
+        try await eventually("the pages are served", run.errors) { run.errors.contains("the pages are at") }
+    }
+
     /// An answer.
     struct Answer {
         let status: Int
@@ -108,10 +114,9 @@ final class WebPages {
 
     /// Every link of a page that begins so, as the browser would follow it.
     static func links(_ page: String, to path: String) -> [String] {
-        page.split(separator: "href=\"").dropFirst().compactMap { rest in
-            let link = rest.prefix { $0 != "\"" }
-            return link.hasPrefix(path)
-                ? String(link).split(separator: "&amp;", omittingEmptySubsequences: false).joined(separator: "&") : nil
-        }
+        page.split(separator: "href=\"").dropFirst().map { rest in
+            rest.prefix { $0 != "\"" }.split(separator: "&amp;", omittingEmptySubsequences: false)
+                .joined(separator: "&")
+        }.filter { $0.hasPrefix(path) }
     }
 }

@@ -7,20 +7,25 @@ import Testing
 
 @Suite("the pages of a queue", .aFewAtATime)
 struct WebPageTests {
-    @Test("the first page tells what waits, what failed by cause and command, the jobs and the nodes; three clicks lead to why")
+    @Test(
+        "the first page tells what waits, what failed by cause and command, the jobs and the nodes; three clicks lead to why"
+    )
     func overview() async throws {
         try await withFleet { fleet in
             let node = try await fleet.startedNode("a", ["max_retry_per_task": "1"])
-            try await fleet.distcomp("submit", "--name", "sweep", "--", "sh", "-c", "echo no such block >&2; exit {}", ":::", "3", "4")
+            try await fleet.distcomp(
+                "submit", "--name", "sweep", "--", "sh", "-c", "echo no such block >&2; exit {}", ":::", "3", "4")
             try await fleet.distcomp("submit", "--name", "fine", "--", "echo", "hello {}", ":::", "x")
             try await eventually("all have ended") {
-                try await fleet.distcomp("status", "--json").output.contains("\"todo\":0,\"in_progress\":0,\"finished\":1,\"failed\":2")
+                try await fleet.distcomp("status", "--json").output.contains(
+                    "\"todo\":0,\"in_progress\":0,\"finished\":1,\"failed\":2")
             }
             let pages = try await WebPages(fleet)
             let first = try pages.get("/").body
             #expect(first.contains("What failed") && first.contains("no such block"))
             #expect(first.contains("sweep") && first.contains("fine"))
             #expect(!first.contains("data-order"), "no orders are offered where none are taken")
+            #expect(first.contains("The last four hours") && first.contains("3, 2 failed"), "what ended is drawn")
 
             // The number of those that failed, one of them, and there it says why.
             let list = try #require(WebPages.links(first, to: "/tasks?state=failed&cause=exit").first)
@@ -39,7 +44,9 @@ struct WebPageTests {
         }
     }
 
-    @Test("tasks come in pages, and each task stands in one of them; a search finds one by its id, its text, and among all states")
+    @Test(
+        "tasks come in pages, and each task stands in one of them; a search finds one by its id, its text, and among all states"
+    )
     func paging() async throws {
         try await withFleet { fleet in
             try await fleet.submit((1...1500).map { "shell:1:0:0:true number-\($0)-" })
@@ -78,11 +85,16 @@ struct WebPageTests {
             let node = try await fleet.startedNode("a", ["max_retry_per_task": "1"])
             let mark = "<script>alert(1)</script><img src=x onerror=alert(2)>"
             try await fleet.submit([
-                "shell:1:0:0:printf '%s\\033[2J\\n' '\(mark)'; printf '%s' '\(mark)' >&2; exit 1",
+                "shell:1:0:0:printf '%s\\033[2J\\n' '\(mark)'; printf '%s' '\(mark)' >&2; exit 1"
             ])
-            try await eventually("it has failed") { try fleet.count("failed_tasks") == 1 && fleet.count("in_progress_tasks") == 0 }
+            try await eventually("it has failed") {
+                try fleet.count("failed_tasks") == 1 && fleet.count("in_progress_tasks") == 0
+            }
             let pages = try await WebPages(fleet)
-            var answers = ["/", "/tasks", "/search?text=%3Cscript%3E", "/nothing%3Cscript%3E", "/node?name=%3Cscript%3E", "/job?id=%3Cb%3E"]
+            var answers = [
+                "/", "/tasks", "/search?text=%3Cscript%3E", "/nothing%3Cscript%3E", "/node?name=%3Cscript%3E",
+                "/job?id=%3Cb%3E",
+            ]
             let task = try #require(WebPages.links(try pages.get("/tasks").body, to: "/task?line").first)
             answers += [task] + WebPages.links(try pages.get(task).body, to: "/output")
             #expect(answers.count == 9)
@@ -92,7 +104,9 @@ struct WebPageTests {
                 #expect(!answer.body.utf8.contains(27), "\(address)")
                 #expect(answer.headers["content-security-policy"]?.hasPrefix("default-src 'none'") == true)
                 #expect(answer.headers["x-content-type-options"] == "nosniff")
-                for link in WebPages.links(answer.body, to: "") { #expect(link.hasPrefix("/") || link.hasPrefix("#"), "\(link)") }
+                for link in WebPages.links(answer.body, to: "") {
+                    #expect(link.hasPrefix("/") || link.hasPrefix("#"), "\(link)")
+                }
             }
             try await node.stop()
         }
@@ -115,7 +129,8 @@ struct WebPageTests {
             let task = try pages.get("/api/task?line=shell%3A1%3A0%3A0%3Atrue+1")
             #expect(task.body.contains("\"because\":\"no-node\""), "\(task.body)")
             for (path, status) in [
-                ("/api/task?line=no", 404), ("/api/nothing", 404), ("/api/tasks?state=x", 400), ("/api/tasks?cause=x", 400),
+                ("/api/task?line=no", 404), ("/api/nothing", 404), ("/api/tasks?state=x", 400),
+                ("/api/tasks?cause=x", 400),
                 ("/api/tasks?from=x", 400), ("/api/task", 400),
             ] {
                 let answer = try pages.get(path)
@@ -124,14 +139,59 @@ struct WebPageTests {
         }
     }
 
+    @Test(
+        "metrics are told in the format that is asked for, of the queue as a whole, and of jobs only where that is wanted"
+    )
+    func metrics() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:0:true 1"])
+            try await fleet.distcomp("submit", "--name", "sweep", "--", "true", ":::", "1", "2")
+            let pages = try await WebPages(fleet)
+            let plain = try pages.get("/metrics")
+            #expect(plain.headers["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
+            #expect(plain.body.contains("distcomp_queue_tasks{state=\"waiting\"} 3\n"), "\(plain.body)")
+            #expect(!plain.body.contains("sweep") && !plain.body.contains("# EOF"))
+            let open = try pages.get("/metrics", ["accept": "application/openmetrics-text;version=1.0.0"])
+            #expect(open.headers["content-type"]?.hasPrefix("application/openmetrics-text") == true)
+            #expect(open.body.hasSuffix("# EOF\n"))
+            #expect(try pages.get("/").body.contains("the oldest for"))
+            let ofJobs = try await WebPages(fleet, ["--metrics-by-job", "5"])
+            #expect(try ofJobs.get("/metrics").body.contains("job_name=\"sweep\""))
+        }
+    }
+
+    @Test("a run serves its pages where it is told to, with what its tasks write, and they end with it")
+    func ownPages() async throws {
+        try await withScratch { scratch in
+            try scratch.write(
+                "tasks", "shell:1:0:0:echo early; while ! test -e \(scratch.path)/go; do sleep 0.05; done\n")
+            let socket = scratch.path + "/pages"
+            let run = try RunningProgram(
+                Products.distcomp, ["run", "tasks", "--state", scratch.path + "/state", "--web", "unix:\(socket)"],
+                in: scratch)
+            let pages = try await WebPages(of: run, socketPath: socket)
+            try await eventually("it runs") { scratch.tasks(with: "echo early").count == 1 }
+            let task = try #require(WebPages.links(try pages.get("/tasks?state=running").body, to: "/task?line").first)
+            let output = try #require(
+                WebPages.links(try pages.get(task).body, to: "/output").first { $0.contains("stdout") })
+            try await eventually("what it wrote is shown") { try pages.get(output).body.contains("early") }
+            try scratch.write("go", "")
+            #expect(try await run.result().status == 0)
+            #expect(!FileSystem.exists(socket))
+        }
+    }
+
     @Test("a run on one machine has pages while it goes on, and when it is over, where they are not root's")
     func run() async throws {
         try await withScratch { scratch in
-            try scratch.write("tasks", "shell:1:0:0:echo hello; while ! test -e \(scratch.path)/go; do sleep 0.05; done\n")
-            let run = try RunningProgram(Products.distcomp, ["run", "tasks", "--state", scratch.path + "/state"], in: scratch)
+            try scratch.write(
+                "tasks", "shell:1:0:0:echo hello; while ! test -e \(scratch.path)/go; do sleep 0.05; done\n")
+            let run = try RunningProgram(
+                Products.distcomp, ["run", "tasks", "--state", scratch.path + "/state"], in: scratch)
             try await eventually("it runs", run.errors) { scratch.tasks(with: "echo hello").count == 1 }
             let web = try RunningProgram(
-                Products.distcomp, ["web", "--state", scratch.path + "/state", "--listen", "unix:\(scratch.path)/pages"],
+                Products.distcomp,
+                ["web", "--state", scratch.path + "/state", "--listen", "unix:\(scratch.path)/pages"],
                 in: scratch)
             try await eventually("the pages are served", web.errors) { web.errors.contains("the pages are at") }
             if Host.isRoot {

@@ -277,7 +277,7 @@ extension World {
         case .reconcile(let number): return hear(.reconcile(number), node, at: local)
         case .claim(let claim):
             if node.leavesSince != nil { fail("\(node.name) claims while it leaves") }
-            if claim.count < 1 { fail("\(node.name) claims nothing") }
+            if claim.count < 1, !claim.leavesIfIdle { fail("\(node.name) claims nothing") }
             return hear(.claim(claim), node, at: local)
         case .report(let report):
             check(report, node)
@@ -486,6 +486,10 @@ extension World {
         case .stopRequested, .closeRequested:
             if event == .stopRequested { node.isStopping = true }
             node.leavesSince = node.leavesSince ?? local
+        case .letGo:
+            count("let go")
+            if node.taskCount > 0 || !node.launches.isEmpty { fail("\(node.name) is let go with tasks") }
+            node.leavesSince = node.leavesSince ?? local
         case .cancelRequested(let line): node.cancelledLines.insert(line)
         default: break
         }
@@ -512,6 +516,7 @@ extension World {
         case .nodeCannotLaunch: count("node cannot launch")
         case .nodeLaunchesAgain: count("node launches again")
         case .leftWithout: count("left without")
+        case .leavesIdle: count("leaves idle")
         case .leftInMemory: count("left in memory")
         case .leftoversGone: count("leftovers gone")
         case .givenBack: count("given back")

@@ -72,6 +72,24 @@ redis-cli HSET todo_tasks $'shell:5:0:0:60:true\nFORGED=yes' "" 'shell:1:0:0:60:
 expect "a line with a newline, written by another program, ends too" wait_until 60 all_ended
 expect_equal "and forges no field" "" "$(journal FORGED=yes)"
 
+# --- the pages ------------------------------------------------------------------------------------------------------------------
+expect_equal "the pages are not served unless somebody wants them" "disabled inactive" \
+  "$(systemctl is-enabled distcomp-web) $(systemctl is-active distcomp-web)"
+echo '{ "redis_port": 7000 }' > /etc/distcomp/web.json
+chown distcomp-web: /etc/distcomp/web.json
+chmod 600 /etc/distcomp/web.json
+expect "they start" systemctl start distcomp-web
+page() { python3 -c 'import sys, urllib.request as web; print(web.urlopen("http://localhost:8817" + sys.argv[1]).read().decode())' "$1"; }
+expect_match "and show what failed" 'What failed.*oom' "$(page / | tr '\n' ' ')"
+expect_match "to programs as well" '"command":"exit 3"' "$(page '/api/tasks?cause=exit')"
+pages=$(systemctl show --property=MainPID --value distcomp-web)
+expect_equal "as a user of their own, without any right" "distcomp-web 0000000000000000 1" \
+  "$(stat --format=%U "/proc/$pages") $(sed -n 's/^CapEff:\t//p' "/proc/$pages/status") $(sed -n 's/^NoNewPrivs:\t//p' "/proc/$pages/status")"
+expect_equal "on loopback alone" 127.0.0.1:8817 "$(ss --no-header --listening --tcp --numeric | awk '$4 ~ /:8817$/ {print $4}')"
+expect "they stop" systemctl stop distcomp-web
+expect_equal "in order" success "$(systemctl show --property=Result --value distcomp-web)"
+rm /etc/distcomp/web.json
+
 # --- changes ------------------------------------------------------------------------------------------------------------------
 process=$(main_process)
 submit 'shell:5:0:0:0:sleep 6003'

@@ -65,6 +65,28 @@ expect_equal "a task that ended within the grace has finished" "in time" "$(fiel
 expect_equal "the other is back in todo" "1 0" "$(count todo) $(count in_progress)"
 expect_equal "and no process of it is left" 0 "$(pgrep -fc '^sleep 6001')"
 
+# --- with nothing to do, and sent home ------------------------------------------------------------------------------------------------
+redis-cli flushall > /dev/null
+set_up '"idle_exit_seconds": 3'
+has_ended() { [[ $(property ActiveState) == inactive && $(property SubState) == dead ]]; }
+expect "a node that goes when it has nothing to do starts" systemctl start distcompd
+expect "and ends by itself" wait_until 120 has_ended
+expect_equal "well" "success 0" "$(property Result) $(property ExecMainStatus)"
+# It would have been started again after 5 s.
+sleep 12
+expect "and is not brought back" has_ended
+set_up ''
+systemctl start distcompd
+restarts=$(property NRestarts)
+"$PRODUCTS/distcomp" stop-workers --quiet "${queue[@]}"
+sent_home() { [[ $(property NRestarts) -gt $restarts ]]; }
+expect "one that was sent home comes again" wait_until 120 sent_home
+"$PRODUCTS/distcomp" stop-workers --undo --quiet "${queue[@]}"
+submit 'shell:1:0:0:60:echo back'
+has_finished() { [[ $(count finished) == 1 ]]; }
+expect "and works when that is taken back" wait_until 120 has_finished
+expect "it stops" systemctl stop distcompd
+
 cd "$CASE" || exit
 # Not the example: what that looks at is more files than the program that serves ours may keep open on some machines.
 printf '%s\n' 'shell:3:0:0:2:sleep 60' 'shell:2:0:0:60:exit 3' 'shell:1:64M:0:60:tail /dev/zero' 'shell:1:0:0:60:true' > tasks

@@ -7,5 +7,5 @@ mkfs.ext4 -q -F -N 20000 "$CASE/disk"
 mkdir "$CASE/result"
 mount -o loop "$CASE/disk" "$CASE/result" || { echo "not ok - a disk for the output"; exit; }
 chmod 755 "$CASE/result"
-"$(dirname "$0")/../soak" --products "$PRODUCTS" --tasks 600 --margin 48 --standstill 120 --user nobody --result-dir "$CASE/result"
+"$(dirname "$0")/../soak" --products "$PRODUCTS" --tasks 300 --margin 48 --standstill 120 --user nobody --result-dir "$CASE/result"
 umount "$CASE/result"

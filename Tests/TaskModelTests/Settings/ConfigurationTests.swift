@@ -115,8 +115,8 @@ struct ConfigurationTests {
              "redis_sentinels": [], "redis_tls": false, "allow_insecure_redis": true, "key_prefix": "{q1}:",
              "node_name": "node-1.rack_2", "labels": ["ssd", "rack.2"],
              "resources": {"gpu": ["GPU-0a1b", "MIG-1/2"], "licence": 4, "scratch_gb": 0.5}, "state_dir": "/s", "stop_grace_seconds": 1, "lease_seconds": 2.5,
-             "when_cut_off": "kill", "retry_delay_seconds": 0, "reserve_after_seconds": 0.5, "restart_mode": "keep", "log_level": "debug",
-             "log_format": "json",
+             "when_cut_off": "kill", "retry_delay_seconds": 0, "reserve_after_seconds": 0.5, "idle_exit_seconds": 90,
+             "restart_mode": "keep", "log_level": "debug", "log_format": "json", "metrics_textfile": "/run/d.prom",
              "task_user": "root", "memory_caps": "best-effort", "cpu_limit": "hard", "max_processes_per_task": 64,
              "output_store": "files", "max_output_bytes": 1048576, "task_umask": "0077", "kill_grace_seconds": 0.5, "task_key_file": "/k"}
             """)
@@ -136,11 +136,13 @@ struct ConfigurationTests {
             "gpu": .devices(["GPU-0a1b", "MIG-1/2"]), "licence": .amount(4000), "scratch_gb": .amount(500),
         ]
         expected.stateDirectory = "/s"
+        expected.metricsTextfile = "/run/d.prom"
         expected.stopGraceSeconds = 1
         expected.leaseSeconds = 2.5
         expected.whenCutOff = .kill
         expected.retryDelaySeconds = 0
         expected.reserveAfterSeconds = 0.5
+        expected.idleExitSeconds = 90
         expected.restartMode = .keep
         expected.logLevel = .debug
         expected.logFormat = .json
@@ -266,6 +268,7 @@ struct ConfigurationTests {
             ("redis_tls", ["false"], ["0", "\"false\"", "null"]),
             ("log_level", ["\"debug\"", "\"error\""], ["\"DEBUG\"", "\"trace\"", "1"]),
             ("log_format", ["\"auto\"", "\"journal\""], ["\"xml\""]),
+            ("metrics_textfile", ["null", "\"/a/b.prom\""], ["\"b.prom\"", "\"/a/b\"", "\"/a/.prom\"", "\"\""]),
             ("when_cut_off", ["\"keep\"", "\"kill\""], ["\"wait\"", "null"]),
             ("cpu_limit", ["\"weight\"", "\"hard\"", "\"pin\""], ["\"soft\"", "null"]),
         ] as [(String, [String], [String])])

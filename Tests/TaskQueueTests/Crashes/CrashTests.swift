@@ -282,7 +282,8 @@ extension RedisRequest {
         let firstLine = source.prefix { $0 != "\n" }
         let counting = """
             local calls, real = 0, redis
-            local redis = {error_reply = real.error_reply, status_reply = real.status_reply}
+            -- Who calls by pcall goes on, whatever comes of it.
+            local redis = {error_reply = real.error_reply, status_reply = real.status_reply, pcall = real.pcall}
             function redis.call(...)
               calls = calls + 1
               if calls == \(call) then error({err = 'STOPPED'}) end

@@ -372,7 +372,7 @@ private struct RandomRun {
         let names = (try command("KEYS", keys.prefix + "*").elements ?? []).compactMap(\.string)
         for full in names {
             let name = withoutJob(String(full.dropFirst(keys.prefix.count)))
-            if Self.ignored.contains(name) { continue }
+            if Self.ignored.contains(name) || name.hasPrefix("distcomp:metrics") { continue }
             var fields: [String: String] = [:]
             switch try command("TYPE", full).string {
             case "hash":
@@ -586,7 +586,7 @@ private struct RandomRun {
                 keys: keys, incarnation: incarnation, leaseMilliseconds: lease, count: pick(6),
                 freeMemoryBytes: [4, 8, 16, 32][pick(4)] << 30, freeMillicores: pick(5) * 1000,
                 freeResources: freeResources(), withSignatures: false,
-                silence: silence
+                silence: silence, leavesIfIdle: pick(10) == 0
             ).request)
         guard let understood = try? ClaimTasks.parse(reply) else { return }
         lives[index].silence = understood.silence

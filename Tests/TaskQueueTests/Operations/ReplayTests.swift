@@ -5,7 +5,8 @@ import Testing
 
 /// Everything a queue has in Redis, but for what counts calls or time.
 private func contents(of bench: QueueBench) throws -> [String: String] {
-    let volatile = ["sequence", "tokens", "fed", "sweeper", "leases", "clock"].map {
+    let counters = ["metrics-noted", "metrics-arrivals"]
+    let volatile = (["sequence", "tokens", "fed", "sweeper", "leases", "clock"] + counters).map {
         bench.keys.prefix + "distcomp:" + $0
     }
     var contents: [String: String] = [:]

@@ -5,6 +5,7 @@
 -- uses names clock index lease retries labels classes
 -- uses later telling
 -- uses later needing
+-- uses later waits
 
 local me, lease, want = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local free_memory, free_millicores = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -171,6 +172,7 @@ local function give(class, lines, scores, has_marks)
   call('HSET', held, unpack(holding))
   call('HSET', DOING, unpack(doing))
   call('HDEL', TODO, unpack(lines))
+  tally_waits(scores, attempts)
   want, helping = want - #lines, helping - #lines
   free_memory = free_memory - class.memory * #lines
   free_millicores = free_millicores - class.millicores * #lines
@@ -362,51 +364,61 @@ if taking_on then
 end
 if next_token and next_token <= last_token then call('SET', TOKENS, string.format('%.0f', next_token - 1)) end
 use_job('')
-local function tasks_told()
-  local told = {}
-  for i, task in ipairs(taken) do
-    for part = 1, 5 do told[i * 5 - 5 + part] = task[part] end
-  end
-  return told
-end
-
--- The jobs of these, but for those that the node knows as they are now.
-local function jobs_told()
-  if not next(given_jobs) then return {} end
-  local revision = call('GET', JOB_REVISION) or '0'
-  local told = {revision}
-  for of in pairs(given_jobs) do
-    if revision ~= ARGV[10] or not string.find(ARGV[11], ' ' .. of .. ' ', 1, true) then
-      told[#told + 1] = of
-      told[#told + 1] = call('HGET', JOBS, of) or ''
+-- uses later departing
+local function answer()
+  local function tasks_told()
+    local told = {}
+    for i, task in ipairs(taken) do
+      for part = 1, 5 do told[i * 5 - 5 + part] = task[part] end
     end
+    return told
   end
-  return told
-end
 
--- Whether this node is to look for lines that an old manager added: they are in todo and not in the index. Entries that an old worker left
--- in the index may make up for them in number, so whoever finds nothing has a look all the same, now and then.
-local function is_to_sweep()
-  -- Came up short, and there is nothing to look further at: whoever adds tells us.
-  local short = taking_on and want > 0 and budget > 0
-  if short then call('DEL', FED) end
-  local delayed, waiting = next_retry and call('ZCARD', DELAYED) or 0, call('HLEN', TODO) - closing
-  if waiting <= delayed or not is_over(SWEEPER, now) then return 0 end
-  if waiting <= tonumber(call('GET', INDEXED) or 0) + delayed then
-    if not short or not is_over(SWEPT, now) then return 0 end
-    keep_until(SWEPT, now + math.max(600000, waiting))
+  -- The jobs of these, but for those that the node knows as they are now.
+  local function jobs_told()
+    if not next(given_jobs) then return {} end
+    local revision = call('GET', JOB_REVISION) or '0'
+    local told = {revision}
+    for of in pairs(given_jobs) do
+      if revision ~= ARGV[10] or not string.find(ARGV[11], ' ' .. of .. ' ', 1, true) then
+        told[#told + 1] = of
+        told[#told + 1] = call('HGET', JOBS, of) or ''
+      end
+    end
+    return told
   end
-  -- The right is this node's for so long, and for as much again after each page.
-  keep_until(SWEEPER, now + SWEEP_PAUSE)
-  return 1
+
+  -- Whether this node is to look for lines that an old manager added: they are in todo and not in the index. Entries that an old worker left
+  -- in the index may make up for them in number, so whoever finds nothing has a look all the same, now and then.
+  local function is_to_sweep()
+    -- Came up short, and there is nothing to look further at: whoever adds tells us.
+    local short = taking_on and want > 0 and budget > 0
+    if short then call('DEL', FED) end
+    local delayed, waiting = next_retry and call('ZCARD', DELAYED) or 0, call('HLEN', TODO) - closing
+    if waiting <= delayed or not is_over(SWEEPER, now) then return 0 end
+    if waiting <= tonumber(call('GET', INDEXED) or 0) + delayed then
+      if not short or not is_over(SWEPT, now) then return 0 end
+      keep_until(SWEPT, now + math.max(600000, waiting))
+    end
+    -- The right is this node's for so long, and for as much again after each page.
+    keep_until(SWEEPER, now + SWEEP_PAUSE)
+    return 1
+  end
+
+  -- In how many milliseconds to come again; -1: when somebody tells.
+  local function due_in()
+    local due = next_retry and math.max(0, next_retry - now) or -1
+    if taking_on and want > 0 and (budget <= 0 or not all_are_told) then due = 0 end
+    if has_looked_further and want > 0 then due = math.min(due < 0 and 5000 or due, 5000) end
+    return due
+  end
+
+  local sweeps, due = is_to_sweep(), due_in()
+  -- A node that has had nothing for long leaves if it was looked for whatever there is, and there was nothing.
+  local leaves = ARGV[12] == '1' and tonumber(ARGV[8]) == silence and #taken == 0 and sweeps == 0 and due ~= 0 and held_back == 0
+    and call('EXISTS', held) == 0
+  if leaves then depart() end
+  return {tasks_told(), closing, sweeps, due, paused, has_orders, held_back, silence, leaves and 1 or 0, jobs_told()}
 end
 
--- In how many milliseconds to come again; -1: when somebody tells.
-local function due_in()
-  local due = next_retry and math.max(0, next_retry - now) or -1
-  if taking_on and want > 0 and (budget <= 0 or not all_are_told) then due = 0 end
-  if has_looked_further and want > 0 then due = math.min(due < 0 and 5000 or due, 5000) end
-  return due
-end
-
-return {tasks_told(), closing, is_to_sweep(), due_in(), paused, has_orders, held_back, silence, jobs_told()}
+return answer()

@@ -3,6 +3,7 @@
 
 -- uses names clock index lease reaping halting dating
 -- uses later telling
+-- uses later slots
 
 -- Lines an old worker has dropped, seen missing before `until_then`. Old workers die one at a time: a hundred lines gone at
 -- once were removed by somebody, and stay so.
@@ -69,6 +70,7 @@ local identity = named_queue(ARGV[8])
 pass_lost_tokens(ARGV[16], ARGV[8])
 describe(me, 9)
 date_tokens()
+keep_slots()
 -- uses later minding
 if call('EXISTS', JOB_OWNERS) == 1 then look_after_owners() end
 promote_delayed(now)
@@ -85,6 +87,7 @@ local is_any_doubtful, is_any_missing = is_any_before(LEASES, doubtful_until), i
 if asked_in == silence and now >= quiet then
   if is_any_doubtful then
     for _, dead in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. string.format('%.0f', now), 'LIMIT', 0, 10)) do
+      if expiry_of(dead) then tally('lost') end  -- Once: it is 0 from then on.
       reaped = reaped + reap(dead, 200)
     end
     is_any_doubtful = is_any_before(LEASES, doubtful_until)

@@ -56,4 +56,6 @@ pass_lost_tokens(ARGV[13], ARGV[5])
 describe(me, 6)
 call('ZADD', LEASES, now + duration, me)
 call('HSET', STATUS, name, ARGV[4])
+-- Whoever had it started is to know that it came, however short it stays.
+if call('HEXISTS', SCALING, 'node ' .. name) == 1 then call('HSET', SCALING, 'came ' .. name, '1') end
 return {'OK', silence, identity}

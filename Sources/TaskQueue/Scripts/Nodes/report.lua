@@ -2,11 +2,12 @@
 -- Idempotent: accepted once, by the token of the attempt, which goes with the held entry, last. A repetition is told from
 -- a stranger by the token beside the outcome. Stopped half-way: still held, so it is accepted when it comes again.
 
--- uses names leaving lessening
+-- uses names leaving lessening tallying accounting
 
 local me, line, token, record = ARGV[2], ARGV[3], ARGV[4], ARGV[6]
--- Of a job that was declared idempotent another node may run a second copy, which the node says by a sign behind the kind.
-local kind, sign = string.match(ARGV[5], '^(%a+)(%+?)$')
+-- Of a job that was declared idempotent another node may run a second copy, which the node says by a sign behind the kind. Behind that, in
+-- how many milliseconds after it was given it was begun, where the node knows.
+local kind, sign, delay = string.match(ARGV[5], '^(%a+)(%+?):?(%d*)$')
 local held, name = held_key(me), node_name(me)
 use_job_of(line)
 local own, memory, millicores, s, attempt =
@@ -22,7 +23,11 @@ end
 local function was_told()
   return string.sub(call('HGET', OUTCOMES, line) or '', 1, #token + 1) == token .. ' '
 end
-if own ~= token then return was_told() and 'duplicate' or 'stale' end
+local function refuse()
+  tally('refused')
+  return 'stale'
+end
+if own ~= token then return was_told() and 'duplicate' or refuse() end
 -- uses later pairing
 if sign == '+' and leave_to_other() then return 'accepted' end
 local owner = call('HGET', DOING, line)
@@ -30,7 +35,7 @@ if owner and owner ~= name or not owner and (call('HEXISTS', DONE, line) == 1 an
   -- Somebody has moved it to todo by hand, and another has it now, or had it.
   call('HDEL', held, line)
   stop_use()
-  return 'stale'
+  return refuse()
 end
 
 -- How often it went back as it asked is told with how it ended: to that only these belong, which have been tried before.
@@ -67,6 +72,7 @@ local function finish()
     if requeues then call('HDEL', REQUEUES, line) end
   end
   call('HDEL', SIGNATURES, line)
+  tally_ending('finished', record, memory, delay)
 end
 
 -- Moved to todo by hand, it may be there.
@@ -163,7 +169,8 @@ elseif kind == 'finished' then
   finish_and_learn()
   call('HDEL', TODO, line)
 elseif kind == 'failed' and job ~= '' and not is_cancelled
-  and ((ARGV[10] or '') ~= '' and goes_on_with_more() or ARGV[12] and goes_back(tonumber(ARGV[12]))) then  -- It waits.
+  and ((ARGV[10] or '') ~= '' and goes_on_with_more() or ARGV[12] and goes_back(tonumber(ARGV[12]))) then
+  tally_ending('again', record, memory, delay)  -- It waits.
 elseif kind == 'failed' then
   local workers = (call('HGET', FAILED, line) or '') .. name .. ','
   local _, count = string.gsub(workers, ',', '')
@@ -173,6 +180,7 @@ elseif kind == 'failed' then
     call('HSET', REASON, line, reason())
     call('HSET', OUTCOMES, line, token .. ' ' .. record)
     call('HSET', ATTEMPTS, line, attempt)
+    tally_ending('again', record, memory, delay)
     -- Twice as long each time, an hour at most.
     local pause = math.min(RETRY_PAUSE_MAX, tonumber(ARGV[9]) * 2 ^ math.min(20, count - 1))
     if pause > 0 then
@@ -185,7 +193,7 @@ elseif kind == 'failed' then
   else
     unindex(line, memory, millicores)
     call('HSET', FAILED, line, workers)
-    fail_for_good(line, token, reason(), record)
+    fail_for_good(line, token, reason(), record, memory, delay)
     let_go()
     if job ~= '' and not is_cancelled then halt_if_due(call('HINCRBY', JOB_HALTS, job, 1)) end
     if call('EXISTS', TELLING) == 1 then tell_some() end
@@ -193,8 +201,9 @@ elseif kind == 'failed' then
   end
 elseif is_cancelled then
   unindex(line, memory, millicores)
-  fail_for_good(line, token, 'cancelled', cancelled_record(name, attempt))
+  fail_for_good(line, token, 'cancelled', cancelled_record(name, attempt), memory, delay)
 else
+  tally('returned')
   put_back(line, memory, millicores, s)
   wake()
 end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Idempotent: an entry that is there stays as it is. Stopped half-way: some lines are indexed, and the others still not.
 
--- uses clock index retries
+-- uses clock index retries arriving
 
 local added = 0
 for i = 2, #ARGV, 5 do
@@ -25,5 +25,8 @@ end
 -- The sweep goes on; and when it is over, the next may wait as long as this one may have taken.
 local now = read_now()
 if not is_over(SWEEPER, now) then keep_until(SWEEPER, now + math.max(SWEEP_PAUSE, math.floor(call('HLEN', TODO) / 100))) end
-if added > 0 then wake() end
+if added > 0 then
+  note_arrival(call('GET', SEQUENCE))
+  wake()
+end
 return added

@@ -99,6 +99,7 @@ while ARGV[at] do
   end
   at = at + 8 + count
 end
+if counts[1] > 0 then note_arrival(call('GET', SEQUENCE)) end
 if string.sub(is_gated() or '', 1, 6) == 'broken' then note_change('tasks ' .. id) end
 wake()
 tell_some()

@@ -1,6 +1,6 @@
 -- Lines that are new to todo.
 
--- uses index telling
+-- uses index telling arriving
 
 -- Those of failed lines that may begin anew. What could not run for want of others goes on with these, by itself; and what waits for
 -- others though it failed otherwise (it was cancelled) waits again.
@@ -37,6 +37,7 @@ local function add_new(positions, is_asked_again)
   if is_asked_again and job ~= '' and #positions > 0 then positions = without_vain(positions) end
   if #positions == 0 then return 0 end
   local sequence = call('INCRBY', SEQUENCE, #positions) - #positions
+  note_arrival(sequence + #positions)
   local by_class, new, fields, fresh = {}, {}, {}, {}
   local last = job ~= '' and (score_of_fresh(-1) or 0)
   for i, at in ipairs(positions) do

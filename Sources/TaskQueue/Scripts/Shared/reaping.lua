@@ -1,6 +1,7 @@
 -- Putting back what a node held that is gone.
 
 -- uses names index ending some leaving copies
+-- uses later tallying
 
 -- What becomes of one task of a node that is gone. Unless it left in order (`unmarked`), the attempt counts, and a line
 -- that has taken three nodes with it stays failed.
@@ -34,6 +35,7 @@ local function put_back_held(incarnation, line, entry, unmarked)
       cjson.encode(name) .. ',"attempts":' .. attempt .. ',"reason":"poison: node lost 3 times"}')
   else
     put_back(line, memory, millicores, s)
+    tally(unmarked and 'returned' or 'again:node-lost')
   end
   call('HDEL', DOING, line)
 end

@@ -1,0 +1,196 @@
+// `distcomp scale --exec`: looks, has the hook do what follows, and notes it, again and again. What is started is noted before the hook
+// is asked, so that whoever comes after a loop that died in between starts nothing twice.
+
+import LinuxSystem
+import Scaling
+import TaskModel
+import TaskQueue
+
+/// The administrator's program that starts and removes nodes.
+struct ScaleHook {
+    enum Answer: Equatable {
+        case done
+        /// It does not want that now.
+        case refused
+    }
+
+    let path: String
+    let withinSeconds: Double
+
+    init(path: String, withinSeconds: Double) throws(CommandError) {
+        guard path.contains("/") else {
+            throw .usage(
+                "--exec \(TerminalText.escaped(path)): expected the path of a program, such as ./\(TerminalText.escaped(path))"
+            )
+        }
+        guard FileSystem.isExecutable(path) else {
+            throw .usage("--exec \(TerminalText.escaped(path)): there is no such program, or it may not be executed")
+        }
+        self.path = path
+        self.withinSeconds = withinSeconds
+    }
+
+    /// Has it do one thing. Exit 0 is yes, 1 is no to a question; all else is a failure.
+    func call(
+        _ action: String, _ shape: NodeShape, _ nodes: [String], _ plan: ScalePlan
+    ) throws(CommandError) -> Answer {
+        var told = JSONObjectWriter()
+        told.field("action", action)
+        var kind = JSONObjectWriter()
+        shape.write(into: &kind)
+        told.field("shape", json: kind.bytes)
+        told.field("nodes", nodes)
+        told.field("count", nodes.count)
+        told.field("plan", json: Array(plan.json.utf8))
+        let variables = [
+            "SHAPE_MEMORY_BYTES=\(shape.memoryBytes)", "SHAPE_MILLICORES=\(shape.millicores)",
+            "SHAPE_LABELS=\(shape.labels.sorted().joined(separator: ","))",
+            "SHAPE_RESOURCES=\(shape.resources.sorted.map { "\($0.name)=\(ResourceRequest.amountText($0.total.thousandths))" }.joined(separator: ","))",
+        ]
+        let what = "the hook \(TerminalText.escaped(path)), asked to \(action) \(nodes.count) of \(shape.name)"
+        let result: (printed: [UInt8], ending: ChildProcesses.HookEnding)
+        do {
+            result = try ChildProcesses.callHook(
+                path, [action, shape.name] + nodes, variables: variables, input: told.bytes,
+                withinSeconds: withinSeconds)
+        } catch {
+            throw .failed("\(what), could not be called: \(error)")
+        }
+        let printed = String(decoding: result.printed, as: UTF8.self).split(separator: "\n")
+        for line in printed.prefix(100) { standardError.write("hook: \(TerminalText.escaped(String(line)))\n") }
+        switch result.ending {
+        case .ended(.exit(code: 0)): return .done
+        case .ended(.exit(code: 1)) where action == "may-drain": return .refused
+        case .ended(.exit(let code)): throw .failed("\(what), ended with exit \(code)")
+        case .ended(.signal(let number)): throw .failed("\(what), was ended by signal \(number)")
+        case .tookTooLong: throw .failed("\(what), took more than \(AmountText.seconds(withinSeconds)) and was killed")
+        }
+    }
+}
+
+struct ScaleLoop {
+    let queue: QueueClient
+    let shapes: [NodeShape]
+    let settings: ScaleSettings
+    let hook: ScaleHook
+    /// In a row; of the hook, and of rounds in which nodes were awaited in vain.
+    private var failureCount = 0
+    private var lateCount = 0
+    private static let failuresMax = 3
+
+    init(queue: QueueClient, shapes: [NodeShape], settings: ScaleSettings, hook: ScaleHook) {
+        (self.queue, self.shapes, self.settings, self.hook) = (queue, shapes, settings, hook)
+    }
+
+    /// - Parameter seconds: between two looks; nil: one look is all.
+    mutating func run(everySeconds seconds: Double?) throws(CommandError) {
+        while true {
+            do throws(CommandError) {
+                try look()
+            } catch {
+                guard case .unreachable(let message) = error, seconds != nil else { throw error }
+                // Nodes go on without the queue, and so does this.
+                tell("\(message); looking again in \(AmountText.seconds(seconds ?? 0))")
+            }
+            guard let seconds else {
+                if failureCount > 0 || lateCount > 0 { throw .tasksFailed }
+                return
+            }
+            var left = seconds
+            while left > 0 {
+                let part = min(left, 60)
+                pause(milliseconds: UInt32(part * 1000))
+                left -= part
+            }
+            // A connection that was lost is made anew, else kept.
+            if !isConnected { try? queue.reconnect() }
+        }
+    }
+
+    /// Whether the last look was answered.
+    private var isConnected = true
+
+    private func tell(_ text: String) { standardError.write("distcomp scale: \(text)\n") }
+
+    private mutating func look() throws(CommandError) {
+        isConnected = false
+        let before = try queue.scaleNotes()
+        var round = try queue.scaleRound(before, shapes, settings)
+        isConnected = true
+        if !round.lateNodes.isEmpty {
+            tell(
+                "\(round.lateNodes.joined(separator: " ")): started, and not come within \(AmountText.seconds(settings.bootSeconds)); no longer awaited"
+            )
+            lateCount += 1
+        }
+        if round.hasArrivals { lateCount = 0 }
+        guard lateCount < Self.failuresMax else {
+            throw .failed(
+                "nodes were started and did not come, \(lateCount) times in a row: stopped, for they may cost something. Nothing more is started"
+            )
+        }
+        if !round.goneDrained.isEmpty { _ = try queue.drain(round.goneDrained, isDraining: false) }
+        var noted = before
+        try note(round, &noted)
+        for step in round.steps {
+            do throws(CommandError) {
+                if try perform(step, &round, &noted) { failureCount = 0 }
+            } catch {
+                guard case .failed(let message) = error else { throw error }
+                failureCount += 1
+                guard failureCount < Self.failuresMax else {
+                    try note(round, &noted)
+                    throw .failed(
+                        "\(message); that was the third failure in a row: stopped. Nothing is started or removed until distcomp scale runs again"
+                    )
+                }
+                tell(message)
+            }
+            try note(round, &noted)
+        }
+    }
+
+    private func note(_ round: ScaleRound, _ noted: inout ScaleNotes) throws(CommandError) {
+        try queue.note(round.notes, insteadOf: noted)
+        noted = round.notes
+    }
+
+    /// Says whether the hook did what it was asked.
+    private func perform(
+        _ step: ScaleStep, _ round: inout ScaleRound, _ noted: inout ScaleNotes
+    ) throws(CommandError) -> Bool {
+        switch step {
+        case .resume(let names):
+            _ = try queue.drain(names, isDraining: false)
+            round.resumed(names)
+            tell("\(names.joined(separator: " ")): wanted again, takes tasks again")
+            return false
+        case .start(let shape, let names):
+            round.started(shape, names, isSo: true)
+            try note(round, &noted)
+            do throws(CommandError) {
+                _ = try hook.call("start", shape, names, round.plan)
+            } catch {
+                round.started(shape, names, isSo: false)
+                throw error
+            }
+            tell("\(names.joined(separator: " ")): started")
+            return true
+        case .drain(let shape, let names):
+            guard try hook.call("may-drain", shape, names, round.plan) == .done else {
+                round.refused(shape)
+                tell("\(names.joined(separator: " ")): not wanted, but the hook wants to keep them")
+                return true
+            }
+            _ = try queue.drain(names, isDraining: true)
+            round.drained(shape, names)
+            tell("\(names.joined(separator: " ")): not wanted, drained")
+            return true
+        case .remove(let shape, let names):
+            _ = try hook.call("remove", shape, names, round.plan)
+            round.removed(names)
+            tell("\(names.joined(separator: " ")): drained and idle, asked to go")
+            return true
+        }
+    }
+}

@@ -75,7 +75,7 @@ expect_equal "and forges no field" "" "$(journal FORGED=yes)"
 # --- the pages ------------------------------------------------------------------------------------------------------------------
 expect_equal "the pages are not served unless somebody wants them" "disabled inactive" \
   "$(systemctl is-enabled distcomp-web) $(systemctl is-active distcomp-web)"
-install --mode=600 --owner=distcomp-web --group=distcomp-web /etc/distcomp/conf.json /etc/distcomp/web.json
+command install --mode=600 --owner=distcomp-web --group=distcomp-web /etc/distcomp/conf.json /etc/distcomp/web.json
 expect "they start" systemctl start distcomp-web
 page() { python3 -c 'import sys, urllib.request as web; print(web.urlopen("http://localhost:8817" + sys.argv[1]).read().decode())' "$1"; }
 expect_match "and show what failed" 'What failed.*oom' "$(page / | tr '\n' ' ')"

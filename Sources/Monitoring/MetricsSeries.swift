@@ -106,19 +106,19 @@ extension MetricsSnapshot {
         text.family(
             "distcomp_queue_capacity_memory_bytes", .gauge, unit: "bytes",
             "Memory that nodes have for tasks." + Self.once)
-        text.sample(Double(nodes.capacityMemoryBytes))
+        text.sample(nodes.capacityMemoryBytes)
         text.family("distcomp_queue_capacity_cores", .gauge, "Cores that nodes have for tasks." + Self.once)
         text.sample(nodes.capacityCores)
         text.family(
             "distcomp_queue_asked_memory_bytes", .gauge, unit: "bytes",
             "Memory that running tasks have asked for." + Self.once)
-        text.sample(Double(nodes.askedMemoryBytes))
+        text.sample(nodes.askedMemoryBytes)
         text.family("distcomp_queue_asked_cores", .gauge, "Cores that running tasks have asked for." + Self.once)
         text.sample(nodes.askedCores)
         text.family(
             "distcomp_queue_used_memory_bytes", .gauge, unit: "bytes",
             "Memory in use on the machines of the nodes, whoever uses it." + Self.once)
-        text.sample(Double(nodes.usedMemoryBytes))
+        text.sample(nodes.usedMemoryBytes)
         text.family(
             "distcomp_queue_used_cores", .gauge,
             "Cores in use on the machines of the nodes, whoever uses them." + Self.once)

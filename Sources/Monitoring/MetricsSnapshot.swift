@@ -39,13 +39,13 @@ public enum MetricsNodeState: String, CaseIterable, Sendable {
 public struct MetricsNodes: Equatable, Sendable {
     public var counts = Dictionary(uniqueKeysWithValues: MetricsNodeState.allCases.map { ($0, 0) })
     /// What those have for tasks that are not lost.
-    public var capacityMemoryBytes: UInt64 = 0
+    public var capacityMemoryBytes = 0.0
     public var capacityCores = 0.0
     /// What runs has asked for. A task of a job counts as its job says, though it may have been given more since.
-    public var askedMemoryBytes: UInt64 = 0
+    public var askedMemoryBytes = 0.0
     public var askedCores = 0.0
     /// What of the machines is in use, whoever uses it, as the nodes told last.
-    public var usedMemoryBytes: UInt64 = 0
+    public var usedMemoryBytes = 0.0
     public var usedCores = 0.0
 }
 
@@ -139,7 +139,7 @@ extension MetricsSnapshot {
             cursor = page.cursor
             for job in page.jobs where seen.insert(job.job).inserted {
                 for (state, count) in job.states { tasks[state, default: 0] += count }
-                nodes.askedMemoryBytes += job.memoryBytes * UInt64(job.inProgress)
+                nodes.askedMemoryBytes += Double(job.memoryBytes) * Double(job.inProgress)
                 nodes.askedCores += Double(job.millicores) * Double(job.inProgress) / 1000
                 if job.timed > 0 { timedJobs += 1 }
                 if jobsMax > 0, !job.job.isEmpty { rows.append(job) }
@@ -163,22 +163,24 @@ extension MetricsSnapshot {
 
     /// Lines that are of no job say themselves what they ask for. Of many some thousand are looked at, and the rest is taken to be alike.
     private mutating func readAskedByLines(_ keys: QueueKeys, _ ask: MetricsAsking) throws {
-        var (cursor, seen, memory, millicores, pages) = ("0", 0, UInt64(0), 0, 0)
+        // Sums of what anybody may have written there: as Double they have no end to run into.
+        var (cursor, seen, memory, millicores, pages) = ("0", 0, 0.0, 0.0, 0)
         repeat {
             let page = try answer(ScanHash(keys.inProgress, cursor: cursor), ask)
             cursor = page.cursor
             pages += 1
             for (field, _) in page.entries {
                 seen += 1
+                // What is no task line asks for nothing.
                 guard let line = try? TaskLine(parsing: String(decoding: field, as: UTF8.self)) else { continue }
-                memory &+= line.memoryBytes
-                millicores &+= line.millicores
+                memory += Double(line.memoryBytes)
+                millicores += Double(line.millicores)
             }
         } while cursor != "0" && pages < Self.linePagesMax
         guard seen > 0 else { return }
         let all = cursor == "0" ? seen : max(seen, try answer(HashLength(keys.inProgress), ask))
-        nodes.askedMemoryBytes &+= UInt64(Double(memory) * Double(all) / Double(seen))
-        nodes.askedCores += Double(millicores) / 1000 * Double(all) / Double(seen)
+        nodes.askedMemoryBytes += memory * Double(all) / Double(seen)
+        nodes.askedCores += millicores / 1000 * Double(all) / Double(seen)
     }
 
     private static let linePagesMax = 4
@@ -191,7 +193,7 @@ extension MetricsSnapshot {
                 let state = node.metricsState
                 nodes.counts[state, default: 0] += 1
                 if state == .lost { continue }
-                nodes.capacityMemoryBytes &+= node.memoryBytes
+                nodes.capacityMemoryBytes += Double(node.memoryBytes)
                 nodes.capacityCores += Double(node.millicores) / 1000
             }
             offset += page.count
@@ -204,7 +206,7 @@ extension MetricsSnapshot {
             for (_, value) in page.entries {
                 guard let report = NodeReport(parsing: String(decoding: value, as: UTF8.self)) else { continue }
                 nodes.usedCores += report.usedCores
-                nodes.usedMemoryBytes &+= UInt64(min(report.usedMemoryGB, 1e9) * Double(1 << 30))
+                nodes.usedMemoryBytes += report.usedMemoryGB * Double(1 << 30)
             }
         } while cursor != "0"
     }

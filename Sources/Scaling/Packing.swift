@@ -177,7 +177,7 @@ extension ScalingDemand {
 
     /// To so many binary digits behind the first.
     private static func roundedUp(_ amount: UInt64, _ digits: Int, below largest: UInt64) -> UInt64 {
-        guard amount > 0 else { return 0 }
+        guard amount > 0, amount <= 1 << 62 else { return amount }  // No machine has as much.
         let step = max(1, (UInt64(1) << UInt64(63 - amount.leadingZeroBitCount)) >> UInt64(digits))
         let rounded = (amount + step - 1) / step * step
         return amount <= largest ? min(rounded, largest) : rounded

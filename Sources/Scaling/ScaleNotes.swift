@@ -68,16 +68,16 @@ public struct ScaleNotes: Equatable, Sendable {
             guard words.count == 2 else { continue }
             switch (words[0], parts.count) {
             case ("node", 5):
-                guard let started = Int64(parts[1]), let drained = Int64(parts[2]), let removed = Int64(parts[3]) else {
-                    continue
-                }
+                guard let started = Self.time(parts[1]), let drained = Self.time(parts[2]),
+                    let removed = Self.time(parts[3])
+                else { continue }
                 var node = Node(shape: parts[0])
                 (node.startedAt, node.drainedAt, node.removedAt) = (started, drained, removed)
                 node.wasStarted = parts[4] == "1"
                 nodes[words[1]] = node
             case ("came", 1): come.append(words[1])
             case ("surplus", 2):
-                guard let since = Int64(parts[0]), let count = Int(parts[1]) else { continue }
+                guard let since = Self.time(parts[0]), let count = Int(parts[1]) else { continue }
                 surplus[words[1]] = Surplus(since: since, count: count)
             case ("size", 4):
                 guard let memory = UInt64(parts[0]), let millicores = Int(parts[1]), let saidMemory = UInt64(parts[2]),
@@ -90,6 +90,11 @@ public struct ScaleNotes: Equatable, Sendable {
             }
         }
         for name in come { nodes[name]?.hasCome = true }
+    }
+
+    /// Seconds since 1970; nil for what no clock says.
+    private static func time(_ text: String) -> Int64? {
+        Int64(text).flatMap { (0...1 << 40).contains($0) ? $0 : nil }
     }
 
     /// What has to be written and removed to come from others to these.

@@ -46,6 +46,10 @@ public struct PageServer: Sendable {
     /// - Parameter started: called once, when requests are taken, with the port, or 0 for a Unix socket.
     /// - Throws: where it cannot listen there.
     public func run(started: @escaping @Sendable (_ port: Int) async -> Void) async throws {
+        // Hummingbird puts its socket in the place of another, whoever still listens at that.
+        if case .unixSocket(let path) = address, Self.isInUse(path) {
+            throw SystemError(call: "bind", subject: path, code: ErrorCode.addressInUse)
+        }
         let bindAddress: BindAddress
         switch address {
         case .loopback(let port): bindAddress = .hostname("127.0.0.1", port: port)
@@ -68,7 +72,20 @@ public struct PageServer: Sendable {
             },
             logger: logger)
         try await application.runService()
-        if case .unixSocket(let path) = address { try? FileSystem.remove(path) }  // Gone already: all the better.
+        if case .unixSocket(let path) = address, !Self.isInUse(path) {
+            try? FileSystem.remove(path)  // What cannot be removed is taken over by the next.
+        }
+    }
+
+    /// Whether somebody listens there.
+    private static func isInUse(_ path: String) -> Bool {
+        do throws(SystemError) {
+            _ = try StreamSocket(connectingTo: .unix(path: path))
+            return true
+        } catch {
+            // One that may not be asked, or has too many who wait, is in use all the same.
+            return ![ErrorCode.connectionRefused, ErrorCode.notFound].contains(error.code)
+        }
     }
 
     private func respond(to request: Request) async -> Response {

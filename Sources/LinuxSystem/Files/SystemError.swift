@@ -32,8 +32,10 @@ public func errorText(_ code: Int32) -> String { String(cString: clinux_error_te
 /// errno values that callers above this room decide by; they must not import Glibc for them.
 public enum ErrorCode {
     public static let accessDenied = EACCES
+    public static let addressInUse = EADDRINUSE
     public static let again = EAGAIN
     public static let brokenPipe = EPIPE
+    public static let connectionRefused = ECONNREFUSED
     public static let noSpace = ENOSPC
     public static let notFound = ENOENT
     public static let outOfMemory = ENOMEM

@@ -39,6 +39,8 @@ public struct NodeReport: Hashable, Sendable {
             guard isPlain, let number = Double(field), number < 1e15 else { return nil }
             numbers.append(number)
         }
+        // An exabyte: beyond it no number of bytes can be told.
+        guard numbers[3] < 1e9, numbers[4] < 1e9 else { return nil }
         self.init(
             unixSeconds: Int64(numbers[0]), usedCores: numbers[1], totalCores: numbers[2], usedMemoryGB: numbers[3],
             totalMemoryGB: numbers[4])

@@ -78,18 +78,20 @@ extension TaskOutcome {
     public init(record: [UInt8]) throws(TaskRecordError) {
         let fields = try RecordFields(record)
         let usage = Usage(
-            wallSeconds: fields.double("wall_seconds") ?? 0, userSeconds: fields.double("user_seconds"),
-            systemSeconds: fields.double("system_seconds"), memoryPeakBytes: fields.unsigned("memory_peak_bytes"),
+            wallSeconds: fields.seconds("wall_seconds") ?? 0, userSeconds: fields.seconds("user_seconds"),
+            systemSeconds: fields.seconds("system_seconds"), memoryPeakBytes: fields.unsigned("memory_peak_bytes"),
             memoryNeededBytes: fields.unsigned("memory_needed_bytes"),
             memoryCapHits: fields.unsigned("memory_cap_hits"), oomKills: fields.unsigned("oom_kills"), oom: fields.oom()
         )
         self.init(
             cause: try fields.cause(), usage: usage, memoryCapBytes: fields.unsigned("memory_cap_bytes"),
-            timeoutSeconds: fields.double("timeout_seconds"), stderrTail: fields.string("stderr_tail") ?? "",
+            timeoutSeconds: fields.seconds("timeout_seconds"), stderrTail: fields.string("stderr_tail") ?? "",
             stdoutPath: fields.string("stdout_path") ?? "", stderrPath: fields.string("stderr_path") ?? "",
             packedOutput: fields.packedOutput(),
-            node: fields.string("worker") ?? "", attempt: fields.integer("attempts").map { Int($0) } ?? 1,
-            notes: fields.strings("notes"), finishedAtUnixSeconds: fields.double("finished_at") ?? fields.double("end"))
+            node: fields.string("worker") ?? "",
+            attempt: fields.integer("attempts").map { Int(min(max(1, $0), 1 << 32)) } ?? 1,
+            notes: fields.strings("notes"),
+            finishedAtUnixSeconds: fields.seconds("finished_at") ?? fields.seconds("end"))
         grownFromBytes = fields.unsigned("memory_grown_from_bytes") ?? 0
         requeueCount = fields.integer("requeues").map { Int(clamping: max(0, $0)) } ?? 0
     }
@@ -163,7 +165,11 @@ private struct RecordFields {
         return elements.compactMap { if case .string(let text) = $0.content { text } else { nil } }
     }
 
-    func double(_ name: String) -> Double? { fields[name]?.double }
+    /// Seconds, of a stretch of time or since 1970: some thirty thousand years at most. Anybody may have written a record, and whoever reads
+    /// one makes whole numbers of these.
+    func seconds(_ name: String) -> Double? {
+        fields[name]?.double.flatMap { (0...1e12).contains($0) ? $0 : nil }
+    }
 
     func integer(_ name: String) -> Int64? {
         if case .integer(let number) = fields[name] { number } else { nil }

@@ -73,7 +73,7 @@ public struct ReadMetrics: QueueOperation {
         reply.milliseconds = milliseconds
         (reply.totals, reply.open) = (fields(totals), fields(open))
         reply.slot = reply.totals.removeValue(forKey: slotField) ?? 0
-        for (field, number) in reply.open { reply.totals[field, default: 0] &+= number }
+        for (field, number) in reply.open { reply.totals[field, default: 0] += number }
         reply.oldestMilliseconds = (parts[3].string.flatMap { Int($0) } ?? parts[3].int).flatMap { $0 >= 0 ? $0 : nil }
         (reply.jobCount, reply.jobsPausedCount, reply.jobsHaltedCount) = (numbers[0], numbers[1], numbers[2])
         (reply.isPaused, reply.delayedCount, reply.closeRequested) = (numbers[3] == 1, numbers[4], numbers[5] == 1)
@@ -82,13 +82,16 @@ public struct ReadMetrics: QueueOperation {
 
     static let slotField = "slot"
 
+    /// Far more than any counter comes to, and thousands of such numbers can be added.
+    private static let numberMax = 1 << 50
+
     /// Field, number, field, number, ...; what is no number is left out.
     static func fields(_ list: [RESPValue]) -> Fields {
         var fields: Fields = [:]
         for index in stride(from: 0, to: list.count - 1, by: 2) {
             guard let field = list[index].string, let number = list[index + 1].string.flatMap({ Int($0) }), number >= 0
             else { continue }
-            fields[field] = number
+            fields[field] = min(number, numberMax)
         }
         return fields
     }

@@ -127,6 +127,7 @@ private struct StoredFields {
         }
     }
 
+    /// A measurement: where there is none, or none that makes sense, the report counts all the same.
     private var startMilliseconds: Int? { (try? integer("start_milliseconds")).map { Int(clamping: $0) } }
 
     /// nil where there is none, or none that makes sense: then it has failed, as it has for who knows nothing of this.

@@ -126,7 +126,7 @@ public struct ReadStanding: Sendable {
         standing.isRetrying =
             values[6].elements?.first?.int == 1 && standing.failedValue != nil
             && (isWaiting || standing.finishedValue == nil && standing.failedValue == values[11].bytes)
-        standing.attempts = values[7].int ?? 0
+        standing.attempts = min(max(0, values[7].int ?? 0), 1 << 32)  // One more is reckoned with.
         standing.requeueCount = values[16].string?.split(separator: " ").first.flatMap { Int($0) } ?? 0
         standing.isJobPaused = values[12].int == 1
         standing.isJobHalted = values[13].int == 1

@@ -186,7 +186,8 @@ extension QueueClient {
                 let line = try parse(text(field))
                 let name = text(value)
                 counted[name, default: FleetNode(name: name)].runningCount += 1
-                counted[name]?.memoryBytesAsked += line?.memoryBytes ?? 0
+                let asked = (counted[name]?.memoryBytesAsked ?? 0).addingReportingOverflow(line?.memoryBytes ?? 0)
+                counted[name]?.memoryBytesAsked = asked.overflow ? .max : asked.partialValue
                 counted[name]?.millicoresAsked += line?.millicores ?? 0
                 for (resource, amount) in line?.resources.thousandths ?? [:] {
                     counted[name]?.resourcesAsked[resource, default: 0] += amount

@@ -86,9 +86,13 @@ struct ScaleLoop {
     mutating func run(everySeconds seconds: Double?) throws(CommandError) {
         while true {
             do throws(CommandError) {
+                // A connection that was lost is made anew, else kept.
+                if !isConnected { try queue.reconnect() }
+                isConnected = true
                 try look()
             } catch {
                 guard case .unreachable(let message) = error, seconds != nil else { throw error }
+                isConnected = false
                 // Nodes go on without the queue, and so does this.
                 tell("\(message); looking again in \(AmountText.seconds(seconds ?? 0))")
             }
@@ -102,21 +106,17 @@ struct ScaleLoop {
                 pause(milliseconds: UInt32(part * 1000))
                 left -= part
             }
-            // A connection that was lost is made anew, else kept.
-            if !isConnected { try? queue.reconnect() }
         }
     }
 
-    /// Whether the last look was answered.
+    /// Whether the connection was good when it was used last.
     private var isConnected = true
 
     private func tell(_ text: String) { standardError.write("distcomp scale: \(text)\n") }
 
     private mutating func look() throws(CommandError) {
-        isConnected = false
         let before = try queue.scaleNotes()
         var round = try queue.scaleRound(before, shapes, settings)
-        isConnected = true
         if !round.lateNodes.isEmpty {
             tell(
                 "\(round.lateNodes.joined(separator: " ")): started, and not come within \(AmountText.seconds(settings.bootSeconds)); no longer awaited"

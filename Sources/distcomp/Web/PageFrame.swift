@@ -75,17 +75,16 @@ enum Piece {
     ///   - caption: what it shows, for who does not see it.
     ///   - head: a heading for each column; those of numbers stand right.
     static func table(
-        _ caption: String, _ head: [(name: String, isNumber: Bool)], _ rows: [[HTML]], rowClasses: [String] = []
+        _ caption: String, _ head: [(name: String, isNumber: Bool)], _ rows: [[HTML]]
     ) -> HTML {
         let heads = head.html { column in
             "<th scope=\"col\"\(column.isNumber ? " class=\"number\"" as HTML : "")>\(column.name)</th>"
         }
-        let body = rows.enumerated().html { index, cells in
+        let body = rows.html { cells in
             let columns = zip(head, cells).html { column, cell in
                 "<td data-name=\"\(column.name)\"\(column.isNumber ? " class=\"number\"" as HTML : "")>\(cell)</td>"
             }
-            let name = rowClasses.indices.contains(index) ? rowClasses[index] : ""
-            return "<tr\(name.isEmpty ? "" : " class=\"\(name)\"" as HTML)>\(columns)</tr>\n"
+            return "<tr>\(columns)</tr>\n"
         }
         return """
             <div class="wide"><table>

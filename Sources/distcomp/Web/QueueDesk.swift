@@ -18,8 +18,6 @@ struct QueueLook: Sendable {
     let oldestWaitingSeconds: Double?
     /// What ended in the last hours; none where this user of Redis may not look at it.
     let slots: [MetricsSlot]
-    /// When it was taken, in seconds since 1970.
-    let unixSeconds: Double
 }
 
 /// A value that passes from one place to another, which does not keep it.
@@ -79,8 +77,7 @@ actor QueueDesk {
             let slots = try? MetricsSlot.read(keys: queue.keys, count: Charts.slotCount) { try queue.pipeline($0) }
             return QueueLook(
                 overview: overview, jobs: jobs, failures: failures,
-                oldestWaitingSeconds: metrics?.oldestWaitingSeconds, slots: slots ?? [],
-                unixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9)
+                oldestWaitingSeconds: metrics?.oldestWaitingSeconds, slots: slots ?? [])
         }
     }
 

@@ -2,6 +2,7 @@
 
 import Glibc
 import LinuxSystem
+import RedisClient
 import RedisServerFixture
 import Testing
 
@@ -160,6 +161,72 @@ struct WebSafetyTests {
             try fleet.redis.restart()
             try await eventually("the pages are there again") {
                 try pages.get("/tasks?state=todo&text=newest").status == 200
+            }
+        }
+    }
+
+    @Test("a socket that killed pages have left is taken over, one in use and any other file are left alone")
+    func leftSocket() async throws {
+        try await withFleet { fleet in
+            let socket = fleet.scratch.path + "/pages"
+            let killed = try await WebPages(fleet, socketPath: socket)
+            let second = try await fleet.distcomp("web", "--listen", "unix:\(socket)")
+            #expect(second.status == 1 && second.errors.contains("cannot serve pages"), "\(second.errors)")
+            #expect(try killed.get("/").status == 200)
+            killed.program.send(SIGKILL)
+            try await killed.program.result()
+            let pages = try await WebPages(fleet, socketPath: socket)
+            #expect(try pages.get("/").status == 200)
+            let file = try fleet.scratch.write("precious", "mine")
+            #expect(try await fleet.distcomp("web", "--listen", "unix:\(file)").status == 1)
+            #expect(text(of: file) == "mine")
+        }
+    }
+
+    @Test("numbers that make no sense, in whatever Redis holds, end neither the pages nor a command")
+    func numbers() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:0:true 1"])
+            // More together than a machine's numbers can hold.
+            var running = ["HSET", "in_progress_tasks"]
+            for index in 0..<3000 { running += ["shell:1:8000000:1000:x \(index)", "a"] }
+            let client = try fleet.redis.client()
+            _ = try client.call(.command(RedisCommand(running[0], Array(running.dropFirst()))))
+            let record =
+                #"{"cause":"exit","exit_code":3,"worker":"a","end":1e308,"wall_seconds":1e308,"finished_at":-1e308,"#
+                + #""memory_peak_bytes":18446744073709551615,"attempts":-9223372036854775808}"#
+            for (index, end) in ["1e308", "-1e308", "1e18", "9e999"].enumerated() {
+                let line = "shell:1:0:0:failed \(index)"
+                _ = try fleet.call("HSET", "failed_tasks", line, "a")
+                _ = try fleet.call(
+                    "HSET", "distcomp:outcomes", line,
+                    "0 " + record.split(separator: "1e308", omittingEmptySubsequences: false).joined(separator: end))
+            }
+            _ = try fleet.call("HSET", "worker_status", "a", "999999999999999:0:999999999999:999999999999:1")
+            for key in try fleet.call("KEYS", "distcomp:metrics*").elements ?? [] {
+                guard let name = key.string, try fleet.call("TYPE", name).string == "hash" else { continue }
+                for field in try fleet.hash(name).keys {
+                    _ = try fleet.call("HSET", name, field, "9223372036854775807")
+                }
+            }
+            let least = "-9223372036854775808"
+            _ = try fleet.call(
+                "HSET", "distcomp:scaling", "node n1", "s \(least) \(least) \(least) 1", "surplus s", "\(least) 1")
+            let pages = try await WebPages(fleet)
+            var addresses = [
+                "/", "/nodes", "/jobs", "/job?id=", "/tasks", "/tasks?state=running", "/node?name=a", "/metrics",
+            ]
+            addresses += WebPages.links(try pages.get("/tasks").body, to: "/task?line")
+            addresses += ["/api/status", "/api/jobs", "/api/nodes", "/api/tasks", "/api/failures"]
+            #expect(addresses.count >= 17)
+            for address in addresses { #expect(try pages.get(address).status == 200, "\(address)") }
+            _ = try fleet.call("HSET", "distcomp:attempts", "shell:1:0:0:failed 0", "9223372036854775807")
+            for words in [
+                ["metrics"], ["workers"], ["scale", "--json"], ["status"], ["results", "--format", "jsonl"],
+                ["results", "--summary"], ["show", "*failed*"], ["why", "*failed*"], ["tasks"],
+            ] {
+                let result = try await fleet.distcomp(words)
+                #expect(result.status == 0, "\(words): \(result.ending) \(result.errors)")
             }
         }
     }

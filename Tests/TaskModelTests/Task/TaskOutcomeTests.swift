@@ -226,6 +226,19 @@ struct TaskOutcomeTests {
     }
 
     @Test(
+        "times that no clock says count as missing, and attempts are counted from one",
+        arguments: ["1e308", "-1", "9e999", "NaN", "1000000000001"])
+    func noTime(seconds: String) throws {
+        let outcome = try TaskOutcome(
+            record:
+                #"{"cause":"exit","exit_code":0,"wall_seconds":\#(seconds),"finished_at":\#(seconds),"attempts":-9223372036854775808}"#
+        )
+        #expect(outcome.finishedAtUnixSeconds == nil)
+        #expect(outcome.usage.wallSeconds == 0)
+        #expect(outcome.attempt == 1)
+    }
+
+    @Test(
         "what is no record is an error that says why",
         arguments: [
             ("", "not a task record: at byte 1 found the end, expected a value"),

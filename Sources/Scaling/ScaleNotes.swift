@@ -65,7 +65,7 @@ public struct ScaleNotes: Equatable, Sendable {
         for (field, value) in fields {
             let words = field.split(separator: " ").map(String.init)
             let parts = value.split(separator: " ").map(String.init)
-            guard words.count == 2 else { continue }
+            guard words.count == 2, Self.isNodeName(words[1]) else { continue }
             switch (words[0], parts.count) {
             case ("node", 5):
                 guard let started = Self.time(parts[1]), let drained = Self.time(parts[2]),
@@ -90,6 +90,12 @@ public struct ScaleNotes: Equatable, Sendable {
             }
         }
         for name in come { nodes[name]?.hasCome = true }
+    }
+
+    /// Whether hooks may be told of a node by this name: what `node_name` allows, and no beginning that means something to a program.
+    /// Anybody may register as a node, or write notes.
+    public static func isNodeName(_ name: String) -> Bool {
+        Configuration.isNodeName(name) && name.first != "-" && name.first != "."
     }
 
     /// Seconds since 1970; nil for what no clock says.

@@ -214,6 +214,15 @@ struct RoundTests {
             ("node x", "one 1"), ("node", ""), ("surplus a", "x y"), ("size a", "1"), ("other z", "1"), ("came y", "1"),
         ]
         #expect(ScaleNotes(fields: strange) == ScaleNotes())
+        // Names that would mean something else to a hook, and times that no clock says.
+        let least = "-9223372036854775808"
+        for (name, time) in [
+            ("../n", "1"), ("-n", "1"), (".n", "1"), ("a,b", "1"), ("", "1"), ("n", least),
+            ("n", "9223372036854775807"),
+        ] {
+            let noted = [("node \(name)", "one \(time) \(time) \(time) 1"), ("surplus one", "\(least) 1")]
+            #expect(ScaleNotes(fields: noted) == ScaleNotes(), "\(name) \(time)")
+        }
         #expect(world.notes.changes(from: world.notes).values.isEmpty)
         #expect(ScaleNotes().changes(from: world.notes).removed == fields.keys.sorted())
     }

@@ -202,6 +202,7 @@ extension QueueClient {
             let loads = try perform(ReadLoads(of: page.map(\.incarnation)[...], keys: keys))
             for (lease, load) in zip(page, loads) {
                 let name = lease.incarnation.nodeName
+                guard ScaleNotes.isNodeName(name) else { continue }  // It is no node of ours, and no hook's business.
                 // A node may have several incarnations; the one whose lease lasts longest counts.
                 if let other = nodes[name], other.leaseMilliseconds >= lease.leaseMilliseconds { continue }
                 var node = ScalingNode(

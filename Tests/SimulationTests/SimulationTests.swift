@@ -43,7 +43,7 @@ struct SimulationTests {
 
     private func runFreshWorlds() {
         let environment = ProcessInfo.processInfo.environment
-        let eventsMax = environment["DISTCOMP_SIMULATION_EVENTS"].flatMap { Int($0) } ?? 3_000_000
+        let eventsMax = environment["DISTCOMP_SIMULATION_EVENTS"].flatMap { Int($0) } ?? 1_500_000
         let first = environment["DISTCOMP_SIMULATION_SEED"].flatMap { UInt64($0) }
         var seed = first ?? UInt64.random(in: 1...1_000_000_000)
         print("simulation: first seed \(seed), \(eventsMax) events")

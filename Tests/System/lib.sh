@@ -36,13 +36,14 @@ expect_match() {
 }
 
 # wait_until SECONDS COMMAND...: true as soon as the command is, false after four times as long: the machine is emulated, and what emulates
-# it may be busy.
+# it may be busy. It is asked less often as time passes, for asking takes processors from what is waited for.
 wait_until() {
-  local limit=$((SECONDS + $1 * 4))
+  local limit=$((SECONDS + $1 * 4)) pause=1
   shift
   until "$@"; do
     [[ $SECONDS -lt $limit ]] || return 1
-    sleep 0.1
+    sleep "$((pause / 10)).$((pause % 10))"
+    pause=$((pause < 8 ? pause * 2 : 10))
   done
 }
 

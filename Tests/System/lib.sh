@@ -47,6 +47,9 @@ wait_until() {
   done
 }
 
+# await SECONDS COMMAND...: the same for what comes before a check, which would have waited in vain and said nothing.
+await() { wait_until "$@" || not_ok "within $(($1 * 4)) s: ${*:2}"; }
+
 start_redis() {
   redis-server --port 7000 --bind 127.0.0.1 --save "" --appendonly no --dir "$CASE" > "$CASE/redis.log" 2>&1 &
   started+=($!)

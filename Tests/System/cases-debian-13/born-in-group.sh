@@ -12,5 +12,5 @@ expect_match "the task is in its own group" '/distcomp\.[^/]*/tasks/[^/]+$' "$gr
 expect_equal "under its cap" $((40 << 20)) "$(cat "$group/memory.max")"
 # The file has its name once the task has been running for a second.
 has_its_file() { [ -s "$(echo "$CASE"/result/*/stdout)" ]; }
-wait_until 60 has_its_file
+await 60 has_its_file
 expect_equal "from its first moment on" "0::${group#/sys/fs/cgroup}" "$(cat "$CASE"/result/*/stdout)"

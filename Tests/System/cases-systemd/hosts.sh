@@ -52,7 +52,7 @@ expect_match "a user without a manager is watched, and told so" "memory caps are
 expect_match "doctor tells what would make it better" 'loginctl enable-linger' "$("${user[@]}" "$PRODUCTS/distcomp" doctor)"
 systemctl start "user@$(id -u tester)" || not_ok "a manager for the user starts" "$(systemctl status "user@$(id -u tester)" 2>&1)"
 runtime=/run/user/$(id -u tester)
-wait_until 60 test -e "$runtime/bus"
+await 60 test -e "$runtime/bus"
 row "a user's session" "$(run session "${user[@]}" env -i PATH="$PATH" HOME=/home/tester XDG_RUNTIME_DIR="$runtime")"
 expect_equal "and sees what tasks write" "shown" "$("${user[@]}" env -i PATH="$PATH" HOME=/home/tester XDG_RUNTIME_DIR="$runtime" \
   "$PRODUCTS/distcomp" run --state "$CASE/open/shown-user" --quiet --output stream -- echo shown 2>/dev/null)"
@@ -76,11 +76,11 @@ offer() {
 }
 offers() { [[ $(offer) == "$1" ]]; }
 expect "the unit offers what MemoryMax and CPUQuota leave it" wait_until 60 offers "0.5 $((636 << 20))"
-systemctl set-property --runtime distcompd MemoryMax=500M CPUQuota=150%
-expect "systemctl set-property is noticed" wait_until 60 offers "1.5 $((436 << 20))"
+systemctl set-property --runtime distcompd MemoryMax=500M CPUQuota=80%
+expect "systemctl set-property is noticed" wait_until 60 offers "0.8 $((436 << 20))"
 tasks=/sys/fs/cgroup$(dirname "$(sed -n 's/^0:://p' "/proc/$(main_process)/cgroup")")/tasks
 expect_equal "and all tasks together are capped below it" $((436 << 20)) "$(cat "$tasks/memory.max")"
-submit "shell:5:1G:0:300:python3 $CASE/reserve.py" "shell:5:0:0:300:exec python3 $CASE/grow.py 480"
-wait_until 120 all_ended
+submit "shell:5:300M:0:300:python3 $CASE/reserve.py" "shell:5:0:0:300:exec python3 $CASE/grow.py 480"
+await 120 all_ended
 expect_equal "a task without a cap meets that" oom "$(field cause 'grow.py 480')"
 expect_match "and is told whose limit it is" 'the memory.max of /system.slice/distcompd.service is 500 MB' "$(field reason 'grow.py 480')"

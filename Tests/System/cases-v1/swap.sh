@@ -13,7 +13,7 @@ left=/dev/shm/left-in-swap
 submit 'shell:9:64M:0:60:sleep 1' \
   "shell:8:64M:0:60:dd if=/dev/zero of=$left bs=1M count=45 2> /dev/null; while ! test -e $CASE/go; do sleep 0.1; done"
 full() { [[ $(stat -c %s "$left" 2>/dev/null) == $((45 << 20)) ]]; }
-wait_until 60 full || not_ok "the task writes to memory"
+await 60 full
 process=$(pgrep -f "test -e $CASE/go" | head -1)
 group=/run/v1-memory$(sed -n 's/^[0-9]*:memory://p' "/proc/$process/cgroup")
 swapped_out() {
@@ -22,10 +22,10 @@ swapped_out() {
 }
 expect "what it wrote is swapped out" wait_until 60 swapped_out
 touch "$CASE/go"
-wait_until 90 all_ended
+await 90 all_ended
 submit "shell:9:64M:0:60:python3 -c \"print('first', len(bytearray(40 << 20)))\"" \
   "shell:8:64M:0:60:python3 -c \"print('second', len(bytearray(40 << 20)))\""
-wait_until 90 all_ended
+await 90 all_ended
 expect_equal "the next tasks have the whole of their caps" "first $((40 << 20)) second $((40 << 20))" \
   "$(field stdout first) $(field stdout second)"
 expect_equal "and none fails for want of it" 0 "$(count failed)"

@@ -15,12 +15,12 @@ expect "and so does the process" eval '! running "sleep 7001"'
 expect_equal "the next task has its slot" next "$(field stdout 'echo next')"
 
 submit "shell:5:32M:0:0:$own sh -c \"echo 0 > \$g/in/most/cgroup.procs; exec sleep 7002\""
-wait_until 30 running 'sleep 7002' > /dev/null
+await 30 running 'sleep 7002'
 kill -9 "$daemon"; wait "$daemon" 2>/dev/null
 start_daemon
 expect_match "the next life clears what a task made" 'cleared [12] task group' "$(cat "$CASE/daemon.log")"
 
-wait_until 60 running 'sleep 7002'
+await 60 running 'sleep 7002'
 group=$(group_of 'sleep 7002')
 group=${group%/in/most}
 kill -9 "$daemon"; wait "$daemon" 2>/dev/null

@@ -16,7 +16,7 @@ for group in "$root" "$root/tasks" "$root/supervisor"; do
 done
 expect_match "memory, pids and cpu are handed down to tasks" 'cpu memory pids|cpu io memory pids' "$(cat "$root/tasks/cgroup.controllers")"
 submit 'shell:5:30M:0:60:tail /dev/zero'
-wait_until 60 all_ended
+await 60 all_ended
 expect_equal "the cap holds there" oom "$(field cause 5:30M)"
 kill "$daemon"; wait "$daemon" 2>/dev/null
 rmdir "$root"/* "$root" 2>/dev/null

@@ -115,19 +115,19 @@ mkdir "$tree/unit/sibling"
 (echo 0 > "$tree/unit/sibling/cgroup.procs"; exec python3 "$CASE/grow.py" 250 600) & sibling=$!
 started+=("$sibling")
 held() { [[ $(cat "$tree/unit/sibling/memory.current") -gt $((240 << 20)) ]]; }
-wait_until 60 held
+await 60 held
 submit "shell:5:600M:0:60:exec python3 $CASE/grow.py 520 5"
-wait_until 120 all_ended
+await 120 all_ended
 expect_equal "a kill for a limit above is an oom" oom "$(field cause 'grow.py 520')"
 expect_match "and names that limit" 'the memory.max of /unit \(700 MB\)' "$(field reason 'grow.py 520')"
 kill "$sibling"; wait "$sibling" 2>/dev/null
 submit "shell:5:100M:0:60:exec python3 $CASE/grow.py 150 5"
-wait_until 120 all_ended
+await 120 all_ended
 expect_equal "one for its own limit names no other" "" "$(field reason 'grow.py 150' | grep -o 'oom by')"
 
 echo 500M > "$tree/unit/memory.max"
-echo '150000 100000' > "$tree/unit/own/cpu.max"
-changed() { [[ $(offer) == "436 1.5 0.5" ]]; }
+echo '80000 100000' > "$tree/unit/own/cpu.max"
+changed() { [[ $(offer) == "436 0.8 0.5" ]]; }
 expect "limits that change are noticed, and lead to other offers" wait_until 30 changed
 expect_equal "and to another cap on all tasks together" $((436 << 20)) "$(cat "$tree$tasks/memory.max")"
 kill "$daemon"; wait "$daemon" 2>/dev/null

@@ -10,6 +10,6 @@ expect "its task goes on without it" running 'sleep 8001'
 start_daemon
 expect_match "the next life clears what it left" 'cleared [12] task group' "$(cat "$CASE/daemon.log")"
 expect "the task runs again at once" wait_until 60 test "$(wc -l < "$CASE/trace")" -ge 1
-wait_until 60 sh -c "[ \$(wc -l < $CASE/trace) = 2 ]"
+await 60 sh -c "[ \$(wc -l < $CASE/trace) = 2 ]"
 expect_equal "and once only at a time" 1 "$(pgrep -fc 'sleep 8001')"
 expect "the old group is gone" test ! -e "$group"

@@ -19,10 +19,10 @@ os._exit(int(sys.argv[1] == "fails"))
 PYTHON
 # Once for all that Python and its tracker read from disk, which takes longer here than a task has for it.
 python3 "$CASE/segment.py" first 2> /dev/null
-wait_until 60 test ! -e /dev/shm/segment-first
+await 60 test ! -e /dev/shm/segment-first
 submit "shell:9:0:0:120:python3 $CASE/segment.py exits" "shell:9:0:0:120:python3 $CASE/segment.py fails" \
   "shell:9:0:0:20:python3 $CASE/segment.py hangs"
-wait_until 120 all_ended
+await 120 all_ended
 expect_equal "Python's resource tracker removes what exit 0, exit 1 and a timeout would leave" "exit exit timeout " \
   "$(field cause exits) $(field cause fails) $(field cause hangs) $(ls /dev/shm | grep segment-)"
 

@@ -11,17 +11,17 @@ configure "\"max_task_per_worker\": 2, \"min_dram_gb_trigger_return\": $short, \
   \"sleep_sec_between_accepting_task\": 1"
 start_daemon
 submit "$(hog 9 200 25)"
-wait_until 60 test -e "$CASE/held.9"
+await 60 test -e "$CASE/held.9"
 submit "$(hog 8 450 1)"
 returned() { grep -q 'memory is short' "$CASE/daemon.log"; }
 expect "a shortage of memory is noticed" wait_until 60 returned
 expect_match "the newest task goes back to the queue" 'goes back to the queue' "$(cat "$CASE/daemon.log")"
 expect "the oldest is left running" running 'held.9'
 expect_equal "nothing has failed" 0 "$(count failed)"
-wait_until 120 all_ended
+await 120 all_ended
 expect_equal "the oldest finishes" finished "$(field state held.9)"
 
 submit "$(hog 7 700 60)"
-wait_until 120 all_ended
+await 120 all_ended
 expect_equal "alone, it fails" memory-pressure "$(field cause held.7)"
 expect_match "and says why" 'requires too much memory here' "$(field reason held.7)"

@@ -5,10 +5,10 @@ start_redis
 configure '"task_user": "taskuser", "task_umask": "027"'
 start_daemon sh -c 'echo -900 > /proc/self/oom_score_adj; exec "$@"' sh
 
-submit 'shell:9:64M:1.5:60:cat /proc/self/status' 'shell:8:0:0:60:ls -l /proc/self/fd; cat /proc/self/oom_score_adj' \
-  'shell:7:64M:1.5:60:env | sort' 'shell:6:0:0:60:cat /proc/self/limits; ps -o sid= -p $$; echo pid $$; umask; id -un' \
+submit 'shell:9:64M:0.5:60:cat /proc/self/status' 'shell:8:0:0:60:ls -l /proc/self/fd; cat /proc/self/oom_score_adj' \
+  'shell:7:64M:0.5:60:env | sort' 'shell:6:0:0:60:cat /proc/self/limits; ps -o sid= -p $$; echo pid $$; umask; id -un' \
   'shell:5:0:0:60:touch /etc/passwd'
-wait_until 100 all_ended
+await 100 all_ended
 
 status=$(field stdout /proc/self/status)
 identifier=$(id -u taskuser)
@@ -29,7 +29,7 @@ expect_equal "the daemon's shield from the out-of-memory killer is not inherited
 
 environment=$(field stdout 'env | sort')
 expect_match "the task is told its memory" "DISTCOMP_MEMORY_BYTES=$((64 << 20))" "$environment"
-expect_match "the task is told its cores" 'DISTCOMP_CORES=1.5' "$environment"
+expect_match "the task is told its cores" 'DISTCOMP_CORES=0.5' "$environment"
 expect_match "the task is told its attempt" 'DISTCOMP_ATTEMPT=1' "$environment"
 expect_match "the task is told where its output goes" "DISTCOMP_OUTPUT_DIR=$CASE/result/" "$environment"
 

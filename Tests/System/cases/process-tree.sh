@@ -26,7 +26,7 @@ submit "shell:9:0:0:12:exec python3 $CASE/escape.py" \
   'shell:7:0:0:4:exec sleep 7004'
 frozen=$(group_of 'sleep 7004')
 echo 1 > "$frozen/cgroup.freeze"
-wait_until 60 all_ended
+await 60 all_ended
 
 nobody_left() { ! pgrep -f 'sleep 700[1-4]' > /dev/null; }
 expect "daemons, stopped and deaf processes die with their timed-out task" wait_until 20 nobody_left
@@ -40,12 +40,12 @@ configure '"max_processes_per_task": 64, "cpu_limit": "hard"'
 kill "$daemon"; wait "$daemon" 2>/dev/null
 start_daemon
 submit 'shell:9:200M:0:5:b() { b | b & b; }; b' 'shell:1:0:0:60:echo still serving'
-wait_until 120 all_ended
+await 120 all_ended
 expect_equal "a fork bomb meets its limit and ends" failed "$(field state 'b | b')"
 expect_equal "the node goes on" "still serving" "$(field stdout 'still serving')"
 
-submit 'shell:9:0:1.5:60:exec sleep 7005'
+submit 'shell:9:0:0.5:60:exec sleep 7005'
 limited=$(group_of 'sleep 7005')
-expect_equal "cpu_limit hard allows no more than the cores asked for" "150000 100000" "$(cat "$limited/cpu.max")"
+expect_equal "cpu_limit hard allows no more than the cores asked for" "50000 100000" "$(cat "$limited/cpu.max")"
 pkill -f 'sleep 7005'
-wait_until 30 all_ended
+await 30 all_ended

@@ -6,10 +6,10 @@ start_daemon
 
 submit 'shell:9:50M:0:120:tail /dev/zero' \
   'shell:9:64M:0:120:sleep 3; echo untouched' \
-  'shell:5:60M:0:120:find '"$PRODUCTS"' -type f -size +2M -exec cat {} + | wc -c' \
+  'shell:5:60M:0:300:cat '"$PRODUCTS"'/distcomp '"$PRODUCTS"'/distcompd | wc -c' \
   'shell:4:60M:0:120:dd if=/dev/zero of=/dev/shm/fill bs=1M count=200; echo rc=$?; rm -f /dev/shm/fill' \
   'shell:3:60M:0:120:sh -c "tail /dev/zero"; echo the parent went on' \
-  'shell:2:8M:0:40:while true; do cat '"$PRODUCTS"'/distcomp '"$PRODUCTS"'/distcompd > /dev/null; done'
+  'shell:2:8M:0:20:while true; do cat '"$PRODUCTS"'/distcomp '"$PRODUCTS"'/distcompd > /dev/null; done'
 await 200 all_ended
 
 expect_equal "a task over its cap is killed, and the cause is oom" oom "$(field cause 9:50M)"
@@ -22,7 +22,7 @@ expect_equal "page cache beyond the cap kills nobody" yes \
 expect_equal "a tmpfs filled beyond the cap counts against it" oom "$(field cause 4:60M)"
 expect_match "and what the memory was is told" 'files in /dev/shm or another tmpfs' "$(field reason 4:60M)"
 expect_match "as it is of memory that was allocated" 'peak [0-9.]+ MB: [0-9.]+ MB anonymous' "$(field reason 9:50M)"
-expect_match "a timeout tells of a task that was often at its cap" 'timeout \(40 s\); it was at its memory cap [0-9]+ times' \
+expect_match "a timeout tells of a task that was often at its cap" 'timeout \(20 s\); it was at its memory cap [0-9]+ times' \
   "$(field reason 2:8M)"
 expect_equal "what it read is not what it needed" yes \
   "$([[ $(field memory_needed_bytes 2:8M) -le $((6 << 20)) ]] && echo yes)"

@@ -28,7 +28,7 @@ install() {
 
 # set_up 'JSON MEMBERS': the installed node's settings.
 set_up() {
-  printf '{ "redis_pass": "hidden-word", "kill_grace_seconds": 1, "health_report_interval": 1%s }\n' "${1:+, $1}" \
+  printf '{ "redis_pass": "hidden-word", "kill_grace_seconds": 1, "health_report_interval": 1%s }\n' "$(settings "${1:-}")" \
     > /etc/distcomp/conf.json
 }
 

@@ -56,11 +56,17 @@ start_redis() {
   wait_until 30 redis-cli -p 7000 ping > /dev/null 2>&1
 }
 
+# settings 'JSON MEMBERS': these behind a comma, with two slots where they do not say how many: a virtual machine has one processor.
+settings() {
+  [[ ${1:-} == *max_task_per_worker* ]] || printf ', "max_task_per_worker": 2'
+  [[ -z ${1:-} ]] || printf ', %s' "$1"
+}
+
 # configure 'JSON MEMBERS': writes the daemon's settings.
 configure() {
   cat > "$CASE/conf.json" <<CONF
 { "redis_port": 7000, "result_dir": "$CASE/result", "state_dir": "$CASE/state", "node_name": "node", "task_user": "root",
-  "max_retry_per_task": 1, "kill_grace_seconds": 1, "health_report_interval": 1 $([[ -z ${1:-} ]] || echo ", $1") }
+  "max_retry_per_task": 1, "kill_grace_seconds": 1, "health_report_interval": 1$(settings "${1:-}") }
 CONF
 }
 

@@ -21,7 +21,7 @@ enum GoldenFile {
         let difference = difference(of: text, from: expected)
         Issue.record(
             """
-            not what Golden/\(name).txt says (if it should be: DISTCOMP_UPDATE_GOLDEN=1 swift test --filter Golden, and look at git diff):
+            not what Golden/\(name).txt says (if it should be: DISTCOMP_UPDATE_GOLDEN=1 swift test --skip-build --filter Golden, and look at git diff):
             \(difference)
             """, sourceLocation: sourceLocation)
     }

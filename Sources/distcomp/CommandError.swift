@@ -9,6 +9,8 @@ enum CommandError: Error {
     case usage(String)
     /// Redis cannot be reached or does not let us in.
     case unreachable(String)
+    /// This user of Redis may not do that.
+    case notPermitted(String)
     /// The tasks that were waited for are not in Redis any more.
     case queueGone(String)
     /// What the person named is not in the queue.
@@ -28,7 +30,8 @@ enum CommandError: Error {
 
     var message: String? {
         switch self {
-        case .usage(let text), .noSuchTask(let text), .unreachable(let text), .queueGone(let text), .failed(let text):
+        case .usage(let text), .unreachable(let text), .notPermitted(let text), .queueGone(let text),
+            .noSuchTask(let text), .failed(let text):
             text
         case .tasksFailed, .reported, .readerGone, .interrupted: nil
         }
@@ -39,7 +42,7 @@ enum CommandError: Error {
         case .readerGone: 0
         case .tasksFailed, .failed: 1
         case .usage, .noSuchTask, .reported: 2
-        case .unreachable, .queueGone: 3
+        case .unreachable, .notPermitted, .queueGone: 3
         case .interrupted: 130  // What shells report for SIGINT.
         }
     }

@@ -177,8 +177,11 @@ final class QueueClient {
             return try parse()
         } catch {
             let message = "Redis at \(client.address): \(error)"
-            // Not ready, not the master, not for us: as if it could not be reached.
-            if case .refused(let reply) = error, reply.remedy != .none { throw .unreachable(message) }
+            if case .refused(let reply) = error {
+                if reply.isOfPermission { throw .notPermitted(message) }
+                // Not ready, not the master, not for us: as if it could not be reached.
+                if reply.remedy != .none { throw .unreachable(message) }
+            }
             throw .failed(message)
         }
     }

@@ -70,12 +70,15 @@ extension RedisError {
         // Redis closes the connection after this one, and has no code of its own for it.
         case "ERR" where message.hasPrefix("max number of clients"): .backOff
         case "READONLY", "UNBLOCKED": .reconnect
-        case "NOAUTH", "WRONGPASS", "NOPERM", "DENIED": .giveUp
-        case "ERR" where isMissingPermissionOfScript: .giveUp
+        case "NOAUTH", "WRONGPASS", "DENIED": .giveUp
+        case _ where isOfPermission: .giveUp
         case "CLUSTERDOWN", "MOVED", "ASK", "CROSSSLOT", "TRYAGAIN": .giveUp
         default: .none
         }
     }
+
+    /// Whether this user may not do what was asked for; what else there is may be allowed.
+    public var isOfPermission: Bool { code == "NOPERM" || code == "ERR" && isMissingPermissionOfScript }
 
     /// What it means and what helps, followed by the words of Redis; those alone where there is nothing to add.
     public var explanation: String {
@@ -87,8 +90,7 @@ extension RedisError {
             case "READONLY", "UNBLOCKED": "it is a replica, which takes no writes: its master is wanted"
             case "NOAUTH": "a password is needed"
             case "WRONGPASS": "wrong user name or password"
-            case "NOPERM": "this user lacks a permission"
-            case "ERR" where isMissingPermissionOfScript: "this user lacks a permission"
+            case _ where isOfPermission: "this user lacks a permission"
             case "MISCONF": "it cannot save its data, and takes no writes until it can: look at its disk"
             case "NOREPLICAS": "it takes no writes while too few replicas are connected (min-replicas-to-write)"
             case "CLUSTERDOWN", "MOVED", "ASK", "CROSSSLOT", "TRYAGAIN": Self.clusterRefusal

@@ -31,6 +31,7 @@ struct WebSite: Sendable {
             switch error {
             case .usage: 400
             case .noSuchTask: 404
+            case .notPermitted: 403
             case .unreachable, .queueGone: 503
             case .failed, .tasksFailed, .reported, .readerGone, .interrupted: 500
             }
@@ -40,7 +41,13 @@ struct WebSite: Sendable {
             writer.field("error", message)
             return .json(writer.text + "\n", status: status)
         }
-        let title = status == 404 ? "Not found" : status == 503 ? "Redis is away" : "This did not work"
+        let title =
+            switch status {
+            case 403: "Not permitted"
+            case 404: "Not found"
+            case 503: "Redis is away"
+            default: "This did not work"
+            }
         return .page(
             PageFrame(settings: settings, title: title).page("<p class=\"error\">\(message)</p>\n"), status: status)
     }

@@ -86,7 +86,7 @@ extension CommandError {
     fileprivate var isOfOneTask: Bool {
         switch self {
         case .usage, .noSuchTask, .failed: true
-        case .unreachable, .queueGone, .tasksFailed, .reported, .readerGone, .interrupted: false
+        case .unreachable, .notPermitted, .queueGone, .tasksFailed, .reported, .readerGone, .interrupted: false
         }
     }
 }

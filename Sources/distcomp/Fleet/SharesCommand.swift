@@ -96,12 +96,12 @@ extension ReadOwners.Reply {
     /// Those for whom anything runs or waits.
     var active: [ReadOwners.Owner] { owners.filter { $0.hasWaiting || $0.millicores > 0 } }
 
-    /// `gpu 3 of 8, licence 0.5 of 4`.
+    /// What of each runs for an owner, of all there is: `3/8 gpu 0.5/4 licence`.
     func resourcesText(of owner: ReadOwners.Owner) -> String {
         owner.resources.sorted { $0.key < $1.key }.map { name, amount in
-            let all = fleetResources[name].map { " of " + ResourceRequest.amountText($0) } ?? ""
-            return "\(name) \(ResourceRequest.amountText(amount))\(all)"
-        }.joined(separator: ", ")
+            let all = ResourceRequest.amountText(fleetResources[name] ?? 0)
+            return "\(ResourceRequest.amountText(amount))/\(all) \(name)"
+        }.joined(separator: " ")
     }
 
     /// `alice 50.0 %, bob 12.5 %`.

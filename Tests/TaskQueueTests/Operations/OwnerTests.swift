@@ -135,6 +135,22 @@ struct OwnerTests {
         #expect(try bench.command("HGET", bench.keys.prefix + "distcomp:uses", "bob").string?.contains("gpu") == false)
     }
 
+    @Test("who has given back one of his GPUs still has the larger share by those that are left")
+    func resourcesLeft() throws {
+        let scene = try OwnerScene()
+        let node = try scene.bench.node("a", resources: "gpu:d4")
+        let free = "gpu@1000,1000,1000,1000"
+        try scene.submit("ann", 20)
+        try scene.submit("bob", 4, resources: "gpu=1")
+        let tasks = try node.claim(9, freeResources: free)
+        let bob = tasks.filter { scene.owner(of: $0) == "bob" }
+        #expect(bob.count == 4)
+        try scene.submit("bob", 4)
+        for task in bob.prefix(3) { try node.finish(task) }
+        // Of bob one of 4 GPUs and one core of 64 are left, of ann five cores.
+        #expect(try scene.claim(node, 1) == ["ann": 1])
+    }
+
     @Test("other GPUs for a job count for its tasks that run, as soon as their node is heard of")
     func changedResources() throws {
         let scene = try OwnerScene()
@@ -193,7 +209,7 @@ struct OwnerTests {
         try scene.submit("ann", 2)
         try scene.submit("bob", 4, resources: "gpu=1")
         var tasks = try node.claim(4, freeResources: "gpu@1000,1000").filter { scene.owner(of: $0) == "bob" }
-        for (key, field) in [("fleet", nil), ("uses", "ann"), ("uses", "bob")] as [(String, String?)] {
+        for (key, field) in [("fleet", nil), ("uses", ""), ("uses", "bob")] as [(String, String?)] {
             let name = keys.prefix + "distcomp:" + key
             let text = try #require(
                 try (field.map { try bench.command("HGET", name, $0) } ?? bench.command("GET", name)).string)

@@ -140,12 +140,12 @@ struct OwnerTests {
         let scene = try OwnerScene()
         let node = try scene.bench.node("a", resources: "gpu:d4")
         let free = "gpu@1000,1000,1000,1000"
-        try scene.submit("ann", 20)
+        try scene.submit("ann", 5)
         try scene.submit("bob", 4, resources: "gpu=1")
         let tasks = try node.claim(9, freeResources: free)
         let bob = tasks.filter { scene.owner(of: $0) == "bob" }
         #expect(bob.count == 4)
-        try scene.submit("bob", 4)
+        for owner in ["ann", "bob"] { try scene.submit(owner, 4) }
         for task in bob.prefix(3) { try node.finish(task) }
         // Of bob one of 4 GPUs and one core of 64 are left, of ann five cores.
         #expect(try scene.claim(node, 1) == ["ann": 1])

@@ -20,26 +20,32 @@ final class BenchQueue {
             in: FileSystem.makeTemporaryDirectory(place + "/queue-"), isDurable: false, listensOnPort: listensOnPort)
     }
 
-    func register(_ name: String, cores: Int = 4096) throws -> Incarnation {
+    func register(_ name: String, cores: Int = 4096, gigabytes: Int = 4096) throws -> Incarnation {
         let incarnation = Incarnation(name: name, machine: "m", life: 1)
         let request = RegisterNode(
             keys: keys, incarnation: incarnation, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1",
-            node: NodeDescription(memoryBytes: 1 << 42, millicores: cores * 1000)
+            node: NodeDescription(memoryBytes: UInt64(gigabytes) << 30, millicores: cores * 1000)
         ).request
         silence = try RegisterNode.parse(try call(request)).silence
         return incarnation
     }
 
-    func claim(_ node: Incarnation, count: Int = 16, freeCores: Int = 4096) -> RedisRequest {
+    func claim(
+        _ node: Incarnation, count: Int = 16, freeCores: Int = 4096, freeGigabytes: Int = 4096
+    ) -> RedisRequest {
         ClaimTasks(
-            keys: keys, incarnation: node, leaseMilliseconds: leaseMilliseconds, count: count, freeMemoryBytes: 1 << 42,
-            freeMillicores: freeCores * 1000, silence: silence, known: known
+            keys: keys, incarnation: node, leaseMilliseconds: leaseMilliseconds, count: count,
+            freeMemoryBytes: UInt64(freeGigabytes) << 30, freeMillicores: freeCores * 1000, silence: silence,
+            known: known
         ).request
     }
 
-    /// Takes what there is for a node with so many free cores, at most that many tasks.
-    func taken(_ node: Incarnation, count: Int, freeCores: Int) throws -> [ClaimTasks.Claimed] {
-        let reply = try ClaimTasks.parse(try call(claim(node, count: count, freeCores: freeCores)))
+    /// Takes what there is for a node that has so much free, at most that many tasks.
+    func taken(
+        _ node: Incarnation, count: Int, freeCores: Int, freeGigabytes: Int
+    ) throws -> [ClaimTasks.Claimed] {
+        let request = claim(node, count: count, freeCores: freeCores, freeGigabytes: freeGigabytes)
+        let reply = try ClaimTasks.parse(try call(request))
         known.take(reply)
         return reply.tasks
     }
@@ -93,12 +99,13 @@ final class BenchQueue {
         afterMilliseconds: 600_000, timeoutMilliseconds: 3_600_000, graceMilliseconds: 5000)
 
     func heartbeat(
-        _ node: Incarnation, cores: Int = 4096, reserving: ReservingSettings = .never, elapsedMilliseconds: Int = 0
+        _ node: Incarnation, cores: Int = 4096, gigabytes: Int = 4096, reserving: ReservingSettings = .never,
+        elapsedMilliseconds: Int = 0
     ) -> RedisRequest {
         Heartbeat(
             keys: keys, incarnation: node, leaseMilliseconds: leaseMilliseconds, status: "1:0:1:0:1", silence: silence,
             elapsedMilliseconds: elapsedMilliseconds,
-            node: NodeDescription(memoryBytes: 1 << 42, millicores: cores * 1000), reserving: reserving
+            node: NodeDescription(memoryBytes: UInt64(gigabytes) << 30, millicores: cores * 1000), reserving: reserving
         ).request
     }
 

@@ -2,14 +2,21 @@
 // turn it is.
 
 import RedisClient
+import TaskModel
 
 extension QueueModel {
     /// What nodes hold for an owner.
     public struct Use: Equatable, Sendable {
         public var memory: UInt64 = 0
         public var millicores = 0
+        /// In thousandths, by name; none is 0.
+        public var resources: [String: Int] = [:]
 
         public init() {}
+
+        mutating func add(_ request: ResourceRequest) {
+            resources.merge(request.thousandths) { $0 + $1 }
+        }
     }
 
     var hasSeveralOwners: Bool { !jobOwners.isEmpty }
@@ -24,25 +31,35 @@ extension QueueModel {
             for (line, entry) in held[incarnation] ?? [:] {
                 uses[owner(of: line), default: Use()].memory += entry.memory
                 uses[owner(of: line), default: Use()].millicores += Self.cores(entry.millicores)
+                uses[owner(of: line), default: Use()].add(needs(of: line))
             }
         }
         return uses
     }
 
     /// By what a use is divided.
-    public func units(of owner: String) -> (memory: Int, millicores: Int) {
+    public func units(of owner: String) -> (memory: Int, millicores: Int, resources: [String: Int]) {
         let weight = shares[owner] ?? 1
         func unit(_ total: Int, _ otherwise: Int) -> Int {
             max(1, Int((Double(total > 0 ? total : otherwise) * weight).rounded(.down)))
         }
-        return (unit(Int(fleet?.memory ?? 0), 4 << 30), unit(fleet?.millicores ?? 0, 1000))
+        return (
+            unit(Int(fleet?.memory ?? 0), 4 << 30), unit(fleet?.millicores ?? 0, 1000),
+            (fleet?.resources ?? [:]).filter { $0.value > 0 }.mapValues { unit($0, 0) }
+        )
     }
 
     /// The lower, the sooner it is their turn.
     private func place(_ use: Use, of owner: String, last: Int) -> Int {
         if use.millicores == 0 { return last - (1 << 53) }
         let units = units(of: owner)
-        let share = max(Double(use.memory) / Double(units.memory), Double(use.millicores) / Double(units.millicores))
+        let ofResources = use.resources.compactMap { name, amount in
+            // What nobody is known to have does not count.
+            units.resources[name].map { Double(amount) / Double($0) }
+        }
+        let share = max(
+            Double(use.memory) / Double(units.memory), Double(use.millicores) / Double(units.millicores),
+            ofResources.max() ?? 0)
         return Int(min((share * 1e6).rounded(.down), 8_388_607)) * (1 << 29) + (last >> 10) % (1 << 29)
     }
 
@@ -62,6 +79,21 @@ extension QueueModel {
         return Self.text("OK")
     }
 
+    /// Of what it may change only what tasks ask for besides memory and cores.
+    mutating func changeJob(_ arguments: Arguments) -> RESPValue {
+        let job = arguments.text(2)
+        let before = jobNeeds[job] ?? ResourceRequest()
+        let settings = arguments.text(5)
+        let text = settings.split(separator: "\"resources\":\"", maxSplits: 1).dropFirst().first?.prefix { $0 != "\"" }
+        let needs = text.flatMap { ResourceRequest(text: $0) } ?? ResourceRequest()
+        guard needs != before else { return Self.text("changed") }
+        // What runs counts by what its job says, so all nodes are to count anew.
+        if hasSeveralOwners, doing.keys.contains(where: { Self.job(of: $0) == job }) { counted = [] }
+        jobNeeds[job] = needs.isEmpty ? nil : needs
+        wake()
+        return Self.text("changed")
+    }
+
     mutating func lookAfterOwners(_ me: String, _ now: Int) {
         guard hasSeveralOwners else { return }
         if now >= recountedUntil ?? 0 {
@@ -70,7 +102,11 @@ extension QueueModel {
         }
         if now >= measuredUntil {
             measuredUntil = now + 60_000
-            fleet = (nodes.values.reduce(0) { $0 + $1.memory }, nodes.values.reduce(0) { $0 + $1.millicores })
+            let totals = resources.values.map { $0.byName.mapValues(\.thousandths) }
+            fleet = (
+                nodes.values.reduce(0) { $0 + $1.memory }, nodes.values.reduce(0) { $0 + $1.millicores },
+                totals.reduce(into: [:]) { $0.merge($1) { $0 + $1 } }
+            )
         }
         count(me)
     }
@@ -108,7 +144,12 @@ extension QueueModel {
             var turn = turns.removeFirst()
             var helping = half
             let millicoresMax = turn.use.millicores + max(1, turn.use.millicores)
-            while want > 0, helping > 0, turn.use.millicores < millicoresMax,
+            let had = turn.use.resources
+            /// Whether he has been given as much of something in this turn as he had, or a first task.
+            func isServed(_ use: Use) -> Bool {
+                use.resources.contains { name, amount in amount >= (had[name] ?? 0) + max(1, had[name] ?? 0) }
+            }
+            while want > 0, helping > 0, turn.use.millicores < millicoresMax, !isServed(turn.use),
                 let (line, place) = turn.waiting.popFirst()
             {
                 var left = free
@@ -121,12 +162,13 @@ extension QueueModel {
                 (want, helping) = (want - 1, helping - 1)
                 turn.use.memory += place.memory
                 turn.use.millicores += Self.cores(place.millicores)
+                turn.use.add(needs(of: line))
                 given.append((line, place))
                 token += 1
                 noteTurn(of: line, token: token)
             }
             turn.place = self.place(turn.use, of: turn.owner, last: lastGiven[turn.owner] ?? 0)
-            if helping == 0 || turn.use.millicores >= millicoresMax {
+            if helping == 0 || turn.use.millicores >= millicoresMax || isServed(turn.use) {
                 turns.insert(turn, at: turns.firstIndex { $0.place > turn.place } ?? turns.endIndex)
             }
         }

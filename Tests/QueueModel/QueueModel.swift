@@ -124,7 +124,7 @@ public struct QueueModel: Sendable {
     /// The token of what was last given to an owner.
     public internal(set) var lastGiven: [String: Int] = [:]
     /// What the nodes have, when it was looked at last, and until when that is taken to be so.
-    public internal(set) var fleet: (memory: UInt64, millicores: Int)?
+    public internal(set) var fleet: (memory: UInt64, millicores: Int, resources: [String: Int])?
     public internal(set) var measuredUntil = 0
     public internal(set) var recountedUntil: Int?
 
@@ -254,6 +254,7 @@ public struct QueueModel: Sendable {
             case "submit-after": return submitAfter(arguments)
             case "gate-job": return gateJob(arguments)
             case "set-share": return setShare(arguments)
+            case "change-job": return changeJob(arguments)
             default: return .error(RedisError(text: "ERR the model knows no script \(call.script.name)"))
             }
         }

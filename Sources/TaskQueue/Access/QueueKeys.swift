@@ -141,11 +141,12 @@ enum QueueKey: String, CaseIterable {
     case jobOwners = "distcomp:job-owners"
     /// Owners who have classes, by whose turn it is.
     case owners = "distcomp:owners"
-    /// owner -> `memory millicores` of what is held for them, by what the two are divided, and the last token that was given.
+    /// owner -> `memory millicores` of what is held for them, by what the two are divided, the last token that was given, and of each resource
+    /// that is held for them ` gpu:3000/8000`.
     case uses = "distcomp:uses"
     /// owner, by name -> what their share is to be, where that is not 1.
     case shares = "distcomp:shares"
-    /// `memory millicores` of all nodes together.
+    /// `memory millicores` of all nodes together, and of each resource that any has ` gpu:8000`.
     case fleet = "distcomp:fleet"
     /// Until when, in the queue's time, that is taken to be so.
     case measured = "distcomp:measured"

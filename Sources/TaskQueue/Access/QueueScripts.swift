@@ -97,6 +97,7 @@ public enum QueueScripts {
         "noticing": PackageResources.noticing_lua,
         "owning": PackageResources.owning_lua, "pairing": PackageResources.pairing_lua,
         "percentile": PackageResources.percentile_lua, "reaping": PackageResources.reaping_lua,
+        "recounting": PackageResources.recounting_lua,
         "reserving": PackageResources.reserving_lua, "retries": PackageResources.retries_lua,
         "serving": PackageResources.serving_lua,
         "sharing": PackageResources.sharing_lua, "slots": PackageResources.slots_lua,
@@ -109,6 +110,7 @@ public enum QueueScripts {
         "using": PackageResources.using_lua,
         "waits": PackageResources.waits_lua,
         "waking": PackageResources.waking_lua, "whole": PackageResources.whole_lua,
+        "yielding": PackageResources.yielding_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }
 

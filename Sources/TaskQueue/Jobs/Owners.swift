@@ -15,6 +15,8 @@ public struct ReadOwners: QueueOperation {
         public let memoryBytes: UInt64
         /// The same of cores, of which a task that asks for none counts as one.
         public let millicores: Int
+        /// The same of each resource that jobs may ask for, in thousandths; none is 0.
+        public let resources: [String: Int]
         /// Whether tasks of theirs are in the index.
         public let hasWaiting: Bool
     }
@@ -26,6 +28,8 @@ public struct ReadOwners: QueueOperation {
         public let ownerOfJob: String
         public let fleetMemoryBytes: UInt64
         public let fleetMillicores: Int
+        /// What the nodes have of each resource, in thousandths.
+        public let fleetResources: [String: Int]
         public let owners: [Owner]
 
         /// The same.
@@ -43,11 +47,17 @@ public struct ReadOwners: QueueOperation {
                 .sorted { part(of: $0) / $0.share < part(of: $1) / $1.share }
         }
 
-        /// What part of the fleet runs for an owner: the larger of that of memory and that of cores.
+        /// What part of the fleet runs for an owner: the largest of that of memory, that of cores, and that of each resource.
         public func part(of owner: Owner) -> Double {
-            max(
-                fleetMemoryBytes > 0 ? Double(owner.memoryBytes) / Double(fleetMemoryBytes) : 0,
-                fleetMillicores > 0 ? Double(owner.millicores) / Double(fleetMillicores) : 0)
+            let resources = owner.resources.map { name, amount in part(Double(amount), of: fleetResources[name] ?? 0) }
+            return max(
+                part(Double(owner.memoryBytes), of: fleetMemoryBytes),
+                part(Double(owner.millicores), of: fleetMillicores), resources.max() ?? 0)
+        }
+
+        /// 0 of what the fleet is not known to have.
+        private func part(_ amount: Double, of all: some BinaryInteger) -> Double {
+            all > 0 ? amount / Double(all) : 0
         }
     }
 
@@ -67,23 +77,40 @@ public struct ReadOwners: QueueOperation {
     }
 
     public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
-        guard let parts = try elements(value), parts.count == 5, let areSeveral = parts[0].int,
+        guard let parts = try elements(value), parts.count == 6, let areSeveral = parts[0].int,
             let owner = parts[1].string, let memory = parts[2].string.flatMap({ UInt64($0) }),
-            let millicores = parts[3].string.flatMap({ Int($0) }), let rows = parts[4].elements, rows.count % 5 == 0
+            let millicores = parts[3].string.flatMap({ Int($0) }), let rows = parts[4].elements, rows.count % 6 == 0,
+            let fleetResources = parts[5].string
         else { throw .unexpectedReply("owners") }
         var owners: [Owner] = []
-        for index in stride(from: 0, to: rows.count, by: 5) {
+        for index in stride(from: 0, to: rows.count, by: 6) {
             guard let name = rows[index].string, let share = rows[index + 1].string.flatMap({ Double($0) }),
                 let memory = rows[index + 2].string.flatMap({ UInt64($0) }),
-                let millicores = rows[index + 3].string.flatMap({ Int($0) }), let waiting = rows[index + 4].int
+                let millicores = rows[index + 3].string.flatMap({ Int($0) }),
+                let resources = rows[index + 4].string, let waiting = rows[index + 5].int
             else { throw .unexpectedReply("owners") }
             owners.append(
                 Owner(
-                    name: name, share: share, memoryBytes: memory, millicores: millicores, hasWaiting: waiting == 1))
+                    name: name, share: share, memoryBytes: memory, millicores: millicores,
+                    resources: amounts(in: resources), hasWaiting: waiting == 1))
         }
         return Reply(
             areSeveral: areSeveral == 1, ownerOfJob: owner, fleetMemoryBytes: memory, fleetMillicores: millicores,
-            owners: owners)
+            fleetResources: amounts(in: fleetResources), owners: owners)
+    }
+
+    /// Reads ` gpu:3000/8000 licence:500/4000`, of which only the first numbers are wanted. What cannot be read comes from another version, and
+    /// does not count.
+    private static func amounts(in text: String) -> [String: Int] {
+        var amounts: [String: Int] = [:]
+        for word in text.split(separator: " ") {
+            let sides = word.split(separator: ":", omittingEmptySubsequences: false)
+            guard sides.count == 2, ResourceRequest.isName(sides[0]),
+                let amount = Int(sides[1].prefix { $0 != "/" }), amount > 0
+            else { continue }
+            amounts[String(sides[0])] = amount
+        }
+        return amounts
     }
 }
 

@@ -13,8 +13,9 @@ struct SharesCommand: ParsableCommand {
         usage: "distcomp shares [<options>]\n       distcomp shares set [<options>] <owner> <share>",
         discussion: """
             Jobs have owners (submit --owner). While several have tasks that wait, the next that is given out is of whom the least of the \
-            fleet runs: the larger of their parts of memory and of cores, divided by their share, which is 1 unless it is set. One who is \
-            alone has all of it. What runs is never ended for another. `default` is what nobody is known to own.
+            fleet runs: the largest of their parts of memory, of cores and of each resource (GPUs, licences), divided by their share, which \
+            is 1 unless it is set. One who is alone has all of it. What runs is never ended for another. `default` is what nobody is \
+            known to own.
 
             Examples:
               distcomp shares
@@ -36,18 +37,21 @@ struct SharesListCommand: ParsableCommand {
     func run() throws {
         let owners = try connection.withQueue { queue in try queue.perform(ReadOwners(keys: queue.keys)) }
         if json { return try show(String(decoding: owners.json, as: UTF8.self) + "\n") }
-        var table = TextTable([
-            ("OWNER", .left), ("SHARE", .right), ("OF THE FLEET", .right), ("MEMORY", .right), ("CORES", .right),
-            ("WAITING", .left),
-        ])
+        let showsResources = owners.owners.contains { !$0.resources.isEmpty }
+        var table = TextTable(
+            [
+                ("OWNER", .left), ("SHARE", .right), ("OF THE FLEET", .right), ("MEMORY", .right), ("CORES", .right),
+            ] + (showsResources ? [("RESOURCES", .left)] : []) + [("WAITING", .left)])
         for owner in owners.owners {
             let isKnown = owners.areSeveral
-            table.append([
+            let cells = [
                 TerminalText.escaped(owner.shownName), owner.shareText,
                 isKnown ? oneDecimal(owners.part(of: owner) * 100) + " %" : "-",
                 isKnown ? AmountText.memory(owner.memoryBytes) : "-",
-                isKnown ? oneDecimal(Double(owner.millicores) / 1000) : "-", owner.hasWaiting ? "yes" : "no",
-            ])
+                isKnown ? oneDecimal(Double(owner.millicores) / 1000) : "-",
+            ]
+            table.append(
+                cells + (showsResources ? [owners.resourcesText(of: owner)] : []) + [owner.hasWaiting ? "yes" : "no"])
         }
         try show(table.rendered(columns: standardOutput.terminalColumns))
     }
@@ -92,6 +96,14 @@ extension ReadOwners.Reply {
     /// Those for whom anything runs or waits.
     var active: [ReadOwners.Owner] { owners.filter { $0.hasWaiting || $0.millicores > 0 } }
 
+    /// What of each runs for an owner, of all there is: `3/8 gpu 0.5/4 licence`.
+    func resourcesText(of owner: ReadOwners.Owner) -> String {
+        owner.resources.sorted { $0.key < $1.key }.map { name, amount in
+            let all = ResourceRequest.amountText(fleetResources[name] ?? 0)
+            return "\(ResourceRequest.amountText(amount))/\(all) \(name)"
+        }.joined(separator: " ")
+    }
+
     /// `alice 50.0 %, bob 12.5 %`.
     var summary: String {
         let parts = active.sorted { part(of: $0) > part(of: $1) }
@@ -109,6 +121,11 @@ extension ReadOwners.Reply {
             writer.field("fleet_fraction", areSeveral ? part(of: owner) : nil)
             writer.field("memory_bytes", areSeveral ? owner.memoryBytes : nil)
             writer.field("cores", areSeveral ? Double(owner.millicores) / 1000 : nil)
+            var resources = JSONObjectWriter()
+            for (name, amount) in owner.resources.sorted(by: { $0.key < $1.key }) {
+                resources.field(name, Double(amount) / 1000)
+            }
+            writer.field("resources", json: areSeveral ? resources.bytes : Array("null".utf8))
             writer.field("waiting", owner.hasWaiting)
             return writer.bytes
         }

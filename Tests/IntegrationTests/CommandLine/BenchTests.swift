@@ -47,7 +47,8 @@ struct BenchTests {
             words: "schedule --tasks 60 --users 3 --nodes 2 --cores 4",
             figures: [
                 "first come first served: all have ended after", "DistComp: all have ended after",
-                "DistComp: slowdown to that of first come first served",
+                "DistComp: slowdown to that of first come first served", "first fit by size: all have ended after",
+                "fair, first fit by age: wait of those that want half a node, or more",
             ]),
         Small(
             words: "scale --running 10 --queued 1000 --seconds 1",

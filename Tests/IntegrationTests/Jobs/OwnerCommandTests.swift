@@ -70,6 +70,40 @@ struct OwnerCommandTests {
         }
     }
 
+    @Test("who has most of the GPUs is told to have as much of the fleet, and which they are")
+    func resources() async throws {
+        try await withOpenFleet { fleet in
+            chmod(fleet.scratch.path, 0o777)
+            let go = fleet.scratch.path + "/go"
+            let wait = "while ! test -e \(go); do sleep 0.05; done"
+            let settings = [
+                "max_task_per_worker": "8", "resources": #"{"gpu": ["GPU-0a1b", "GPU-2c3d"], "licence": 4}"#,
+            ]
+            let node = try await fleet.startedNode("a", settings)
+            func submit(_ owner: String, _ words: String...) async throws {
+                let result = try await fleet.distcomp(["submit", "--owner", owner, "--name", owner] + words)
+                #expect(result.status == 0, "\(result)")
+            }
+            try await submit("ann", "--", wait)
+            try await submit("bob", "--gpus", "2", "--resources", "licence=0.5", "--", wait)
+            var owners: [[String: Any]] = []
+            try await eventually("bob's GPUs are counted") {
+                owners = try await objects(fleet, "shares", "--json")
+                return owners.last?["fleet_fraction"] as? Double == 1
+            }
+            #expect(owners.last?["resources"] as? [String: Double] == ["gpu": 2, "licence": 0.5], "\(owners)")
+            #expect((owners.first?["resources"] as? [String: Double])?.isEmpty == true, "\(owners)")
+            let listing = try await fleet.distcomp("shares").outputLines
+            #expect(listing.first?.contains("RESOURCES") == true, "\(listing)")
+            let last = try #require(listing.last)
+            #expect(last.contains("100.0 %") && last.contains("2/2 gpu 0.5/4 licence"), "\(listing)")
+            #expect(try await fleet.distcomp("status").output.contains("shared by bob 100.0 %"))
+            try fleet.scratch.write("go", "")
+            for job in ["ann", "bob"] { #expect(try await fleet.distcomp("watch", "--quiet", job).status == 0) }
+            _ = try await node.stop()
+        }
+    }
+
     @Test("task lines become a job where they would count as somebody else's, and stay lines otherwise")
     func lines() async throws {
         try await withOpenFleet { fleet in

@@ -114,7 +114,7 @@ private struct RandomRun {
         model.jobNodeLabels = jobs.compactMapValues(\.settings.nodeLabels)
         model.jobsIdempotent = Set(jobs.values.filter(\.settings.isIdempotent).map(\.identifier))
         model.durations = durations
-        model.jobNeeds = jobs.mapValues(\.settings.resources).filter { !$0.value.isEmpty }
+        model.jobNeeds = needs
         model.jobsLearning = jobs.filter { $0.value.settings.learnsMemory }.mapValues { _ in 0 }
     }
 
@@ -126,6 +126,11 @@ private struct RandomRun {
         var times = MemoryPeaks()
         for _ in 1...5 { times.add(2000) }
         return Dictionary(uniqueKeysWithValues: model.jobsIdempotent.map { ($0, times) })
+    }
+
+    /// What jobs ask for before anybody changes that.
+    private var needs: [String: ResourceRequest] {
+        jobs.mapValues(\.settings.resources).filter { !$0.value.isEmpty }
     }
 
     /// The jobs are there as if somebody had opened them.
@@ -325,10 +330,16 @@ private struct RandomRun {
         for incarnation in model.counted { state["distcomp:counted:" + incarnation] = ["": "1"] }
         for (owner, last) in model.lastGiven {
             let (use, units) = (model.uses[owner] ?? .init(), model.units(of: owner))
+            let resources = use.resources.sorted { $0.key < $1.key }.map { name, amount in
+                " \(name):\(amount)/\(units.resources[name] ?? 0)"
+            }
             state["distcomp:uses", default: [:]][owner] =
-                "\(use.memory) \(use.millicores) \(units.memory) \(units.millicores) \(last)"
+                "\(use.memory) \(use.millicores) \(units.memory) \(units.millicores) \(last)" + resources.joined()
         }
-        if let fleet = model.fleet { state["distcomp:fleet"] = ["": "\(fleet.memory) \(fleet.millicores)"] }
+        if let fleet = model.fleet {
+            let resources = fleet.resources.sorted { $0.key < $1.key }.map { name, amount in " \(name):\(amount)" }
+            state["distcomp:fleet"] = ["": "\(fleet.memory) \(fleet.millicores)" + resources.joined()]
+        }
         if model.measuredUntil > 0 { state["distcomp:measured"] = ["": "\(model.measuredUntil)"] }
         if let until = model.recountedUntil { state["distcomp:recounted"] = ["": "\(until)"] }
         state["distcomp:copies"] = model.copies.mapValues { "\($0.incarnation) \($0.token)" }
@@ -471,7 +482,7 @@ private struct RandomRun {
 
     mutating func step() throws {
         advanceClock()
-        switch pick(jobs.isEmpty ? 36 : 44) {
+        switch pick(jobs.isEmpty ? 36 : 45) {
         case 0...3: try ask(SubmitTasks(someLines(), keys: keys, queueCandidate: candidate()).request)
         case 4...6: try register()
         case 7...11: try heartbeat()
@@ -494,6 +505,7 @@ private struct RandomRun {
             try ask(SetShare([0.5, 1, 3][pick(3)], of: ["", "ann", "bob"][pick(3)], keys: keys).request)
         case 36...40: try submitDependent()
         case 41...42: try gate()
+        case 43: try changeNeeds()
         default: try byHand()
         }
     }
@@ -507,6 +519,17 @@ private struct RandomRun {
         for operation in SubmitDependent.operations(tasks, keys: keys, queueCandidate: candidate()) {
             try ask(operation.request)
         }
+    }
+
+    /// The tasks of a job are to have other resources, also while some of them run. Of those that learn what memory they need the record is
+    /// the queue's.
+    private mutating func changeNeeds() throws {
+        let names = jobs.keys.sorted().filter { jobs[$0]?.settings.learnsMemory == false }
+        let name = names[pick(names.count)]
+        guard var settings = jobs[name]?.settings else { return }
+        let typed = ["", "gpu=0.3,licence=1", "gpu=1", "licence=0.2", "gpu=0.5"][pick(5)]
+        settings.resources = ResourceRequest(typed: typed) ?? ResourceRequest()
+        try ask(ChangeJob(name, settings: settings, keys: keys).request)
     }
 
     /// A job waits for some of those before it.
@@ -720,7 +743,7 @@ private struct RandomRun {
         case 0:
             model.flush()
             model.jobSizes = jobs.mapValues { ($0.settings.memoryBytes, $0.settings.millicores) }
-            model.durations = durations
+            (model.durations, model.jobNeeds) = (durations, needs)
             try deleteAll()
             try putJobs()
         case 1...3:

@@ -71,6 +71,162 @@ struct OwnerTests {
         #expect(given == ["ann": 3, "bob": 2])
     }
 
+    @Test("who holds all GPUs of the fleet has the larger share, and others are served first who hold more cores")
+    func resources() throws {
+        let scene = try OwnerScene()
+        let node = try scene.bench.node("a", resources: "gpu:d2 licence:4000")
+        try scene.submit("ann", 8, resources: "gpu=1")
+        #expect(try scene.claim(node, 8, free: "gpu@1000,1000 licence:4000") == ["ann": 2])
+        try scene.submit("bob", 40)
+        #expect(try scene.claim(node, 12, free: "gpu@0,0 licence:4000") == ["bob": 12])
+        // Ann's two tasks have two cores, but all GPUs.
+        try scene.submit("ann", 8)
+        #expect(try scene.claim(node, 2, free: "gpu@0,0 licence:4000") == ["bob": 2])
+        // One licence is a quarter of all, and more than the 14 of 64 cores that are bob's.
+        try scene.submit("zoe", 3, resources: "licence=1")
+        #expect(try scene.claim(node, 1, free: "gpu@0,0 licence:4000") == ["zoe": 1])
+        #expect(try scene.claim(node, 2, free: "gpu@0,0 licence:3000") == ["bob": 2])
+    }
+
+    @Test("who has fewer GPUs is given the next, and in one turn no more than he has, however many cores are his")
+    func turnsOfResources() throws {
+        let scene = try OwnerScene()
+        let node = try scene.bench.node("a", resources: "gpu:d8")
+        try scene.submit("ann", 6)
+        try scene.submit("bob", 1, resources: "gpu=1")
+        #expect(try scene.claim(node, 16, free: "gpu@1000,1000,1000,1000,1000,1000,1000,1000") == ["ann": 6, "bob": 1])
+        try scene.submit("ann", 9, resources: "gpu=1")
+        try scene.submit("bob", 9, resources: "gpu=1")
+        let free = "gpu@0,1000,1000,1000,1000,1000,1000,1000"
+        #expect(try scene.claim(node, 16, free: free) == ["ann": 4, "bob": 3])
+    }
+
+    @Test("a share of 2 is twice as many GPUs")
+    func weightedResources() throws {
+        let scene = try OwnerScene()
+        let node = try scene.bench.node("a", resources: "gpu:6000")
+        try scene.submit("ann", 9, resources: "gpu=1")
+        try scene.submit("bob", 9, resources: "gpu=1")
+        try scene.bench.perform(SetShare(2, of: "bob", keys: scene.bench.keys))
+        var given: [String: Int] = [:]
+        for left in (1...6).reversed() { given.merge(try scene.claim(node, 1, free: "gpu:\(left)000")) { $0 + $1 } }
+        #expect(given == ["ann": 2, "bob": 4])
+    }
+
+    @Test("a GPU counts until its task has ended, was taken away, or was lost with its node")
+    func resourcesEnd() throws {
+        let scene = try OwnerScene()
+        let bench = scene.bench
+        let (node, other) = (try bench.node("a", resources: "gpu:d8"), try bench.node("b"))
+        try scene.submit("ann", 2)
+        try scene.submit("bob", 4, resources: "gpu=0.5,licence=2")
+        let free = "gpu@1000,1000,1000,1000 licence:9000"
+        let tasks = try node.claim(9, freeResources: free).filter { scene.owner(of: $0) == "bob" }
+        #expect(try scene.resources() == ["bob": ["gpu": 2000, "licence": 8000]])
+        try node.finish(tasks[0])
+        try node.fail(tasks[1], attemptsMax: 1)
+        #expect(try scene.resources() == ["bob": ["gpu": 1000, "licence": 4000]])
+        let line = try TaskLine(parsing: tasks[2].line, of: scene.jobs)
+        _ = try bench.call(RequeueTasks([line], keys: bench.keys).request)
+        #expect(try scene.resources() == ["bob": ["gpu": 500, "licence": 2000]])
+        try node.loseLease()
+        while try other.beat().reapedCount > 0 {}
+        #expect(try scene.resources() == [:])
+        #expect(try bench.command("HGET", bench.keys.prefix + "distcomp:uses", "bob").string?.contains("gpu") == false)
+    }
+
+    @Test("who has given back one of his GPUs still has the larger share by those that are left")
+    func resourcesLeft() throws {
+        let scene = try OwnerScene()
+        let node = try scene.bench.node("a", resources: "gpu:d4")
+        let free = "gpu@1000,1000,1000,1000"
+        try scene.submit("ann", 5)
+        try scene.submit("bob", 4, resources: "gpu=1")
+        let tasks = try node.claim(9, freeResources: free)
+        let bob = tasks.filter { scene.owner(of: $0) == "bob" }
+        #expect(bob.count == 4)
+        for owner in ["ann", "bob"] { try scene.submit(owner, 4) }
+        for task in bob.prefix(3) { try node.finish(task) }
+        // Of bob one of 4 GPUs and one core of 64 are left, of ann five cores.
+        #expect(try scene.claim(node, 1) == ["ann": 1])
+    }
+
+    @Test("other GPUs for a job count for its tasks that run, as soon as their node is heard of")
+    func changedResources() throws {
+        let scene = try OwnerScene()
+        let (bench, keys) = (scene.bench, scene.bench.keys)
+        let node = try bench.node("a", resources: "gpu:d8")
+        try scene.submit("ann", 1)
+        let job = try scene.submit("bob", 3, resources: "gpu=2")
+        let tasks = try node.claim(3, freeResources: "gpu@1000,1000,1000,1000").filter { scene.owner(of: $0) == "bob" }
+        #expect(try scene.resources() == ["bob": ["gpu": 4000]])
+        var settings = job.settings
+        settings.resources = try #require(ResourceRequest(typed: "gpu=1"))
+        try bench.perform(ChangeJob(job.identifier, settings: settings, keys: keys))
+        try node.beat()
+        #expect(try scene.resources() == ["bob": ["gpu": 2000]])
+        try node.finish(tasks[0])
+        #expect(try scene.resources() == ["bob": ["gpu": 1000]])
+        try bench.perform(ChangeJob(job.identifier, settings: .init(), keys: keys))
+        try node.beat()
+        #expect(try scene.resources() == [:] && scene.running() == ["ann": 1, "bob": 1])
+        try node.finish(tasks[1])
+        #expect(try scene.running() == ["ann": 1])
+    }
+
+    @Test("a resource that no node has any more counts for nobody, and does again with the next node that has it")
+    func resourcesOfNobody() throws {
+        let scene = try OwnerScene()
+        let (bench, keys) = (scene.bench, scene.bench.keys)
+        let node = try bench.node("a", gigabytes: 8, cores: 8, resources: "gpu:d2")
+        try scene.submit("ann", 1)
+        try scene.submit("bob", 1, resources: "gpu=1")
+        _ = try node.claim(2, freeResources: "gpu@1000,1000")
+        func part() throws -> Double? {
+            let reply = try bench.perform(ReadOwners(keys: keys))
+            return reply.owners.last.map { reply.part(of: $0) }
+        }
+        func measure(_ resources: String) throws {
+            let description = NodeDescription(
+                memoryBytes: 8 << 30, millicores: 8000, resources: ResourceTotals(text: resources))
+            try bench.command("DEL", keys.prefix + "distcomp:measured")
+            try node.beat(description: description)
+        }
+        #expect(try part() == 0.5)
+        try measure("")
+        #expect(try part() == 0.125)
+        #expect(
+            try bench.command("HGET", keys.prefix + "distcomp:uses", "bob").string?.hasSuffix(" gpu:1000/0") == true)
+        try measure("gpu:d4")
+        #expect(try part() == 0.25)
+    }
+
+    @Test("what a version wrote that knew of memory and cores alone is read, and counts anew in time")
+    func olderUses() throws {
+        let scene = try OwnerScene()
+        let (bench, keys) = (scene.bench, scene.bench.keys)
+        let node = try bench.node("a", resources: "gpu:d4")
+        try scene.submit("ann", 2)
+        try scene.submit("bob", 4, resources: "gpu=1")
+        var tasks = try node.claim(4, freeResources: "gpu@1000,1000").filter { scene.owner(of: $0) == "bob" }
+        for (key, field) in [("fleet", nil), ("uses", ""), ("uses", "bob")] as [(String, String?)] {
+            let name = keys.prefix + "distcomp:" + key
+            let text = try #require(
+                try (field.map { try bench.command("HGET", name, $0) } ?? bench.command("GET", name)).string)
+            let old = text.split(separator: " ").filter { !$0.contains(":") }.joined(separator: " ")
+            if let field { try bench.command("HSET", name, field, old) } else { try bench.command("SET", name, old) }
+        }
+        #expect(try scene.resources() == [:])
+        // A task that was not counted with its GPU takes none away, and the next is counted.
+        try node.finish(tasks.removeFirst())
+        #expect(try scene.resources() == [:])
+        tasks += try node.claim(1, freeResources: "gpu@1000,0").filter { scene.owner(of: $0) == "bob" }
+        #expect(try tasks.count == 2 && scene.resources() == ["bob": ["gpu": 1000]])
+        try bench.command("SET", keys.prefix + "distcomp:recounted", "1")
+        try node.beat()
+        #expect(try scene.resources() == ["bob": ["gpu": 2000]])
+    }
+
     @Test("a share of 2 is twice as much, also when it is set while tasks run")
     func weights() throws {
         let scene = try OwnerScene()
@@ -236,6 +392,21 @@ struct OwnerTests {
         #expect(ann.hasWaiting)
         #expect(bob.share == 3 && bob.millicores == 3000 && !bob.hasWaiting)
         #expect(reply.part(of: ann) == 0.25 && reply.part(of: bob) == 0.75)
+        #expect(reply.fleetResources.isEmpty && bob.resources.isEmpty)
+    }
+
+    @Test("the part of the fleet that is told is that of GPUs where that is the largest")
+    func toldResources() throws {
+        let scene = try OwnerScene()
+        let bench = scene.bench
+        let node = try bench.node("a", gigabytes: 8, cores: 8, resources: "gpu:d4 licence:500")
+        try scene.submit("ann", 1, cores: 1)
+        try scene.submit("bob", 3, cores: 1, resources: "gpu=1,licence=0.1")
+        _ = try node.claim(8, gigabytes: 8, cores: 8, freeResources: "gpu@1000,1000,1000,1000 licence:500")
+        let reply = try bench.perform(ReadOwners(keys: bench.keys))
+        let bob = try #require(reply.owners.last)
+        #expect(reply.fleetResources == ["gpu": 4000, "licence": 500])
+        #expect(bob.resources == ["gpu": 3000, "licence": 300] && reply.part(of: bob) == 0.75)
     }
 }
 
@@ -248,11 +419,13 @@ private final class OwnerScene {
 
     @discardableResult
     func open(
-        _ name: String, _ owner: String, priority: Int = 0, gigabytes: UInt64 = 0, cores: Int = 0, isNew: Bool = true
+        _ name: String, _ owner: String, priority: Int = 0, gigabytes: UInt64 = 0, cores: Int = 0,
+        resources: String = "", isNew: Bool = true
     ) throws -> Job {
         var settings = Job.Settings()
         (settings.owner, settings.priority) = (owner, priority)
         (settings.memoryBytes, settings.millicores) = (gigabytes << 30, cores * 1000)
+        settings.resources = ResourceRequest(typed: resources) ?? ResourceRequest()
         let reply = try bench.client.perform(
             OpenJob(name: name, isNameChosen: !isNew, settings: settings, definition: .init(), keys: bench.keys))
         guard case .opened(let identifier, let name, _) = reply else { throw QueueError.unexpectedReply(owner) }
@@ -263,9 +436,10 @@ private final class OwnerScene {
 
     @discardableResult
     func submit(
-        _ owner: String, _ count: Int, priority: Int = 0, gigabytes: UInt64 = 0, cores: Int = 0
+        _ owner: String, _ count: Int, priority: Int = 0, gigabytes: UInt64 = 0, cores: Int = 0, resources: String = ""
     ) throws -> Job {
-        let job = try open("job", owner, priority: priority, gigabytes: gigabytes, cores: cores)
+        let job = try open(
+            "job", owner, priority: priority, gigabytes: gigabytes, cores: cores, resources: resources)
         let lines = try (0..<count).map { try TaskLine(command: "t\($0)", of: job) }
         _ = try bench.call(SubmitTasks(lines[...], keys: bench.keys).request)
         return job
@@ -274,9 +448,17 @@ private final class OwnerScene {
     func owner(of task: ClaimTasks.Claimed) -> String { jobs[Job.identifier(ofLine: task.line)]?.settings.owner ?? "" }
 
     /// Of how many tasks each owner was given.
-    func claim(_ node: BenchNode, _ count: Int, gigabytes: Int = 64, cores: Int = 64) throws -> [String: Int] {
-        let tasks = try node.claim(count, gigabytes: UInt64(gigabytes), cores: cores)
+    func claim(
+        _ node: BenchNode, _ count: Int, gigabytes: Int = 64, cores: Int = 64, free: String = ""
+    ) throws -> [String: Int] {
+        let tasks = try node.claim(count, gigabytes: UInt64(gigabytes), cores: cores, freeResources: free)
         return tasks.reduce(into: [:]) { $0[owner(of: $1), default: 0] += 1 }
+    }
+
+    /// What is held of resources, in thousandths, for whom anything is.
+    func resources() throws -> [String: [String: Int]] {
+        let owners = try bench.perform(ReadOwners(keys: bench.keys)).owners.filter { !$0.resources.isEmpty }
+        return Dictionary(uniqueKeysWithValues: owners.map { ($0.name, $0.resources) })
     }
 
     /// For whom something runs, by the queue's own count, of tasks that ask for no cores.

@@ -176,7 +176,7 @@ local function give(class, lines, scores, has_marks)
   want, helping = want - #lines, helping - #lines
   free_memory = free_memory - class.memory * #lines
   free_millicores = free_millicores - class.millicores * #lines
-  if needs then needs.take(class, #lines) end
+  if needs and needs.take(class, #lines) then helping = 0 end
   last_given = token + #lines - 1
   gained_memory = gained_memory + class.memory * #lines
   gained_millicores = gained_millicores + cores_of(class) * #lines

@@ -2,14 +2,15 @@
 -- theirs, with what is of no job, has its classes in CLASSES, and while there is nobody else all is as if there were no owners. The job of
 -- another is in JOB_OWNERS. While any is, there are several owners: all but the first have classes of their own, and
 --
---   USES     owner -> `memory millicores` of what nodes hold for them, what each of the two is divided by to be a share, and the token
---            of the last that was given
+--   USES     owner -> `memory millicores` of what nodes hold for them, what each of the two is divided by to be a share, the token of the
+--            last that was given, and of each resource that is held for them ` gpu:3000/8000`: so much, and what that is divided by
 --   OWNERS   those who have classes, by whose turn it is, see place_of
 --
 -- and of each life of a node whose tasks are in USES a key says so, `counted_key`.
 --
--- Whatever enters or leaves what such a node holds changes USES by as much. A node is counted when it first asks after there came to be
--- several. In all of these the first owner is ''.
+-- Whatever enters or leaves what such a node holds changes USES by as much: by the memory and cores that are noted with it, and by the
+-- resources that its job asks for now, see recounting.lua. A node is counted when it first asks after there came to be several. In all of
+-- these the first owner is ''.
 
 local has_owners
 local function has_several()

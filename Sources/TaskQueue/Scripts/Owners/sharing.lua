@@ -26,8 +26,8 @@ local function line_up_again(turn)
 end
 
 -- Whose share is the least has his turn. He gets one task where nothing runs for him, so that nobody has two before each who waits has one;
--- else as much as runs for him already, but not more than half of what is asked for: so a claim of many does not look at as many
--- classes, and nobody gets far ahead. Who is alone gets all.
+-- else as much as runs for him already, of cores and of each resource, but not more than half of what is asked for: so a claim of many
+-- does not look at as many classes, and nobody gets far ahead. Who is alone gets all.
 local function share_out()
   count_own(me)
   local half, served, over = math.max(1, math.floor(want / 2)), {}, {}
@@ -39,12 +39,15 @@ local function share_out()
     turn.list = turn.list or list_of(turn.owner, 2)
     turn.use = turn.use or use_in(call('HGET', USES, turn.owner), turn.owner)
     helping, helping_millicores, gained_memory, gained_millicores = half, math.max(1, turn.use.millicores), 0, 0
-    if first > last and are_all_read then helping, helping_millicores = math.huge, math.huge end
+    local is_alone = first > last and are_all_read
+    if is_alone then helping, helping_millicores = math.huge, math.huge end
+    if needs then needs.begin_turn(not is_alone and (turn.use.resources or {})) end
     local has_more, use = walk(turn.list), turn.use
     if gained_millicores > 0 then
       if not turn.is_served then served[#served + 1] = turn end
       turn.is_served = true
       use.memory, use.millicores = use.memory + gained_memory, use.millicores + gained_millicores
+      if needs then gain_resources(use, turn.owner, needs.gained) end
       use.last = last_given
       turn.place = place_of(use)
     end
@@ -54,6 +57,7 @@ local function share_out()
       line_up_again(turn)
     end
   end
+  if needs then needs.begin_turn(false) end
   local uses, shares = {}, {}
   for i, turn in ipairs(served) do
     uses[i * 2 - 1], uses[i * 2] = turn.owner, text_of_use(turn.use)

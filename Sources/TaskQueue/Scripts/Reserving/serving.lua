@@ -31,7 +31,7 @@ local function take_one(class)
   if want == wanted then return false end
   if has_several() then
     use_job(class.job)
-    add_use(owner_of_job(), gained_memory, gained_millicores, last_given)
+    add_use(owner_of_job(), gained_memory, gained_millicores, last_given, needs and needs.gained)
   end
   -- The next of them has stood for as long: it was not its turn that came.
   local note = class.head and string.match(call('HGET', STANDING, class.name) or '', '^%d+( %d+ %l)$')

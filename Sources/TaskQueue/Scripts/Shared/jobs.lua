@@ -1,6 +1,7 @@
 -- What is noted of a job: its name, what its tasks may use, and what they are, a line each. Only the last never changes.
 
 -- uses index
+-- uses later recounting
 
 local function parts_of(record)
   local name, settings, definition = string.match(record, '^([^\n]*)\n([^\n]*)\n(.*)$')
@@ -60,6 +61,7 @@ local function note_places(id, settings)
   for field, key in pairs({where = JOB_WHERES, resources = JOB_NEEDS}) do
     local text = string.match(settings, '"' .. field .. '":"([^"]*)"') or false
     if call('HGET', key, id) ~= text then
+      if key == JOB_NEEDS and has_several() then recount_needs(id) end
       if text then call('HSET', key, id, text) else call('HDEL', key, id) end
       is_new = true
     end

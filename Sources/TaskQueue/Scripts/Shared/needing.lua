@@ -3,7 +3,7 @@
 -- altogether stands in RESOURCES, as an amount or as a number of devices (`gpu:d2`).
 
 local function needing()
-  local free, known, needing = {}, {}, {}
+  local free, known, needing = {}, {}, {gained = {}}
   for name, kind, numbers in string.gmatch(ARGV[9], '([%l%d_]+)([:@])([%d,]*)') do
     free[name] = {is_of_devices = kind == '@'}
     for number in string.gmatch(numbers, '%d+') do table.insert(free[name], tonumber(number)) end
@@ -20,6 +20,17 @@ local function needing()
       known[class.job] = needs
     end
     return needs
+  end
+
+  -- What the owner has whose turn it is, as in a use; false where no turn ends by that.
+  local had = false
+
+  -- Whoever gives in turns is told by `gained` what was given in this one.
+  function needing.begin_turn(of_owner) had, needing.gained = of_owner, {} end
+
+  -- As much as he has already, or one task where he has nothing of it.
+  local function left_of_turn(name)
+    return math.max(1, had[name] and had[name].amount or 0) - (needing.gained[name] or 0)
   end
 
   -- Several devices are given whole, one in parts.
@@ -55,12 +66,22 @@ local function needing()
 
   -- How many tasks of a class can have what they need now, at most `n`.
   function needing.room(class, n)
-    for name, amount in pairs(needs_of(class) or {}) do n = math.min(n, times_free(free[name], amount)) end
+    for name, amount in pairs(needs_of(class) or {}) do
+      n = math.min(n, times_free(free[name], amount))
+      if had then n = math.min(n, math.ceil(left_of_turn(name) / amount)) end
+    end
     return n
   end
 
+  -- Whether with that a turn is over.
   function needing.take(class, count)
-    for name, amount in pairs(needs_of(class) or {}) do take_from(free[name], amount, count) end
+    local is_over = false
+    for name, amount in pairs(needs_of(class) or {}) do
+      take_from(free[name], amount, count)
+      needing.gained[name] = (needing.gained[name] or 0) + amount * count
+      is_over = is_over or had and left_of_turn(name) <= 0
+    end
+    return is_over
   end
 
   -- Whether tasks of both need some of the same.

@@ -1,4 +1,4 @@
-// Who waits how long: a workload of many users on a fleet, by the queue's own scripts and by two plain rules. Nothing is run: a task lasts as
+// Who waits how long: a workload of many users on a fleet, by the queue's own scripts and by plain rules. Nothing is run: a task lasts as
 // long as the workload says, on a clock that goes from one event to the next.
 
 import ArgumentParser
@@ -10,7 +10,7 @@ import TaskQueue
 struct ScheduleMeasurement: Measurement {
     static let configuration = CommandConfiguration(
         commandName: "schedule",
-        abstract: "How long the tasks of many users wait, beside first come first served and strict priority.")
+        abstract: "How long the tasks of many users wait, beside plain rules: first come first served, and others.")
 
     @Option(help: "A trace in the Standard Workload Format; without one the workload is made up.")
     var trace: String?
@@ -30,6 +30,12 @@ struct ScheduleMeasurement: Measurement {
     @Option(help: "How much of the fleet's time is asked for, in percent, where they are made up.")
     var load = 90
 
+    @Flag(help: "Those that are made up ask for memory too, whatever their cores; a node has 4 GB a core.")
+    var memory = false
+
+    @Option(help: "Where tasks are made up, by which numbers: others make another workload.")
+    var seed = 20_261_129
+
     @Option(help: "After how many seconds of waiting a node is reserved, as reserve_after_seconds; 0: never.")
     var reserveAfter = 600.0
 
@@ -41,11 +47,18 @@ struct ScheduleMeasurement: Measurement {
         let workload =
             try trace.map { try Workload.read($0, count: tasks, coresMax: cores) }
             ?? Workload.made(
-                count: tasks, users: users, nodes: nodes, coresMax: cores, load: Double(load) / 100)
+                count: tasks, users: users, nodes: nodes, coresMax: cores, load: Double(load) / 100, hasMemory: memory,
+                seed: UInt64(clamping: seed))
         figures.add("tasks", Double(workload.count), "")
         figures.add("users", Double(Set(workload.map(\.user)).count), "")
         let first = try show(FirstComeFirstServed(workload), workload, nil, figures)
         _ = try show(StrictPriority(workload), workload, first, figures)
+        for isFair in [false, true] {
+            for order in [FirstFit.Order.age, .largest] {
+                let rule = FirstFit(workload, by: order, isFair: isFair, nodes: nodes, cores: cores)
+                _ = try show(rule, workload, first, figures)
+            }
+        }
         let queue = try QueueOfTrace(
             workload, in: place, nodes: nodes, cores: cores, reserveAfterSeconds: max(0, reserveAfter))
         _ = try show(queue, workload, first, figures)
@@ -65,12 +78,14 @@ struct ScheduleMeasurement: Measurement {
         var fleet = SimulatedNodes(count: nodes, cores: cores)
         let begins = try fleet.begins(of: workload, by: rule)
         var slowdowns: [Int: [Double]] = [:]
-        var (waits, waitsForNode) = ([Double](), [Double]())
+        var (waits, waitsForNode, waitsOfSmall, waitsOfLarge) = ([Double](), [Double](), [Double](), [Double]())
         var end = 0.0
         for (task, begin) in zip(workload, begins) {
             let wait = begin - task.submittedAtSeconds
             waits.append(wait)
-            if task.cores == cores { waitsForNode.append(wait) }
+            let share = task.room.share(of: Room.ofNode(cores: cores))
+            if share == 1 { waitsForNode.append(wait) }
+            if share <= 0.25 { waitsOfSmall.append(wait) } else if share >= 0.5 { waitsOfLarge.append(wait) }
             // Bounded: a task of a second that waits for a minute is not sixty times as badly served as one of a minute.
             slowdowns[task.user, default: []].append(max(1, (wait + task.runSeconds) / max(task.runSeconds, 10)))
             end = max(end, begin + task.runSeconds)
@@ -79,6 +94,8 @@ struct ScheduleMeasurement: Measurement {
         let mean = Spread(slowdowns.values.flatMap(\.self)).mean
         figures.add("\(rule.name): all have ended after", end / 3600, "h")
         figures.add("\(rule.name): wait", Spread(waits), "s")
+        figures.add("\(rule.name): wait of those that want a quarter of a node, or less", Spread(waitsOfSmall), "s")
+        figures.add("\(rule.name): wait of those that want half a node, or more", Spread(waitsOfLarge), "s")
         figures.add("\(rule.name): wait of those that want a whole node", Spread(waitsForNode), "s")
         figures.add("\(rule.name): mean bounded slowdown", mean, "")
         if let first { figures.add("\(rule.name): slowdown to that of first come first served", mean / first, "") }
@@ -90,38 +107,13 @@ struct ScheduleMeasurement: Measurement {
     }
 }
 
-/// Decides what a node runs next.
-protocol SchedulingRule {
-    var name: String { get }
-
-    /// From now on it waits; its number is its place in the workload.
-    mutating func add(_ number: Int) throws
-
-    /// What a node with so many free cores begins now, in this order.
-    mutating func take(node: Int, freeCores: Int) throws -> [Int]
-
-    /// It is so late now, in seconds.
-    mutating func pass(to now: Double) throws
-
-    /// What has ended is known, and what is new; nothing has been given yet.
-    mutating func look() throws
-
-    /// It has ended there.
-    mutating func end(_ number: Int, node: Int) throws
-}
-
-extension SchedulingRule {
-    mutating func pass(to now: Double) {}
-    mutating func look() {}
-}
-
 /// Nodes on a clock of their own.
 private struct SimulatedNodes {
-    private var freeCores: [Int]
+    private var free: [Room]
     /// What runs, by when it ends.
     private var running: [(end: Double, number: Int, node: Int)] = []
 
-    init(count: Int, cores: Int) { freeCores = Array(repeating: cores, count: count) }
+    init(count: Int, cores: Int) { free = Array(repeating: Room.ofNode(cores: cores), count: count) }
 
     /// When each task begins.
     mutating func begins(of workload: [WorkloadTask], by given: some SchedulingRule) throws -> [Double] {
@@ -135,7 +127,7 @@ private struct SimulatedNodes {
             try rule.pass(to: now)
             while let ended = running.last, ended.end <= now {
                 running.removeLast()
-                freeCores[ended.node] += workload[ended.number].cores
+                free[ended.node] += workload[ended.number].room
                 try rule.end(ended.number, node: ended.node)
             }
             while submitted < workload.count, workload[submitted].submittedAtSeconds <= now {
@@ -144,12 +136,12 @@ private struct SimulatedNodes {
             }
             try rule.look()
             // The node with the most free cores first, as the one that asks next is nobody's choice.
-            for node in freeCores.indices.sorted(by: { (freeCores[$1], $0) < (freeCores[$0], $1) })
-            where freeCores[node] > 0 {
-                for number in try rule.take(node: node, freeCores: freeCores[node]) {
+            for node in free.indices.sorted(by: { (free[$1].cores, $0) < (free[$0].cores, $1) })
+            where free[node].cores > 0 {
+                for number in try rule.take(node: node, free: free[node]) {
                     begins[number] = now
-                    freeCores[node] -= workload[number].cores
-                    guard freeCores[node] >= 0 else {
+                    free[node] -= workload[number].room
+                    guard free[node].holds(Room(cores: 0, gigabytes: 0)) else {
                         throw BenchError(description: "\(rule.name): a node was given more than it has")
                     }
                     let end = now + workload[number].runSeconds
@@ -175,57 +167,6 @@ extension Array {
     }
 }
 
-/// Whoever came first is served first, and holds up all others until there is room.
-private struct FirstComeFirstServed: SchedulingRule {
-    let name = "first come first served"
-    private let workload: [WorkloadTask]
-    private var waiting: [Int] = []
-    private var served = 0
-
-    init(_ workload: [WorkloadTask]) { self.workload = workload }
-
-    mutating func add(_ number: Int) { waiting.append(number) }
-
-    mutating func take(node: Int, freeCores: Int) -> [Int] {
-        var taken: [Int] = []
-        var free = freeCores
-        while served < waiting.count, workload[waiting[served]].cores <= free {
-            taken.append(waiting[served])
-            free -= workload[waiting[served]].cores
-            served += 1
-        }
-        return taken
-    }
-
-    func end(_ number: Int, node: Int) {}
-}
-
-/// Users have ranks, and whoever has the highest is served first; among equals the first to come. Nobody passes either.
-private struct StrictPriority: SchedulingRule {
-    let name = "strict priority"
-    private let workload: [WorkloadTask]
-    private var waiting: [Int: [Int]] = [:]
-
-    init(_ workload: [WorkloadTask]) { self.workload = workload }
-
-    mutating func add(_ number: Int) { waiting[workload[number].user % 4, default: []].insert(number, at: 0) }
-
-    mutating func take(node: Int, freeCores: Int) -> [Int] {
-        var taken: [Int] = []
-        var free = freeCores
-        while let rank = waiting.keys.filter({ waiting[$0]?.isEmpty == false }).min(),
-            let next = waiting[rank]?.last, workload[next].cores <= free
-        {
-            taken.append(next)
-            free -= workload[next].cores
-            waiting[rank]?.removeLast()
-        }
-        return taken
-    }
-
-    func end(_ number: Int, node: Int) {}
-}
-
 /// The queue as it is: a real Redis, the scripts, a job for each sweep, which is of its user.
 private final class QueueOfTrace: SchedulingRule {
     let name = "DistComp"
@@ -233,7 +174,7 @@ private final class QueueOfTrace: SchedulingRule {
     private let workload: [WorkloadTask]
     private let queue: BenchQueue
     private let incarnations: [Incarnation]
-    private let coresOfNode: Int
+    private let room: Room
     private let reserving: ReservingSettings
     private var lookedAt = -1e9
     private var now = 0.0
@@ -252,7 +193,8 @@ private final class QueueOfTrace: SchedulingRule {
         _ workload: [WorkloadTask], in place: String, nodes: Int, cores: Int, reserveAfterSeconds: Double
     ) throws {
         self.workload = workload
-        coresOfNode = cores
+        room = Room.ofNode(cores: cores)
+        let room = room
         reserving = ReservingSettings(
             afterMilliseconds: Int(min(reserveAfterSeconds, 1e9) * 1000), timeoutMilliseconds: 3_600_000,
             graceMilliseconds: 0)
@@ -260,7 +202,7 @@ private final class QueueOfTrace: SchedulingRule {
         queue = try BenchQueue(in: place, leaseMilliseconds: 1 << 44)
         let queue = queue
         try queue.setClock(Self.begin)
-        incarnations = try (0..<nodes).map { try queue.register("n\($0)", cores: cores) }
+        incarnations = try (0..<nodes).map { try queue.register("n\($0)", cores: cores, gigabytes: room.gigabytes) }
         for node in incarnations.indices { try beat(node) }
     }
 
@@ -268,7 +210,8 @@ private final class QueueOfTrace: SchedulingRule {
 
     private func beat(_ node: Int) throws {
         let request = queue.heartbeat(
-            incarnations[node], cores: coresOfNode, reserving: reserving, elapsedMilliseconds: 1 << 45)
+            incarnations[node], cores: room.cores, gigabytes: room.gigabytes, reserving: reserving,
+            elapsedMilliseconds: 1 << 45)
         if let error = try queue.call(request).error { throw BenchError(description: "\(error)") }
     }
 
@@ -314,7 +257,8 @@ private final class QueueOfTrace: SchedulingRule {
         if let job = jobs[name] { return job }
         var settings = Job.Settings()
         settings.owner = "user\(task.user)"
-        settings.millicores = task.cores * 1000
+        settings.millicores = task.room.cores * 1000
+        settings.memoryBytes = UInt64(task.room.gigabytes) << 30
         settings.timeout = .seconds(task.timeoutSeconds)
         let open = OpenJob(name: name, isNameChosen: true, settings: settings, definition: .init(), keys: queue.keys)
         guard case .opened(let identifier, _, _) = try queue.perform(open) else {
@@ -325,10 +269,11 @@ private final class QueueOfTrace: SchedulingRule {
         return job
     }
 
-    func take(node: Int, freeCores: Int) throws -> [Int] {
+    func take(node: Int, free: Room) throws -> [Int] {
         guard waitingCount > 0 else { return [] }
         claimCount += 1
-        let tasks = try queue.taken(incarnations[node], count: freeCores, freeCores: freeCores)
+        let tasks = try queue.taken(
+            incarnations[node], count: free.cores, freeCores: free.cores, freeGigabytes: free.gigabytes)
         waitingCount -= tasks.count
         return try tasks.map { task in
             guard let number = numbers[task.line] else {

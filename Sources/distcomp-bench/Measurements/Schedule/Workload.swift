@@ -9,7 +9,8 @@ struct WorkloadTask: Sendable {
     let user: Int
     let submittedAtSeconds: Double
     let runSeconds: Double
-    let cores: Int
+    /// What it asks for.
+    let room: Room
     /// Which of its user's sweeps it is of.
     let sweep: Int
     /// What was asked for.
@@ -45,7 +46,8 @@ enum Workload {
             last[name] = (sweep, cores, at)
             tasks.append(
                 WorkloadTask(
-                    user: name, submittedAtSeconds: at, runSeconds: run, cores: cores, sweep: sweep,
+                    user: name, submittedAtSeconds: at, runSeconds: run, room: Room(cores: cores, gigabytes: 0),
+                    sweep: sweep,
                     timeoutSeconds: max(run, (fields[8] ?? 0) > 0 ? fields[8] ?? 0 : 3600)))
             if tasks.count == min(count, tasksMax) { break }
         }
@@ -58,9 +60,16 @@ enum Workload {
     /// Made up as such traces are found to be: few users have most of the work, they come in sweeps, the tasks of a sweep are alike, most are
     /// short and on few cores, and most of the time goes into few long ones.
     ///
-    /// - Parameter load: how much of the fleet's time it asks for, of 1.
-    static func made(count: Int, users: Int, nodes: Int, coresMax: Int, load: Double) -> [WorkloadTask] {
-        var random = SplitMix(state: 20_261_129)
+    /// - Parameters:
+    ///   - load: how much of the fleet's time it asks for, of 1.
+    ///   - hasMemory: whether tasks ask for memory, from 1 GB to all of a node, most for little, whatever their cores.
+    static func made(
+        count: Int, users: Int, nodes: Int, coresMax: Int, load: Double, hasMemory: Bool, seed: UInt64
+    ) -> [WorkloadTask] {
+        var random = SplitMix(state: seed)
+        // Of its own, so that all else is the same with and without memory.
+        var memory = SplitMix(state: ~seed)
+        let gigabytesMax = Room.ofNode(cores: coresMax).gigabytes
         var tasks: [WorkloadTask] = []
         var sweeps = 0
         while tasks.count < count {
@@ -69,23 +78,27 @@ enum Workload {
             let size = min(count - tasks.count, 1 + Int(random.share() * random.share() * 400))
             let usual = min(20_000, 30 * random.skewed(3))
             let cores = min(coresMax, 1 << Int(random.share() * random.share() * 5))
+            let gigabytes = hasMemory ? min(gigabytesMax, 1 << Int(memory.share() * memory.share() * 7)) : 0
             let begin = random.share()
             for number in 0..<size {
                 tasks.append(
                     WorkloadTask(
                         user: user, submittedAtSeconds: begin + Double(number) * 1e-9,
-                        runSeconds: max(1, usual * random.skewed(0.3)), cores: cores, sweep: sweeps, timeoutSeconds: 0))
+                        runSeconds: max(1, usual * random.skewed(0.3)), room: Room(cores: cores, gigabytes: gigabytes),
+                        sweep: sweeps, timeoutSeconds: 0))
             }
             sweeps += 1
         }
-        let work = tasks.reduce(0) { $0 + $1.runSeconds * Double($1.cores) }
-        let span = work / Double(nodes * coresMax) / load
+        let work = tasks.reduce(0) { $0 + $1.runSeconds * Double($1.room.cores) } / Double(nodes * coresMax)
+        let memoryWork =
+            tasks.reduce(0) { $0 + $1.runSeconds * Double($1.room.gigabytes) } / Double(nodes * gigabytesMax)
+        let span = max(work, memoryWork) / load
         // Who submits a sweep gives each task of it twice the time that the longest takes.
         let longest = Dictionary(tasks.map { ($0.sweep, $0.runSeconds) }, uniquingKeysWith: max)
         return tasks.map { task in
             WorkloadTask(
                 user: task.user, submittedAtSeconds: task.submittedAtSeconds * span, runSeconds: task.runSeconds,
-                cores: task.cores, sweep: task.sweep, timeoutSeconds: 2 * (longest[task.sweep] ?? 0))
+                room: task.room, sweep: task.sweep, timeoutSeconds: 2 * (longest[task.sweep] ?? 0))
         }.sorted { $0.submittedAtSeconds < $1.submittedAtSeconds }
     }
 }

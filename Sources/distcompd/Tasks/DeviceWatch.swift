@@ -20,8 +20,9 @@ final class DeviceWatch {
     /// What a task has just begun has no GPU yet.
     private static let firstPauseNanoseconds: Int64 = 1_000_000_000
     private static let pauseNanoseconds: Int64 = 2_000_000_000
-    /// Asking takes no more than this share of the time.
-    private static let costShare: Int64 = 20
+    /// Between an answer and the next question so many times as long passes as the answer took, but no more than that.
+    private static let costShare: Int64 = 5
+    private static let restNanosecondsMax: Int64 = 10_000_000_000
     private static let silenceNanoseconds: Int64 = 30_000_000_000
     /// How long the child is kept that nobody needs.
     private static let idleNanoseconds: Int64 = 30_000_000_000
@@ -137,7 +138,9 @@ final class DeviceWatch {
         if asked.hasToldOfSilence { log.notice("the driver of the GPUs answers again") }
         let uses = NvidiaUse.parse(String(decoding: asked.text, as: UTF8.self))
         let askedNanoseconds = asked.askedNanoseconds ?? now
-        dueNanoseconds = max(askedNanoseconds + Self.pauseNanoseconds, now + (now - askedNanoseconds) * Self.costShare)
+        // The first answer takes long where a driver is woken for it, and any on a busy machine.
+        let rest = min(Self.restNanosecondsMax, (now - askedNanoseconds) * Self.costShare)
+        dueNanoseconds = max(askedNanoseconds + Self.pauseNanoseconds, now + rest)
         (asked.text, asked.askedNanoseconds, asked.hasToldOfSilence) = ([], nil, false)
         (child, failureCount) = (asked, 0)
         return uses

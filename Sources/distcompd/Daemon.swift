@@ -17,6 +17,7 @@ final class Daemon {
         static let settings: UInt64 = 5
         static let leftMemory: UInt64 = 6
         static let news: UInt64 = 7
+        static let devices: UInt64 = 8
     }
 
     private static let launchesPerRound = 4
@@ -124,6 +125,7 @@ final class Daemon {
                 collectEnded()
                 standBy()
                 runner.watch?.lookIfDue()
+                try askForDevices()
                 runner.nameOutputsIfDue()
                 decide(queue.work())
                 decide(queue.flush(mayWait: supervisor.hasPrefetched))
@@ -156,6 +158,9 @@ final class Daemon {
             runner.groups?.leftMemory.acknowledge()
             return measuredMemory()
         case Token.news: return runner.news()
+        case Token.devices:
+            runner.takeDeviceUse()
+            return []
         case Token.settings: return settingsWatch?.hasChanged() == true ? reloadSettings() : []
         default: return []
         }
@@ -339,9 +344,15 @@ final class Daemon {
         let deadlines = [
             supervisor.nextDeadline?.nanoseconds, queue.nextDeadlineNanoseconds, lifeSignDueNanoseconds,
             standbyDueNanoseconds, reExec.nextDeadlineNanoseconds, runner.watch?.nextLookNanoseconds,
-            runner.namingDueNanoseconds, metrics.dueNanoseconds,
+            runner.namingDueNanoseconds, metrics.dueNanoseconds, runner.deviceWatch?.dueNanoseconds,
         ]
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
+    }
+
+    private func askForDevices() throws(SystemError) {
+        runner.askForDevicesIfDue()
+        guard let descriptor = runner.deviceWatch?.takeNewDescriptor() else { return }
+        try loop.add(descriptor, for: .readable, token: Token.devices)
     }
 
     /// Keeps the loop's idea of the queue's socket in step with the link, which may have made a new one.

@@ -18,6 +18,7 @@ if arguments.listsDevices {
     standardOutput.write(DeviceSearch.printed(arguments))
     exitProcess(0)
 }
+if arguments.watchesDevices { exitProcess(DeviceAnswers.serve(arguments)) }
 if arguments.checksOnly { exitProcess(checkUp(arguments) ? 0 : 2) }
 
 do {

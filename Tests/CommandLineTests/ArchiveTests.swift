@@ -15,10 +15,11 @@ struct ArchiveTests {
         var definition = Job.Definition()
         definition.type = .python
         let sweep = Job(identifier: "j1", name: "sweep", settings: job, definition: definition)
-        let usage = Usage(
+        var usage = Usage(
             wallSeconds: 1.25, userSeconds: 0.5, systemSeconds: 0.25, memoryPeakBytes: 1 << 40,
             memoryNeededBytes: 7, memoryCapHits: 3, oomKills: 1,
             oom: OutOfMemory(anonymousBytes: 1, tmpfsBytes: 2, kernelBytes: 3, otherLimit: "/a.slice"))
+        (usage.gpuMemoryPeakBytes, usage.gpuUtilization) = (1 << 36, 0.5)
         var full = TaskResult(
             line: "@j1 ./sim é \"1\"",
             outcome: TaskOutcome(

@@ -9,7 +9,9 @@ import Testing
 @Suite("The record from one image to the next")
 struct ReExecRecordTests {
     /// - Parameter share: what the first of them has of the node's resources.
-    private func record(_ lines: [TaskLine], _ share: ResourceShare = ResourceShare()) -> ReExecRecord {
+    private func record(
+        _ lines: [TaskLine], _ share: ResourceShare = ResourceShare(), deviceUse: String = ""
+    ) -> ReExecRecord {
         let tasks = lines.enumerated().map { index, line in
             var task = NodeSupervisor.ClaimedTask(line: line, token: "\(index)", attempt: 2)
             if index == 0 { task.share = share }
@@ -20,7 +22,8 @@ struct ReExecRecordTests {
         let running = lines.indices.map { index in
             ReExecRecord.Running(
                 number: TaskNumber(UInt64(index + 1)), group: "a.\(index).b", process: Int32(100 + index),
-                standardOutput: 5, standardError: 6, folderPath: "/r/\(index)")
+                standardOutput: 5, standardError: 6, folderPath: "/r/\(index)",
+                deviceUse: index == 0 ? deviceUse : "")
         }
         return ReExecRecord(
             reExecState: .init(tasks: tasks, nextTaskNumber: 10, leaseUntil: Instant(nanoseconds: 11)),
@@ -46,7 +49,7 @@ struct ReExecRecordTests {
             try TaskLine(command: "{ a\nb; }", of: job), try TaskLine(parsing: "shell:1:2:0:echo :,"),
             try TaskLine(command: "c", of: job).taking(more),
         ]
-        let record = record(lines, share)
+        let record = record(lines, share, deviceUse: "processes 5 0.5 1")
         let read = ReExecRecord(record.bytes)
         expectSame(record, read)
         #expect(read?.reExecState.tasks.first?.task.line.job == job)
@@ -56,13 +59,13 @@ struct ReExecRecordTests {
 
     @Test(
         "the record of an earlier version is understood: its tasks go on",
-        arguments: [("1", "0:,0:,2:-1,0:,"), ("2", "2:-1,0:,"), ("3", "0:,")])
+        arguments: [("1", "0:,0:,2:-1,0:,0:,"), ("2", "2:-1,0:,0:,"), ("3", "0:,0:,"), ("4", "0:,")])
     func earlier(form: String, without lastFacts: String) throws {
         let record = record([try TaskLine(parsing: "shell:1:2:0:sleep 60")])
-        // The first had no record of a job and no settings beside that, and neither had a word before the timeout; the third had no devices: the last
-        // facts of a task.
+        // The first had no record of a job and no settings beside that, and neither had a word before the timeout; the third had no devices, and the
+        // fourth said nothing of their use: the last facts of a task.
         let bytes = record.bytes.dropLast(lastFacts.utf8.count)
-        let old = String(decoding: bytes, as: UTF8.self).replacing("handover-4", with: "handover-\(form)")
+        let old = String(decoding: bytes, as: UTF8.self).replacing("handover-5", with: "handover-\(form)")
         expectSame(record, ReExecRecord(Array(old.utf8)))
         let unknown = old.replacing("handover-\(form)", with: "handover-9")
         #expect(ReExecRecord(Array(bytes)) == nil && ReExecRecord(Array(unknown.utf8)) == nil)

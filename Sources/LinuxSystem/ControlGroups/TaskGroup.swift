@@ -199,6 +199,14 @@ extension ControlGroupTree {
         }
     }
 
+    /// What may be the name of the task's group that a process is in: it may have made others below. Nil where there is no such process.
+    public static func taskGroupNames(of process: Int32) -> [String]? {
+        guard let memberships = try? FileSystem.text(of: "/proc/\(process)/cgroup") else { return nil }
+        guard let line = memberships.split(separator: "\n").first(where: { $0.hasPrefix("0::") }) else { return [] }
+        let names = line.split(separator: "/")
+        return zip(names, names.dropFirst()).compactMap { $0 == "tasks" ? String($1) : nil }
+    }
+
     /// What the group has used; nil for what this kernel does not count. Read after its processes ended and before it is removed.
     ///
     /// - Throws: when a file is there and cannot be read now. To go on without it could hide that memory was the cause.

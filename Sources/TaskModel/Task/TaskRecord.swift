@@ -51,6 +51,8 @@ extension TaskOutcome {
         if let timeoutSeconds { writer.field("timeout_seconds", timeoutSeconds) }
         if let bytes = usage.memoryNeededBytes { writer.field("memory_needed_bytes", bytes) }
         if let hits = usage.memoryCapHits { writer.field("memory_cap_hits", hits) }
+        if let bytes = usage.gpuMemoryPeakBytes { writer.field("gpu_memory_peak_bytes", bytes) }
+        if let part = usage.gpuUtilization { writer.field("gpu_utilization", part) }
         if let kills = usage.oomKills { writer.field("oom_kills", kills) }
         if let oom = usage.oom {
             if let bytes = oom.anonymousBytes { writer.field("oom_anonymous_bytes", bytes) }
@@ -77,12 +79,14 @@ extension TaskOutcome {
     /// come from other versions.
     public init(record: [UInt8]) throws(TaskRecordError) {
         let fields = try RecordFields(record)
-        let usage = Usage(
+        var usage = Usage(
             wallSeconds: fields.seconds("wall_seconds") ?? 0, userSeconds: fields.seconds("user_seconds"),
             systemSeconds: fields.seconds("system_seconds"), memoryPeakBytes: fields.unsigned("memory_peak_bytes"),
             memoryNeededBytes: fields.unsigned("memory_needed_bytes"),
             memoryCapHits: fields.unsigned("memory_cap_hits"), oomKills: fields.unsigned("oom_kills"), oom: fields.oom()
         )
+        usage.gpuMemoryPeakBytes = fields.unsigned("gpu_memory_peak_bytes")
+        usage.gpuUtilization = fields.part("gpu_utilization")
         self.init(
             cause: try fields.cause(), usage: usage, memoryCapBytes: fields.unsigned("memory_cap_bytes"),
             timeoutSeconds: fields.seconds("timeout_seconds"), stderrTail: fields.string("stderr_tail") ?? "",
@@ -170,6 +174,9 @@ private struct RecordFields {
     func seconds(_ name: String) -> Double? {
         fields[name]?.double.flatMap { (0...1e12).contains($0) ? $0 : nil }
     }
+
+    /// A part of one.
+    func part(_ name: String) -> Double? { fields[name]?.double.flatMap { (0...1).contains($0) ? $0 : nil } }
 
     func integer(_ name: String) -> Int64? {
         if case .integer(let number) = fields[name] { number } else { nil }

@@ -17,6 +17,10 @@ public struct Usage: Hashable, Sendable {
     public var oomKills: UInt64?
     /// Of those kills, what is known.
     public var oom: OutOfMemory?
+    /// The most memory of its GPUs, together, that it was seen to have.
+    public var gpuMemoryPeakBytes: UInt64?
+    /// For which part of its time its GPUs were busy with it, on the average: 0 to 1.
+    public var gpuUtilization: Double?
 
     public init(
         wallSeconds: Double, userSeconds: Double? = nil, systemSeconds: Double? = nil, memoryPeakBytes: UInt64? = nil,

@@ -78,6 +78,7 @@ struct TaskDetailPage {
             if let peak = outcome.usage.memoryPeakBytes {
                 facts.append(("memory", memory(peak, of: outcome.memoryCapBytes)))
             }
+            if let text = outcome.usage.gpuText { facts.append(("GPU", "\(text)")) }
         }
         facts.append(("line", "<code class=\"line\">\(TerminalText.shortened(details.line, to: 2000))</code>"))
         return Piece.facts(facts)

@@ -86,6 +86,7 @@ extension Daemon {
     private func abandonReExec(_ reason: String) -> [Event] {
         reExec = .none
         standBySoon()
+        runner.deviceWatch?.taskBegins(at: SystemClock.bootNanoseconds())
         log.error("not replaced: \(reason); this program goes on with the settings it has")
         services.notify("READY=1")
         return [.resume]

@@ -14,6 +14,8 @@ struct ReExecRecord {
         var standardOutput: Int32
         var standardError: Int32
         var folderPath: String
+        /// What it has used of GPUs, see ``DeviceUse/text``; "" for one that has none.
+        var deviceUse = ""
     }
 
     var reExecState: NodeSupervisor.ReExecState
@@ -35,10 +37,11 @@ struct ReExecRecord {
 
     // MARK: As bytes
 
-    private static let form = "distcompd-handover-4"
+    private static let form = "distcompd-handover-5"
     /// How many facts of a task the forms hold: the first knows of no jobs.
     private static let factCounts = [
-        "distcompd-handover-1": 12, "distcompd-handover-2": 14, "distcompd-handover-3": 15, form: 16,
+        "distcompd-handover-1": 12, "distcompd-handover-2": 14, "distcompd-handover-3": 15, "distcompd-handover-4": 16,
+        form: 17,
     ]
 
     /// Netstrings (length, colon, bytes, comma) one after the other: a task line may hold any character.
@@ -61,7 +64,7 @@ struct ReExecRecord {
                 "\(task.timeoutSeconds ?? -1)", "\(task.begunAt.nanoseconds)", "\(task.deadline?.nanoseconds ?? -1)",
                 run.group, "\(run.process)", "\(run.standardOutput)", "\(run.standardError)", run.folderPath,
                 task.task.line.job?.record ?? "", task.task.line.own?.text ?? "", "\(task.warnAt?.nanoseconds ?? -1)",
-                task.task.share.text,
+                task.task.share.text, run.deviceUse,
             ]
             for fact in facts { add(fact) }
         }
@@ -127,7 +130,7 @@ struct ReExecRecord {
             warnAt: facts.count > 14 ? Int64(facts[14]).flatMap { $0 < 0 ? nil : Instant(nanoseconds: $0) } : nil)
         let run = Running(
             number: TaskNumber(number), group: facts[7], process: process, standardOutput: standardOutput,
-            standardError: standardError, folderPath: facts[11])
+            standardError: standardError, folderPath: facts[11], deviceUse: facts.count > 16 ? facts[16] : "")
         return (task, run)
     }
 

@@ -33,6 +33,8 @@ struct Arguments {
     var clearsOnly = false
     /// Whether to print which GPUs there are, and end: what a daemon has a child do.
     var listsDevices = false
+    /// Whether to say what is used of GPUs, whenever asked: what another child does.
+    var watchesDevices = false
     /// Where GPUs are looked for instead of the usual place: for tests.
     var nvidiaLibrary: String?
     var amdTopology: String?
@@ -60,6 +62,7 @@ struct Arguments {
             case "--check": arguments.checksOnly = true
             case "--clear": arguments.clearsOnly = true
             case "--list-gpus": arguments.listsDevices = true
+            case "--watch-gpus": arguments.watchesDevices = true
             case "--nvidia-library", "--amd-topology", "--config", "--redis", "--redis-socket", "--state", "--node",
                 "--task-user":
                 guard let value = inlineValue ?? rest.popFirst(), !value.isEmpty else {

@@ -139,7 +139,7 @@ extension TaskVariables {
     }
 
     /// `GPU-` and sixteen digits of a number in hexadecimal; those of NVIDIA are longer, with hyphens.
-    private static func isOfAMD(_ device: String) -> Bool {
+    static func isOfAMD(_ device: String) -> Bool {
         device.utf8.count == 20 && device.hasPrefix("GPU-")
             && device.utf8.dropFirst(4).allSatisfy {
                 (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)

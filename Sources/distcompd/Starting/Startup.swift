@@ -117,7 +117,11 @@ func makeRunner(
         }
         let runner = TaskRunner(
             groups: groups, launcher: launcher, outputs: outputs,
-            settings: TaskSettings(node), log: node.log)
+            settings: TaskSettings(node),
+            deviceWatch: node.resources.hasDevices
+                ? DeviceWatch(
+                    programPath: node.programPath, library: node.arguments.nvidiaLibrary, log: node.log) : nil,
+            log: node.log)
         if let reExecRecord {
             for (state, task) in zip(reExecRecord.reExecState.tasks, reExecRecord.running) {
                 try runner.resume(task, state)

@@ -51,6 +51,7 @@ extension TaskRunner {
             return nil
         }
         if isTrial(child.process) { return trialEnded(child) }
+        if deviceWatch?.hasEnded(child, at: SystemClock.bootNanoseconds()) == true { return nil }
         if child.process == watchedProcess {
             watchedEnding = child.ending
             return nil
@@ -166,6 +167,9 @@ extension TaskRunner {
             told.oom = outOfMemory(usage, task, groups)
             removed = try groups.retire(task.group, after: usage)
         }
+        if let use = running[number]?.deviceUse {
+            (told.gpuMemoryPeakBytes, told.gpuUtilization) = (use.memoryPeakBytes, use.utilization)
+        }
         let output = kept[number]
         let hasEndedBadly = running[number]?.hasEndedBadly == true
         let shortage = hasEndedBadly ? self.shortage(beside: output) : nil
@@ -187,6 +191,7 @@ extension TaskRunner {
     /// The children that we started and have not reaped; all others are orphans of tasks.
     var knownChildren: Set<Int32> {
         Set(numbers.keys).union([watchedProcess].compactMap(\.self)).union(trialProcesses)
+            .union(deviceWatch?.processes ?? [])
     }
 
     private func release(_ number: TaskNumber) {

@@ -61,9 +61,11 @@ final class TaskRunner {
         var processUsage: TaskGroupUsage?
         /// Of its largest process, or of this program, of which every process is a copy for a moment.
         var residentBytesMax: UInt64 = 0
+        /// Nil for one that has no GPU of which that can be told.
+        let deviceUse: DeviceUse?
 
         init(
-            group: TaskGroup, process: Int32? = nil, line: TaskLine, begunAt: Int64,
+            group: TaskGroup, process: Int32? = nil, line: TaskLine, begunAt: Int64, deviceUse: DeviceUse?,
             hasMixedUsage: Bool = false,
             memoryBytesMax: UInt64?, processors: ProcessorMap.Share? = nil, usedBefore: TaskGroupUsage? = nil
         ) {
@@ -71,6 +73,7 @@ final class TaskRunner {
             self.process = process
             self.line = line
             self.begunAt = begunAt
+            self.deviceUse = deviceUse
             self.hasMixedUsage = hasMixedUsage
             self.memoryBytesMax = memoryBytesMax
             self.processors = processors
@@ -113,15 +116,18 @@ final class TaskRunner {
     var failures: [Int32: LauncherFailure] = [:]
     /// See Trial.swift.
     var trials = Trials()
+    /// Nil on a node that gives out no devices.
+    let deviceWatch: DeviceWatch?
     var watchedProcess: Int32?
     var watchedEnding: ProcessEnding?
 
     /// - Parameter groups: nil when there are none to be had; tasks are then watched.
     init(
         groups: ControlGroupTree?, launcher: ProcessLauncher, outputs: OutputDirectory, settings: TaskSettings,
-        log: Logger
+        deviceWatch: DeviceWatch? = nil, log: Logger
     ) {
         self.log = log
+        self.deviceWatch = deviceWatch
         self.groups = groups
         self.launcher = launcher
         self.outputs = outputs
@@ -159,6 +165,7 @@ final class TaskRunner {
             keep(output, of: number)
             let environment = environment(for: task, output: output)
             let limits = limits(for: task.line)
+            let deviceUse = deviceUse(of: task)
             let isPinned = settings.processorLimit == .pin && task.line.millicores > 0
             if !isPinned,
                 let begun = standby?.begin(
@@ -166,7 +173,8 @@ final class TaskRunner {
             {
                 running[number] = RunningTask(
                     group: begun.group, process: begun.process, line: task.line,
-                    begunAt: begun.at, memoryBytesMax: limits.memoryBytesMax, usedBefore: begun.usedBefore)
+                    begunAt: begun.at, deviceUse: deviceUse, memoryBytesMax: limits.memoryBytesMax,
+                    usedBefore: begun.usedBefore)
                 return [launched(number, begun.process, at: begun.at)]
             }
             let name = "\(life).\(number.rawValue).\(task.line.identifier)"
@@ -176,7 +184,7 @@ final class TaskRunner {
             let share = isPinned ? processors.take(millicores: task.line.millicores) : nil
             let begunAt = SystemClock.bootNanoseconds()
             running[number] = RunningTask(
-                group: group, line: task.line, begunAt: begunAt,
+                group: group, line: task.line, begunAt: begunAt, deviceUse: deviceUse,
                 memoryBytesMax: limits.memoryBytesMax, processors: share)
             let order = LaunchOrder(
                 command, environment: environment, place: place, processors: share?.processors ?? [])
@@ -288,6 +296,7 @@ final class TaskRunner {
     func clearPreparations() {
         groups?.removeSpares()
         groups?.leftMemory.letGo()
+        deviceWatch?.letGo()
         _ = news()  // A launch that has just begun to wait.
         standby?.dismiss()
         launchers?.dismiss()
@@ -430,7 +439,8 @@ final class TaskRunner {
             guard let task = running[number], let process = task.process, let output = kept[number] else { return nil }
             return ReExecRecord.Running(
                 number: number, group: task.group.name, process: process, standardOutput: output.standardOutput.raw,
-                standardError: output.standardError.raw, folderPath: output.folderPath)
+                standardError: output.standardError.raw, folderPath: output.folderPath,
+                deviceUse: task.deviceUse?.text ?? "")
         }
     }
 
@@ -457,9 +467,12 @@ final class TaskRunner {
         // A group is named after its first task. No group is kept in which the out-of-memory killer was, so those kills are its own.
         let parts = task.group.split(separator: ".")
         let hasMixedUsage = parts.count == 3 && parts[1] != String(task.number.rawValue)
+        let deviceUse = deviceUse(of: state.task)
+        deviceUse?.resume(task.deviceUse)
         running[task.number] = RunningTask(
             group: TaskGroup(name: task.group), process: task.process, line: state.task.line,
-            begunAt: state.begunAt.nanoseconds, hasMixedUsage: hasMixedUsage, memoryBytesMax: memoryBytesMax,
+            begunAt: state.begunAt.nanoseconds, deviceUse: deviceUse, hasMixedUsage: hasMixedUsage,
+            memoryBytesMax: memoryBytesMax,
             processors: share(of: task.process, state.task.line))
         numbers[task.process] = task.number
         watch?.add(

@@ -114,7 +114,8 @@ final class TaskWatch {
         return try members()[number] == nil
     }
 
-    private func members() throws(SystemError) -> [TaskNumber: [ProcessEntry]] {
+    /// The processes of each task.
+    func members() throws(SystemError) -> [TaskNumber: [ProcessEntry]] {
         let (members, strays) = trees.sort(
             try ProcessEntry.all(), daemon: Host.processIdentifier, known: knownChildren(),
             identifierInEnvironment: { $0.environment("DISTCOMP_TASK") })

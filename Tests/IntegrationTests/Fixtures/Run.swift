@@ -59,4 +59,5 @@ func jsonObject(_ text: String) throws -> [String: Any] {
 extension [String: Any] {
     func integer(_ key: String) -> Int? { self[key] as? Int }
     func string(_ key: String) -> String? { self[key] as? String }
+    func double(_ key: String) -> Double? { self[key] as? Double }
 }

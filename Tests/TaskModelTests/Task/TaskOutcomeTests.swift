@@ -89,6 +89,17 @@ struct TaskOutcomeTests {
         #expect(try TaskOutcome(record: outcome.record) == outcome)
     }
 
+    @Test("what it used of GPUs is in its record, and what cannot be is not read")
+    func devices() throws {
+        var outcome = Self.outcome(.exit(code: 0))
+        (outcome.usage.gpuMemoryPeakBytes, outcome.usage.gpuUtilization) = (70 << 30, 0.875)
+        #expect(outcome.record.contains(#""gpu_memory_peak_bytes":75161927680,"gpu_utilization":0.875"#))
+        #expect(try TaskOutcome(record: outcome.record) == outcome)
+        let odd = #"{"cause":"exit","exit_code":0,"gpu_memory_peak_bytes":-1,"gpu_utilization":1.5}"#
+        let read = try TaskOutcome(record: odd)
+        #expect(read.usage.gpuMemoryPeakBytes == nil && read.usage.gpuUtilization == nil)
+    }
+
     @Test("only exit 0 is success, whatever else is noted")
     func success() {
         #expect(Self.outcome(.exit(code: 0), notes: ["x"]).succeeded)

@@ -91,6 +91,8 @@ extension TaskResult {
             ("memory_cap_bytes", bytes(outcome?.memoryCapBytes)),
             ("memory_grown_from_bytes", bytes(outcome.flatMap { $0.grownFromBytes > 0 ? $0.grownFromBytes : nil })),
             ("memory_cap_hits", bytes(usage?.memoryCapHits)),
+            ("gpu_memory_peak_bytes", bytes(usage?.gpuMemoryPeakBytes)),
+            ("gpu_utilization", .number(usage?.gpuUtilization)),
             ("oom_kills", bytes(usage?.oomKills)), ("oom_anonymous_bytes", bytes(usage?.oom?.anonymousBytes)),
             ("oom_tmpfs_bytes", bytes(usage?.oom?.tmpfsBytes)), ("oom_kernel_bytes", bytes(usage?.oom?.kernelBytes)),
             ("oom_limit", .text(usage?.oom?.otherLimit)), ("launch_step", .text(launch?.step)),

@@ -44,6 +44,17 @@ struct ShowCommand: ParsableCommand {
     }
 }
 
+extension Usage {
+    /// What was seen of its GPUs, as people read it; nil for nothing.
+    var gpuText: String? {
+        let parts = [
+            gpuMemoryPeakBytes.map { "peak \(AmountText.memory($0))" },
+            gpuUtilization.map { "\(fixed($0 * 100, places: 0)) % busy" },
+        ].compactMap(\.self)
+        return parts.isEmpty ? nil : parts.joined(separator: ", ")
+    }
+}
+
 extension TaskDetails {
     /// How many lines of output are shown.
     private static let outputLinesMax = 10
@@ -155,6 +166,7 @@ extension TaskDetails {
                 needed == peak ? "" : " (\(AmountText.memory(needed)) without files it read or wrote)"
             rows.append(("memory", "peak \(AmountText.memory(peak))\(cap)\(withoutFiles)"))
         }
+        if let text = usage.gpuText { rows.append(("gpu", text)) }
         if let place = outcome.packedOutput, let path = place.segmentPath {
             let sizes = "\(place.stdoutBytes) bytes of stdout, then \(place.stderrBytes) of stderr"
             rows.append(("output", "\(path), from byte \(place.offset): \(sizes)"))

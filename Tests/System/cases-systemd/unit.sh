@@ -13,20 +13,20 @@ expect "systemctl status tells what it does" wait_until 60 says '1 running, 0 do
 # A task that should ever run twice at once finds its lock taken.
 shared=$CASE/shared
 mkdir --mode 777 "$shared"
-for round in {1..20}; do
+for round in {1..10}; do
   submit "shell:5:0:0:60:flock --nonblock $shared/lock.$round sleep 4 || echo $round >> $shared/doubled" \
     "shell:5:0:0:60:echo short $round"
   systemctl restart distcompd || not_ok "restart $round"
 done
 submit 'shell:9:0:0:60:echo last'
-expect "after 20 restarts every task has finished" wait_until 180 only_the_sleeper
-expect_equal "and none has failed" "41 0" "$(count finished) $(count failed)"
+expect "after ten restarts every task has finished" wait_until 180 only_the_sleeper
+expect_equal "and none has failed" "21 0" "$(count finished) $(count failed)"
 expect_equal "none ran twice at once" "" "$(cat "$shared/doubled" 2> /dev/null)"
 journal CAUSE=exit EXIT_CODE=0 | python3 -c '
 import collections, json, sys
 ends = collections.Counter(json.loads(line)["TASK"] for line in sys.stdin)
 print(len(ends), max(ends.values()))' > "$CASE/ends"
-expect_equal "each ended once" "41 1" "$(cat "$CASE/ends")"
+expect_equal "each ended once" "21 1" "$(cat "$CASE/ends")"
 
 # --- killed, and hung -----------------------------------------------------------------------------------------------------------
 expect "a task runs" wait_until 60 running '^sleep 6001'

@@ -18,8 +18,6 @@ DEBUG := .build/debug
 # lld: the default linker warns of a C function in the static Foundation that nothing here calls. now: no writable table of
 # functions is left in a daemon that is root.
 RELEASE_FLAGS := -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker now
-# No index for editors, which takes a quarter of the time of a build; they make their own.
-DEBUG_FLAGS := --disable-index-store
 # What is installed and packaged. The system tests package the debug build, which is there already.
 PRODUCTS ?= $(RELEASE)
 PACKAGE_DIRECTORY ?= .build/package
@@ -60,7 +58,7 @@ build: build-needs
 	@$(call build-small,$(RELEASE))
 
 debug: build-needs
-	@$(SWIFT) build $(DEBUG_FLAGS) --build-tests
+	@$(SWIFT) build --build-tests
 	@$(call build-small,$(DEBUG))
 
 test: test-needs lint unit-tests browser-tests fuzz-short chaos-short system-tests
@@ -94,7 +92,7 @@ fuzz-short: .build/fuzz/fuzzing
 	  $(CURDIR)/Tests/Fuzz/Corpus
 
 .build/fuzz/fuzzing: build-needs FORCE
-	@DISTCOMP_FUZZ=1 $(SWIFT) build $(DEBUG_FLAGS) --build-path .build/fuzz --product Fuzzing -Xswiftc -sanitize=fuzzer -Xswiftc -O
+	@DISTCOMP_FUZZ=1 $(SWIFT) build --disable-index-store --build-path .build/fuzz --product Fuzzing -Xswiftc -sanitize=fuzzer -Xswiftc -O
 	@mkdir -p .build/fuzz/found
 	@echo > .build/fuzz/empty.swift
 	@$(SWIFT)c -sanitize=fuzzer -parse-as-library .build/fuzz/empty.swift -o $@ \

@@ -125,7 +125,7 @@ final class Daemon {
                 collectEnded()
                 standBy()
                 runner.watch?.lookIfDue()
-                try askForDevices()
+                askForDevices()
                 runner.nameOutputsIfDue()
                 decide(queue.work())
                 decide(queue.flush(mayWait: supervisor.hasPrefetched))
@@ -349,10 +349,15 @@ final class Daemon {
         try timer.arm(atNanoseconds: deadlines.compactMap { $0 }.min())
     }
 
-    private func askForDevices() throws(SystemError) {
+    /// Measurements may be absent: nothing here ends the daemon.
+    private func askForDevices() {
         runner.askForDevicesIfDue()
-        guard let descriptor = runner.deviceWatch?.takeNewDescriptor() else { return }
-        try loop.add(descriptor, for: .readable, token: Token.devices)
+        guard let watch = runner.deviceWatch, let descriptor = watch.takeNewDescriptor() else { return }
+        do throws(SystemError) {
+            try loop.add(descriptor, for: .readable, token: Token.devices)
+        } catch {
+            watch.cannotWait(error, at: SystemClock.bootNanoseconds())
+        }
     }
 
     /// Keeps the loop's idea of the queue's socket in step with the link, which may have made a new one.

@@ -199,7 +199,8 @@ extension ControlGroupTree {
         }
     }
 
-    /// What may be the name of the task's group that a process is in: it may have made others below. Nil where there is no such process.
+    /// What may be the name of the task's group that a process is in: it may have made others below. Nil where there is
+    /// no such process, or it cannot be looked at: then nothing is counted for it.
     public static func taskGroupNames(of process: Int32) -> [String]? {
         guard let memberships = try? FileSystem.text(of: "/proc/\(process)/cgroup") else { return nil }
         guard let line = memberships.split(separator: "\n").first(where: { $0.hasPrefix("0::") }) else { return [] }

@@ -154,6 +154,9 @@ final class DeviceWatch {
             ?? "the program that asks the driver for it has ended" + (ending.map { " (\($0))" } ?? "")
     }
 
+    /// The child cannot be waited for. It is let go, and another is tried later.
+    func cannotWait(_ error: SystemError, at now: Int64) { fail("\(error)", at: now) }
+
     @discardableResult
     private func fail(_ reason: String, at now: Int64) -> [NvidiaUse]? {
         if failureCount == 0 { log.info("what tasks use of GPUs is not told of: \(reason)") }
@@ -178,6 +181,7 @@ final class DeviceWatch {
     func hasEnded(_ ended: EndedChild, at now: Int64) -> Bool {
         if killed.remove(ended.process) != nil { return true }
         guard let child, child.process == ended.process else { return false }
+        // Its last words, if they can be had; else how it ended is what is told.
         self.child?.text += child.answers.flatMap { try? some(of: $0, bytesMax: 4096) } ?? []
         let reason = reason(ended.ending)
         self.child = nil  // Its number is not its own any more.
@@ -201,14 +205,20 @@ enum DeviceAnswers {
 
     /// An answer for each byte that is read, until there are no more; the exit status.
     static func serve(_ arguments: Arguments) -> Int32 {
-        // One that hangs does not see the end of its standard input.
-        try? Host.followParent(signal: .terminate)
+        do throws(SystemError) {
+            // One that hangs does not see the end of its standard input.
+            try Host.followParent(signal: .terminate)
+        } catch {
+            standardOutput.write("\(failurePrefix)\(error)\n")
+            return 1
+        }
         Host.ignoreBrokenPipes()
         do throws(NvidiaDevices.Failure) {
             let observer = try NvidiaObserver(library: arguments.nvidiaLibrary ?? NvidiaDevices.usualLibrary)
             let input = SharedDescriptor(OwnedDescriptor(adopting: 0))
             while isAsked(input) {
                 let text = NvidiaUse.text(try observer.look())
+                // Nobody is there any more who would read it, or why that is so.
                 guard (try? standardOutput.writeAll(text)) != nil else { return 0 }
             }
             return 0

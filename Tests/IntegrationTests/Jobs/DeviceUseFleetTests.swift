@@ -27,7 +27,7 @@ struct DeviceUseFleetTests {
           while (fgets(line, sizeof line, file)) {
             u64 *row = rows[count];
             if (!strncmp(line, "crash", 5)) abort();
-            while (!strncmp(line, "hang", 4)) sleep(1000);
+            while (!strncmp(line, "hang", 4)) pause();
             if (sscanf(line, "%31s %95s %llu %llu %llu", first, name, row, row + 1, row + 2) == 5
                 && !strcmp(first, word) && !strcmp(name, device)) count++;
           }

@@ -94,10 +94,11 @@ struct StandstillTests {
     func back() async throws {
         try await withFleet(ownClock: true) { fleet in
             let nodes = try await busyNodes(2, tasks: 6, fleet)
-            // It fails on one of the two. Its second try is the third's, which has room whatever the others hold.
+            // It fails on one of the two. Its second try is the third's, which has room for it beside all of the dead one's.
             try await fleet.submit(["shell:9:0:0:test $DISTCOMP_ATTEMPT -gt 1"])
             try await eventually("it has failed once", nodes[0].log) { try fleet.count("failed_tasks") == 1 }
-            let third = try await fleet.startedNode("third", Self.settings)
+            let third = try await fleet.startedNode(
+                "third", Self.settings.merging(["max_task_per_worker": "8"]) { $1 })
             fleet.redis.stepClock(bySeconds: -3600)
             try await nodes[0].kill9()
             try await fleet.untilFinished(1)

@@ -129,6 +129,11 @@ int clinux_drop_bounding_capability(int capability) { return prctl(PR_CAPBSET_DR
 
 int clinux_forbid_tracing(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 
+int clinux_parent_death_signal(void) {
+    int signal_number = 0;
+    return prctl(PR_GET_PDEATHSIG, &signal_number, 0, 0, 0) == 0 ? signal_number : 0;
+}
+
 int clinux_set_parent_death_signal(int signal_number) { return prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0); }
 
 const char *clinux_error_text(int code) {

@@ -25,6 +25,8 @@ public struct HTML: Sendable, Equatable {
     /// Characters that end text or an attribute are written by name; so are, by their numbers, those that move a cursor, that turn the
     /// direction of what follows around, or that have no width, for with them a line can be made to look like another.
     private static func escaped(_ text: String) -> String {
+        // Most is names and numbers, thousands to a page.
+        if text.utf8.allSatisfy({ isPlain($0) }) { return text }
         var result = ""
         result.reserveCapacity(text.utf8.count + 16)
         for scalar in text.unicodeScalars {
@@ -44,6 +46,15 @@ public struct HTML: Sendable, Equatable {
             }
         }
         return result
+    }
+
+    /// Of ASCII, and nothing that is escaped.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "&"), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\""), UInt8(ascii: "'"): false
+        case UInt8(ascii: "\n"), UInt8(ascii: "\t"), 0x20...0x7E: true
+        default: false
+        }
     }
 
     private static func isUnseen(_ scalar: Unicode.Scalar) -> Bool {

@@ -17,6 +17,12 @@ final class QueueClient {
     var keyFile: String?
     /// Called before each wait for Redis: what has been collected to be printed is not held up by it.
     var beforeWaiting: () throws(CommandError) -> Void = {}
+    /// For how long Redis has worked for this, as far as can be told from here: what its answers took without what the quickest of them
+    /// took, which is the way there and back.
+    private(set) var workSeconds = 0.0
+    private var quickestSeconds = Double.infinity
+    /// What the quickest call costs Redis.
+    private static let workMinSeconds = 0.000_1
     private let target: RedisTarget
     private var client: BlockingRedisClient
 
@@ -156,6 +162,12 @@ final class QueueClient {
 
     func pipeline(_ requests: [RedisRequest]) throws(CommandError) -> [RESPValue] {
         try beforeWaiting()
+        let begun = bootSeconds()
+        defer {
+            let waited = bootSeconds() - begun
+            quickestSeconds = min(quickestSeconds, waited)
+            workSeconds += max(waited - quickestSeconds, Self.workMinSeconds)
+        }
         do {
             return try client.pipeline(requests)
         } catch {

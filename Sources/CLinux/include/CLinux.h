@@ -108,6 +108,9 @@ int clinux_drop_bounding_capability(int capability);
 /// prctl(2) PR_SET_DUMPABLE 0: others of the same user can neither trace this process nor read its memory and environment.
 int clinux_forbid_tracing(void);
 
+/// prctl(2) PR_GET_PDEATHSIG: what is sent to us when the thread that started us ends; 0 is nothing.
+int clinux_parent_death_signal(void);
+
 /// prctl(2) PR_SET_PDEATHSIG: `signal_number` is sent to us when the thread that started us ends.
 int clinux_set_parent_death_signal(int signal_number);
 

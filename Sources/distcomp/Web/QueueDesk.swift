@@ -1,6 +1,6 @@
 // The one place where the pages ask Redis. However many look at a page, what it shows is asked for once and shown to all of them, and not
-// again until fifty times as long has passed as that took: for one page Redis works 20 ms of a second at most. Where nobody looks, nothing is
-// asked.
+// again until fifty times as long has passed as Redis worked for it: 20 ms of a second at most. Where different pages would come to more
+// than that together, each is shown as it was for longer, up to a minute. Where nobody looks, nothing is asked.
 
 import LinuxSystem
 import Monitoring
@@ -27,22 +27,10 @@ struct Handed<Value>: @unchecked Sendable {
 
 /// Asks Redis on behalf of the pages, one question after the other.
 actor QueueDesk {
-    /// An answer is shown for so long, at least.
-    private static let keptSecondsMin = 2.0
-    /// An answer for which Redis was asked for a second is shown for so many.
-    private static let restsPerAnswer = 50.0
-    /// So many answers are kept.
-    private static let answersMax = 256
-
-    private struct Kept {
-        let answer: any Sendable
-        let untilSeconds: Double
-    }
-
     private let executor: WorkQueue
     private let queue: QueueClient
     private var isConnected = true
-    private var kept: [String: Kept] = [:]
+    private var kept = KeptAnswers()
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -57,14 +45,10 @@ actor QueueDesk {
     func shared<Answer: Sendable>(
         _ name: String, _ question: @Sendable (QueueClient) throws(CommandError) -> Answer
     ) throws(CommandError) -> Answer {
-        let begun = bootSeconds()
-        if let found = kept[name], begun < found.untilSeconds, let answer = found.answer as? Answer { return answer }
+        if let answer = kept.answer(to: name, atSeconds: bootSeconds()) as? Answer { return answer }
+        let workBefore = queue.workSeconds
         let answer = try ask(question)
-        let now = bootSeconds()
-        if kept.count >= Self.answersMax { kept = kept.filter { $0.value.untilSeconds > now } }
-        if kept.count >= Self.answersMax { kept.removeAll() }
-        kept[name] = Kept(
-            answer: answer, untilSeconds: now + max(Self.keptSecondsMin, (now - begun) * Self.restsPerAnswer))
+        kept.keep(answer, to: name, workSeconds: queue.workSeconds - workBefore, atSeconds: bootSeconds())
         return answer
     }
 
@@ -73,11 +57,11 @@ actor QueueDesk {
         try shared("all") { queue throws(CommandError) in
             let (overview, jobs, failures) = (try queue.overview(), try queue.listedJobs(), try queue.failureGroups())
             // Users of Redis that were made before there were metrics may look at all but these.
-            let metrics = try? queue.metrics()
+            let metrics = try? queue.perform(ReadMetrics(keys: queue.keys))
             let slots = try? MetricsSlot.read(keys: queue.keys, count: Charts.slotCount) { try queue.pipeline($0) }
             return QueueLook(
                 overview: overview, jobs: jobs, failures: failures,
-                oldestWaitingSeconds: metrics?.oldestWaitingSeconds, slots: slots ?? [])
+                oldestWaitingSeconds: metrics?.oldestMilliseconds.map { Double($0) / 1000 }, slots: slots ?? [])
         }
     }
 
@@ -87,7 +71,7 @@ actor QueueDesk {
     }
 
     /// After an order what was seen before it is of no use.
-    func forget() { kept.removeAll() }
+    func forget() { kept = KeptAnswers() }
 
     /// Asks something. What a job is called is looked up anew each time, and the connection is made anew where the last question broke it.
     func ask<Answer: Sendable>(

@@ -144,6 +144,20 @@ struct WebSafetyTests {
         }
     }
 
+    @Test("pages that were started to end with another program do so, though root's become nobody's")
+    func orphaned() async throws {
+        try await withFleet { fleet in
+            let socket = fleet.scratch.path + "/pages"
+            let script = "setpriv --pdeathsig TERM \(Products.distcomp) web --redis '\(fleet.url(.watcher))' --listen unix:\(socket) & wait"
+            let parent = try RunningProgram("/bin/sh", ["-c", script], in: fleet.scratch)
+            let pages = try await WebPages(of: parent, socketPath: socket)
+            #expect(try pages.get("/").status == 200)
+            parent.send(SIGKILL)
+            try await eventually("they end, and remove their socket") { !FileSystem.exists(socket) }
+            _ = try await parent.result()
+        }
+    }
+
     @Test("while Redis is away the pages say so, and when it is back they are there again")
     func away() async throws {
         // Root's pages are nobody's by the time they connect anew.

@@ -71,9 +71,12 @@ extension QueueClient {
     /// Estimated from the end times in a sample of the records. A page of a hash is a fair sample: its order has nothing to do with time.
     private func rate(_ counts: QueueCounts) throws(CommandError) -> Double? {
         var ends: [Double] = []
+        var seen = 0
         _ = try scanEach(\.outcomes) { _, entries in
             for entry in entries { if let end = parseOutcome(entry.value)?.finishedAtUnixSeconds { ends.append(end) } }
-            return ends.count < Self.sampleMin
+            // Counted are all: where records tell no time, as those of old workers, there is no end to look for.
+            seen += entries.count
+            return seen < Self.sampleMin
         }
         return recentRate(
             ends: ends, totalCount: counts.finished + counts.failed,

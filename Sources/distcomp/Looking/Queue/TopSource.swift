@@ -36,12 +36,14 @@ final class TopSource {
     /// At the first look nothing is known to have ended recently, so the newest of a sample of records stand for that.
     private func recentLines() throws(CommandError) -> [String] {
         var ends: [(line: String, end: Double)] = []
+        var seen = 0
         _ = try queue.scanEach(\.outcomes) { _, entries in
+            seen += entries.count
             for (field, value) in entries {
                 guard let end = queue.parseOutcome(value)?.finishedAtUnixSeconds else { continue }
                 ends.append((queue.text(field), end))
             }
-            return ends.count < 1000
+            return seen < 1000
         }
         return ends.sorted { $0.end > $1.end }.prefix(Self.endingsMax).map(\.line)
     }

@@ -26,6 +26,8 @@ extension NodeProtocol {
         public var labels: [String] = []
         /// What it has besides memory and cores.
         public var resources = ResourceTotals()
+        /// What is used of its devices, as measured last.
+        public var devices: [DeviceReading] = []
         public var version: String
         /// The value of `worker_status`, as measured last.
         public var statusText = ""

@@ -50,7 +50,7 @@ extension NodeProtocol {
         NodeDescription(
             memoryBytes: facts.memoryBytes, millicores: facts.millicores, version: facts.version,
             address: connection.localAddress, trouble: facts.trouble ?? "", labels: facts.labels,
-            resources: facts.resources)
+            resources: facts.resources, devices: facts.devices)
     }
 
     /// Registers once no report of the life before waits to be sent: the queue hears them first, and knows them for ours. A life

@@ -24,6 +24,8 @@ extension QueueModel {
         let isOther = labels != self.labels[me] ?? [] || resources != self.resources[me] ?? ResourceTotals()
         self.labels[me] = labels.isEmpty ? nil : labels
         self.resources[me] = resources.isEmpty ? nil : resources
+        let devices = arguments.text(position + 7)
+        deviceUse[me] = devices.isEmpty ? nil : devices
         if isOther { wake() }
     }
 
@@ -45,8 +47,8 @@ extension QueueModel {
 
     mutating func register(_ arguments: Arguments) -> RESPValue {
         let (me, lease) = (arguments.text(2), arguments.int(3))
-        let own = arguments.count > 14 ? Set((15...arguments.count).map(arguments.text)) : []
-        let runsSomething = arguments.text(14) == "1"
+        let own = arguments.count > 15 ? Set((16...arguments.count).map(arguments.text)) : []
+        let runsSomething = arguments.text(15) == "1"
         let now = observe(lease: lease)
         let (name, machine) = (Self.nodeName(me), Self.machine(me))
         var over: [String] = []
@@ -65,7 +67,7 @@ extension QueueModel {
         for other in over { reap(other, unmarked: false, why: .registered) }
         tellAll()
         identify(arguments.text(5))
-        passLostTokens(arguments.text(13), arguments.text(5))
+        passLostTokens(arguments.text(14), arguments.text(5))
         describe(me, arguments, from: 6)
         leases[me] = now + lease
         status[name] = arguments.text(4)
@@ -87,7 +89,7 @@ extension QueueModel {
         _ = renew(me, now, lease)
         status[Self.nodeName(me)] = arguments.text(4)
         identify(arguments.text(8))
-        passLostTokens(arguments.text(16), arguments.text(8))
+        passLostTokens(arguments.text(17), arguments.text(8))
         describe(me, arguments, from: 9)
         dateTokens()
         lookAfterOwners(me, now)
@@ -142,6 +144,7 @@ extension QueueModel {
         timeouts[incarnation] = nil
         reservations[incarnation] = nil
         resources[incarnation] = nil
+        deviceUse[incarnation] = nil
         copiedUntil[incarnation] = nil
         cancelled[incarnation] = nil
         revoked[incarnation] = nil

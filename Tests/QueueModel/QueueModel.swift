@@ -139,6 +139,7 @@ public struct QueueModel: Sendable {
     public internal(set) var troubles: [String: String] = [:]
     public internal(set) var labels: [String: [String]] = [:]
     public internal(set) var resources: [String: ResourceTotals] = [:]
+    public internal(set) var deviceUse: [String: String] = [:]
     public internal(set) var held: [String: [String: Held]] = [:]
     public internal(set) var cancelled: [String: [String: Int]] = [:]
     public internal(set) var revoked: [String: [String: Int]] = [:]

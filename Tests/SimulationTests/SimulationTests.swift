@@ -41,6 +41,13 @@ struct SimulationTests {
         withKnownIssue("a fresh seed may find what nobody knows yet", isIntermittent: true) { runFreshWorlds() }
     }
 
+    /// Of three worlds one has tasks that wait for others.
+    private static func fresh(_ seed: UInt64) -> Scenario {
+        var scenario = Scenario(seed: seed)
+        scenario.tasksWait = seed.isMultiple(of: 3)
+        return scenario
+    }
+
     private func runFreshWorlds() {
         let environment = ProcessInfo.processInfo.environment
         let eventsMax = environment["DISTCOMP_SIMULATION_EVENTS"].flatMap { Int($0) } ?? 1_500_000
@@ -50,9 +57,7 @@ struct SimulationTests {
         var (events, worlds, tally) = (0, 0, [String: Int]())
         var failures = 0
         repeat {
-            var scenario = Scenario(seed: seed)
-            scenario.tasksWait = seed.isMultiple(of: 3)
-            let world = World(scenario)
+            let world = World(Self.fresh(seed))
             if environment["DISTCOMP_SIMULATION_VERBOSE"] != nil { print("world \(seed)") }
             if let broken = world.run() {
                 failures += 1
@@ -72,7 +77,7 @@ struct SimulationTests {
     @Test("(one world, told)", .enabled(if: ProcessInfo.processInfo.environment["DISTCOMP_SIMULATION_TRACE"] != nil))
     func trace() {
         let seed = ProcessInfo.processInfo.environment["DISTCOMP_SIMULATION_TRACE"].flatMap { UInt64($0) } ?? 1
-        let world = World(Scenario(seed: seed))
+        let world = World(Self.fresh(seed))
         world.isTraced = true
         print(world.run() ?? "all is well", world.tally)
     }

@@ -210,6 +210,8 @@ enum QueueKey: String, CaseIterable {
     case labels = "distcomp:labels"
     /// incarnation -> what it has besides memory and cores, see ``ResourceTotals``; of those that have some.
     case resources = "distcomp:resources"
+    /// incarnation -> what is used of its devices, see ``DeviceReading``; of those of which something is known.
+    case deviceUse = "distcomp:device-use"
 
     // Nodes that are reserved: see Reserving/reserving.lua.
     /// incarnation -> `until memory millicores since class`.

@@ -50,10 +50,12 @@ public struct NodeDescription: Equatable, Sendable {
     public let labels: [String]
     /// What it has besides memory and cores.
     public let resources: ResourceTotals
+    /// What is used of its devices; of those of which something is known.
+    public let devices: [DeviceReading]
 
     public init(
         memoryBytes: UInt64, millicores: Int, version: String = "", address: String = "", trouble: String = "",
-        labels: [String] = [], resources: ResourceTotals = ResourceTotals()
+        labels: [String] = [], resources: ResourceTotals = ResourceTotals(), devices: [DeviceReading] = []
     ) {
         self.memoryBytes = memoryBytes
         self.millicores = millicores
@@ -62,8 +64,10 @@ public struct NodeDescription: Equatable, Sendable {
         self.trouble = trouble
         self.labels = labels
         self.resources = resources
+        self.devices = devices
     }
 
+    static let devicesMax = NodeResources.devicesMax
     static let addressBytesMax = 256
     static let troubleBytesMax = 1024
 }
@@ -77,6 +81,7 @@ extension RedisScriptCall {
         append(String(decoding: node.trouble.utf8.prefix(NodeDescription.troubleBytesMax), as: UTF8.self))
         append(node.labels.joined(separator: " "))
         append(node.resources.text)
+        append(DeviceReading.text(of: Array(node.devices.prefix(NodeDescription.devicesMax))))
     }
 
     /// As it can stand between spaces.

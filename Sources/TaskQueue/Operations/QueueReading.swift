@@ -197,6 +197,8 @@ public struct ReadNodes: QueueOperation {
         public let labels: [String]
         /// What it has besides memory and cores.
         public let resources: ResourceTotals
+        /// What is used of its devices.
+        public let devices: [DeviceReading]
         /// Its end of the connection; "" where it is not known.
         public let address: String
         /// For what it is reserved; nil: for nothing.
@@ -253,19 +255,19 @@ public struct ReadNodes: QueueOperation {
         guard let rows = try elements(value) else { throw .unexpectedReply("nodes") }
         var nodes: [Node] = []
         for row in rows {
-            guard let parts = row.elements, parts.count == 13, let text = parts[0].string, let lease = parts[1].int,
+            guard let parts = row.elements, parts.count == 14, let text = parts[0].string, let lease = parts[1].int,
                 let held = parts[2].int, let memory = parts[3].string.flatMap({ UInt64($0) }),
                 let millicores = parts[4].string.flatMap({ Int($0) }), let version = parts[5].string,
                 let trouble = parts[7].string, let address = parts[8].string, let labels = parts[9].string,
                 let resources = parts[10].string, let reservedFor = parts[11].string,
-                let left = parts[12].string.flatMap({ Int($0) })
+                let left = parts[12].string.flatMap({ Int($0) }), let devices = parts[13].string
             else { throw .unexpectedReply("nodes") }
             nodes.append(
                 Node(
                     incarnation: Incarnation(resuming: text), leaseMilliseconds: lease, heldCount: held,
                     memoryBytes: memory, millicores: millicores, version: version, isDrained: parts[6].int == 1,
                     trouble: trouble, labels: labels.split(separator: " ").map(String.init),
-                    resources: ResourceTotals(text: resources),
+                    resources: ResourceTotals(text: resources), devices: DeviceReading.readings(in: devices),
                     address: address == "-" ? "" : address,
                     reservation: Reservation(class: reservedFor, latestMilliseconds: left)))
         }

@@ -29,6 +29,8 @@ struct FleetNode {
     var reservation: ReadNodes.Reservation?
     /// What it has besides memory and cores.
     var resources = ResourceTotals()
+    /// What is used of its devices, where tasks have some and their driver tells.
+    var devices: [DeviceReading] = []
     /// What it runs, and what those tasks ask for together.
     var runningCount = 0
     var memoryBytesAsked: UInt64 = 0
@@ -163,6 +165,7 @@ extension QueueClient {
             node.labels = Set(lease.labels)
             node.reservation = lease.reservation
             node.resources = lease.resources
+            node.devices = lease.devices
             nodes[node.name] = node
         }
     }

@@ -11,7 +11,8 @@ struct WorkersCommand: ParsableCommand {
             ASKED is what the running tasks of a node ask for together, USED what the whole machine uses. A node in trouble \
             takes no tasks, or only small ones, until that is over. One that is reserved is kept for a large task that has waited for long, \
             by a time that is known from the timeouts of what runs there. RESOURCES, where a \
-            node has some, is what tasks ask for of all there is.
+            node has some, is what tasks ask for of all there is; while tasks have GPUs of NVIDIA, also what is used of their memory, and how busy \
+            they are.
 
             Examples:
               distcomp workers
@@ -58,6 +59,7 @@ extension FleetNode {
         writer.field("reserved", reservation != nil)
         writer.field("reserved_until", reservation?.latestUnixSeconds(fleet.nowUnixSeconds))
         writer.field("resources", json: resourcesJSON)
+        if let devicesJSON { writer.field("devices", json: devicesJSON) }
         return writer
     }
 }

@@ -137,6 +137,7 @@ final class QueueLink {
         dialogue.facts.statusText = node.statusText()
         dialogue.facts.wallNanoseconds = SystemClock.wallNanoseconds()
         dialogue.facts.trouble = trouble
+        dialogue.facts.devices = runner.deviceReadings(of: node.resources)
         dialogue.facts.queueCandidate = QueueIdentity()
     }
 

@@ -61,13 +61,9 @@ final class DeviceUse {
 
     // MARK: Looks
 
-    /// The devices of the task among all; nil where one of them is not told of. A name may be cut short, as programs may be told it.
+    /// The devices of the task among all; nil where one of them is not told of.
     func own(of all: [NvidiaUse]) -> [NvidiaUse]? {
-        let own = devices.compactMap { name in
-            if let exact = all.first(where: { $0.identifier == name }) { return exact }
-            let alike = all.filter { $0.identifier.hasPrefix(name) }
-            return alike.count == 1 ? alike.first : nil
-        }
+        let own = devices.compactMap { all.named($0) }
         return own.count == devices.count ? own : nil
     }
 
@@ -138,6 +134,15 @@ final class DeviceUse {
         else { return }
         isKnownByProcess = words[0] == "processes"
         measured = Measured(peakBytes: UInt64(words[1]), busySum: sum, busyCount: count)
+    }
+}
+
+extension [NvidiaUse] {
+    /// The one of this name, which may be cut short, as programs may be told it.
+    func named(_ name: String) -> NvidiaUse? {
+        if let exact = first(where: { $0.identifier == name }) { return exact }
+        let alike = filter { $0.identifier.hasPrefix(name) }
+        return alike.count == 1 ? alike.first : nil
     }
 }
 

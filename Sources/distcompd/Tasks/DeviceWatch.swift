@@ -39,6 +39,8 @@ final class DeviceWatch {
     private var failureCount = 0
     private var notBeforeNanoseconds: Int64 = 0
     private(set) var dueNanoseconds: Int64?
+    /// What the driver told last, while somebody needs it; nil while it tells nothing.
+    private(set) var lastAnswer: [NvidiaUse]?
     /// Until when it is kept that nobody needs; nil while somebody does.
     private var idleUntilNanoseconds: Int64?
     /// Where the answers of a new child are to be read, until somebody has asked for it.
@@ -97,11 +99,13 @@ final class DeviceWatch {
             )
         }
         child?.hasToldOfSilence = true
+        lastAnswer = nil
         dueNanoseconds = now + Self.silenceNanoseconds  // To let it go when no task needs it any more.
     }
 
     /// No task has such a device now. The next may come soon, and the first answer takes longest.
     private func idle(at now: Int64) {
+        lastAnswer = nil
         let until = idleUntilNanoseconds ?? now + Self.idleNanoseconds
         guard let child, child.askedNanoseconds == nil, now < until else { return letGo() }
         (idleUntilNanoseconds, dueNanoseconds) = (until, until)
@@ -142,7 +146,7 @@ final class DeviceWatch {
         let rest = min(Self.restNanosecondsMax, (now - askedNanoseconds) * Self.costShare)
         dueNanoseconds = max(askedNanoseconds + Self.pauseNanoseconds, now + rest)
         (asked.text, asked.askedNanoseconds, asked.hasToldOfSilence) = ([], nil, false)
-        (child, failureCount) = (asked, 0)
+        (child, failureCount, lastAnswer) = (asked, 0, uses)
         return uses
     }
 
@@ -170,7 +174,7 @@ final class DeviceWatch {
 
     /// Ends the child, wherever it is.
     func letGo() {
-        (dueNanoseconds, idleUntilNanoseconds, newDescriptor) = (nil, nil, nil)
+        (dueNanoseconds, idleUntilNanoseconds, newDescriptor, lastAnswer) = (nil, nil, nil, nil)
         guard let process = child?.process else { return }
         child = nil
         killed.insert(process)

@@ -2,6 +2,8 @@
 
 import LinuxSystem
 import NodeSupervisor
+import TaskModel
+import TaskQueue
 
 extension TaskRunner {
     /// Where what a task uses of GPUs is kept; nil for one of which nothing can be told.
@@ -23,6 +25,20 @@ extension TaskRunner {
         let processes = Set(tasks.flatMap { $0.1.own(of: all) ?? [] }.flatMap(\.processes).map(\.process))
         let owners = owners(of: processes)
         for (number, use) in tasks { use.take(all, of: number, owners) }
+    }
+
+    /// What is used of the devices that this node gives to tasks, as the driver told last; none while no task has any.
+    func deviceReadings(of resources: NodeResources) -> [DeviceReading] {
+        guard let uses = deviceWatch?.lastAnswer, case .devices(let names) = resources.kinds[ResourceRequest.gpu] else {
+            return []
+        }
+        return names.compactMap { name in
+            uses.named(name).map { use in
+                let percent = use.percent.map { Int($0) }
+                return DeviceReading(
+                    name: name, usedBytes: use.usedBytes, totalBytes: use.totalBytes, percent: percent)
+            }
+        }
     }
 
     /// Whose these are now: a number that was used anew is another's.

@@ -116,6 +116,11 @@ struct DeviceUseFleetTests {
         #expect(try await fleet.distcomp(words).status == 0)
     }
 
+    /// What `workers --json` tells of devices.
+    private func used(of fleet: Fleet) async throws -> [[String: Any]] {
+        try jsonObject(try await fleet.distcomp("workers", "--json").output)["devices"] as? [[String: Any]] ?? []
+    }
+
     /// Ends it; its record.
     private func ended(_ name: String, of fleet: Fleet) async throws -> [String: Any] {
         try fleet.scratch.write("gate-\(name)", "")
@@ -157,6 +162,12 @@ struct DeviceUseFleetTests {
                 node.log.split(separator: "\n").count { $0.contains(" connected") } > before
             }
             try await answer(lines(512), in: scratch)
+            try await eventually("workers tells what is used now") {
+                try await used(of: fleet).contains {
+                    $0.string("device") == device && $0.integer("used_bytes") == 90000
+                }
+            }
+            #expect(try await fleet.distcomp("workers").output.contains("1/2 gpu (0.0/0.0 GB, 100 %)"))
             let first = try await ended("half", of: fleet)
             #expect(first.integer("gpu_memory_peak_bytes") == 2048, "\(first)")
             #expect(first.double("gpu_utilization").map { $0 > 0.1 && $0 <= 0.25 } == true, "\(first)")
@@ -173,6 +184,7 @@ struct DeviceUseFleetTests {
             let whole = try await ended("whole", of: fleet)
             #expect(whole.integer("gpu_memory_peak_bytes") == 70_000, "\(whole)")
             #expect(whole.double("gpu_utilization") != nil, "\(whole)")
+            try await eventually("no task has a GPU: nothing is told") { try await used(of: fleet).isEmpty }
             #expect(try await node.stop().status == 0)
             #expect(scratch.processes(with: "--watch-gpus").isEmpty)
         }

@@ -148,7 +148,8 @@ struct WebSafetyTests {
     func orphaned() async throws {
         try await withFleet { fleet in
             let socket = fleet.scratch.path + "/pages"
-            let script = "setpriv --pdeathsig TERM \(Products.distcomp) web --redis '\(fleet.url(.watcher))' --listen unix:\(socket) & wait"
+            let web = "\(Products.distcomp) web --redis '\(fleet.url(.watcher))' --listen unix:\(socket)"
+            let script = "setpriv --pdeathsig TERM \(web) & wait"
             let parent = try RunningProgram("/bin/sh", ["-c", script], in: fleet.scratch)
             let pages = try await WebPages(of: parent, socketPath: socket)
             #expect(try pages.get("/").status == 200)

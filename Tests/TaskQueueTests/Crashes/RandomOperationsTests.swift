@@ -292,6 +292,7 @@ private struct RandomRun {
         state["distcomp:timeouts"] = model.timeouts.mapValues { "\($0.timeout) \($0.grace)" }
         state["distcomp:labels"] = model.labels.mapValues { $0.joined(separator: " ") }
         state["distcomp:resources"] = model.resources.mapValues(\.text)
+        state["distcomp:device-use"] = model.deviceUse
         state["distcomp:drained"] = Dictionary(uniqueKeysWithValues: model.drained.map { ($0, "") })
         for (line, delay) in model.delayed {
             let isOfJob = line.hasPrefix("@")
@@ -477,7 +478,9 @@ private struct RandomRun {
             memoryBytes: [8, 16, 32][pick(3)] << 30, millicores: [1000, 2000, 4000][pick(3)], version: "1",
             address: ["", "10.0.0.1"][pick(2)], trouble: pick(6) == 0 ? "the disk is full" : "",
             labels: [[], ["ssd"], ["ssd", "big"], ["tape"]][pick(4)],
-            resources: ResourceTotals(text: ["", "gpu:d1", "gpu:d3 licence:2000", "gpu:800 licence:500"][pick(4)]))
+            resources: ResourceTotals(text: ["", "gpu:d1", "gpu:d3 licence:2000", "gpu:800 licence:500"][pick(4)]),
+            devices: pick(3) == 0
+                ? [DeviceReading(name: "GPU-0a1b", usedBytes: 1, totalBytes: 2, percent: pick(100))] : [])
     }
 
     mutating func step() throws {

@@ -85,6 +85,29 @@ struct ResourceTests {
         #expect(try bench.command("EXISTS", bench.keys.jobNeeds).int == 0)
     }
 
+    @Test("what is used of a node's devices is told as it said last, and is forgotten with it")
+    func devices() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        func told(_ devices: [DeviceReading]) throws -> [DeviceReading] {
+            try node.beat(description: NodeDescription(memoryBytes: 1 << 30, millicores: 1000, devices: devices))
+            return try bench.perform(ReadNodes(keys: bench.keys)).flatMap(\.devices)
+        }
+        let first = DeviceReading(name: "GPU-0a1b", usedBytes: 1 << 30, totalBytes: 80 << 30, percent: 57)
+        let slice = DeviceReading(name: "MIG-GPU-0a1b/1/0", usedBytes: nil, totalBytes: nil, percent: nil)
+        #expect(try told([first, slice]) == [first, slice])
+        #expect(try bench.command("HLEN", "distcomp:device-use").int == 1)
+        let text = "GPU-0a1b/1/2/101 GPU-1/x/2/3 GPU-2 //// GPU-3/-1/2/3 GPU-4/99999999999999999999/1/1"
+        _ = try bench.command("HSET", "distcomp:device-use", node.incarnation.text, text)
+        let unknown = DeviceReading(name: "GPU-0a1b", usedBytes: 1, totalBytes: 2, percent: nil)
+        #expect(try bench.perform(ReadNodes(keys: bench.keys)).flatMap(\.devices) == [unknown])
+        #expect(try told([]).isEmpty)
+        #expect(try bench.command("EXISTS", "distcomp:device-use").int == 0)
+        #expect(try told([first]) == [first])
+        try bench.perform(LeaveQueue(keys: bench.keys, incarnation: node.incarnation))
+        #expect(try bench.command("EXISTS", "distcomp:device-use").int == 0)
+    }
+
     @Test("a queue that was emptied is told by the node that runs a task what its job asks for")
     func restored() throws {
         let bench = try QueueBench()

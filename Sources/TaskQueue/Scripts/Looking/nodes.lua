@@ -16,6 +16,6 @@ for i = 1, #leases, 2 do
   rows[#rows + 1] = {me, math.floor(tonumber(leases[i + 1]) - now), call('HLEN', held_key(me)),
     memory or '0', millicores or '0', version or '', call('SISMEMBER', DRAINED, node_name(me)),
     call('HGET', TROUBLES, me) or '', address or '', call('HGET', LABELS, me) or '', call('HGET', RESOURCES, me) or '',
-    class or '', ends or '0'}
+    class or '', ends or '0', call('HGET', DEVICE_USE, me) or ''}
 end
 return rows

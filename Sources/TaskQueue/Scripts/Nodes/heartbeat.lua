@@ -67,7 +67,7 @@ end
 renew(me, now, lease)
 call('HSET', STATUS, node_name(me), ARGV[4])
 local identity = named_queue(ARGV[8])
-pass_lost_tokens(ARGV[16], ARGV[8])
+pass_lost_tokens(ARGV[17], ARGV[8])
 describe(me, 9)
 date_tokens()
 keep_slots()

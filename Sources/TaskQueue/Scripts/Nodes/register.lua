@@ -18,8 +18,8 @@ local now = observe(duration)
 -- The lives that this node knows to have been its own. A registration that was long on its way does not know of those that came
 -- after it, so it ends none of them.
 local own = {}
-for i = 15, #ARGV do own[ARGV[i]] = true end
-local runs_something = ARGV[14] == '1'
+for i = 16, #ARGV do own[ARGV[i]] = true end
+local runs_something = ARGV[15] == '1'
 
 local function address_of(incarnation)
   return string.match(call('HGET', NODES, incarnation) or '', '^%d+ %d+ %S* (%S+)$') or '-'
@@ -52,7 +52,7 @@ end
 for _, other in ipairs(over) do reap(other, LINES_MAX) end
 if call('EXISTS', TELLING) == 1 then tell_some() end
 local identity = named_queue(ARGV[5])
-pass_lost_tokens(ARGV[13], ARGV[5])
+pass_lost_tokens(ARGV[14], ARGV[5])
 describe(me, 6)
 call('ZADD', LEASES, now + duration, me)
 call('HSET', STATUS, name, ARGV[4])

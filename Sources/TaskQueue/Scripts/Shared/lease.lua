@@ -44,7 +44,7 @@ local function renew(incarnation, now, duration)
   return true
 end
 
--- What a node says of itself stands in ARGV: memory, millicores, version, address, trouble, labels, resources.
+-- What a node says of itself stands in ARGV: memory, millicores, version, address, trouble, labels, resources, use of devices.
 local function describe(incarnation, at)
   call('HSET', NODES, incarnation, table.concat(ARGV, ' ', at, at + 3))
   call('ZADD', SIZES, ARGV[at], incarnation)
@@ -62,4 +62,9 @@ local function describe(incarnation, at)
     end
   end
   if is_other then wake() end  -- It may be what a job waits for.
+  if ARGV[at + 7] == '' then
+    call('HDEL', DEVICE_USE, incarnation)
+  else
+    call('HSET', DEVICE_USE, incarnation, ARGV[at + 7])
+  end
 end

@@ -89,12 +89,40 @@ extension FleetNode {
         }
     }
 
-    /// `2/8 gpu 0/4 licence`.
+    /// `2/8 gpu 0/4 licence`; where it is known what is used of devices, `2/8 gpu (12.4/640.0 GB, 57 %) 0/4 licence`.
     var resourcesText: String {
         resources.sorted.map { name, total in
             let asked = ResourceRequest.amountText(resourcesAsked[name] ?? 0)
-            return "\(asked)/\(ResourceRequest.amountText(total.thousandths)) \(name)"
+            let used = name == ResourceRequest.gpu ? devicesText : ""
+            return "\(asked)/\(ResourceRequest.amountText(total.thousandths)) \(name)\(used)"
         }.joined(separator: " ")
+    }
+
+    /// What is used of its devices together, ` (12.4/80.0 GB, 57 %)`; "" where nothing is known.
+    private var devicesText: String {
+        var parts: [String] = []
+        let used = devices.compactMap(\.usedBytes).reduce(0, &+)
+        let total = devices.compactMap(\.totalBytes).reduce(0, &+)
+        if total > 0 { parts.append("\(gigabytes(used))/\(gigabytes(total)) GB") }
+        let percents = devices.compactMap(\.percent)
+        if !percents.isEmpty { parts.append("\(percents.reduce(0, +) / percents.count) %") }
+        return parts.isEmpty ? "" : " (\(parts.joined(separator: ", ")))"
+    }
+
+    private func gigabytes(_ bytes: UInt64) -> String { oneDecimal(Double(bytes) / 1_073_741_824) }
+
+    /// What is used of each of its devices; nil where nothing is known.
+    var devicesJSON: [UInt8]? {
+        guard !devices.isEmpty else { return nil }
+        let objects = devices.map { device in
+            var writer = JSONObjectWriter()
+            writer.field("device", device.name)
+            writer.field("used_bytes", device.usedBytes)
+            writer.field("total_bytes", device.totalBytes)
+            writer.field("utilization", device.percent.map { Double($0) / 100 })
+            return writer.bytes
+        }
+        return [UInt8(ascii: "[")] + objects.joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "]")]
     }
 
     /// By name, what there is and what its tasks ask for.

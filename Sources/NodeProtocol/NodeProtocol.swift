@@ -117,6 +117,7 @@ public struct NodeProtocol: Sendable {
         case .stored(let token, let isStored): reports.stored(token, isStored: isStored)
         case .earlierReports(let earlier): deliver(earlier, into: &actions)
         case .outputRead(let request, let answer): outputRead(request, answer, at: now, into: &actions)
+        case .livesRemembered(let areOnDisk): registering.areLivesOnDisk = areOnDisk
 
         case .tick:
             readOutputs(at: now, into: &actions)

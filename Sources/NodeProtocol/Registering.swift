@@ -32,6 +32,9 @@ extension NodeProtocol {
         /// Another incarnation under this name, alive to the queue; `growths`: how often its remaining time was more than before.
         var inTheWay: (since: Instant, remainingMilliseconds: Int, growths: Int)?
 
+        /// ``NodeProtocol/lives`` stand where the next start reads them.
+        var areLivesOnDisk = true
+
         /// Lives of one process are told apart by a number that grows, whatever the clock on the wall does.
         var lastLife: Int64 = 0
 
@@ -108,6 +111,7 @@ extension NodeProtocol {
     }
 
     mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
+        if !registering.areLivesOnDisk { actions.append(.rememberLives(lives)) }
         let since = registering.renewedAt ?? now
         // Only over a connection that has stood for a while is it known that the server was there for everybody.
         let mayTakeOver = now.seconds(since: connection.since) >= facts.leaseSeconds * 0.4

@@ -120,6 +120,23 @@ struct RegisteringTests {
         #expect(node.lives == [first, second], "a server that was rolled back may know the first for alive")
     }
 
+    @Test("lives that the disk refuses are noted with the first heartbeat after it takes them, and no more then")
+    func refusedLives() throws {
+        var node = Conversation.member()
+        let noted = node.lives
+        node.diskRefusesLives = true
+        node.hear(.register)
+        node.answer("register", Answer.registered())
+        node.hear(.heartbeat)
+        #expect(node.lives == noted)
+        node.diskRefusesLives = false
+        node.hear(.heartbeat)
+        #expect(node.lives == (noted ?? []) + [node.node.incarnation.text])
+        let writes = node.livesWrites
+        node.hear(.heartbeat)
+        #expect(node.livesWrites == writes)
+    }
+
     @Test("the queue hears every report of a life before it hears of the next one")
     func reportsFirst() {
         var node = Conversation.running(task("x"), task("y"))

@@ -144,6 +144,8 @@ struct Conversation {
     /// What is to be read of outputs, to be answered by the test.
     private(set) var outputsAsked: [OutputRequest] = []
     private(set) var lives: [String]?
+    private(set) var livesWrites = 0
+    var diskRefusesLives = false
     private(set) var failure: String?
     private(set) var hasLeft = false
     /// What lies on the disk of earlier lives.
@@ -218,7 +220,10 @@ struct Conversation {
                 releasedFiles.append(name)
             case .leaveEarlierReport(let name): earlier.removeAll { $0.name == name }
             case .readOutput(let request): outputsAsked.append(request)
-            case .rememberLives(let lives): self.lives = lives
+            case .rememberLives(let lives):
+                livesWrites += 1
+                if !diskRefusesLives { self.lives = lives }
+                hear(.livesRemembered(!diskRefusesLives))
             case .giveUp(let reason): failure = reason
             case .left: hasLeft = true
             case .log(let event): logged.append(event)

@@ -148,6 +148,23 @@ struct ScenarioTests {
         _ = run(scenario)
     }
 
+    @Test("a life that the disk refused to note is noted once it takes it, and is no twin after the next restart")
+    func refusedLifeIsNoTwin() {
+        var scenario = Scenario(
+            seed: 547_089_369, nodes: 5, lines: 1, lease: 6.0, seconds: 192.189,
+            [
+                Happening(29.927, .freeze(seconds: 6.493)),
+                Happening(30.914, .diskRefuses(node: 4, seconds: 21.826)),
+                Happening(44.138, .freeze(seconds: 24.138)),
+                Happening(59.593, .stop(node: 4, downSeconds: 0.716)),
+                Happening(69.253, .freeze(seconds: 2.16)),
+                Happening(76.213, .freeze(seconds: 5.442)),
+                Happening(81.798, .freeze(seconds: 26.022)),
+            ])
+        (scenario.taskSeconds, scenario.tasksWait) = (12.0, true)
+        _ = run(scenario)
+    }
+
     @Test("a node is not taken for its twin by a queue that was rolled back to its life before")
     func lifeBeforeIsNoTwin() {
         var scenario = Scenario(

@@ -28,6 +28,8 @@ final class QueueLink {
     private var unsentReports = 0
     /// Something else waits to be sent, which is not to wait.
     private var hasUrgent = false
+    /// That the lives of this node cannot be written down has been said, and is so still.
+    private var hasToldOfLives = false
     private static let reportDelayNanoseconds: Int64 = 5_000_000
     private static let unsentReportsMax = 32
 
@@ -189,7 +191,7 @@ final class QueueLink {
 
         case .readOutput(let request): pending.append(.outputRead(request, runner.output(askedFor: request)))
 
-        case .rememberLives(let lives): rememberLives(lives, of: node)
+        case .rememberLives(let lives): pending.append(.livesRemembered(remember(lives)))
         case .giveUp(let reason):
             fatalFailure = .redis("Redis at \(address): \(reason)")
             told += [.stopRequested, .stopRequested]
@@ -297,12 +299,22 @@ private func readLives(of node: NodeIdentity) -> [String] {
     return String(decoding: bytes.prefix(8192), as: UTF8.self).split(separator: "\n").map(String.init)
 }
 
-/// Without the file nothing is lost but that a restart within a lease waits for that to end.
-private func rememberLives(_ lives: [String], of node: NodeIdentity) {
-    do throws(SystemError) {
-        try node.stateFiles.replace(
-            livesFile, with: Array((lives.joined(separator: "\n") + "\n").utf8), mode: 0o600)
-    } catch {
-        node.log.warning("\(error); should this daemon be restarted soon, it waits for its lease to end first")
+extension QueueLink {
+    /// Without the file nothing is lost but that a restart within a lease waits for that to end.
+    ///
+    /// - Returns: whether it was written.
+    private func remember(_ lives: [String]) -> Bool {
+        do throws(SystemError) {
+            let bytes = Array((lives.joined(separator: "\n") + "\n").utf8)
+            try node.stateFiles.replace(livesFile, with: bytes, mode: 0o600)
+            hasToldOfLives = false
+            return true
+        } catch {
+            if !hasToldOfLives {
+                node.log.warning("\(error); should this daemon be restarted soon, it waits for its lease to end first")
+            }
+            hasToldOfLives = true
+            return false
+        }
     }
 }

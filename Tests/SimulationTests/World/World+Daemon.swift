@@ -387,7 +387,10 @@ extension World {
         case .leaveEarlierReport(let name): node.disk.earlier.removeAll { $0 == name }
 
         case .readOutput: break  // Nobody reads in these worlds.
-        case .rememberLives(let lives): if node.disk.refusesUntil <= now { node.disk.lives = lives }
+        case .rememberLives(let lives):
+            let isWritten = node.disk.refusesUntil <= now
+            if isWritten { node.disk.lives = lives }
+            pending.append(.livesRemembered(isWritten))
         case .giveUp(let reason):
             node.gaveUp = reason
             count("gave up")

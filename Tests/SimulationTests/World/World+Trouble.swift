@@ -83,6 +83,10 @@ extension World {
             (node.cannotLaunchUntil, node.memoryShortUntil, node.isRefusedUntil) = (0, 0, 0)
             node.silentUntil = min(node.silentUntil, now)
             node.disk.refusesUntil = 0
+            if node.pausedUntil > now, node.isRoundScheduled {
+                (node.pausedUntil, node.isRoundScheduled) = (now, false)
+                wake(node)
+            }
             node.pausedUntil = min(node.pausedUntil, now)
             resumeMachine(node)
         }

@@ -115,7 +115,8 @@ extension NodeProtocol {
         case earlierReports([EarlierReport])
         /// The answer to ``Action/readOutput(_:)``.
         case outputRead(OutputRequest, OutputAnswer)
-        /// The answer to ``Action/rememberLives(_:)``. False: the disk refused, which was logged; it is asked again with each heartbeat.
+        /// The answer to ``Action/rememberLives(_:)``. False: the disk refused, which was logged; it is asked again with each heartbeat, and before
+        /// the node leaves.
         case livesRemembered(Bool)
         case tick
     }

@@ -111,7 +111,9 @@ public struct NodeProtocol: Sendable {
         case .report(let report): reports.ended(report)
         case .forget(let token): reports.remove(token)
         case .leaseLost: reports.forgetRunning()
-        case .leave: departure = .waiting(until: now.advanced(bySeconds: facts.leaveWithinSeconds))
+        case .leave:
+            rememberLivesIfRefused(into: &actions)
+            departure = .waiting(until: now.advanced(bySeconds: facts.leaveWithinSeconds))
 
         case .encoded(let token, let result): reports.encoded(token, result)
         case .stored(let token, let isStored): reports.stored(token, isStored: isStored)

@@ -110,8 +110,12 @@ extension NodeProtocol {
         connection.queue = queue
     }
 
-    mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
+    func rememberLivesIfRefused(into actions: inout [Action]) {
         if !registering.areLivesOnDisk { actions.append(.rememberLives(lives)) }
+    }
+
+    mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
+        rememberLivesIfRefused(into: &actions)
         let since = registering.renewedAt ?? now
         // Only over a connection that has stood for a while is it known that the server was there for everybody.
         let mayTakeOver = now.seconds(since: connection.since) >= facts.leaseSeconds * 0.4

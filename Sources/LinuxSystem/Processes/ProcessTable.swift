@@ -49,6 +49,13 @@ public struct ProcessEntry: Equatable, Sendable {
         }
     }
 
+    /// Whether the process that had this number, and began then, has ended. Where another user's cannot be seen, it has not: see kill(2).
+    public static func isGone(_ process: Int32, startTicks: UInt64) -> Bool {
+        if Glibc.kill(process, 0) != 0, errno == ESRCH { return true }
+        guard let now = try? read(process) else { return false }
+        return now.startTicks != startTicks || now.isZombie
+    }
+
     /// All there are, zombies left out. One that begins or ends meanwhile may be missing.
     ///
     /// - Throws: when they cannot be listed now, as without a descriptor to spare. Who is not seen is not gone.

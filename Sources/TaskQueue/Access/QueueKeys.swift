@@ -406,7 +406,7 @@ enum QueueNames {
         // Arrivals are told apart by so many milliseconds, and so many of them are known; a claim looks for so many of them for each class.
         "METRICS_STEP": "20", "METRICS_ARRIVALS_MAX": "4096", "METRICS_LOOKS_MAX": "32",
         "LINES_MAX": String(SubmitTasks.linesMax),
-        "NODES_PAGE": String(ReadNodes.pageSize),
+        "NODES_PAGE": String(ReadNodes.pageSize), "SCALE_TURN_MAX": String(TakeScalingTurn.millisecondsMax),
         "DEMAND_PAGE": String(ReadDemand.pageSize), "LOADS_MAX": String(ReadLoads.tasksMax),
         // A claim reads so many classes at a time, passes over so many before it looks for others, and over so many stale entries.
         "PAGE": "32", "PASSED_MAX": "512", "STALE_MAX": "2000",

@@ -34,6 +34,7 @@ public enum QueueScripts {
     static let forget = script("forget", PackageResources.forget_lua)
     static let pause = script("pause", PackageResources.pause_lua)
     static let drain = script("drain", PackageResources.drain_lua)
+    static let scaleTurn = script("scale-turn", PackageResources.scale_turn_lua)
     static let adopt = script("adopt", PackageResources.adopt_lua)
     static let reject = script("reject", PackageResources.reject_lua)
 
@@ -69,7 +70,7 @@ public enum QueueScripts {
     public static let forCommandLine: [RedisScript] = [
         submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain, openJob, changeJob, pauseJob,
         forgetJob, jobs, waiting, submitAfter, gateJob, loadedJob, awaited, owners, setShare, noteOwner, metrics,
-        metricsJobs, metricsRing, demand, loads,
+        metricsJobs, metricsRing, demand, loads, scaleTurn,
     ]
     public static let all = forNodes + forCommandLine
 

@@ -147,3 +147,45 @@ public struct ChangeScalingNotes: Sendable {
         return requests
     }
 }
+
+/// Takes or keeps the turn to make the fleet larger and smaller: one program has it at a time.
+public struct TakeScalingTurn: QueueOperation {
+    /// Who else has it.
+    public struct Other: Equatable, Sendable {
+        public let name: String
+        /// How long it has it still, unless it asks again.
+        public let seconds: Double
+    }
+
+    /// The longest time that can be asked for.
+    public static let millisecondsMax = 86_400_000
+
+    private let keys: QueueKeys
+    private let name: String
+    private let gone: String
+    private let milliseconds: Int
+
+    /// - Parameters:
+    ///   - name: of who asks, without white space, another for each run of a program.
+    ///   - milliseconds: for how long it is taken; 0 gives it up.
+    ///   - gone: who is known to have ended, whatever time is left; "": nobody.
+    public init(as name: String, forMilliseconds milliseconds: Int, insteadOf gone: String = "", keys: QueueKeys) {
+        (self.keys, self.name, self.gone) = (keys, name, gone)
+        self.milliseconds = min(max(0, milliseconds), Self.millisecondsMax)
+    }
+
+    public var request: RedisRequest {
+        var call = RedisScriptCall(QueueScripts.scaleTurn, keys)
+        call.append(name)
+        call.append(milliseconds)
+        call.append(gone)
+        return .script(call)
+    }
+
+    /// Nil where it is the caller's.
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Other? {
+        guard let parts = try elements(value), parts.count == 2, let name = parts[0].string, let left = parts[1].int
+        else { throw .unexpectedReply("scale-turn") }
+        return left > 0 ? Other(name: name, seconds: Double(left) / 1000) : nil
+    }
+}

@@ -17,8 +17,8 @@ struct ScaleCommand: ParsableCommand {
 
             With --exec the program HOOK is called to have nodes started and removed, until it fails three times in a row. It is told \
             what is wanted of it in words (start SHAPE NODE..., may-drain SHAPE NODE..., remove SHAPE NODE...) and the whole plan, one object of \
-            JSON, on its standard input. Hooks for processes on this machine and for Slurm are in /usr/share/distcomp/hooks. One \
-            such loop is enough for a queue; see docs/SCALING.md.
+            JSON, on its standard input. Hooks for processes on this machine and for Slurm are in /usr/share/distcomp/hooks. Of \
+            several such loops for a queue one works and the others wait for its end; see docs/SCALING.md.
 
             Examples:
               distcomp scale
@@ -100,8 +100,10 @@ struct ScaleCommand: ParsableCommand {
             downAfterSeconds: Self.seconds(downAfter) ?? 0, bootSeconds: Self.seconds(bootSeconds) ?? 0)
         let hook = try ScaleHook(path: exec, withinSeconds: Self.seconds(hookSeconds) ?? 0)
         try connection.withFleetQueue { queue in
-            var loop = ScaleLoop(queue: queue, shapes: shapes, settings: settings, hook: hook)
-            try loop.run(everySeconds: once ? nil : max(0.1, Self.seconds(every) ?? 0))
+            var loop = ScaleLoop(
+                queue: queue, shapes: shapes, settings: settings, hook: hook,
+                everySeconds: once ? nil : max(0.1, Self.seconds(every) ?? 0))
+            try loop.run()
         }
     }
 

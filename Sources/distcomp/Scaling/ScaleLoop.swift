@@ -73,17 +73,35 @@ struct ScaleLoop {
     let shapes: [NodeShape]
     let settings: ScaleSettings
     let hook: ScaleHook
+    private let everySeconds: Double?
     /// In a row; of the hook, and of rounds in which nodes were awaited in vain.
     private var failureCount = 0
     private var lateCount = 0
     private static let failuresMax = 3
+    private let worker = ScaleWorker()
+    /// For how long it has the turn when it asks for it.
+    private let turnSeconds: Double
+    /// Whether another loop was at work when this one looked last.
+    private var isWaiting = false
 
-    init(queue: QueueClient, shapes: [NodeShape], settings: ScaleSettings, hook: ScaleHook) {
+    /// - Parameter everySeconds: between two looks; nil: one look is all.
+    init(
+        queue: QueueClient, shapes: [NodeShape], settings: ScaleSettings, hook: ScaleHook, everySeconds: Double?
+    ) {
         (self.queue, self.shapes, self.settings, self.hook) = (queue, shapes, settings, hook)
+        self.everySeconds = everySeconds
+        // From one look, or one call of the hook, to the next.
+        turnSeconds = (everySeconds ?? 0) + hook.withinSeconds + 30
     }
 
-    /// - Parameter seconds: between two looks; nil: one look is all.
-    mutating func run(everySeconds seconds: Double?) throws(CommandError) {
+    /// Looks until something ends it.
+    mutating func run() throws(CommandError) {
+        defer { _ = try? queue.perform(TakeScalingTurn(as: worker.text, forMilliseconds: 0, keys: queue.keys)) }
+        try keepLooking()
+    }
+
+    private mutating func keepLooking() throws(CommandError) {
+        let seconds = everySeconds
         while true {
             do throws(CommandError) {
                 // A connection that was lost is made anew, else kept.
@@ -114,7 +132,34 @@ struct ScaleLoop {
 
     private func tell(_ text: String) { standardError.write("distcomp scale: \(text)\n") }
 
+    /// Whether this loop may go on.
+    private mutating func hasTurn() throws(CommandError) -> Bool {
+        guard let other = try takeTurn() else {
+            isWaiting = false
+            return true
+        }
+        let who = ScaleWorker(text: other.name)?.words ?? TerminalText.escaped(other.name)
+        let what = "another distcomp scale --exec (\(who)) makes this fleet larger and smaller"
+        guard everySeconds != nil else { throw .failed("\(what): nothing was done") }
+        if !isWaiting { tell("\(what): waiting for its end") }
+        isWaiting = true
+        return false
+    }
+
+    /// Takes the turn, or keeps it; who else has it, if somebody has.
+    private func takeTurn() throws(CommandError) -> TakeScalingTurn.Other? {
+        let milliseconds = Int(min(turnSeconds, 86_400) * 1000)
+        func take(insteadOf gone: String) throws(CommandError) -> TakeScalingTurn.Other? {
+            try queue.perform(
+                TakeScalingTurn(as: worker.text, forMilliseconds: milliseconds, insteadOf: gone, keys: queue.keys))
+        }
+        let other = try take(insteadOf: "")
+        guard let other, ScaleWorker(text: other.name)?.isGone == true else { return other }
+        return try take(insteadOf: other.name)
+    }
+
     private mutating func look() throws(CommandError) {
+        guard try hasTurn() else { return }
         let before = try queue.scaleNotes()
         var round = try queue.scaleRound(before, shapes, settings)
         if !round.lateNodes.isEmpty {
@@ -133,6 +178,7 @@ struct ScaleLoop {
         var noted = before
         try note(round, &noted)
         for step in round.steps {
+            guard try hasTurn() else { return }
             do throws(CommandError) {
                 if try perform(step, &round, &noted) { failureCount = 0 }
             } catch {

@@ -176,6 +176,32 @@ struct ScaleTests {
         }
     }
 
+    @Test("of two loops one works and the other waits, and goes on when that was killed; one look of a third says so")
+    func two() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit(["shell:1:0:1:true"])
+            let script = try hook(fleet, "echo $PPID $1 >> $log")
+            let words = ["scale", "--exec", script, "--shape", "big=4G,1,max=1", "--every", "0.1"]
+            let first = try fleet.start(words)
+            try await eventually("it starts a node", first.errors) { asked(fleet) == ["\(first.process) start"] }
+            let second = try fleet.start(words)
+            try await eventually("it waits", second.errors) { second.errors.contains("waiting for its end") }
+            #expect(second.errors.contains(", process \(first.process))"), "\(second.errors)")
+            let third = try await fleet.distcomp(words + ["--once"])
+            #expect(third.status == 1 && third.errors.contains("nothing was done"), "\(third.errors)")
+            #expect(!third.errors.contains("waiting"))
+            #expect(asked(fleet).count == 1)
+            first.send(SIGKILL)
+            _ = try await first.result()
+            try await eventually("the other has its turn", second.errors) {
+                try fleet.call("HGET", "distcomp:scaling", "turn").string?.contains(":\(second.process):") == true
+            }
+            #expect(asked(fleet).count == 1, "what the first has started is awaited")
+            second.send(SIGTERM)
+            _ = try await second.result()
+        }
+    }
+
     @Test("mistakes are told at once")
     func mistakes() async throws {
         try await withFleet { fleet in

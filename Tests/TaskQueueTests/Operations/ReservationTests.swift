@@ -179,10 +179,10 @@ struct ReservationTests {
     }
 
     @Test(
-        "it is over when the task is served elsewhere, cancelled, or its job is paused, and when its node is drained or gone"
+        "it is over when the task is served elsewhere, cancelled, or its job is paused, and when its node is drained, gone or too small for it"
     )
     func over() throws {
-        for way in 0..<5 {
+        for way in 0..<6 {
             let scene = try Scene()
             let (a, b) = (try scene.node("a"), try scene.node("b"))
             try scene.keepBusy(a, b, until: scene.big)
@@ -198,10 +198,12 @@ struct ReservationTests {
                 try scene.bench.perform(CancelTask(scene.big, keys: scene.bench.keys, jobs: [:]))
             case 2: try scene.bench.command("SADD", "distcomp:jobs-paused", "")
             case 3: _ = try scene.bench.drain(name)
+            case 4: try scene.beat(node, NodeDescription(memoryBytes: 64 << 30, millicores: 3000))
             default: try scene.bench.perform(LeaveQueue(keys: scene.bench.keys, incarnation: node.incarnation))
             }
             try scene.look(other)
-            #expect(try scene.reservations[name] == nil, "way \(way)")
+            let record = try scene.bench.command("HGET", "distcomp:reserved", node.incarnation.text).string
+            #expect(record == nil, "way \(way)")
         }
     }
 
@@ -330,8 +332,10 @@ private final class Scene {
         return node
     }
 
-    private func beat(_ node: BenchNode) throws {
-        try node.beat(elapsedMilliseconds: 1 << 41, reserving: reserving[node.name] ?? .never)
+    /// - Parameter description: what it says that it has now; nil: what it has.
+    func beat(_ node: BenchNode, _ description: NodeDescription? = nil) throws {
+        let reserving = reserving[node.name] ?? .never
+        try node.beat(elapsedMilliseconds: 1 << 41, description: description, reserving: reserving)
     }
 
     /// Some seconds later a node is heard of, and looks.

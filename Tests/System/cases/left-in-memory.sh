@@ -11,17 +11,21 @@ start_daemon
 
 cat > "$CASE/segment.py" <<'PYTHON'
 import os, sys, time
-from multiprocessing import shared_memory
+from multiprocessing import resource_tracker, shared_memory
 shared_memory.SharedMemory(name="segment-" + sys.argv[1], create=True, size=1 << 20)
-# The tracker, a Python of its own, takes seconds to begin here.
-time.sleep(1000 if sys.argv[1] == "hangs" else 5)
+# The tracker, a Python of its own, takes seconds to begin here. What a task leaves is sent TERM, which it ignores by then.
+def begun():
+    with open(f"/proc/{resource_tracker._resource_tracker._pid}/status") as status:
+        return any(line.startswith("SigIgn:") and int(line.split()[1], 16) & 1 << 14 for line in status)
+while not begun(): time.sleep(0.1)
+if sys.argv[1] == "hangs": time.sleep(1000)
 os._exit(int(sys.argv[1] == "fails"))
 PYTHON
 # Once for all that Python and its tracker read from disk, which takes longer here than a task has for it.
 python3 "$CASE/segment.py" first 2> /dev/null
 await 60 test ! -e /dev/shm/segment-first
 submit "shell:9:0:0:120:python3 $CASE/segment.py exits" "shell:9:0:0:120:python3 $CASE/segment.py fails" \
-  "shell:9:0:0:20:python3 $CASE/segment.py hangs"
+  "shell:9:0:0:30:python3 $CASE/segment.py hangs"
 await 120 all_ended
 expect_equal "Python's resource tracker removes what exit 0, exit 1 and a timeout would leave" "exit exit timeout " \
   "$(field cause exits) $(field cause fails) $(field cause hangs) $(ls /dev/shm | grep segment-)"

@@ -123,6 +123,28 @@ struct Fleet {
     var inTrouble: [FleetNode] { alive.filter { $0.trouble != nil } }
 }
 
+/// What a node runs.
+private struct NodeLoad {
+    let name: String
+    var count = 0
+    var memoryBytes: UInt64 = 0
+    var millicores = 0
+    var resources: [String: Int] = [:]
+
+    init(name: String) { self.name = name }
+
+    /// One task more; the name of the node.
+    mutating func add(_ line: TaskLine?) -> String {
+        count += 1
+        guard let line else { return name }
+        let sum = memoryBytes.addingReportingOverflow(line.memoryBytes)
+        memoryBytes = sum.overflow ? .max : sum.partialValue
+        millicores += line.millicores
+        for (resource, amount) in line.resources.thousandths { resources[resource, default: 0] += amount }
+        return name
+    }
+}
+
 extension QueueClient {
     /// Every node in the order of names. What they run is read from in_progress_tasks of all that this command is about.
     ///
@@ -183,22 +205,23 @@ extension QueueClient {
     private func countTasks(
         of nodes: inout [String: FleetNode], _ use: (_ line: String, _ task: TaskLine?, _ node: String) -> Void
     ) throws(CommandError) {
-        var counted = nodes
+        // A thousand nodes may run many thousands; each is added to what is small.
+        var loads: [[UInt8]: NodeLoad] = [:]
         _ = try scanEach(\.inProgress) { _, entries throws(CommandError) in
             for (field, value) in entries {
-                let line = try parse(text(field))
-                let name = text(value)
-                counted[name, default: FleetNode(name: name)].runningCount += 1
-                let asked = (counted[name]?.memoryBytesAsked ?? 0).addingReportingOverflow(line?.memoryBytes ?? 0)
-                counted[name]?.memoryBytesAsked = asked.overflow ? .max : asked.partialValue
-                counted[name]?.millicoresAsked += line?.millicores ?? 0
-                for (resource, amount) in line?.resources.thousandths ?? [:] {
-                    counted[name]?.resourcesAsked[resource, default: 0] += amount
-                }
-                use(text(field), line, name)
+                let text = text(field)
+                let line = try parse(text)
+                use(text, line, loads[value, default: NodeLoad(name: self.text(value))].add(line))
             }
             return true
         }
-        nodes = counted
+        for load in loads.values {
+            var node = nodes[load.name] ?? FleetNode(name: load.name)
+            node.runningCount += load.count
+            node.memoryBytesAsked = load.memoryBytes
+            node.millicoresAsked = load.millicores
+            node.resourcesAsked = load.resources
+            nodes[load.name] = node
+        }
     }
 }

@@ -52,7 +52,7 @@ public struct ProcessEntry: Equatable, Sendable {
     /// Whether the process that had this number, and began then, has ended. Where another user's cannot be seen, it has not: see kill(2).
     public static func isGone(_ process: Int32, startTicks: UInt64) -> Bool {
         if Glibc.kill(process, 0) != 0, errno == ESRCH { return true }
-        guard let now = try? read(process) else { return false }
+        guard let now = try? read(process) else { return false }  // It is there; whether it is the same cannot be seen.
         return now.startTicks != startTicks || now.isZombie
     }
 

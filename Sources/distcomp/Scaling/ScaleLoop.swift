@@ -96,6 +96,7 @@ struct ScaleLoop {
 
     /// Looks until something ends it.
     mutating func run() throws(CommandError) {
+        // Where it cannot be given up, it is over when its time is.
         defer { _ = try? queue.perform(TakeScalingTurn(as: worker.text, forMilliseconds: 0, keys: queue.keys)) }
         try keepLooking()
     }

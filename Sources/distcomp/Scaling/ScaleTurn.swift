@@ -9,17 +9,23 @@ struct ScaleWorker: Equatable {
     let process: Int32
     /// Of ``ProcessEntry``.
     let startTicks: UInt64
-    /// Where numbers of processes mean the same: a boot, and a namespace in it.
+    /// Where numbers of processes mean the same: a boot, and a namespace in it; "" where that cannot be told, and nobody is known to have gone.
     let machine: String
 
     /// This one.
     init() {
         host = Host.shortName
         process = Host.processIdentifier
-        startTicks = ((try? ProcessEntry.read(process)) ?? nil)?.startTicks ?? 0
-        let boot = (try? FileSystem.text(of: "/proc/sys/kernel/random/boot_id")) ?? ""
-        let namespace = (try? FileSystem.destination(ofLink: "/proc/self/ns/pid")) ?? ""
-        machine = (boot + namespace).filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+        do throws(SystemError) {
+            let place =
+                try FileSystem.text(of: "/proc/sys/kernel/random/boot_id")
+                + FileSystem.destination(ofLink: "/proc/self/ns/pid")
+            startTicks = try ProcessEntry.read(process)?.startTicks ?? 0
+            machine = place.filter { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+        } catch {
+            // Without /proc others go by the time that this one asked for.
+            (startTicks, machine) = (0, "")
+        }
     }
 
     /// Nil for what is none.

@@ -56,12 +56,26 @@ actor QueueDesk {
     func lookAtAll() throws(CommandError) -> QueueLook {
         try shared("all") { queue throws(CommandError) in
             let (overview, jobs, failures) = (try queue.overview(), try queue.listedJobs(), try queue.failureGroups())
-            // Users of Redis that were made before there were metrics may look at all but these.
-            let metrics = try? queue.perform(ReadMetrics(keys: queue.keys))
-            let slots = try? MetricsSlot.read(keys: queue.keys, count: Charts.slotCount) { try queue.pipeline($0) }
+            let metrics = try Self.unlessRefused { try queue.perform(ReadMetrics(keys: queue.keys)) }
+            let slots = try Self.unlessRefused {
+                try MetricsSlot.read(keys: queue.keys, count: Charts.slotCount) { try queue.pipeline($0) }
+            }
             return QueueLook(
                 overview: overview, jobs: jobs, failures: failures,
                 oldestWaitingSeconds: metrics?.oldestMilliseconds.map { Double($0) / 1000 }, slots: slots ?? [])
+        }
+    }
+
+    /// Users of Redis that were made before there were metrics may look at all but these, which are left out then. A Redis that is away is
+    /// away for all.
+    private static func unlessRefused<Value>(_ question: () throws -> Value) throws(CommandError) -> Value? {
+        do {
+            return try question()
+        } catch let error as CommandError {
+            if case .unreachable = error { throw error }
+            return nil
+        } catch {
+            return nil
         }
     }
 

@@ -144,6 +144,8 @@ enum QueueKey: String, CaseIterable {
     /// owner -> `memory millicores` of what is held for them, by what the two are divided, the last token that was given, and of each resource
     /// that is held for them ` gpu:3000/8000`.
     case uses = "distcomp:uses"
+    /// What is to be taken away from `uses`, since it has ended: lines of `job memory millicores`.
+    case usesEnded = "distcomp:uses-ended"
     /// owner, by name -> what their share is to be, where that is not 1.
     case shares = "distcomp:shares"
     /// `memory millicores` of all nodes together, and of each resource that any has ` gpu:8000`.
@@ -405,6 +407,8 @@ enum QueueNames {
         "METRICS_NOTED_MAX": "8192",
         // Arrivals are told apart by so many milliseconds, and so many of them are known; a claim looks for so many of them for each class.
         "METRICS_STEP": "20", "METRICS_ARRIVALS_MAX": "4096", "METRICS_LOOKS_MAX": "32",
+        // Some hundred and sixty tasks.
+        "USES_ENDED_MAX": "4096",
         "LINES_MAX": String(SubmitTasks.linesMax),
         "NODES_PAGE": String(ReadNodes.pageSize), "SCALE_TURN_MAX": String(TakeScalingTurn.millisecondsMax),
         "DEMAND_PAGE": String(ReadDemand.pageSize), "LOADS_MAX": String(ReadLoads.tasksMax),

@@ -95,7 +95,7 @@ public enum QueueScripts {
         "measuring": PackageResources.measuring_lua,
         "minding": PackageResources.minding_lua,
         "names": PackageResources.names_lua, "needing": PackageResources.needing_lua,
-        "noticing": PackageResources.noticing_lua,
+        "noticing": PackageResources.noticing_lua, "noting": PackageResources.noting_lua,
         "owning": PackageResources.owning_lua, "pairing": PackageResources.pairing_lua,
         "percentile": PackageResources.percentile_lua, "reaping": PackageResources.reaping_lua,
         "recounting": PackageResources.recounting_lua,
@@ -111,7 +111,6 @@ public enum QueueScripts {
         "using": PackageResources.using_lua,
         "waits": PackageResources.waits_lua,
         "waking": PackageResources.waking_lua, "whole": PackageResources.whole_lua,
-        "yielding": PackageResources.yielding_lua,
     ].mapValues { LuaPart.parts(of: $0) }
 }
 

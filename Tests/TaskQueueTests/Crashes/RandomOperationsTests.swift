@@ -406,8 +406,29 @@ private struct RandomRun {
         for (line, value) in state["todo_tasks"] ?? [:] where value.hasPrefix("~") {
             state["todo_tasks"]?[line] = "~" + (value.split(separator: " ").last ?? "")
         }
+        settleUses(in: &state)
         let fresh = try fresh(of: &state)
         return state.merging(fresh) { $0.merging($1) { $1 } }
+    }
+
+    /// What has ended, and is still to be taken away from what runs for its owner. What was noted twice shows as a number below 0.
+    private func settleUses(in state: inout [String: [String: String]]) {
+        for line in (state.removeValue(forKey: "distcomp:uses-ended")?[""] ?? "").split(separator: "\n") {
+            let parts = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+            let (job, ended) = (parts[0], parts.dropFirst().compactMap { Int($0) })
+            let owner = model.jobOwners[job] ?? ""
+            var use = (state["distcomp:uses"]?[owner] ?? "").split(separator: " ").map(String.init)
+            guard use.count >= 5, ended.count == 2 else { continue }
+            use[0] = "\((Int(use[0]) ?? 0) - ended[0])"
+            use[1] = "\((Int(use[1]) ?? 0) - (ended[1] > 0 ? ended[1] : 1000))"
+            for (name, amount) in model.jobNeeds[job]?.thousandths ?? [:] {
+                guard let index = use.firstIndex(where: { $0.hasPrefix(name + ":") }) else { continue }
+                let had = use[index].dropFirst(name.count + 1).split(separator: "/")
+                use[index] = "\(name):\((Int(had[0]) ?? 0) - amount)/\(had[1])"
+            }
+            use.removeAll { $0.contains(":0/") }
+            state["distcomp:uses"]?[owner] = use.joined(separator: " ")
+        }
     }
 
     /// What waits in the lists of jobs, as if it were in the sorted sets; with that their values in todo are gone.

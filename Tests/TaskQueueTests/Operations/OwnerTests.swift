@@ -341,6 +341,49 @@ struct OwnerTests {
         #expect(try scene.claim(node, 8) == ["ann": 1, "zoe": 2])
     }
 
+    @Test("what has ended counts no more for who looks or has the next turn, though reports only note it")
+    func ended() throws {
+        let scene = try OwnerScene()
+        let (bench, ended) = (scene.bench, scene.bench.keys.prefix + "distcomp:uses-ended")
+        let node = try bench.node("a", resources: "gpu:d8")
+        let first = try scene.submit("ann", 200, resources: "gpu=0.001")
+        try scene.submit("bob", 200)
+        var tasks = try node.claim(200, freeResources: "gpu@1000") + node.claim(200, freeResources: "gpu@900")
+        #expect(tasks.count == 400)
+        try node.finish(tasks.removeLast())
+        #expect(try bench.command("STRLEN", ended).int ?? 0 > 0)
+        #expect(try scene.running().values.sorted() == [199, 200])
+        _ = try node.claim()
+        #expect(try bench.command("EXISTS", ended).int == 0)
+        #expect(try scene.running().values.sorted() == [199, 200])
+        // Of a node that asks for nothing not more is noted than can be settled in a moment.
+        for task in tasks { try node.finish(task) }
+        #expect(try bench.command("STRLEN", ended).int ?? 0 < 4200)
+        #expect(try scene.running() == [:] && scene.resources() == [:])
+        // What its tasks had asked for nobody could say afterwards.
+        try scene.submit("ann", 1, resources: "gpu=1")
+        let other = try node.claim(1, freeResources: "gpu@1000")
+        #expect(try bench.perform(ForgetJob(first, keys: bench.keys)) == .changed)
+        #expect(try other.count == 1 && scene.resources() == ["ann": ["gpu": 1000]])
+    }
+
+    @Test("a Redis user that was made before 1.1, and may not append, ends tasks of several owners as before")
+    func oldUsers() throws {
+        let scene = try OwnerScene()
+        let bench = scene.bench
+        let (node, other) = (try bench.node("a"), try bench.node("b"))
+        try bench.command("ACL", "SETUSER", "node", "-append")
+        try scene.submit("ann", 4)
+        try scene.submit("bob", 4)
+        let tasks = try node.claim(8)
+        try node.finish(tasks[0])
+        try node.fail(tasks[1], attemptsMax: 1)
+        #expect(try scene.running().values.reduce(0, +) == 6)
+        try node.loseLease()
+        #expect(try other.beat().reapedCount == 6)
+        #expect(try scene.running() == [:])
+    }
+
     @Test("a Redis user submits as nobody but who it may, if it insists, and else as nobody who is known")
     func rights() throws {
         let scene = try OwnerScene()

@@ -3,6 +3,7 @@
 -- with less known of its tasks, and is forgotten again.
 
 -- uses jobs noticing disowning
+-- uses later lessening
 -- uses later telling
 
 local id, fingerprint = ARGV[2], ARGV[3]
@@ -17,6 +18,8 @@ if ways_awaited() ~= '' then
   if not tell_some() then return 'telling' end
   use_job(id)
 end
+-- By what it asked for, which is not known any more then; `disown` does so for jobs of others than the first owner.
+if has_several() then settle_uses() end
 for of in string.gmatch(call('HGET', JOB_AFTER, id) or '', '(%w+):') do call('SREM', job_key(of .. WAITERS), id) end
 for _, name in ipairs({NUMBERS, LINES, CHILDREN, NEEDS, BROKEN, DEPENDENT, WAITERS, ASIDE, PEAKS, COPIES, TIMES}) do call('UNLINK', job_key(id .. name)) end
 call('ZREM', JOBS_DELAYED, delayed_job(id))

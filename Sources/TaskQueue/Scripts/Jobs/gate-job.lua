@@ -62,7 +62,7 @@ if is_gating then
     gates[id] = 'waits'
   end
   -- What waited for nothing until now stands aside.
-  local start, known = '@' .. id .. ' ', classes_of(owner_of_job())
+  local start, known = '@' .. id .. ' ', classes_of(owner_of(job))
   for _, class in ipairs(call('HLEN', TODO) > 0 and call('ZRANGE', known, 0, -1) or {}) do
     if string.sub(class, 1, #start) == start then
       call('ZADD', job_key(id .. ASIDE), 'LT', call('ZSCORE', known, class), class)

@@ -54,8 +54,7 @@ local function in_base(count)
 end
 
 local function new_identifier()
-  local t = call('TIME')
-  local count = math.max(tonumber(call('GET', JOB_NUMBER) or 0), t[1] * 1000 + math.floor(t[2] / 1000)) + 1
+  local count = math.max(tonumber(call('GET', JOB_NUMBER) or 0), server_milliseconds()) + 1
   while call('HEXISTS', JOBS, in_base(count)) == 1 do count = count + 1 end
   call('SET', JOB_NUMBER, string.format('%.0f', count))
   return in_base(count)

@@ -3,16 +3,17 @@
 -- first owner, and each other who has tasks, or a share of their own: the name, '' where nobody knows it, that share, what of memory,
 -- cores and resources runs for them, and whether they have tasks in the index; and what the fleet has of resources.
 
--- uses owning
+-- uses lessening
 
-local first, rows, seen = call('GET', OWNER) or '', {}, {}
+local first, rows, seen, settled = call('GET', OWNER) or '', {}, {}, uses_without_ended() or {}
 local function add(owner)
   local name = owner ~= '' and owner or first
   if seen[name] then return end
   seen[name] = true
   -- The first may have had this name in SHARES before.
   if name == first then owner = '' end
-  local memory, millicores, resources = string.match(call('HGET', USES, owner) or '', '^(%d+) (%d+) %d+ %d+ %d+(.*)$')
+  local use = settled[owner] and text_of_use(settled[owner]) or call('HGET', USES, owner) or ''
+  local memory, millicores, resources = string.match(use, '^(%d+) (%d+) %d+ %d+ %d+(.*)$')
   for _, part in ipairs({name, call('HGET', SHARES, name) or '1', memory or '0', millicores or '0', resources or '',
     call('EXISTS', classes_of(owner))}) do rows[#rows + 1] = part end
 end

@@ -2,9 +2,10 @@
 -- by then: score, how many; member, Redis's clock in milliseconds, in steps of METRICS_STEP. Of the older half, when there are too many, every
 -- other is dropped, and again: the longer ago, the less exactly it is known.
 
+-- uses clock
+
 local function note_arrival(count)
-  local t = call('TIME')
-  local time = t[1] * 1000 + math.floor(t[2] / 1000)
+  local time = server_milliseconds()
   local is_new = redis.pcall('ZADD', METRICS_ARRIVALS, string.format('%.0f', count), string.format('%.0f', time - time % METRICS_STEP))
   if is_new ~= 1 or redis.pcall('ZCARD', METRICS_ARRIVALS) <= METRICS_ARRIVALS_MAX then return end
   local members, dropped = redis.pcall('ZRANGE', METRICS_ARRIVALS, 0, METRICS_ARRIVALS_MAX / 2 - 1), {}

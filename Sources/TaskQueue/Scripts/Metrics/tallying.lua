@@ -10,9 +10,12 @@
 
 -- uses later summing
 
+local function tally_events(text)
+  local size = redis.pcall('APPEND', METRICS_NOTED, text)
+  if type(size) == 'number' and size > METRICS_NOTED_MAX then sum_up() end
+end
+
 -- A word for what came to pass, and up to four amounts.
 local function tally(what, first, second, third, fourth)
-  local size = redis.pcall('APPEND', METRICS_NOTED,
-    what .. ' ' .. (first or '-') .. ' ' .. (second or '-') .. ' ' .. (third or '-') .. ' ' .. (fourth or '-') .. '\n')
-  if type(size) == 'number' and size > METRICS_NOTED_MAX then sum_up() end
+  tally_events(what .. ' ' .. (first or '-') .. ' ' .. (second or '-') .. ' ' .. (third or '-') .. ' ' .. (fourth or '-') .. '\n')
 end

@@ -4,24 +4,29 @@
 
 -- uses tallying clock
 
--- Scores of lines of one class, and how often each was tried before. So many different moments are told apart.
-local function tally_waits(scores, attempts)
-  local now = server_milliseconds()
-  local from, to, waited, count, looks = 0, 0, nil, 0, 0
+-- Of each class that something was taken from the scores of its lines, and how often each was tried before. So many different moments
+-- of a class are told apart.
+local function tally_waits(classes)
+  local now, events = server_milliseconds(), {}
+  local from, to, waited, count = 0, 0, nil, 0
   local function tell()
-    if waited and count > 0 then tally('wait', string.format('%.0f', math.max(0, now - waited)), count) end
+    if waited and count > 0 then events[#events + 1] = string.format('wait %.0f %d - -\n', math.max(0, now - waited), count) end
     count = 0
   end
-  for i, s in ipairs(scores) do
-    local place = s % BAND
-    if not attempts[i] then
-      if (place < from or place > to) and looks < METRICS_LOOKS_MAX then
-        tell()
-        local note = redis.pcall('ZRANGEBYSCORE', METRICS_ARRIVALS, string.format('%.0f', place), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-        looks, from, to, waited = looks + 1, place, tonumber(note[2]) or math.huge, tonumber(note[1])
+  for _, class in ipairs(classes) do
+    local scores, attempts, looks = class[1], class[2], 0
+    for i, s in ipairs(scores) do
+      local place = s % BAND
+      if not attempts[i] then
+        if (place < from or place > to) and looks < METRICS_LOOKS_MAX then
+          tell()
+          local note = redis.pcall('ZRANGEBYSCORE', METRICS_ARRIVALS, string.format('%.0f', place), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+          looks, from, to, waited = looks + 1, place, tonumber(note[2]) or math.huge, tonumber(note[1])
+        end
+        count = count + 1
       end
-      count = count + 1
     end
   end
   tell()
+  if events[1] then tally_events(table.concat(events)) end
 end

@@ -25,21 +25,25 @@ end
 
 local closing, paused, held_back, has_orders, is_a_job_paused = call('HEXISTS', TODO, CLOSE), 0, 0, 0, false
 local all_are_told, own_labels, reservation, needs = true, nil, nil, nil
-if call('EXISTS', PAUSED, JOBS_PAUSED, TELLING, JOB_OWNERS, JOB_WHERES, JOB_NEEDS, RESERVED, revoked_key(me), cancel_key(me)) == 0 then
-  has_owners = false
-else
-  if call('EXISTS', TELLING) == 1 then
-    all_are_told = tell_some()
-    next_retry = first_delayed()  -- A job that waits for a time of day may have to wait longer than was thought.
+do
+  -- Mostly there is nothing of these. Each is counted as often as it is named: an odd number is with the last.
+  local found = call('EXISTS', PAUSED, PAUSED, JOBS_PAUSED, JOBS_PAUSED, TELLING, TELLING, JOB_WHERES, JOB_WHERES, JOB_NEEDS, JOB_NEEDS,
+    RESERVED, RESERVED, revoked_key(me), revoked_key(me), cancel_key(me), cancel_key(me), JOB_OWNERS)
+  has_owners = found % 2 == 1
+  if found > 1 then
+    if call('EXISTS', TELLING) == 1 then
+      all_are_told = tell_some()
+      next_retry = first_delayed()  -- A job that waits for a time of day may have to wait longer than was thought.
+    end
+    is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
+    own_labels = call('EXISTS', JOB_WHERES) == 1 and labels_of(me)
+    needs = call('EXISTS', JOB_NEEDS) == 1 and needing()
+    paused = call('EXISTS', PAUSED)
+    reservation = call('HGET', RESERVED, me)
+    -- What was taken away from this node by hand must not come back to it before it knows.
+    held_back = call('EXISTS', revoked_key(me))
+    has_orders = held_back == 1 and 1 or call('EXISTS', cancel_key(me))
   end
-  is_a_job_paused = call('EXISTS', JOBS_PAUSED) == 1
-  own_labels = call('EXISTS', JOB_WHERES) == 1 and labels_of(me)
-  needs = call('EXISTS', JOB_NEEDS) == 1 and needing()
-  paused = call('EXISTS', PAUSED)
-  reservation = call('HGET', RESERVED, me)
-  -- What was taken away from this node by hand must not come back to it before it knows.
-  held_back = call('EXISTS', revoked_key(me))
-  has_orders = held_back == 1 and 1 or call('EXISTS', cancel_key(me))
 end
 -- A key of another type would be met when a task has been given and can be neither noted nor reported. TODO and FAILED are read before
 -- that; and for the time of a step of the clock, those that only a report needs may be trusted.
@@ -154,7 +158,7 @@ local function not_in_todo(class, line, s, failed_on)
   end
 end
 
-local taken, given_jobs, stale, has_moved = {}, {}, 0, false
+local taken, given_jobs, waits, stale, has_moved = {}, {}, {}, 0, false
 local function give(class, lines, scores, has_marks)
   if job ~= '' then given_jobs[job] = true end
   local holding, doing = {}, {}
@@ -172,7 +176,7 @@ local function give(class, lines, scores, has_marks)
   call('HSET', held, unpack(holding))
   call('HSET', DOING, unpack(doing))
   call('HDEL', TODO, unpack(lines))
-  tally_waits(scores, attempts)
+  waits[#waits + 1] = {scores, attempts}
   want, helping = want - #lines, helping - #lines
   free_memory = free_memory - class.memory * #lines
   free_millicores = free_millicores - class.millicores * #lines
@@ -182,15 +186,15 @@ local function give(class, lines, scores, has_marks)
   gained_millicores = gained_millicores + cores_of(class) * #lines
 end
 
--- The first lines of a class, none behind `limit`, with their scores and their values in todo: from its sorted set or, of the plain class
--- of a job, from FRESH, whichever begins earlier. Of FRESH also what is known of its first entries, one more than may be taken, and where
--- the sorted set begins.
-local function first_lines(class, limit)
+-- The first lines of a class, none behind `limit`, with their scores and their values in todo: from its sorted set, if it has one, or from
+-- FRESH, which the plain class of a job has besides, by which of the two begins earlier. Of FRESH also what is known of its first entries,
+-- one more than may be taken, and where the sorted set begins.
+local function first_lines(class, limit, has_set)
   local count, lines, scores, values = math.min(1000, room(class) + stale), {}, {}, {}
   if class.job ~= '' and class.name == plain_class() then
     local entries = call('LRANGE', FRESH, 0, count)
     local first = entries[1] and score_of((parts_of_fresh(entries[1])))
-    local other = tonumber(call('ZRANGE', class_key(class.name), 0, 0, 'WITHSCORES')[2])
+    local other = has_set and tonumber(call('ZRANGE', class_key(class.name), 0, 0, 'WITHSCORES')[2]) or nil
     if first and (not other or first < other) then
       limit = math.min(limit, other or math.huge)
       for i = 1, math.min(count, #entries) do
@@ -216,11 +220,15 @@ local function take(class, limit)
   use_job(class.job)
   gates[job] = false  -- Else its class stood aside.
   local n = room(class)
-  local lines, scores, values, fresh, other = first_lines(class, limit)
+  local has_marks, has_set = true, true
+  if job ~= '' then
+    -- Of most jobs nothing has failed, and all that waits is in FRESH.
+    local known = call('EXISTS', FAILED, FAILED, ATTEMPTS, ATTEMPTS, OWN, OWN, class_key(class.name))
+    has_marks, has_set = known > 1, known % 2 == 1
+  end
+  local lines, scores, values, fresh, other = first_lines(class, limit, has_set)
   if #lines == 0 then return refresh_class(class.name) end
   local waiting = call('HMGET', TODO, unpack(lines))
-  -- Of most jobs nothing has failed.
-  local has_marks = job == '' or call('EXISTS', FAILED, ATTEMPTS, OWN) > 0
   local failed_on = has_marks and call('HMGET', FAILED, unpack(lines)) or {}
   local given, given_scores, gone = {}, {}, 0
   for i, line in ipairs(lines) do
@@ -290,7 +298,7 @@ end
 local has_looked_further = false
 local function read_others(list)
   list.has_looked_further, has_looked_further = true, true
-  local start = PASSED_MAX + call('TIME')[2] % math.max(1, call('ZCARD', list.known) - PASSED_MAX)
+  local start = PASSED_MAX + server_milliseconds() % math.max(1, call('ZCARD', list.known) - PASSED_MAX)
   local rows = call('ZRANGE', list.known, start, start + PASSED_MAX - 1, 'WITHSCORES')
   list.window, list.at, list.is_full = {}, 1, false
   for i = 1, #rows, 2 do list.window[#list.window + 1] = class_of(rows[i], rows[i + 1]) end
@@ -315,7 +323,7 @@ local function is_misplaced(list, class)
     return false
   end
   use_job(class.job)
-  local owner = owner_of_job()
+  local owner = owner_of(job)
   if owner == '' then return false end
   call('ZADD', classes_of(owner), 'LT', class.head, class.name)
   make_owner_known()
@@ -362,6 +370,7 @@ if taking_on then
   -- Nobody tells when a task has run for long.
   if want > 0 and budget > 0 and call('EXISTS', JOBS_IDEMPOTENT) == 1 and copy_some() then has_looked_further = true end
 end
+if #waits > 0 then tally_waits(waits) end
 if next_token and next_token <= last_token then call('SET', TOKENS, string.format('%.0f', next_token - 1)) end
 use_job('')
 -- uses later departing
@@ -378,13 +387,12 @@ local function answer()
   local function jobs_told()
     if not next(given_jobs) then return {} end
     local revision = call('GET', JOB_REVISION) or '0'
-    local told = {revision}
+    local told, unknown = {revision}, {}
     for of in pairs(given_jobs) do
-      if revision ~= ARGV[10] or not string.find(ARGV[11], ' ' .. of .. ' ', 1, true) then
-        told[#told + 1] = of
-        told[#told + 1] = call('HGET', JOBS, of) or ''
-      end
+      if revision ~= ARGV[10] or not string.find(ARGV[11], ' ' .. of .. ' ', 1, true) then unknown[#unknown + 1] = of end
     end
+    local records = unknown[1] and call('HMGET', JOBS, unpack(unknown))
+    for i, of in ipairs(unknown) do told[i * 2], told[i * 2 + 1] = of, records[i] or '' end
     return told
   end
 

@@ -2,7 +2,7 @@
 -- Idempotent: accepted once, by the token of the attempt, which goes with the held entry, last. A repetition is told from
 -- a stranger by the token beside the outcome. Stopped half-way: still held, so it is accepted when it comes again.
 
--- uses names leaving lessening tallying accounting
+-- uses names leaving noting tallying accounting
 
 local me, line, token, record = ARGV[2], ARGV[3], ARGV[4], ARGV[6]
 -- Of a job that was declared idempotent another node may run a second copy, which the node says by a sign behind the kind. Behind that, in
@@ -17,7 +17,7 @@ local own, memory, millicores, s, attempt =
 local is_counted
 local function stop_use()
   if is_counted == nil then is_counted = call('EXISTS', counted_key(me)) == 1 end
-  if is_counted then lessen_use(job ~= '' and call('HGET', JOB_OWNERS, job) or '', memory, millicores) end
+  if is_counted then note_ended(memory, millicores) end
 end
 
 local function was_told()

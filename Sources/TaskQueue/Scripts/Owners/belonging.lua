@@ -27,9 +27,10 @@ end
 local function own_job(id, wanted)
   local owner = wanted == first_owner(wanted) and '' or wanted
   use_job(id)
-  local was = owner_of_job()
+  local was = owner_of(job)
   if owner ~= was then
     local is_first = not has_several()
+    settle_uses()
     if owner ~= '' then call('HSET', JOB_OWNERS, id, owner) end
     owners[id], has_owners = owner, true
     if is_first then

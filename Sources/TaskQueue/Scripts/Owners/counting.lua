@@ -1,6 +1,6 @@
 -- Which nodes are counted, and what they hold no more: see owning.lua.
 
--- uses owning lessening
+-- uses later noting
 
 local counted = {}
 local function is_counted(incarnation)
@@ -11,7 +11,7 @@ end
 -- A line of the present job is not held by this node any more; what was noted of it says what it had.
 local function count_out(incarnation, entry)
   local memory, millicores = string.match(entry or '', '^%d+ (%d+) (%d+) ')
-  if memory and is_counted(incarnation) then lessen_use(owner_of_job(), memory, millicores) end
+  if memory and is_counted(incarnation) then note_ended(memory, millicores) end
 end
 
 local function stop_counting(incarnation)

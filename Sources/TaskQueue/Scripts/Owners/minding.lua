@@ -6,6 +6,7 @@
 -- version did without counting does not count for ever.
 local function look_after_owners()
   if not has_several() then return end
+  settle_uses()
   if is_over(RECOUNTED, now) then
     if call('EXISTS', RECOUNTED) == 1 then recount() end
     keep_until(RECOUNTED, now + 3600000)

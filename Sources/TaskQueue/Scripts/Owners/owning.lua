@@ -4,11 +4,12 @@
 --
 --   USES     owner -> `memory millicores` of what nodes hold for them, what each of the two is divided by to be a share, the token of the
 --            last that was given, and of each resource that is held for them ` gpu:3000/8000`: so much, and what that is divided by
+--   USES_ENDED  what is to be taken away from that, since it has ended: see lessening.lua
 --   OWNERS   those who have classes, by whose turn it is, see place_of
 --
 -- and of each life of a node whose tasks are in USES a key says so, `counted_key`.
 --
--- Whatever enters or leaves what such a node holds changes USES by as much: by the memory and cores that are noted with it, and by the
+-- Whatever enters or leaves what such a node holds changes USES, without USES_ENDED, by as much: by the memory and cores that are noted with it, and by the
 -- resources that its job asks for now, see recounting.lua. A node is counted when it first asks after there came to be several. In all of
 -- these the first owner is ''.
 
@@ -19,9 +20,9 @@ local function has_several()
 end
 
 local owners = {}
-local function owner_of_job()
-  if owners[job] == nil then owners[job] = job ~= '' and call('HGET', JOB_OWNERS, job) or '' end
-  return owners[job]
+local function owner_of(of)
+  if owners[of] == nil then owners[of] = of ~= '' and call('HGET', JOB_OWNERS, of) or '' end
+  return owners[of]
 end
 
 local function classes_of(owner) return owner == '' and CLASSES or owner_key(owner) end
@@ -30,5 +31,5 @@ local function classes_of(owner) return owner == '' and CLASSES or owner_key(own
 -- uses later knowing
 
 local function make_owner_known()
-  if owner_of_job() ~= '' or has_several() then know_owner_of_job() end
+  if owner_of(job) ~= '' or has_several() then know_owner_of_job() end
 end

@@ -7,6 +7,6 @@
 local function recount_needs(id)
   local before = job
   use_job(id)
-  if call('HLEN', DOING) > 0 then recount() end
+  if call('HLEN', DOING) > 0 then recount() else settle_uses() end
   use_job(before)
 end

@@ -2,27 +2,45 @@
 
 -- uses using
 
--- Those who have tasks stand in a line, by what is theirs of the fleet now, the least first: see place_of.
+-- Those who have tasks stand in a line, by what is theirs of the fleet now, the least first: see place_of. It is read as far as turns go;
+-- who has had one and wants more stands in a line of such, by their new place, for that may be behind hundreds who are not read.
 local PAGE_OF_OWNERS = 8
-local line_up, first, last, read_count, are_all_read = {}, 1, 0, 0, false
+local line_up, first, last, read_count, are_all_read, again, known = {}, 1, 0, 0, false, {}, {}
 local function read_owners()
   local rows = call('ZRANGE', OWNERS, read_count, read_count + PAGE_OF_OWNERS - 1, 'WITHSCORES')
   read_count, are_all_read = read_count + #rows / 2, #rows < 2 * PAGE_OF_OWNERS
   for i = 1, #rows, 2 do
-    last = last + 1
-    line_up[last] = {owner = rows[i], place = tonumber(rows[i + 1])}
+    -- One who was read may have been pushed back meanwhile by one who was made known.
+    if not known[rows[i]] then
+      last = last + 1
+      line_up[last] = {owner = rows[i], place = tonumber(rows[i + 1])}
+    end
+    known[rows[i]] = true
   end
 end
 
 -- Behind all who have no more.
 local function line_up_again(turn)
-  while not are_all_read and (last < first or line_up[last].place <= turn.place) do read_owners() end
-  local i = last
-  while i >= first and line_up[i].place > turn.place do
-    line_up[i + 1] = line_up[i]
+  local i = #again
+  while i > 0 and again[i].place > turn.place do
+    again[i + 1] = again[i]
     i = i - 1
   end
-  line_up[i + 1], last = turn, last + 1
+  again[i + 1] = turn
+end
+
+-- Of two with the same place who has had none is first.
+local function next_turn()
+  if first > last and not are_all_read then read_owners() end
+  local turn = line_up[first]
+  if not turn or again[1] and again[1].place < turn.place then return table.remove(again, 1) end
+  line_up[first], first = nil, first + 1
+  return turn
+end
+
+local function is_nobody_else()
+  if first > last and #again == 0 and not are_all_read then read_owners() end
+  return first > last and #again == 0
 end
 
 -- Whose share is the least has his turn. He gets one task where nothing runs for him, so that nobody has two before each who waits has one;
@@ -30,16 +48,15 @@ end
 -- does not look at as many classes, and nobody gets far ahead. Who is alone gets all.
 local function share_out()
   count_own(me)
+  settle_uses()
   local half, served, over = math.max(1, math.floor(want / 2)), {}, {}
   while want > 0 and budget > 0 do
-    if first > last and not are_all_read then read_owners() end
-    local turn = line_up[first]
+    local turn = next_turn()
     if not turn then break end
-    line_up[first], first = nil, first + 1
     turn.list = turn.list or list_of(turn.owner, 2)
     turn.use = turn.use or use_in(call('HGET', USES, turn.owner), turn.owner)
     helping, helping_millicores, gained_memory, gained_millicores = half, math.max(1, turn.use.millicores), 0, 0
-    local is_alone = first > last and are_all_read
+    local is_alone = is_nobody_else()
     if is_alone then helping, helping_millicores = math.huge, math.huge end
     if needs then needs.begin_turn(not is_alone and (turn.use.resources or {})) end
     local has_more, use = walk(turn.list), turn.use

@@ -1,28 +1,8 @@
 -- What runs for each owner now, which is what nodes hold for them: see owning.lua.
 
--- uses counting measuring
+-- uses lessening counting
 
--- One that asks for no cores takes a slot of its node, which is as much as a core.
-local function slot_of(millicores)
-  millicores = tonumber(millicores)
-  return millicores > 0 and millicores or SLOT_MILLICORES
-end
-
-local function note_use(owner, use)
-  call('HSET', USES, owner, text_of_use(use))
-  call('ZADD', OWNERS, 'XX', string.format('%d', place_of(use)), owner)
-end
-
--- What tasks of the present job have of resources, by name; nil where it asks for none.
-local needs_of_jobs = {}
-local function needs_of_job()
-  if needs_of_jobs[job] == nil then
-    local text, needs = job ~= '' and call('HGET', JOB_NEEDS, job) or '', {}
-    for name, amount in string.gmatch(text, '([%l%d_]+):(%d+)') do needs[name] = tonumber(amount) end
-    needs_of_jobs[job] = next(needs) and needs or false
-  end
-  return needs_of_jobs[job] or nil
-end
+local function note_use(owner, use) note_uses({[owner] = use}) end
 
 -- So much more of each resource.
 local function gain_resources(use, owner, amounts)
@@ -47,7 +27,7 @@ end
 
 -- A line of the present job is held by this node from now on.
 local function count_in(incarnation, memory, millicores, token)
-  if is_counted(incarnation) then add_use(owner_of_job(), memory, slot_of(millicores), tonumber(token), needs_of_job()) end
+  if is_counted(incarnation) then add_use(owner_of(job), memory, slot_of(millicores), tonumber(token), needs_of(job)) end
 end
 
 -- From now on all that this node holds is in USES.
@@ -61,9 +41,9 @@ local function count_own(incarnation)
       local token, memory, millicores = string.match(page[2][i + 1], '^(%d+) (%d+) (%d+) ')
       if memory and not seen[page[2][i]] then
         use_job_of(page[2][i])
-        local sum = sums[owner_of_job()] or {0, 0, 0, {}}
-        sums[owner_of_job()] = {sum[1] + memory, sum[2] + slot_of(millicores), math.max(sum[3], token), sum[4]}
-        for name, amount in pairs(needs_of_job() or {}) do sum[4][name] = (sum[4][name] or 0) + amount end
+        local sum = sums[owner_of(job)] or {0, 0, 0, {}}
+        sums[owner_of(job)] = {sum[1] + memory, sum[2] + slot_of(millicores), math.max(sum[3], token), sum[4]}
+        for name, amount in pairs(needs_of(job) or {}) do sum[4][name] = (sum[4][name] or 0) + amount end
       end
       seen[page[2][i]] = true
     end
@@ -85,6 +65,7 @@ end
 
 -- Every node is to count what it holds anew.
 local function recount()
+  call('DEL', USES_ENDED)
   for _, incarnation in ipairs(call('ZRANGE', LEASES, 0, -1)) do call('DEL', counted_key(incarnation)) end
   counted = {}
   each_use(function(owner, text)

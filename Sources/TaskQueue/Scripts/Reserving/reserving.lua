@@ -202,7 +202,7 @@ local function check_reserved()
     use_job(class.job)
     counts[class.name] = (counts[class.name] or 0) + 1
     local node = node_of(incarnation)
-    local is_wanted = node and call('ZSCORE', classes_of(owner_of_job()), class.name)
+    local is_wanted = node and call('ZSCORE', classes_of(owner_of(job)), class.name)
       and call('SISMEMBER', JOBS_PAUSED, class.job) == 0 and could_hold(node, class)
       and has_more_than(counts[class.name] - 1, class)
     -- There was no room in time: something else takes it, or what runs has no limit. Others have their turn, for as long as this may take.

@@ -31,7 +31,7 @@ local function take_one(class)
   if want == wanted then return false end
   if has_several() then
     use_job(class.job)
-    add_use(owner_of_job(), gained_memory, gained_millicores, last_given, needs and needs.gained)
+    add_use(owner_of(job), gained_memory, gained_millicores, last_given, needs and needs.gained)
   end
   -- The next of them has stood for as long: it was not its turn that came.
   local note = class.head and string.match(call('HGET', STANDING, class.name) or '', '^%d+( %d+ %l)$')
@@ -67,7 +67,7 @@ local function serve_reserved()
   reservation = nil
   local class = class_of(name or '', nil)
   use_job(class.job)
-  class.head = tonumber(call('ZSCORE', classes_of(owner_of_job()), class.name))
+  class.head = tonumber(call('ZSCORE', classes_of(owner_of(job)), class.name))
   local is_wanted = class.head and call('SISMEMBER', JOBS_PAUSED, class.job) == 0 and is_for(class, own_labels)
   if is_wanted and not (room(class) >= 1 and is_free_for(class) and take_one(class)) then
     reservation = pass_by(ends, memory, millicores, since, name)

@@ -21,9 +21,14 @@
 local server, queue, quiet, silence, gap
 local is_clock_kept = false
 
+-- Redis's clock, read once: a script is a moment.
+local moment
 local function server_milliseconds()
-  local t = call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  if not moment then
+    local t = call('TIME')
+    moment = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
+  return moment
 end
 
 -- What is not of our making counts as not there.

@@ -31,7 +31,7 @@ local function give_copy(task)
   local token = string.format('%.0f', new_tokens(1))
   call('HSET', held, task.line, table.concat({token, task.memory, task.millicores, task.score, task.attempt}, ' '))
   call('HSET', job_key(job .. COPIES), task.line, me .. ' ' .. token)
-  if is_counted(me) then add_use(owner_of_job(), task.memory, slot_of(task.millicores), tonumber(token), needs_of_job()) end
+  if is_counted(me) then add_use(owner_of(job), task.memory, slot_of(task.millicores), tonumber(token), needs_of(job)) end
   given_jobs[job] = true
   taken[#taken + 1] = {
     task.line, token, tonumber(task.attempt), ARGV[7] == '1' and call('HGET', SIGNATURES, task.line), own_of(task.line)}

@@ -83,7 +83,7 @@ local function make_known(class, head)
     call('ZADD', job_key(job .. ASIDE), 'LT', head, class)
     return
   end
-  local owner = owner_of_job()
+  local owner = owner_of(job)
   if call('ZADD', classes_of(owner), 'LT', head, class) == 1 then
     if owner == '' then call('ZADD', FITS, memory_of(class), class) end
     make_owner_known()
@@ -118,7 +118,7 @@ local function set_head(class, head)
     if head then call('ZADD', job_key(job .. ASIDE), head, class) else call('ZREM', job_key(job .. ASIDE), class) end
     return head
   end
-  local owner = owner_of_job()
+  local owner = owner_of(job)
   if not head then
     call('ZREM', classes_of(owner), class)
     if owner ~= '' then return end

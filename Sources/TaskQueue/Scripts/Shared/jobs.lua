@@ -28,7 +28,7 @@ end
 -- All that waits takes the new size, whatever it had, or only what had this one: its classes get another name. What stands in FRESH is of
 -- the plain class of any size.
 local function resize(id, size, only)
-  local start, known = '@' .. id .. ' ', is_gated() and job_key(id .. ASIDE) or classes_of(owner_of_job())
+  local start, known = '@' .. id .. ' ', is_gated() and job_key(id .. ASIDE) or classes_of(owner_of(job))
   for _, class in ipairs(call('ZRANGE', known, 0, -1)) do
     local had, exclusion
     if string.sub(class, 1, #start) == start then had, exclusion = string.match(class, '^(%d+:%d+):(.*)$', #start + 1) end

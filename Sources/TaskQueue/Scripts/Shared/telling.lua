@@ -179,7 +179,7 @@ local function open_gate(id)
   local aside = job_key(id .. ASIDE)
   local rows = call('ZRANGE', aside, 0, TELL_MAX - 1, 'WITHSCORES')
   use_job(id)
-  local owner = owner_of_job()
+  local owner = owner_of(job)
   for i = 1, #rows, 2 do
     call('ZADD', classes_of(owner), 'LT', rows[i + 1], rows[i])
     if owner == '' then call('ZADD', FITS, memory_of(rows[i]) or 0, rows[i]) end

@@ -24,7 +24,7 @@ final class Launchers {
     private let count: Int
     /// Why no other could be started when it was tried last.
     private var refusal: SystemError?
-    private var staying: [Int32: StayingLauncher] = [:]
+    private(set) var staying: [Int32: StayingLauncher] = [:]
     private var orders: [UInt32: Order] = [:]
     /// Of launchers that have ended: what they begin all the same is to be killed.
     private var lost: Set<UInt32> = []
@@ -170,7 +170,7 @@ final class Launchers {
 
     /// Ends them all, once they have done what they were told, and waits a moment for that.
     func dismiss() {
-        let processes = staying.keys
+        let processes = Array(staying.keys)  // A view of the keys would keep the launchers, and so their sockets.
         staying = [:]
         for process in processes {
             var millisecondsLeft: UInt32 = 500

@@ -115,8 +115,9 @@ final class Daemon {
             // The signals of tasks that ended may have gone to the program before this one.
             if isReExecuted { decide(runner.reapEnded()) }
             while !queue.hasLeft {
+                watchQueue()
+                if queue.hasLeft { break }
                 try arm()
-                try watchQueue()
                 metrics.roundEnds(at: SystemClock.bootNanoseconds())
                 let ready = try loop.wait(atMostMilliseconds: hasWorkLeft ? 0 : nil)
                 metrics.roundBegins(at: SystemClock.bootNanoseconds())
@@ -134,7 +135,7 @@ final class Daemon {
                 writeMetricsIfDue()
             }
         } catch {
-            throw .system(error)  // epoll and timerfd refuse only what no retry can mend.
+            throw .system(error)  // epoll_wait and timerfd_settime refuse only what no retry can mend.
         }
         if let failure = queue.fatalFailure { throw failure }
     }
@@ -360,8 +361,18 @@ final class Daemon {
         }
     }
 
-    /// Keeps the loop's idea of the queue's socket in step with the link, which may have made a new one.
-    private func watchQueue() throws(SystemError) {
+    /// Keeps the loop's idea of the queue's socket in step with the link, which may have made a new one. What cannot be watched, for want
+    /// of memory or of watches (fs.epoll.max_user_watches), is lost as any connection may be.
+    private func watchQueue() {
+        do throws(SystemError) {
+            try watchQueueSocket()
+        } catch {
+            watched = nil
+            decide(queue.abandonConnection(for: error))
+        }
+    }
+
+    private func watchQueueSocket() throws(SystemError) {
         guard let descriptor = queue.redis.descriptor else {
             watched = nil  // Closed, and so forgotten by epoll.
             return

@@ -152,9 +152,11 @@ public final class RedisConnection {
     }
 
     /// Ends the connection from our side; every outstanding request is reported lost.
-    public func close() -> [Event] {
+    ///
+    /// - Parameter reason: what `.failed` says of it.
+    public func close(_ reason: String = "closed by us") -> [Event] {
         transport.shutDown()
-        return named(session.end(RedisFailure(.connectionLost, "closed by us")))
+        return named(session.end(RedisFailure(.connectionLost, reason)))
     }
 }
 

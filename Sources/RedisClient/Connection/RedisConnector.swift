@@ -102,6 +102,15 @@ public final class RedisConnector {
         }
     }
 
+    /// Gives up what was begun, without an outcome. `begin` tries again.
+    public func abandon() {
+        switch state {
+        case .idle, .handshake, .asking: break  // With the last reference the socket is closed.
+        case .resolving: lookup.abandon()
+        }
+        state = .idle
+    }
+
     /// Goes on with what can go on.
     public func advance(now: Int64) -> Outcome? {
         switch state {

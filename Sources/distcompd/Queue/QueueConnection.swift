@@ -110,6 +110,19 @@ final class QueueConnection {
         return noted(connection.close(), SystemClock.bootNanoseconds())
     }
 
+    /// Gives up a connection, or what may become one, that cannot be waited for; the next one follows after a pause.
+    func abandon(for reason: SystemError) -> [RedisConnection.Event] {
+        let now = SystemClock.bootNanoseconds()
+        switch state {
+        case .connecting:
+            connector.abandon()
+            pause(after: RedisFailure(.unreachable, "\(reason)", address: "\(target)"), now)
+            return []
+        case .ready(let connection, _): return noted(connection.close("\(reason)"), now)
+        case .waiting: return []
+        }
+    }
+
     // MARK: What it is
 
     /// Over which requests can be sent.

@@ -76,6 +76,9 @@ final class QueueLink {
 
     func handle(_ ready: EventLoop.Ready) -> [Event] { translate(redis.handle(ready)) }
 
+    /// The loop cannot wait for the connection: it is lost.
+    func abandonConnection(for reason: SystemError) -> [Event] { translate(redis.abandon(for: reason)) }
+
     func handleDeadline() -> [Event] { translate(redis.handleDeadline()) + hear(.tick) }
 
     var nextDeadlineNanoseconds: Int64? {

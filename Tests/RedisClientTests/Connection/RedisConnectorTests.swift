@@ -51,6 +51,23 @@ struct RedisConnectorTests {
         #expect(state.withLock { $0.count } == 1)
     }
 
+    @Test("what cannot be waited for is given up, whether a name is looked up or hands are shaken, and is begun anew")
+    func abandoned() throws {
+        let server = try RedisServerFixture(listening: .port)
+        let port = try #require(server.port)
+        let lookup = NameLookup { (_, _) throws(ResolutionError) in [.internet(address: "127.0.0.1", port: port)] }
+        for host in ["redis.example", "127.0.0.1"] {
+            let target = RedisTarget.server(RedisEndpoint(host: host, port: port))
+            let connector = RedisConnector(target, options: RedisConnectionOptions(), lookup: lookup)
+            #expect(isUnderWay(connector.begin(now: 0)))
+            #expect(connector.descriptor != nil)
+            connector.abandon()
+            #expect(connector.descriptor == nil && connector.nextDeadlineNanoseconds == nil)
+            #expect(isUnderWay(connector.advance(now: 0)))
+            #expect(try outcome(of: connector).get().address == "\(host):\(port)")
+        }
+    }
+
     @Test("each address of a name is tried, and of those that fail the last failure is told")
     func addresses() throws {
         let server = try RedisServerFixture(listening: .port)

@@ -111,7 +111,7 @@ extension MetricsSnapshot {
     ///
     /// - Parameters:
     ///   - jobsMax: so many jobs are told of one by one.
-    ///   - ask: asks Redis, over a connection that has `QueueScripts.forCommandLine` loaded.
+    ///   - ask: asks Redis.
     public static func read(keys: QueueKeys, jobsMax: Int = 0, ask: MetricsAsking) throws -> MetricsSnapshot {
         var snapshot = MetricsSnapshot()
         let answers = try ask([ReadMetrics(keys: keys).request, .command(RedisCommand("INFO", "memory"))])

@@ -48,7 +48,7 @@ final class QueueBench {
             let reply = try client.call(.command(RedisCommand(bytes: words.map { Array($0.utf8) })))
             if let error = reply.error { throw error }
             var options = RedisServerFixture.patientOptions
-            options.session.scripts = access == .node ? QueueScripts.forNodes : QueueScripts.forCommandLine
+            options.session.scripts = access == .node ? QueueScripts.forNodes : QueueScripts.ofCommandLine
             let endpoint = RedisEndpoint(
                 unixPath: server.socketPath, credentials: RedisCredentials(user: name, password: "secret"))
             clients[access] = try BlockingRedisClient(endpoint, options: options)

@@ -27,7 +27,7 @@ public struct RedisCommand: Equatable, Sendable {
     public var name: String { arguments.first.map { String(decoding: $0, as: UTF8.self) } ?? "" }
 }
 
-/// A Lua script with a name for error messages. A session loads it at the handshake and learns its digest from Redis.
+/// A Lua script with a name for error messages, by which a session knows it. A session that has loaded it has its digest from Redis.
 public struct RedisScript: Hashable, Sendable {
     public let name: String
     public let source: String
@@ -38,9 +38,9 @@ public struct RedisScript: Hashable, Sendable {
     }
 }
 
-/// A call of a script: EVALSHA with the digest SCRIPT LOAD returned at the handshake. When Redis has lost the script
+/// A call of a script: EVALSHA with the digest that SCRIPT LOAD returned. When Redis has lost the script
 /// (NOSCRIPT: restart, failover, SCRIPT FLUSH) the session resends this call alone, as EVAL, and the caller sees nothing.
-/// A script the session was not given at its start is sent as EVAL each time.
+/// A script the session was not given at its start is sent as EVAL, and loaded when it is called a second time.
 public struct RedisScriptCall: Equatable, Sendable {
     public let script: RedisScript
     public var keys: [[UInt8]]

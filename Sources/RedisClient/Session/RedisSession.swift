@@ -26,7 +26,7 @@ public struct RedisSessionOptions: Equatable, Sendable {
     public var database: Int
     /// The name CLIENT LIST shows. Bytes Redis does not allow in it are replaced by `_`.
     public var clientName: String
-    /// Scripts to load, so that each call carries a digest and not the source.
+    /// Scripts to load at once, so that each call carries a digest and not the source. Others are loaded when they are called again.
     public var scripts: [RedisScript]
     /// Channels to listen on.
     public var channels: [String]
@@ -88,6 +88,7 @@ public struct RedisSession: Sendable {
         case handshake(HandshakeStep)
         case command(RequestIdentifier)
         case script(RequestIdentifier, RedisScriptCall)
+        case load(RedisScript)
     }
 
     private struct LoadedScript: Sendable {
@@ -110,6 +111,8 @@ public struct RedisSession: Sendable {
     /// Channels whose subscription Redis has yet to confirm.
     private var unconfirmedChannels: Int
     private var loaded: [String: LoadedScript] = [:]
+    /// By name, whether it is being loaded, of those called that were not loaded at the start.
+    private var isLoading: [String: Bool] = [:]
     private var lastNumber: UInt64 = 0
 
     public init(options: RedisSessionOptions) {
@@ -195,9 +198,19 @@ extension RedisSession {
                 output.write(call, as: "EVALSHA", script.digest)
                 expected.append(.script(identifier, call))
             } else {
+                loadIfCalledAgain(call.script)
                 evaluate(call, identifier)
             }
         }
+    }
+
+    /// Most who call a script that they have not loaded call it once.
+    private mutating func loadIfCalledAgain(_ script: RedisScript) {
+        if isLoading[script.name] == false {
+            output.write(HandshakeStep.loadScript(script).command(options))
+            expected.append(.load(script))
+        }
+        isLoading[script.name] = isLoading[script.name] != nil
     }
 
     private mutating func evaluate(_ call: RedisScriptCall, _ identifier: RequestIdentifier) {
@@ -216,6 +229,10 @@ extension RedisSession {
         case .script(let identifier, let call) where value.error?.code == "NOSCRIPT":
             // Nothing ran. This one goes again, at the end of the line; all others keep their places.
             evaluate(call, identifier)
+        case .load(let script):
+            // Where it is refused, the calls say why, or work all the same.
+            guard let digest = value.bytes, digest.count == 40 else { return }
+            loaded[script.name] = LoadedScript(source: script.source, digest: digest)
         case .command(let identifier), .script(let identifier, _):
             deliver(value, to: identifier, &events)
         }
@@ -260,7 +277,7 @@ extension RedisSession {
         output.discard()
         for entry in expected {
             switch entry {
-            case .handshake: break
+            case .handshake, .load: break
             case .command(let identifier), .script(let identifier, _): events.append(.lost(identifier))
             }
         }

@@ -66,13 +66,16 @@ public enum QueueScripts {
     public static let forNodes: [RedisScript] = [
         claim, report, register, heartbeat, leave, restore, held, cancellations, adopt, reject, retain,
     ]
-    /// The same for the command line.
-    public static let forCommandLine: [RedisScript] = [
+    /// The same for the command line: one, which shows whether this Redis runs scripts such as ours. A command calls few, and to make and
+    /// send them all would take it longer than all else.
+    public static let forCommandLine = [counts]
+    /// What the command line calls.
+    public static let ofCommandLine: [RedisScript] = [
         submit, retry, counts, nodes, retryStates, cancel, requeue, forget, pause, drain, openJob, changeJob, pauseJob,
         forgetJob, jobs, waiting, submitAfter, gateJob, loadedJob, awaited, owners, setShare, noteOwner, metrics,
         metricsJobs, metricsRing, demand, loads, scaleTurn,
     ]
-    public static let all = forNodes + forCommandLine
+    public static let all = forNodes + ofCommandLine
 
     /// What several scripts share, by the names that they use it by.
     private static let shared: [String: [LuaPart]] = [

@@ -198,6 +198,33 @@ struct RedisSessionTests {
             conversation.sent() == [["EVAL", "return 2", "1", "key", "1"], ["EVAL", "return 3", "1", "key", "1"]])
     }
 
+    @Test("a script the session was not given is loaded when it is called again, and then called by its digest")
+    func loadedLater() {
+        var conversation = Conversation.ready()
+        let calls = ["1", "2", "3"].map { conversation.calls(script, $0) }
+        #expect(
+            conversation.sent() == [
+                ["EVAL", "return 1", "1", "key", "1"], ["SCRIPT", "LOAD", "return 1"],
+                ["EVAL", "return 1", "1", "key", "2"], ["EVAL", "return 1", "1", "key", "3"],
+            ])
+        let events = conversation.hears(":1\r\n$40\r\n\(digest)\r\n:2\r\n:3\r\n")
+        #expect(events == calls.enumerated().map { .reply($1, .integer(Int64($0 + 1))) })
+        _ = conversation.calls(script, "4")
+        #expect(conversation.sent() == [["EVALSHA", digest, "1", "key", "4"]])
+        #expect(conversation.session.outstandingCount == 1)
+    }
+
+    @Test("where a script may not be loaded it is sent as source each time")
+    func refusedLater() {
+        var conversation = Conversation.ready()
+        let calls = ["1", "2"].map { conversation.calls(script, $0) }
+        let events = conversation.hears(":1\r\n-NOPERM no\r\n:2\r\n")
+        #expect(events == calls.enumerated().map { .reply($1, .integer(Int64($0 + 1))) })
+        _ = conversation.sent()
+        _ = conversation.calls(script, "3")
+        #expect(conversation.sent() == [["EVAL", "return 1", "1", "key", "3"]])
+    }
+
     @Test("NOSCRIPT in a pipeline resends that one call, and its caller does not notice")
     func lostScript() {
         var conversation = Conversation.ready(scripts: [script])

@@ -22,11 +22,7 @@ extension ChildProcesses {
         _ path: String, _ arguments: [String], variables: [String], input: [UInt8], withinSeconds seconds: Double,
         bytesMax: Int = 64 << 10, killedSecondsMax: Double = 5
     ) throws(SystemError) -> (printed: [UInt8], ending: HookEnding) {
-        let raw = clinux_memory_file("distcomp-hook-input")
-        guard raw >= 0 else { throw .last("memfd_create", "distcomp-hook-input") }
-        let file = OwnedDescriptor(adopting: raw)
-        try file.writeAll(input, subject: "the standard input of \(path)")
-        guard lseek(raw, 0, SEEK_SET) == 0 else { throw .last("lseek", "the standard input of \(path)") }
+        let file = try OwnedDescriptor.memoryFile("distcomp-hook-input", input)
         let ends = try OwnedDescriptor.pipe()
         let reading = SharedDescriptor(ends.reading)
         var writing: SharedDescriptor? = SharedDescriptor(ends.writing)

@@ -24,7 +24,8 @@ final class PrivateRedis {
             endpoint = RedisEndpoint(
                 unixPath: StateDirectory.socketPath(directory.path),
                 credentials: RedisCredentials(password: password))
-            Self.endLeftover(at: endpoint)
+            // One that an earlier, killed run left behind holds our socket and our file.
+            Self.shutDown(endpoint)
             process = try Self.start(program, in: directory.redisFiles, password: password)
         } catch {
             throw .failed("cannot start redis-server: \(error)")
@@ -36,6 +37,8 @@ final class PrivateRedis {
     func stop() {
         guard !hasEnded else { return }
         hasEnded = true
+        // A signal it looks at ten times a second: that is for one that does not answer.
+        Self.shutDown(endpoint)
         ChildProcesses.signal(.terminate, process: process)
         _ = try? ChildProcesses.wait(for: process)
     }
@@ -83,9 +86,11 @@ final class PrivateRedis {
             words[0], Array(words.dropFirst()), descriptors: [input.raw, log.raw, log.raw], beginningIn: files)
     }
 
-    /// A redis-server that an earlier, killed run left behind holds our socket and our file.
-    private static func endLeftover(at endpoint: RedisEndpoint) {
-        guard let client = try? BlockingRedisClient(endpoint) else { return }
+    /// Has it end, if it answers within a second.
+    private static func shutDown(_ endpoint: RedisEndpoint) {
+        var options = RedisConnectionOptions()
+        (options.connectTimeoutSeconds, options.replyTimeoutSeconds) = (1, 1)
+        guard let client = try? BlockingRedisClient(endpoint, options: options) else { return }
         _ = try? client.call(.command(RedisCommand("SHUTDOWN")))
     }
 

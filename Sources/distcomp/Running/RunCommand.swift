@@ -99,6 +99,7 @@ struct RunCommand: ParsableCommand {
         if background, readyDescriptor == nil, !tasks.dryRun {
             return try BackgroundRun.start(Array(CommandLine.arguments.dropFirst()), state: state)
         }
+        var starter = try readyDescriptor.map { try BackgroundRun.starter($0) }
         let input = tasks.isEmpty ? nil : try tasks.input()
         if tasks.dryRun {
             guard let input else { throw CommandError.usage(TaskArguments.nothingGiven) }
@@ -139,7 +140,8 @@ struct RunCommand: ParsableCommand {
         record.job = jobs.0
         _ = record.takeStopOrder(in: directory.files)  // That was for an earlier run.
         record.write(in: directory.files)
-        if readyDescriptor != nil { try BackgroundRun.detach(in: directory) }
+        if let told = starter { try BackgroundRun.detach(in: directory, from: told) }
+        starter = nil  // Whoever started it has gone.
         let resultDirectory = settings?.resultDirectory ?? directory.path + "/result"
         do {
             try work(

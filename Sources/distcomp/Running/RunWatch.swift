@@ -84,11 +84,14 @@ final class RunWatch {
                 throw ending == .exit(code: 2)
                     ? .usage(node.lastMessage) : .failed("the node ended: \(node.lastMessage)")
             }
-            // A short run should not wait for a slow poll, and a long one should not be polled all the time; what is begun between a failure
-            // and the look that finds it is begun in spite of a rule.
-            let isQuick = bootSeconds() - start < 2 || halt != nil
-            try wait(milliseconds: hasMoreOutput ? 0 : isQuick ? 10 : output == nil ? 200 : 50)
+            try wait(milliseconds: hasMoreOutput ? 0 : pauseMilliseconds(after: bootSeconds() - start))
         }
+    }
+
+    /// Its end is noticed a hundredth of its time late at most, and a long one is not looked at all the time; what is begun between a
+    /// failure and the look that finds it is begun in spite of a rule.
+    private func pauseMilliseconds(after seconds: Double) -> Int32 {
+        halt != nil ? 10 : Int32(min(output == nil ? 200 : 50, max(10, seconds * 10)))
     }
 
     /// Whether so many have failed that the run is over, and what ran meanwhile has ended, where it may.
@@ -137,8 +140,9 @@ final class RunWatch {
         node.askToStop()
         stopRequests += 1
         // The end of a child wakes; the bound is for one whose end came before SIGCHLD was looked for.
-        while node.endingIfEnded() == nil {
+        while true {
             takeSignals()
+            if node.endingIfEnded() != nil { return }
             let hasMoreOutput = try showOutput()
             try wait(milliseconds: hasMoreOutput ? 0 : 200)
         }

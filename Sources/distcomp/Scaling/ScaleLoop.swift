@@ -94,14 +94,15 @@ struct ScaleLoop {
         turnSeconds = (everySeconds ?? 0) + hook.withinSeconds + 30
     }
 
-    /// Looks until something ends it.
-    mutating func run() throws(CommandError) {
+    /// Looks until something ends it. Whoever ends it waits for the hook that is under way, and the turn is given up.
+    mutating func run() throws {
+        let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         // Where it cannot be given up, it is over when its time is.
         defer { _ = try? queue.perform(TakeScalingTurn(as: worker.text, forMilliseconds: 0, keys: queue.keys)) }
-        try keepLooking()
+        try keepLooking(until: signals)
     }
 
-    private mutating func keepLooking() throws(CommandError) {
+    private mutating func keepLooking(until signals: borrowing SignalQueue) throws {
         let seconds = everySeconds
         while true {
             do throws(CommandError) {
@@ -116,14 +117,16 @@ struct ScaleLoop {
                 tell("\(message); looking again in \(AmountText.seconds(seconds ?? 0))")
             }
             guard let seconds else {
-                if failureCount > 0 || lateCount > 0 { throw .tasksFailed }
+                if failureCount > 0 || lateCount > 0 { throw CommandError.tasksFailed }
                 return
             }
-            var left = seconds
-            while left > 0 {
-                let part = min(left, 60)
-                pause(milliseconds: UInt32(part * 1000))
-                left -= part
+            let milliseconds = Int32(clamping: Int64(min(seconds, 1e6) * 1000))
+            if try DescriptorWait.until(
+                signals.descriptor, readable: true, writable: false, atMostMilliseconds: milliseconds)
+            {
+                // What systemd stops has not failed.
+                if signals.next() == .terminate { return }
+                throw CommandError.interrupted
             }
         }
     }

@@ -39,7 +39,7 @@ struct WatchCommand: ParsableCommand {
             defer { watcher.display.clear() }
             while try !watcher.look() {
                 // Short waits at first: somebody who watches ten tasks of one second wants to know at once.
-                let milliseconds: Int32 = bootSeconds() - start < 5 ? 100 : 500
+                let milliseconds = Int32(min(500, max(50, (bootSeconds() - start) * 20)))
                 if try DescriptorWait.until(
                     signals.descriptor, readable: true, writable: false, atMostMilliseconds: milliseconds)
                 {

@@ -103,7 +103,7 @@ private struct RunOnLook {
                 if end != nil { continue }
             }
             if let counts { display.show(Progress(counts), nowSeconds: bootSeconds()) }
-            let pauseMilliseconds: Int32 = end == nil ? 200 : 10
+            let pauseMilliseconds: Int32 = end == nil ? 50 : 10
             if try DescriptorWait.until(
                 signals.descriptor, readable: true, writable: false, atMostMilliseconds: pauseMilliseconds)
             {

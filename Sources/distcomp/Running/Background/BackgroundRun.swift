@@ -48,10 +48,18 @@ enum BackgroundRun {
         return (process, ready)
     }
 
-    /// In the run: leaves the terminal, and tells whoever started it that all is well.
-    static func detach(in directory: StateDirectory) throws(CommandError) {
+    /// In the run, before it starts anything: where whoever started it waits for a word, or for its end.
+    static func starter(_ descriptor: Int32) throws(CommandError) -> SharedDescriptor {
         do throws(SystemError) {
-            let starter = try ReExec.kept(readyDescriptor)
+            return SharedDescriptor(try ReExec.kept(descriptor))
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+
+    /// In the run: leaves the terminal, and tells whoever started it that all is well.
+    static func detach(in directory: StateDirectory, from starter: SharedDescriptor) throws(CommandError) {
+        do throws(SystemError) {
             try redirectStandardStreams(to: try directory.files.create(logName, mode: 0o644))
             // Whoever pressed Ctrl-C meanwhile does not want it.
             try starter.writeAll([readyByte], subject: "who started this run")

@@ -58,10 +58,10 @@ final class Standby {
 
     /// Its launcher could not, or has ended and did not say that it has. Should it be there all the same, it ends by itself.
     func wasNotBegun() {
-        guard let waiting, waiting.process == nil else { return }
+        guard let group = waiting?.group, waiting?.process == nil else { return }
         deathCount += 1
-        self.waiting = nil
-        _ = try? groups.remove(waiting.group)  // What stays is cleared at the next start.
+        waiting = nil
+        _ = try? groups.remove(group)  // What stays is cleared at the next start.
     }
 
     /// A task that was told to begin.
@@ -116,12 +116,12 @@ final class Standby {
 
     /// Ends the launch that waits, and waits for that, which may take as long as joining a group does.
     func dismiss() {
-        guard let waiting else { return }
-        self.waiting = nil
-        if let process = waiting.process {
+        guard let (group, process) = waiting.map({ ($0.group, $0.process) }) else { return }
+        waiting = nil  // With its socket goes one of which no process is known.
+        if let process {
             ChildProcesses.kill(process: process)
             _ = try? ChildProcesses.wait(for: process)
         }
-        _ = try? groups.remove(waiting.group)
+        _ = try? groups.remove(group)
     }
 }

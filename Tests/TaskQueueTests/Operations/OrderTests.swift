@@ -231,8 +231,7 @@ struct AccessTests {
     @Test("nodes and submitters may call all that their scripts call")
     func covered() {
         let keys = QueueKeys(prefix: "q[1]:")
-        for (access, scripts) in [(QueueAccess.node, QueueScripts.forNodes), (.submitter, QueueScripts.ofCommandLine)]
-        {
+        for (access, scripts) in [(QueueAccess.node, QueueScripts.forNodes), (.submitter, QueueScripts.ofCommandLine)] {
             let allowed = Set(access.rules(keys: keys).filter { $0.hasPrefix("+") }.map { String($0.dropFirst()) })
             #expect(calls(in: scripts).count > 20)
             #expect(calls(in: scripts).subtracting(allowed).subtracting(["scard"]) == [], "\(access)")

@@ -91,9 +91,12 @@ public struct RedisSession: Sendable {
         case load(RedisScript)
     }
 
-    private struct LoadedScript: Sendable {
-        let source: String
-        let digest: [UInt8]
+    /// How far Redis knows a script.
+    private enum Standing: Sendable {
+        /// It was sent with a call. Most who call one that they have not loaded call it once.
+        case sent
+        case loading
+        case loaded(source: String, digest: [UInt8])
     }
 
     /// The bytes to send. The connection takes them from here.
@@ -110,9 +113,8 @@ public struct RedisSession: Sendable {
     private var waitingBytes = 0
     /// Channels whose subscription Redis has yet to confirm.
     private var unconfirmedChannels: Int
-    private var loaded: [String: LoadedScript] = [:]
-    /// By name, whether it is being loaded, of those called that were not loaded at the start.
-    private var isLoading: [String: Bool] = [:]
+    /// By name.
+    private var scripts: [String: Standing] = [:]
     private var lastNumber: UInt64 = 0
 
     public init(options: RedisSessionOptions) {
@@ -127,7 +129,7 @@ public struct RedisSession: Sendable {
         if case .failed(let failure) = state { failure } else { nil }
     }
 
-    /// Requests without a reply, those of the handshake included.
+    /// Requests without a reply, those of the handshake and loads of scripts included.
     public var outstandingCount: Int { expected.count + waiting.count }
 
     /// Bytes to send, those of requests that wait for the handshake estimated.
@@ -193,24 +195,32 @@ extension RedisSession {
             output.write(command)
             expected.append(.command(identifier))
         case .script(let call):
-            // Equal sources are mostly the same string in memory, which makes this comparison cheap.
-            if let script = loaded[call.script.name], script.source == call.script.source {
-                output.write(call, as: "EVALSHA", script.digest)
-                expected.append(.script(identifier, call))
-            } else {
-                loadIfCalledAgain(call.script)
-                evaluate(call, identifier)
-            }
+            write(call, identifier)
         }
     }
 
-    /// Most who call a script that they have not loaded call it once.
-    private mutating func loadIfCalledAgain(_ script: RedisScript) {
-        if isLoading[script.name] == false {
-            output.write(HandshakeStep.loadScript(script).command(options))
-            expected.append(.load(script))
+    private mutating func write(_ call: RedisScriptCall, _ identifier: RequestIdentifier) {
+        switch scripts[call.script.name] {
+        // Equal sources are mostly the same string in memory, which makes this comparison cheap.
+        case .loaded(call.script.source, let digest)?:
+            output.write(call, as: "EVALSHA", digest)
+            expected.append(.script(identifier, call))
+            return
+        case nil: scripts[call.script.name] = .sent
+        case .sent?:
+            scripts[call.script.name] = .loading
+            output.write(RedisCommand("SCRIPT", "LOAD", call.script.source))
+            expected.append(.load(call.script))
+        case .loading?, .loaded?: break
         }
-        isLoading[script.name] = isLoading[script.name] != nil
+        evaluate(call, identifier)
+    }
+
+    /// Whether that was the answer to a SCRIPT LOAD.
+    private mutating func hasLoaded(_ script: RedisScript, _ value: RESPValue) -> Bool {
+        guard let digest = value.bytes, digest.count == 40 else { return false }
+        scripts[script.name] = .loaded(source: script.source, digest: digest)
+        return true
     }
 
     private mutating func evaluate(_ call: RedisScriptCall, _ identifier: RequestIdentifier) {
@@ -230,9 +240,7 @@ extension RedisSession {
             // Nothing ran. This one goes again, at the end of the line; all others keep their places.
             evaluate(call, identifier)
         case .load(let script):
-            // Where it is refused, the calls say why, or work all the same.
-            guard let digest = value.bytes, digest.count == 40 else { return }
-            loaded[script.name] = LoadedScript(source: script.source, digest: digest)
+            _ = hasLoaded(script, value)  // Where it is refused, the calls say why, or work all the same.
         case .command(let identifier), .script(let identifier, _):
             deliver(value, to: identifier, &events)
         }
@@ -301,11 +309,10 @@ extension RedisSession {
             server = description
             if let misfit = description.misfit(for: options.wanted) { return fail(misfit, &events) }
         case .loadScript(let script):
-            guard let digest = value.bytes, digest.count == 40 else {
+            guard hasLoaded(script, value) else {
                 let failure = RedisFailure(.protocolViolation, "SCRIPT LOAD of \(script.name) returned no digest")
                 return fail(failure, &events)
             }
-            loaded[script.name] = LoadedScript(source: script.source, digest: digest)
         case .subscribe:
             return fail(RedisFailure(.protocolViolation, "SUBSCRIBE was not answered by a push"), &events)
         case .select, .probe, .noEvict, .libraryName:

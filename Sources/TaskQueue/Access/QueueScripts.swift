@@ -14,6 +14,7 @@
 // again; submitting is refused then, before it has written anything; what only looks (no-writes) may run on a replica too.
 
 import RedisClient
+import Synchronization
 import TaskModel
 
 public enum QueueScripts {
@@ -78,7 +79,7 @@ public enum QueueScripts {
     public static let all = forNodes + ofCommandLine
 
     /// What several scripts share, by the names that they use it by.
-    private static let shared: [String: [LuaPart]] = [
+    private static let sharedFiles: [String: [UInt8]] = [
         "accounting": PackageResources.accounting_lua, "adding": PackageResources.adding_lua,
         "arriving": PackageResources.arriving_lua,
         "belonging": PackageResources.belonging_lua,
@@ -114,7 +115,17 @@ public enum QueueScripts {
         "using": PackageResources.using_lua,
         "waits": PackageResources.waits_lua,
         "waking": PackageResources.waking_lua, "whole": PackageResources.whole_lua,
-    ].mapValues { LuaPart.parts(of: $0) }
+    ]
+
+    /// Those of them that were used, taken apart.
+    private static let sharedParts = Mutex<[String: [LuaPart]]>([:])
+
+    private static func takenApart(_ name: String) -> [LuaPart]? {
+        if let parts = sharedParts.withLock({ $0[name] }) { return parts }
+        guard let parts = sharedFiles[name].map({ LuaPart.parts(of: $0) }) else { return nil }
+        sharedParts.withLock { $0[name] = parts }
+        return parts
+    }
 }
 
 extension QueueScripts {
@@ -139,7 +150,7 @@ extension QueueScripts {
                 continue
             }
             let names = part.text.split(separator: " ").dropFirst(2).map(String.init)
-            if names.first == "later", let name = names.last, let used = shared[name] {
+            if names.first == "later", let name = names.last, let used = takenApart(name) {
                 // It may be there already, whichever way; what follows finds it by its name all the same.
                 guard !included.contains(name), included.insert("later " + name).inserted else { continue }
                 var inner = included
@@ -148,7 +159,7 @@ extension QueueScripts {
             }
             for name in names {
                 guard included.insert(name).inserted else { continue }
-                guard let used = shared[name] else { preconditionFailure("there is no \(name).lua") }
+                guard let used = takenApart(name) else { preconditionFailure("there is no \(name).lua") }
                 parts += expanded(used, &included)
             }
         }
@@ -170,7 +181,7 @@ extension QueueScripts {
 /// A line of Lua, or a whole function. A function begins at the margin with `local function`, and ends on the same line or with an `end` at
 /// the margin.
 ///
-/// Every command makes its scripts when it starts, so a file is taken apart once, and byte by byte.
+/// Every command makes the scripts that it calls, so a file is taken apart once, and byte by byte.
 private struct LuaPart {
     let text: String
     /// Its name, if it is a function.

@@ -24,8 +24,8 @@ final class PrivateRedis {
             endpoint = RedisEndpoint(
                 unixPath: StateDirectory.socketPath(directory.path),
                 credentials: RedisCredentials(password: password))
-            // One that an earlier, killed run left behind holds our socket and our file.
-            Self.shutDown(endpoint)
+            // One that an earlier, killed run left behind holds our socket and our file, until it has written what it has.
+            Self.shutDown(endpoint, withinSeconds: 30)
             process = try Self.start(program, in: directory.redisFiles, password: password)
         } catch {
             throw .failed("cannot start redis-server: \(error)")
@@ -38,7 +38,7 @@ final class PrivateRedis {
         guard !hasEnded else { return }
         hasEnded = true
         // A signal it looks at ten times a second: that is for one that does not answer.
-        Self.shutDown(endpoint)
+        Self.shutDown(endpoint, withinSeconds: 1)
         ChildProcesses.signal(.terminate, process: process)
         _ = try? ChildProcesses.wait(for: process)
     }
@@ -86,10 +86,10 @@ final class PrivateRedis {
             words[0], Array(words.dropFirst()), descriptors: [input.raw, log.raw, log.raw], beginningIn: files)
     }
 
-    /// Has it end, if it answers within a second.
-    private static func shutDown(_ endpoint: RedisEndpoint) {
+    /// Has it end, and waits for that, as long as it answers in time.
+    private static func shutDown(_ endpoint: RedisEndpoint, withinSeconds seconds: Double) {
         var options = RedisConnectionOptions()
-        (options.connectTimeoutSeconds, options.replyTimeoutSeconds) = (1, 1)
+        (options.connectTimeoutSeconds, options.replyTimeoutSeconds) = (seconds, seconds)
         guard let client = try? BlockingRedisClient(endpoint, options: options) else { return }
         _ = try? client.call(.command(RedisCommand("SHUTDOWN")))
     }

@@ -88,10 +88,9 @@ final class RunWatch {
         }
     }
 
-    /// Its end is noticed a hundredth of its time late at most, and a long one is not looked at all the time; what is begun between a
-    /// failure and the look that finds it is begun in spite of a rule.
+    /// What is begun between a failure and the look that finds it is begun in spite of a rule.
     private func pauseMilliseconds(after seconds: Double) -> Int32 {
-        halt != nil ? 10 : Int32(min(output == nil ? 200 : 50, max(10, seconds * 10)))
+        halt != nil ? 10 : lookPause(after: seconds, share: 0.01, milliseconds: output == nil ? 10...200 : 10...50)
     }
 
     /// Whether so many have failed that the run is over, and what ran meanwhile has ended, where it may.
@@ -139,7 +138,7 @@ final class RunWatch {
     func stopNode() throws(CommandError) {
         node.askToStop()
         stopRequests += 1
-        // The end of a child wakes; the bound is for one whose end came before SIGCHLD was looked for.
+        // The end of a child wakes; the bound is for what tasks write, and for what `distcomp attach --stop` asks.
         while true {
             takeSignals()
             if node.endingIfEnded() != nil { return }

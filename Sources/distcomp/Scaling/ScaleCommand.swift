@@ -99,10 +99,11 @@ struct ScaleCommand: ParsableCommand {
         let settings = ScaleSettings(
             downAfterSeconds: Self.seconds(downAfter) ?? 0, bootSeconds: Self.seconds(bootSeconds) ?? 0)
         let hook = try ScaleHook(path: exec, withinSeconds: Self.seconds(hookSeconds) ?? 0)
+        let end = try EndRequest()
         try connection.withFleetQueue { queue in
             var loop = ScaleLoop(
                 queue: queue, shapes: shapes, settings: settings, hook: hook,
-                everySeconds: once ? nil : max(0.1, Self.seconds(every) ?? 0))
+                everySeconds: once ? nil : max(0.1, Self.seconds(every) ?? 0), until: end)
             try loop.run()
         }
     }

@@ -68,11 +68,31 @@ struct ScaleHook {
     }
 }
 
+/// Whether a loop was told to end. To be made before anything else: the threads of a connection inherit which signals are blocked.
+final class EndRequest {
+    private let signals: SignalQueue
+    private(set) var signal: Signal?
+
+    init() throws(SystemError) { signals = try SignalQueue(blocking: [.interrupt, .terminate]) }
+
+    var isMade: Bool {
+        if signal == nil { signal = signals.next() }
+        return signal != nil
+    }
+
+    /// Waits for it, so long at most.
+    func wait(seconds: Double) throws(SystemError) {
+        _ = try DescriptorWait.until(
+            signals.descriptor, readable: true, writable: false, atMostMilliseconds: Int32(min(seconds, 1e6) * 1000))
+    }
+}
+
 struct ScaleLoop {
     let queue: QueueClient
     let shapes: [NodeShape]
     let settings: ScaleSettings
     let hook: ScaleHook
+    private let end: EndRequest
     private let everySeconds: Double?
     /// In a row; of the hook, and of rounds in which nodes were awaited in vain.
     private var failureCount = 0
@@ -86,25 +106,27 @@ struct ScaleLoop {
 
     /// - Parameter everySeconds: between two looks; nil: one look is all.
     init(
-        queue: QueueClient, shapes: [NodeShape], settings: ScaleSettings, hook: ScaleHook, everySeconds: Double?
+        queue: QueueClient, shapes: [NodeShape], settings: ScaleSettings, hook: ScaleHook, everySeconds: Double?,
+        until end: EndRequest
     ) {
-        (self.queue, self.shapes, self.settings, self.hook) = (queue, shapes, settings, hook)
+        (self.queue, self.shapes, self.settings, self.hook, self.end) = (queue, shapes, settings, hook, end)
         self.everySeconds = everySeconds
         // From one look, or one call of the hook, to the next.
         turnSeconds = (everySeconds ?? 0) + hook.withinSeconds + 30
     }
 
-    /// Looks until something ends it. Whoever ends it waits for the hook that is under way, and the turn is given up.
+    /// Looks until something ends it. Told to end it waits for the hook that is under way, calls none after that, and gives up its turn.
     mutating func run() throws {
-        let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         // Where it cannot be given up, it is over when its time is.
         defer { _ = try? queue.perform(TakeScalingTurn(as: worker.text, forMilliseconds: 0, keys: queue.keys)) }
-        try keepLooking(until: signals)
+        try keepLooking()
+        // What systemd stops has not failed.
+        if end.signal == .interrupt || end.signal != nil && everySeconds == nil { throw CommandError.interrupted }
     }
 
-    private mutating func keepLooking(until signals: borrowing SignalQueue) throws {
+    private mutating func keepLooking() throws {
         let seconds = everySeconds
-        while true {
+        while !end.isMade {
             do throws(CommandError) {
                 // A connection that was lost is made anew, else kept.
                 if !isConnected { try queue.reconnect() }
@@ -117,17 +139,10 @@ struct ScaleLoop {
                 tell("\(message); looking again in \(AmountText.seconds(seconds ?? 0))")
             }
             guard let seconds else {
-                if failureCount > 0 || lateCount > 0 { throw CommandError.tasksFailed }
+                if !end.isMade, failureCount > 0 || lateCount > 0 { throw CommandError.tasksFailed }
                 return
             }
-            let milliseconds = Int32(clamping: Int64(min(seconds, 1e6) * 1000))
-            if try DescriptorWait.until(
-                signals.descriptor, readable: true, writable: false, atMostMilliseconds: milliseconds)
-            {
-                // What systemd stops has not failed.
-                if signals.next() == .terminate { return }
-                throw CommandError.interrupted
-            }
+            try end.wait(seconds: seconds)
         }
     }
 
@@ -182,12 +197,13 @@ struct ScaleLoop {
         var noted = before
         try note(round, &noted)
         for step in round.steps {
-            guard try hasTurn() else { return }
+            guard !end.isMade, try hasTurn() else { return }
             do throws(CommandError) {
                 if try perform(step, &round, &noted) { failureCount = 0 }
             } catch {
                 guard case .failed(let message) = error else { throw error }
-                failureCount += 1
+                // What ends this may end its hook too.
+                failureCount += end.isMade ? 0 : 1
                 guard failureCount < Self.failuresMax else {
                     try note(round, &noted)
                     throw .failed(

@@ -97,3 +97,9 @@ final class LoadingDisplay {
 
 /// The clock that progress is measured by: seconds since the machine started.
 func bootSeconds() -> Double { Double(SystemClock.bootNanoseconds()) / 1e9 }
+
+/// How long to wait before the next look at what has gone on for so many seconds: a share of that, by which its end is noticed late, so
+/// that short ones are not waited for and long ones not looked at all the time.
+func lookPause(after seconds: Double, share: Double, milliseconds: ClosedRange<Int32>) -> Int32 {
+    Int32(min(Double(milliseconds.upperBound), max(Double(milliseconds.lowerBound), seconds * share * 1000)))
+}

@@ -203,6 +203,30 @@ struct ScaleTests {
         }
     }
 
+    @Test("told to end while the hook is at work, it lets that end and calls it no more")
+    func toldToEnd() async throws {
+        try await withFleet { fleet in
+            try await fleet.submit((0..<40).map { "shell:1:0:1:echo \($0)" })
+            let script = try hook(fleet, "echo $1 $2 >> $log; until [ -e $log.go ]; do sleep 0.02; done")
+            let ways: [(words: [String], signal: Int32, status: Int32)] = [
+                (["--every", "0.1"], SIGTERM, 0), (["--once"], SIGINT, 130),
+            ]
+            for (words, signal, status) in ways {
+                let log = asked(fleet).count
+                let loop = try fleet.start(
+                    ["scale", "--exec", script, "--shape", "small=1G,1,max=4", "--shape", "big=4G,2,max=4"] + words)
+                try await eventually("the hook is called", loop.errors) { asked(fleet).count == log + 1 }
+                loop.send(signal)
+                try fleet.scratch.write("asked.go", "")
+                #expect(try await loop.result().status == status, "\(loop.errors)")
+                #expect(asked(fleet).count == log + 1, "\(asked(fleet))")
+                #expect(try fleet.call("HGET", "distcomp:scaling", "turn").isNull)
+                #expect(unlink(fleet.scratch.path + "/asked.go") == 0)
+                _ = try fleet.call("DEL", "distcomp:scaling")
+            }
+        }
+    }
+
     @Test("mistakes are told at once")
     func mistakes() async throws {
         try await withFleet { fleet in

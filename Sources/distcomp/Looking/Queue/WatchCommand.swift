@@ -38,8 +38,7 @@ struct WatchCommand: ParsableCommand {
             let watcher = try QueueWatcher(queue, isQuiet: quiet, showsProgress: !json && !quiet)
             defer { watcher.display.clear() }
             while try !watcher.look() {
-                // Short waits at first: somebody who watches ten tasks of one second wants to know at once.
-                let milliseconds = Int32(min(500, max(50, (bootSeconds() - start) * 20)))
+                let milliseconds = lookPause(after: bootSeconds() - start, share: 0.02, milliseconds: 50...500)
                 if try DescriptorWait.until(
                     signals.descriptor, readable: true, writable: false, atMostMilliseconds: milliseconds)
                 {

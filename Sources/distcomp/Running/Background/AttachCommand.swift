@@ -91,6 +91,7 @@ private struct RunOnLook {
                 startedSeconds: bootSeconds(), endedAtStart: counts.map { Progress($0).ended } ?? 0))
         defer { display.clear() }
         var end: RunRecord?
+        let start = bootSeconds()
         while true {
             // Its Redis ends a moment before it does.
             let counts = try? queue.counts()
@@ -103,7 +104,8 @@ private struct RunOnLook {
                 if end != nil { continue }
             }
             if let counts { display.show(Progress(counts), nowSeconds: bootSeconds()) }
-            let pauseMilliseconds: Int32 = end == nil ? 50 : 10
+            let pauseMilliseconds =
+                end == nil ? lookPause(after: bootSeconds() - start, share: 0.01, milliseconds: 10...200) : 10
             if try DescriptorWait.until(
                 signals.descriptor, readable: true, writable: false, atMostMilliseconds: pauseMilliseconds)
             {

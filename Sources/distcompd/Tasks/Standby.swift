@@ -122,6 +122,6 @@ final class Standby {
             ChildProcesses.kill(process: process)
             _ = try? ChildProcesses.wait(for: process)
         }
-        _ = try? groups.remove(group)
+        _ = try? groups.remove(group)  // What stays is empty, and cleared at the next start.
     }
 }

@@ -9,9 +9,9 @@
 --
 -- and of each life of a node whose tasks are in USES a key says so, `counted_key`.
 --
--- Whatever enters or leaves what such a node holds changes USES, without USES_ENDED, by as much: by the memory and cores that are noted with it, and by the
--- resources that its job asks for now, see recounting.lua. A node is counted when it first asks after there came to be several. In all of
--- these the first owner is ''.
+-- Whatever enters or leaves what such a node holds changes USES, without USES_ENDED, by as much: by the memory and cores that are noted
+-- with it, and by the resources that its job asks for now, see recounting.lua. A node is counted when it first asks after there came to be
+-- several. In all of these the first owner is ''.
 
 local has_owners
 local function has_several()

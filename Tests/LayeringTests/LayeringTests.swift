@@ -11,7 +11,7 @@ private let allowedImports: [String: Set<String>] = [
     "Cryptography": ["COpenSSL"],
     "RedisClient": ["Notation", "LinuxSystem", "Cryptography", "DequeModule"],
     "TaskModel": ["Notation"],
-    "TaskQueue": ["Notation", "Cryptography", "RedisClient", "TaskModel"],
+    "TaskQueue": ["Notation", "Cryptography", "RedisClient", "TaskModel", "Synchronization"],
     "Scaling": ["TaskModel"],
     "Monitoring": ["RedisClient", "TaskModel", "TaskQueue"],
     "NodeSupervisor": ["TaskModel", "HeapModule", "DequeModule"],

@@ -19,16 +19,22 @@ final class PrivateRedis {
                 "redis-server is not installed: apt-get install redis-server (or valkey-server; or give --redis URL with your own)"
             )
         }
+        let files = directory.redisFiles
+        let password: String
+        let lock: OwnedDescriptor
         do throws(SystemError) {
-            let password = try directory.redisPassword()
-            endpoint = RedisEndpoint(
-                unixPath: StateDirectory.socketPath(directory.path),
-                credentials: RedisCredentials(password: password))
-            // One that an earlier, killed run left behind holds our socket and our file, until it has written what it has.
-            Self.shutDown(endpoint, withinSeconds: 30)
-            process = try Self.start(program, in: directory.redisFiles, password: password)
+            password = try directory.redisPassword()
+            lock = try files.open(Self.lockName, [.readWrite, .create], mode: 0o600)
         } catch {
-            throw .failed("cannot start redis-server: \(error)")
+            throw Self.cannotStart(error)
+        }
+        endpoint = RedisEndpoint(
+            unixPath: StateDirectory.socketPath(directory.path), credentials: RedisCredentials(password: password))
+        try Self.take(lock, from: endpoint, in: files)
+        do throws(SystemError) {
+            process = try Self.start(program, in: files, password: password, holding: lock)
+        } catch {
+            throw Self.cannotStart(error)
         }
         try waitUntilAnswering(directory, program)
     }
@@ -61,10 +67,39 @@ final class PrivateRedis {
         """
     }
 
+    private static func cannotStart(_ error: SystemError) -> CommandError {
+        .failed("cannot start redis-server: \(error)")
+    }
+
+    /// A Redis holds the lock from its start to its end, whatever becomes of the run that started it: two that write the same files
+    /// would spoil them. One that a killed run left behind is told to end, and has half a minute to write what it has.
+    private static func take(
+        _ lock: borrowing OwnedDescriptor, from leftover: RedisEndpoint, in files: GuardedDirectory
+    ) throws(CommandError) {
+        let begin = SystemClock.bootNanoseconds()
+        var isTold = false
+        while !lock.tryLock() {
+            let waited = SystemClock.bootNanoseconds() - begin
+            guard waited < 30_000_000_000 else {
+                throw .failed(
+                    "the redis-server of an earlier run has not ended, and still works in \(files.path): give this command again "
+                        + "when it has; `fuser \(files.path)/\(lockName)` tells its process"
+                )
+            }
+            if waited > 1_000_000_000, !isTold {
+                standardError.write("waiting for the Redis of an earlier run to write what it has\n")
+                isTold = true
+            }
+            // Again and again: one that loads its files does not listen to this yet.
+            shutDown(leftover, withinSeconds: 1)
+            pause(milliseconds: 5)
+        }
+    }
+
     /// Begun in its directory, so that whatever the path names by then, it works there; and as the directory's owner, whom alone the
     /// links in it could lead astray.
     private static func start(
-        _ program: String, in files: GuardedDirectory, password: String
+        _ program: String, in files: GuardedDirectory, password: String, holding lock: borrowing OwnedDescriptor
     ) throws(SystemError) -> Int32 {
         let input = try OwnedDescriptor.memoryFile("redis.conf", Array(settings(password: password).utf8))
         let log = try files.create(logName, mode: 0o600)
@@ -83,7 +118,8 @@ final class PrivateRedis {
                 call: "setpriv, which is not installed, for", subject: files.path, code: ErrorCode.notFound)
         }
         return try ChildProcesses.start(
-            words[0], Array(words.dropFirst()), descriptors: [input.raw, log.raw, log.raw], beginningIn: files)
+            words[0], Array(words.dropFirst()), descriptors: [input.raw, log.raw, log.raw, lock.raw],
+            beginningIn: files)
     }
 
     /// Has it end, and waits for that, as long as it answers in time.
@@ -95,6 +131,7 @@ final class PrivateRedis {
     }
 
     private static let logName = "redis.log"
+    private static let lockName = "lock"
 
     private func waitUntilAnswering(_ directory: StateDirectory, _ program: String) throws(CommandError) {
         let log = Self.logName

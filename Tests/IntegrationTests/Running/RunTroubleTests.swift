@@ -176,6 +176,54 @@ struct RunTroubleTests {
         }
     }
 
+    /// A killed run, whose one task waits for the file `go`, and whose Redis stands still.
+    private func killedRun(_ scratch: Scratch) async throws -> (run: Run, redis: Int32) {
+        let run = try Run(
+            scratch,
+            ["shell:1:0:0:echo up >> \(scratch.path)/log; until [ -e \(scratch.path)/go ]; do sleep 0.05; done"])
+        let program = try run.launch()
+        try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
+        let redis = try #require(scratch.processes(with: "redis-server").first)
+        kill(redis, SIGSTOP)
+        program.send(SIGKILL)
+        _ = try await program.result()
+        try await eventually("only Redis is left", "\(scratch.processes())") {
+            scratch.processes().map(\.process) == [redis]
+        }
+        return (run, redis)
+    }
+
+    @Test("the Redis of a killed run is given time to end before another begins on its files")
+    func leftover() async throws {
+        try await withScratch { scratch in
+            let (run, redis) = try await killedRun(scratch)
+            let program = try run.launch()
+            try await eventually("it says what it waits for", program.errors) {
+                program.errors.contains("waiting for the Redis of an earlier run")
+            }
+            #expect(scratch.processes(with: "redis-server") == [redis])
+            _ = try scratch.write("go", "")
+            kill(redis, SIGCONT)
+            #expect(try await program.result().status == 0)
+            #expect(try await run.result(of: "echo up").string("state") == "finished")
+        }
+    }
+
+    @Test("no Redis is begun beside one of a killed run that does not end: the run says what to do")
+    func silentLeftover() async throws {
+        try await withScratch { scratch in
+            let (run, redis) = try await killedRun(scratch)
+            let result = try await run.launch().result()
+            #expect(result.status == 1)
+            #expect(result.errors.contains("an earlier run has not ended, and still works in"), "\(result.errors)")
+            #expect(result.errors.contains("fuser"), "\(result.errors)")
+            #expect(scratch.processes(with: "redis-server") == [redis])
+            kill(redis, SIGKILL)
+            _ = try scratch.write("go", "")
+            #expect(try await run.launch().result().status == 0)
+        }
+    }
+
     @Test(
         "when its node is killed the run says so, ends with status 1, and leaves no task running")
     func nodeKilled() async throws {

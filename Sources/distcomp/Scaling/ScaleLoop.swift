@@ -12,6 +12,8 @@ struct ScaleHook {
         case done
         /// It does not want that now.
         case refused
+        /// It was killed, and may have done it or not; what happened, in words.
+        case unsure(String)
     }
 
     let path: String
@@ -30,8 +32,17 @@ struct ScaleHook {
         self.withinSeconds = withinSeconds
     }
 
-    /// Has it do one thing. Exit 0 is yes, 1 is no to a question; all else is a failure.
+    /// Has it do one thing that can be asked for again. Exit 0 is yes, 1 is no to a question; all else is a failure.
     func call(
+        _ action: String, _ shape: NodeShape, _ nodes: [String], _ plan: ScalePlan
+    ) throws(CommandError) -> Answer {
+        let answer = try callOnce(action, shape, nodes, plan)
+        if case .unsure(let message) = answer { throw .failed(message) }
+        return answer
+    }
+
+    /// Has it do one thing that may not be done twice.
+    func callOnce(
         _ action: String, _ shape: NodeShape, _ nodes: [String], _ plan: ScalePlan
     ) throws(CommandError) -> Answer {
         var told = JSONObjectWriter()
@@ -62,8 +73,8 @@ struct ScaleHook {
         case .ended(.exit(code: 0)): return .done
         case .ended(.exit(code: 1)) where action == "may-drain": return .refused
         case .ended(.exit(let code)): throw .failed("\(what), ended with exit \(code)")
-        case .ended(.signal(let number)): throw .failed("\(what), was ended by signal \(number)")
-        case .tookTooLong: throw .failed("\(what), took more than \(AmountText.seconds(withinSeconds)) and was killed")
+        case .ended(.signal(let number)): return .unsure("\(what), was ended by signal \(number)")
+        case .tookTooLong: return .unsure("\(what), took more than \(AmountText.seconds(withinSeconds)) and was killed")
         }
     }
 }
@@ -215,11 +226,16 @@ struct ScaleLoop {
         case .start(let shape, let names):
             round.started(shape, names, isSo: true)
             try note(round, &noted)
+            let answer: ScaleHook.Answer
             do throws(CommandError) {
-                _ = try hook.call("start", shape, names, round.plan)
+                answer = try hook.callOnce("start", shape, names, round.plan)
             } catch {
                 round.started(shape, names, isSo: false)
                 throw error
+            }
+            // Asked for others instead, it might start them all.
+            if case .unsure(let message) = answer {
+                throw .failed("\(message): \(names.joined(separator: " ")) may come, and are awaited")
             }
             tell("\(names.joined(separator: " ")): started")
             return true

@@ -70,6 +70,17 @@ struct ArchiveTests {
                 let copied = scratch.path + "/copy.jsonl.zst"
                 _ = try await distcomp("results", "--from", path, "--archive", copied)
                 #expect(try await distcomp("results", "--from", copied, "--json").outputLines.sorted() == before)
+                // What another program has yet to write back belongs to this file, not to one in its place.
+                let link = scratch.path + "/link.sqlite"
+                #expect(symlink(path, link) == 0)
+                for end in ["-wal", "-journal"] {
+                    try scratch.write("results.sqlite" + end, "x")
+                    for name in [path, link] {
+                        let refused = try await distcomp("results", "--from", copied, "--archive", name, status: 2)
+                        #expect(refused.errors.contains("(there is \(path)\(end))"), "\(refused.errors)")
+                    }
+                    #expect(unlink(path + end) == 0)
+                }
             }
         }
     }

@@ -55,8 +55,12 @@ enum ResultArchive {
         _ path: String, _ write: (any ResultArchiveWriter) throws(CommandError) -> Void
     ) throws(CommandError) -> (count: Int, newCount: Int) {
         guard let kind = ArchiveKind(path: path) else { throw .usage("--archive \(path): \(ArchiveKind.allowed)") }
-        if kind == .sqlite, FileSystem.exists(path + "-wal") {
-            throw .usage("\(path): another program has it open (there is \(path)-wal)")
+        if kind == .sqlite {
+            // They stand beside the file itself, whatever link leads to it. What they hold belongs to the old file.
+            let file = (try? FileSystem.resolved(path)) ?? path
+            if let other = ["-wal", "-journal"].map({ file + $0 }).first(where: { FileSystem.exists($0) }) {
+                throw .usage("\(path): another program has it open, or had it when it ended (there is \(other))")
+            }
         }
         let file = try begin(path)
         let written: (count: Int, newCount: Int)

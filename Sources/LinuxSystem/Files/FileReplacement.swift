@@ -27,7 +27,9 @@ public struct FileReplacement: ~Copyable {
     private static func locked(_ path: String) throws(SystemError) -> OwnedDescriptor {
         while true {
             let file = try OwnedDescriptor.open(path, [.readWrite, .create, .doNotFollow], mode: 0o666)
-            guard file.tryLock() else { throw .last("flock", path) }
+            guard try file.tryLock(subject: path) else {
+                throw SystemError(call: "flock", subject: path, code: EWOULDBLOCK)
+            }
             // Whoever had it before may have put it into its place, or removed it, while we came.
             let own = try file.status(subject: path)
             if FileSystem.exists(path), try FileSystem.status(of: path).inode == own.inode { return file }

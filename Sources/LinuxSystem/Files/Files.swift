@@ -257,5 +257,11 @@ extension OwnedDescriptor {
     }
 
     /// Takes the lock of flock(2) on this descriptor without waiting; false when another holds it.
-    public func tryLock() -> Bool { flock(raw, LOCK_EX | LOCK_NB) == 0 }
+    ///
+    /// - Throws: where there are no locks at all, as on some file systems of clusters (Lustre without `flock`, NFS without its lock daemon).
+    public func tryLock(subject: String) throws(SystemError) -> Bool {
+        if flock(raw, LOCK_EX | LOCK_NB) == 0 { return true }
+        guard errno == EWOULDBLOCK else { throw .last("flock", subject) }
+        return false
+    }
 }

@@ -194,9 +194,13 @@ public final class GuardedDirectory: Sendable {
     public func open(_ name: String, _ flags: OpenFlags, mode: UInt32 = 0) throws(SystemError) -> OwnedDescriptor {
         try requirePlainName(name)
         guard flags.contains(.create), !has(name) else { return try openedFile(name, flags) }
-        let file = try opened(name, [flags, .exclusive], mode: mode)
-        try giveToOwner(file, name)
-        return file
+        do {
+            let file = try opened(name, [flags, .exclusive], mode: mode)
+            try giveToOwner(file, name)
+            return file
+        } catch  where error.code == EEXIST && !flags.contains(.exclusive) {
+            return try openedFile(name, flags)  // Somebody else has made it meanwhile.
+        }
     }
 
     private func openedFile(_ name: String, _ flags: OpenFlags) throws(SystemError) -> OwnedDescriptor {

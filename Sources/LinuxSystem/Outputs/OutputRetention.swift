@@ -122,7 +122,7 @@ final class OutputRetention: Sendable {
             let isOld = limits.ageSecondsMax.map { status.modifiedUnixSeconds < now - $0 } ?? false
             let isBeyond = limits.countMax.map { newerCount >= $0 } ?? false
             // One that somebody appends to is locked.
-            if isOld || isBeyond, file.tryLock() {
+            if isOld || isBeyond, noting({ () throws(SystemError) in try file.tryLock(subject: name) }) == true {
                 if unlinkat(directory.raw, name, 0) != 0 { noteLast("unlink", name) }
                 unlinkat(directory.raw, name + SegmentStore.indexSuffix, 0)
                 state.withLock { $0.recordCounts[number] = nil }

@@ -199,10 +199,14 @@ public enum Host {
         return UInt64(max(0, usage.ru_maxrss)) &* 1024
     }
 
-    /// Ends with this process when the one that started it ends first (`signal` is then sent to us); for a daemon that
-    /// serves one `distcomp run`.
-    public static func followParent(signal: Signal) throws(SystemError) {
+    /// Has `signal` sent to us when the process that started this one ends first, see PR_SET_PDEATHSIG of prctl(2); for what serves one
+    /// `distcomp run`.
+    ///
+    /// - Parameter parent: who started it, by its own word; nil where it said nothing.
+    /// - Returns: false where that one has ended already, of which no signal tells.
+    public static func followParent(_ parent: Int32?, signal: Signal) throws(SystemError) -> Bool {
         guard clinux_set_parent_death_signal(signal.rawValue) == 0 else { throw .last("prctl", "PR_SET_PDEATHSIG") }
+        return parent.map { $0 == getppid() } ?? true
     }
 
     /// A write to a reader that has gone returns EPIPE rather than ending the process.

@@ -171,6 +171,16 @@ public enum ReExec {
         try kept(raw).readToEnd(subject: "the re-exec record", bytesMax: bytesMax)
     }
 
+    /// Closes all that the program before this one kept open, where it cannot be told what for: a lock would be held against us, and
+    /// tasks would be given what is not theirs. All other descriptors are close-on-exec, see FD_CLOEXEC of fcntl(2), and stay.
+    public static func closeKept() throws(SystemError) {
+        for name in try FileSystem.entries(of: "/proc/self/fd") {
+            guard let raw = Int32(name), raw > 2 else { continue }
+            let flags = fcntl(raw, F_GETFD)
+            if flags >= 0, flags & FD_CLOEXEC == 0 { close(raw) }
+        }
+    }
+
     /// Takes over a descriptor that the program before this one kept open.
     public static func kept(_ raw: Int32) throws(SystemError) -> OwnedDescriptor {
         guard raw > 2, clinux_set_close_on_exec(raw, true) == 0 else {

@@ -37,7 +37,8 @@ final class EmbeddedNode {
         arguments =
             [
                 "--config", options.configurationPath ?? "/proc/self/fd/0", "--redis-socket",
-                StateDirectory.socketPath(state.path), "--state", state.path + "/node", "--serve-parent",
+                StateDirectory.socketPath(state.path), "--state", state.path + "/node",
+                "--serve-parent=\(Host.processIdentifier)",
             ] + (options.taskUser.map { ["--task-user", $0] } ?? [])
         do throws(SystemError) {
             input = SharedDescriptor(
@@ -74,6 +75,11 @@ final class EmbeddedNode {
         guard endingIfEnded() == nil else { return }
         ChildProcesses.signal(stopRequests.isMultiple(of: 2) ? .terminate : .interrupt, process: process)
         stopRequests += 1
+    }
+
+    /// Ends it at once, as it does not end by itself. What it ran is to be ended then.
+    func kill() {
+        if endingIfEnded() == nil, let node = try? ProcessEntry.read(process) { node.kill() }
     }
 
     /// Ends what it left running, when it ended in a way that let it do nothing about its tasks.

@@ -12,7 +12,9 @@ final class PrivateRedis {
     private var hasEnded = false
 
     /// Starts redis-server in `directory` and waits until it answers.
-    init(in directory: StateDirectory) throws(CommandError) {
+    ///
+    /// - Parameter isInterrupted: whether somebody would rather not wait until one that an earlier run left has ended.
+    init(in directory: StateDirectory, isInterrupted: () -> Bool = { false }) throws(CommandError) {
         // Valkey is the same for us.
         guard let program = executable(named: "redis-server") ?? executable(named: "valkey-server") else {
             throw .usage(
@@ -30,7 +32,7 @@ final class PrivateRedis {
         }
         endpoint = RedisEndpoint(
             unixPath: StateDirectory.socketPath(directory.path), credentials: RedisCredentials(password: password))
-        try Self.take(lock, from: endpoint, in: files)
+        try Self.take(lock, from: endpoint, in: files, isInterrupted)
         do throws(SystemError) {
             process = try Self.start(program, in: files, password: password, holding: lock)
         } catch {
@@ -39,15 +41,27 @@ final class PrivateRedis {
         try waitUntilAnswering(directory, program)
     }
 
-    /// Ends it in order, which writes out all it has.
+    /// Ends it in order, which writes out all it has. One that has not ended after half a minute is left to end when it can: who comes
+    /// next waits for that.
     func stop() {
         guard !hasEnded else { return }
         hasEnded = true
         // A signal it looks at ten times a second: that is for one that does not answer.
         Self.shutDown(endpoint, withinSeconds: 1)
         ChildProcesses.signal(.terminate, process: process)
-        _ = try? ChildProcesses.wait(for: process)
+        let begin = SystemClock.bootNanoseconds()
+        while ChildProcesses.isUnreaped(process), ((try? ChildProcesses.endingIfEnded(process)) ?? nil) == nil {
+            guard SystemClock.bootNanoseconds() - begin < Self.endNanosecondsMax else {
+                return standardError.write(
+                    "distcomp: the redis-server of this run, process \(process), has not ended yet; it is left to write what it has\n"
+                )
+            }
+            pause(milliseconds: 1)
+        }
     }
+
+    /// How long it may take to write what it has.
+    private static let endNanosecondsMax: Int64 = 30_000_000_000
 
     /// It reads its settings from standard input: what stands in arguments, everybody can read.
     private static func settings(password: String) -> String {
@@ -74,13 +88,14 @@ final class PrivateRedis {
     /// A Redis holds the lock from its start to its end, whatever becomes of the run that started it: two that write the same files
     /// would spoil them. One that a killed run left behind is told to end, and has half a minute to write what it has.
     private static func take(
-        _ lock: borrowing OwnedDescriptor, from leftover: RedisEndpoint, in files: GuardedDirectory
+        _ lock: borrowing OwnedDescriptor, from leftover: RedisEndpoint, in files: GuardedDirectory,
+        _ isInterrupted: () -> Bool
     ) throws(CommandError) {
         let begin = SystemClock.bootNanoseconds()
         var isTold = false
-        while !lock.tryLock() {
+        while try !isTaken(lock, in: files) {
             let waited = SystemClock.bootNanoseconds() - begin
-            guard waited < 30_000_000_000 else {
+            guard waited < endNanosecondsMax else {
                 throw .failed(
                     "the redis-server of an earlier run has not ended, and still works in \(files.path): give this command again "
                         + "when it has; `fuser \(files.path)/\(lockName)` tells its process"
@@ -90,9 +105,22 @@ final class PrivateRedis {
                 standardError.write("waiting for the Redis of an earlier run to write what it has\n")
                 isTold = true
             }
+            if isInterrupted() { throw .interrupted }
             // Again and again: one that loads its files does not listen to this yet.
             shutDown(leftover, withinSeconds: 1)
             pause(milliseconds: 5)
+        }
+        // One that 1.0 began holds no lock.
+        shutDown(leftover, withinSeconds: 30)
+    }
+
+    private static func isTaken(
+        _ lock: borrowing OwnedDescriptor, in files: GuardedDirectory
+    ) throws(CommandError) -> Bool {
+        do throws(SystemError) {
+            return try lock.tryLock(subject: "\(files.path)/\(lockName)")
+        } catch {
+            throw cannotStart(error)
         }
     }
 

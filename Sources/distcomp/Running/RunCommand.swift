@@ -113,9 +113,13 @@ struct RunCommand: ParsableCommand {
         let signals = try SignalQueue(blocking: [.interrupt, .terminate, .child])
         guard let directory = try StateDirectory.tryOpen(state, create: true) else {
             throw CommandError.usage(
-                "another distcomp run uses \(state); wait for it, or give this one another --state")
+                "another distcomp run uses \(state), or a command that looks at it (`fuser \(state)/lock` tells its process): wait for its end, "
+                    + "or give this one another --state")
         }
-        let redis = try PrivateRedis(in: directory)
+        let redis = try PrivateRedis(in: directory) {
+            while let signal = signals.next() { if signal != .child { return true } }
+            return false
+        }
         defer { redis.stop() }
         let queue = try QueueClient(.server(redis.endpoint))
         queue.keyFile = settings?.taskKeyFile

@@ -20,6 +20,9 @@ final class RunWatch {
     private var isUnread = false
     private var stopRequests = 0
     private var signalCount = 0
+    /// When the node was asked to hurry.
+    private var hurriedSeconds: Double?
+    private var isKilled = false
     private var idleSinceSeconds: Double?
     /// When nothing had run for a while.
     private var countsAtRest: QueueCounts?
@@ -78,6 +81,7 @@ final class RunWatch {
             display.show(progress, nowSeconds: bootSeconds())
             takeSignals(display)
             if let ending = node.endingIfEnded() {
+                if isKilled { node.clearLeftovers() }
                 if stopRequests > 0 { return .interrupted }
                 display.clear()
                 node.clearLeftovers()
@@ -141,7 +145,10 @@ final class RunWatch {
         // The end of a child wakes; the bound is for what tasks write, and for what `distcomp attach --stop` asks.
         while true {
             takeSignals()
-            if node.endingIfEnded() != nil { return }
+            if node.endingIfEnded() != nil {
+                if isKilled { node.clearLeftovers() }
+                return
+            }
             let hasMoreOutput = try showOutput()
             try wait(milliseconds: hasMoreOutput ? 0 : 200)
         }
@@ -189,10 +196,17 @@ final class RunWatch {
     private func stop(_ word: String, _ display: ProgressDisplay?) {
         stopRequests += 1
         signalCount += 1
-        node.askToStop()
         display?.clear()
-        standardError.write(
-            stopRequests == 1 ? "\(word): running tasks go back to todo (again to hurry)\n" : "hurrying\n")
+        // One that is told to hurry ends within a moment, unless it stands still.
+        if let hurriedSeconds, bootSeconds() - hurriedSeconds > 2 {
+            isKilled = true
+            standardError.write("the node has not ended: killing it and its tasks, which the next run begins again\n")
+            return node.kill()
+        }
+        node.askToStop()
+        if stopRequests == 1 { return standardError.write("\(word): running tasks go back to todo (again to hurry)\n") }
+        hurriedSeconds = hurriedSeconds ?? bootSeconds()
+        standardError.write("hurrying\n")
     }
 
     private func wait(milliseconds: Int32) throws(CommandError) {

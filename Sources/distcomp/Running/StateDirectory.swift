@@ -25,12 +25,15 @@ final class StateDirectory {
             let files = try directory(path, create: create)
             let lock = try files.open("lock", [.readWrite, .create], mode: 0o600)
             // Whoever looks whether it is free holds it for an instant.
-            var isLocked = lock.tryLock()
+            var isLocked = try lock.tryLock(subject: path + "/lock")
             for _ in 0..<20 where create && !isLocked {
                 pause(milliseconds: 10)
-                isLocked = lock.tryLock()
+                isLocked = try lock.tryLock(subject: path + "/lock")
             }
-            return isLocked ? try StateDirectory(path, files, lock) : nil
+            guard isLocked else { return nil }
+            // Before anybody takes us for a run that goes on.
+            RunRecord.noteEndOfKilled(in: files, path)
+            return try StateDirectory(path, files, lock)
         } catch  where error.code == ErrorCode.notFound {
             throw .usage("no run has been started in \(path): `distcomp run FILE --state \(path)` starts one")
         } catch {
@@ -41,7 +44,7 @@ final class StateDirectory {
     /// Whether no program owns it just now.
     static func isFree(_ files: GuardedDirectory) throws(CommandError) -> Bool {
         do throws(SystemError) {
-            return try files.open("lock", [.readWrite]).tryLock()
+            return try files.open("lock", [.readWrite]).tryLock(subject: files.path + "/lock")
         } catch {
             throw .failed("\(error)")
         }
@@ -56,6 +59,7 @@ final class StateDirectory {
     }
 
     private static func hint(_ error: SystemError, _ path: String) -> String {
+        if error.call == "flock" { return "; it has to be on a file system with locks, as a local disk is" }
         guard error.code == ErrorCode.accessDenied, let owner = try? FileSystem.status(of: path).ownerIdentifier else {
             return ""
         }

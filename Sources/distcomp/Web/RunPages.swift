@@ -15,7 +15,8 @@ final class RunPages {
         do throws(SystemError) {
             let program = try FileSystem.destination(ofLink: "/proc/self/exe")
             process = try ChildProcesses.start(
-                program, ["web", "--state", state, "--listen", place, "--of-run"], descriptors: [0, 2, 2])
+                program, ["web", "--state", state, "--listen", place, "--of-run", "\(Host.processIdentifier)"],
+                descriptors: [0, 2, 2])
         } catch {
             throw .failed("cannot start the pages: \(error)")
         }

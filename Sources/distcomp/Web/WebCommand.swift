@@ -35,9 +35,9 @@ struct WebCommand: ParsableCommand {
     @Option(help: .init("Ask for the token in this file, which only you may read.", valueName: "file"))
     var tokenFile: String?
 
-    /// Started by a run, with which it is to end.
-    @Flag(help: .hidden)
-    var ofRun = false
+    /// The run that started it, with which it is to end.
+    @Option(help: .hidden)
+    var ofRun: Int32?
 
     @Option(
         help: .init(
@@ -53,6 +53,7 @@ struct WebCommand: ParsableCommand {
     func run() throws {
         let address = try address()
         let token = try tokenFile.map(Self.token)
+        try followRun()  // Before it finds a run that is over, and keeps the next one from its directory.
         try connection.withQueue { queue in
             _ = Host.raiseDescriptorLimit()
             Host.ignoreBrokenPipes()
@@ -60,7 +61,7 @@ struct WebCommand: ParsableCommand {
             // Files that root keeps nobody can read: then the node hands on what its tasks wrote, as it does from other machines.
             let files = Host.isRoot ? OutputFiles() : OutputFiles(queue, stateDirectory: connection.state)
             if Host.isRoot { try leaveRoot(queue) }
-            if ofRun { try Host.followParent(signal: .terminate) }  // A change of user would end that.
+            try followRun()  // A change of user ended that.
             let requestGuard = RequestGuard(hosts: host, token: token, allowsOrders: allowOrders)
             let site = WebSite(
                 settings: PageSettings(
@@ -71,6 +72,12 @@ struct WebCommand: ParsableCommand {
                 files: Handed(value: files))
             let server = PageServer(address: address, guard: requestGuard) { await site.answer($0) }
             try serve(server, address)
+        }
+    }
+
+    private func followRun() throws {
+        guard try ofRun.map({ try Host.followParent($0, signal: .terminate) }) ?? true else {
+            throw CommandError.failed("the run that these pages were to show has ended")
         }
     }
 
@@ -104,7 +111,8 @@ struct WebCommand: ParsableCommand {
                         case .loopback: "http://localhost:\(port)/"
                         case .unixSocket(let path): "the socket \(TerminalText.escaped(path))"
                         }
-                    standardError.write("distcomp: the pages are at \(place)\(ofRun ? "" : " (Ctrl-C ends them)")\n")
+                    standardError.write(
+                        "distcomp: the pages are at \(place)\(ofRun == nil ? " (Ctrl-C ends them)" : "")\n")
                     ServiceManager().notify("READY=1")
                 }
             } catch {

@@ -125,6 +125,7 @@ func takeReExecRecord(_ arguments: Arguments) throws(StartFailure) -> ReExecReco
     // Without it the tasks are an earlier life's leftovers: they are ended, and run again.
     guard let reExecRecord = ReExecRecord(bytes) else {
         standardError.write("distcompd: what was handed over cannot be read; running tasks are ended and run again\n")
+        try required { () throws(SystemError) in try ReExec.closeKept() }
         return nil
     }
     return reExecRecord

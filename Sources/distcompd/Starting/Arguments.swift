@@ -27,6 +27,8 @@ struct Arguments {
     var nodeName: String?
     var taskUser: String?
     var servesParent = false
+    /// The process that this serves, by its own word.
+    var parent: Int32?
     /// Where the run that this serves wants to read of attempts, see AttemptNotes.
     var attemptsDescriptor: Int32?
     var checksOnly = false
@@ -58,7 +60,11 @@ struct Arguments {
             switch name {
             case "--help", "-h": return .printed(usage)
             case "--version": return .printed("distcompd \(version)")
-            case "--serve-parent": arguments.servesParent = true
+            case "--serve-parent":
+                arguments.servesParent = true
+                guard let inlineValue else { continue }
+                guard let parent = Int32(inlineValue) else { return .wrong("\(name) needs a process") }
+                arguments.parent = parent
             case "--check": arguments.checksOnly = true
             case "--clear": arguments.clearsOnly = true
             case "--list-gpus": arguments.listsDevices = true

@@ -92,7 +92,7 @@ struct NodeIdentity {
             let inherited = reExecRecord.lock
             lock = try required { () throws(SystemError) in SharedDescriptor(try ReExec.kept(inherited)) }
         } else {
-            lock = try takeLock(in: stateFiles, nodeName: name)
+            lock = try takeLock(in: stateFiles, nodeName: name, ofRun: servesParent)
         }
         groupName = name + "." + shortHash(of: stateDirectory)
         let log = log
@@ -218,23 +218,33 @@ private func loadTaskKey(_ configuration: Configuration) throws(StartFailure) ->
     }
 }
 
-/// How long a lock is waited for. A life that was killed in the middle of a launch leaves its lock to that child, which has a
-/// copy of every descriptor until its exec.
-private let lockTriesMax = 100
-private let lockPauseMilliseconds: UInt32 = 20
-
-private func takeLock(in directory: GuardedDirectory, nodeName: String) throws(StartFailure) -> SharedDescriptor {
+/// The lock of this node. It is waited for: a life that was killed in the middle of a launch leaves its lock to that child, which has a
+/// copy of every descriptor until its exec; and the node of a run that was killed has tasks to end, and their reports to deliver.
+private func takeLock(
+    in directory: GuardedDirectory, nodeName: String, ofRun: Bool
+) throws(StartFailure) -> SharedDescriptor {
+    let path = directory.path + "/lock"
+    let begin = SystemClock.bootNanoseconds()
+    var isTold = false
     do throws(SystemError) {
         let lock = try directory.open("lock", [.readWrite, .create], mode: 0o600)
-        for _ in 0..<lockTriesMax {
-            if lock.tryLock() { return SharedDescriptor(lock) }
-            pause(milliseconds: lockPauseMilliseconds)
+        while true {
+            if try lock.tryLock(subject: path) { return SharedDescriptor(lock) }
+            let waited = SystemClock.bootNanoseconds() - begin
+            if waited > (ofRun ? 30_000_000_000 : 2_000_000_000) { break }
+            if waited > 1_000_000_000, ofRun, !isTold {
+                standardOutput.write("waiting for the node of an earlier run to end its tasks\n")
+                isTold = true
+            }
+            pause(milliseconds: 20)
         }
     } catch {
-        throw .usage("state_dir: \(error)")
+        throw .usage("state_dir: \(error)\(error.call == "flock" ? "; it has to be on a file system with locks" : "")")
     }
     throw .usage(
-        "another distcompd runs here as node \"\(nodeName)\" (\(directory.path)/lock); give this one another node_name")
+        ofRun
+            ? "the node of an earlier run has not ended: give this command again when it has; `fuser \(path)` tells its process"
+            : "another distcompd runs here as node \"\(nodeName)\" (\(path)); give this one another node_name")
 }
 
 private func shortHash(of text: String) -> String {

@@ -14,11 +14,12 @@ func prepareProcess(_ arguments: Arguments) throws(StartFailure) -> SignalQueue 
         if Host.isRoot { BoundingSet.narrow() }
         Host.forbidTracing()
         try Host.adoptOrphans()
-        if arguments.servesParent { try Host.followParent(signal: .terminate) }
-        return signals
+        guard arguments.servesParent else { return signals }
+        if try Host.followParent(arguments.parent, signal: .terminate) { return signals }
     } catch {
         throw .system(error)
     }
+    throw .usage("the run that this node was to serve has ended")
 }
 
 /// Where a `distcomp run` that shows what tasks write is told of them; nil for all others. Before anything is started: it is nobody
@@ -220,12 +221,19 @@ func proveLaunchWorks(_ runner: TaskRunner, isReExecuted: Bool = false) throws(S
 func clearLeftovers(
     _ node: NodeIdentity, _ groups: ControlGroupTree?, _ reExecRecord: ReExecRecord?
 ) throws(StartFailure) {
-    guard let groups else {
-        if reExecRecord != nil { return }  // Those that go on cannot be told from others.
-        let count = try required { () throws(SystemError) in try TaskWatch.endLeftovers(ofNode: node.groupName) }
-        if count > 0 { node.log.warning("ended \(count) processes that an earlier life of this daemon left") }
-        return
+    if reExecRecord == nil {  // Of what goes on, what is left over could not be told.
+        let life = try required { () throws(SystemError) in
+            try EarlierLife.endTasks(ofNode: node.groupName, readsEnvironments: groups == nil)
+        }
+        if life.ended > 0 {
+            node.log.warning("ended \(life.ended) processes that an earlier life of this daemon left")
+        }
+        if life.remaining > 0 {
+            node.log.warning(
+                "\(life.remaining) processes of an earlier life of this daemon, or of another node of this name, stay")
+        }
     }
+    guard let groups else { return }
     let kept = Set(reExecRecord?.running.map(\.group) ?? [])
     let leftovers = try required { () throws(SystemError) in try groups.clearLeftovers(except: kept) }
     if !leftovers.cleared.isEmpty {

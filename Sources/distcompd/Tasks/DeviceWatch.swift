@@ -211,7 +211,7 @@ enum DeviceAnswers {
     static func serve(_ arguments: Arguments) -> Int32 {
         do throws(SystemError) {
             // One that hangs does not see the end of its standard input.
-            try Host.followParent(signal: .terminate)
+            _ = try Host.followParent(nil, signal: .terminate)
         } catch {
             standardOutput.write("\(failurePrefix)\(error)\n")
             return 1

@@ -123,20 +123,4 @@ final class TaskWatch {
         for stray in strays where !trees.mayHaveOwner(stray) { stray.kill() }
         return members
     }
-
-    // MARK: At the start
-
-    /// Ends what tasks of an earlier life of this node left running; how many processes that were.
-    static func endLeftovers(ofNode name: String) throws(SystemError) -> Int {
-        var count = 0
-        // Twice: one may have been born while others were ended.
-        for _ in 0..<2 {
-            for entry in try ProcessEntry.all() where entry.process != Host.processIdentifier {
-                guard entry.environment(variable) == name else { continue }
-                entry.kill()
-                count += 1
-            }
-        }
-        return count
-    }
 }

@@ -84,7 +84,7 @@ final class Scratch {
         groupNames.insert(groupName(ofNode: name, stateDirectory: stateDirectory))
     }
 
-    private func groupName(ofNode name: String, stateDirectory: String) -> String {
+    func groupName(ofNode name: String, stateDirectory: String) -> String {
         var hash: UInt32 = 2_166_136_261
         for byte in (stateDirectory + "/" + name).utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
         return "distcomp.\(name).\(String(hash, radix: 16))"

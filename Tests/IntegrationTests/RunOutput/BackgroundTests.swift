@@ -130,6 +130,24 @@ struct BackgroundTests {
         }
     }
 
+    @Test("who only looks at a run that was killed is not taken for one that goes on")
+    func lookerAfterKill() async throws {
+        try await withScratch { scratch in
+            _ = try await distcomp(scratch, ["run", "--background", "--", waiting(scratch)]).result()
+            try await eventually("the task") { scratch.lines("log") == ["up"] }
+            for process in scratch.processes(with: "--tell-ready") { kill(process, SIGKILL) }
+            try await eventually("all ends", "\(scratch.processes())") { scratch.processes().isEmpty }
+            let looker = try distcomp(scratch, ["watch"])
+            try await eventually("it looks", looker.errors) { !scratch.processes(with: "redis-server").isEmpty }
+            let attached = try await distcomp(scratch, ["attach"]).result()
+            #expect(attached.status == 2 && attached.errors.contains("no run goes on"), "\(attached)")
+            let run = try await distcomp(scratch, ["run", "--", "true"]).result()
+            #expect(run.status == 2 && run.errors.contains("or a command that looks at it"), "\(run)")
+            looker.send(SIGINT)
+            _ = try await looker.result()
+        }
+    }
+
     @Test("--notify tells the desktop the counts, and where there is none one line says so and nothing fails")
     func notify() async throws {
         try await withScratch { scratch in

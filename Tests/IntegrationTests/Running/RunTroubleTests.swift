@@ -193,6 +193,44 @@ struct RunTroubleTests {
         return (run, redis)
     }
 
+    @Test("a run that follows a killed one at once waits until the node of that has ended its tasks")
+    func nodeOfKilledRun() async throws {
+        try await withScratch { scratch in
+            let run = try Run(
+                scratch,
+                [
+                    "shell:1:0:0:trap '' TERM; echo up >> \(scratch.path)/log; until [ -e \(scratch.path)/go ]; do sleep 0.05; done"
+                ])
+            let program = try run.launch()
+            try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
+            program.send(SIGKILL)
+            _ = try await program.result()
+            let next = try run.launch()
+            try await eventually("it runs again", next.errors) { scratch.lines("log") == ["up", "up"] }
+            #expect(next.errors.contains("waiting for the node of an earlier run"), "\(next.errors)")
+            try scratch.write("go", "")
+            #expect(try await next.result().status == 0)
+        }
+    }
+
+    @Test("a third Ctrl-C ends a run whose node stands still, and what that ran")
+    func nodeStandsStill() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, ["shell:1:0:0:echo up >> \(scratch.path)/log; while true; do sleep 0.05; done"])
+            let program = try run.launch()
+            try await eventually("the task runs", program.errors) { scratch.lines("log") == ["up"] }
+            let node = try #require(scratch.processes(with: "--serve-parent").first)
+            kill(node, SIGSTOP)
+            program.send(SIGINT)
+            try await eventually("the first is heard", program.errors) { program.errors.contains("stopping") }
+            try await eventually("it gives up", program.errors) {
+                program.send(SIGINT)
+                return program.errors.contains("the node has not ended: killing it")
+            }
+            #expect(try await program.result().status == 130)
+        }
+    }
+
     @Test("the Redis of a killed run is given time to end before another begins on its files")
     func leftover() async throws {
         try await withScratch { scratch in

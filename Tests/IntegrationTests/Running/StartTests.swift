@@ -34,6 +34,74 @@ struct StartTests {
         }
     }
 
+    /// A process in a group of the v2 tree below our own, which is removed again.
+    private func withProcess(
+        in group: String, _ scratch: Scratch, _ body: (RunningProgram) async throws -> Void
+    ) async throws {
+        var paths = [try #require(try ControlGroupMounts.current().unified)]
+        for part in group.split(separator: "/") { paths.append(paths[paths.count - 1] + "/" + part) }
+        let program = try RunningProgram("/bin/sleep", ["6061"], in: scratch)
+        defer {
+            program.send(SIGKILL)
+            for path in paths.dropFirst().reversed() {
+                for _ in 0..<200 where rmdir(path) != 0 && errno == EBUSY && !program.hasEnded { usleep(5_000) }
+                rmdir(path)
+            }
+        }
+        for path in paths.dropFirst() where mkdir(path, 0o755) != 0 && errno != EEXIST {
+            throw SystemError.last("mkdir", path)
+        }
+        let file = try OwnedDescriptor.open(paths[paths.count - 1] + "/cgroup.procs", [.writeOnly])
+        try file.writeAll(Array("\(program.process)".utf8), subject: "cgroup.procs")
+        try await body(program)
+    }
+
+    @Test(
+        "what an earlier life left running is ended wherever its group is, as under systemd, where each run has a scope of its own",
+        .enabled(if: Host.isRoot))
+    func leftoversElsewhere() async throws {
+        try await withScratch { scratch in
+            let group = scratch.groupName(ofNode: "a", stateDirectory: scratch.path + "/state")
+            try await withProcess(in: "test-scope-\(getpid())/\(group)/tasks/7.1", scratch) { task in
+                let result = try await refused(scratch, plain(scratch), "--clear")
+                #expect(result.status == 0, "\(result)")
+                #expect(result.errors.contains("ended 1 processes that an earlier life"), "\(result.errors)")
+                #expect(try await task.result().ending == .signal(SIGKILL))
+            }
+        }
+    }
+
+    @Test(
+        "a task of a living node of the same name, as one in another container has, is none of ours",
+        .enabled(if: Host.isRoot))
+    func tasksOfATwin() async throws {
+        try await withScratch { scratch in
+            let group = scratch.groupName(ofNode: "a", stateDirectory: scratch.path + "/state")
+            try await withProcess(in: "test-twin-\(getpid())/\(group)/tasks/7.1", scratch) { task in
+                try await withProcess(in: "test-twin-\(getpid())/\(group)/supervisor", scratch) { _ in
+                    let result = try await refused(scratch, plain(scratch), "--clear")
+                    #expect(result.status == 0, "\(result)")
+                    #expect(result.errors.contains("or of another node of this name, stay"), "\(result.errors)")
+                    #expect(!task.hasEnded)
+                }
+            }
+        }
+    }
+
+    @Test("a node, or pages, whose run has ended before they could ask to be told end by themselves")
+    func runThatHasEnded() async throws {
+        try await withScratch { scratch in
+            let node = try await refused(scratch, plain(scratch), "--serve-parent=1")
+            #expect(
+                node.status == 2 && node.errors.contains("the run that this node was to serve has ended"), "\(node)")
+            let words = ["web", "--state", scratch.path + "/run", "--listen", "0", "--of-run", "1"]
+            let pages = try await RunningProgram(Products.distcomp, words, in: scratch).result()
+            #expect(
+                pages.status == 1 && pages.errors.contains("the run that these pages were to show has ended"),
+                "\(pages)")
+        }
+    }
+
     /// The lines that are no log lines: what the operator is told.
     private func told(_ result: ProgramResult) -> [Substring] {
         result.errorLines.filter { $0.hasPrefix("distcompd: ") }
@@ -199,7 +267,7 @@ struct StartTests {
             let directory = fleet.scratch.path + "/state/a"
             try FileSystem.createDirectories(directory, mode: 0o750)
             let file = try OwnedDescriptor.open(directory + "/lock", [.readWrite, .create], mode: 0o600)
-            let isLocked = file.tryLock()
+            let isLocked = try file.tryLock(subject: "lock")
             #expect(isLocked)
             let lock = SharedDescriptor(file)
             let events = try OpenEvents(of: directory + "/lock")

@@ -22,6 +22,23 @@ struct GuardedDirectoryTests {
         #expect(mkdir(theirs, 0o755) == 0 && chown(theirs, identifier, identifier) == 0)
     }
 
+    @Test("of many who make a file at one time all have it")
+    func makingAtOnce() async throws {
+        for round in 0..<50 {
+            let inodes = try await withThrowingTaskGroup(of: UInt64.self) { group in
+                for _ in 0..<8 {
+                    group.addTask { [theirs] in
+                        let directory = try GuardedDirectory(path: theirs)
+                        let file = try directory.open("lock\(round)", [.readWrite, .create], mode: 0o600)
+                        return try file.status(subject: "lock").inode
+                    }
+                }
+                return try await group.reduce(into: Set<UInt64>()) { $0.insert($1) }
+            }
+            #expect(inodes.count == 1)
+        }
+    }
+
     /// A link as that user makes one.
     private func link(_ name: String, to target: String) {
         #expect(symlink(target, theirs + "/" + name) == 0)

@@ -77,12 +77,26 @@ struct OwnedDescriptorTests {
         do {
             let first = try OwnedDescriptor.open(path, [.readWrite])
             let second = try OwnedDescriptor.open(path, [.readWrite])
-            let both = [first.tryLock(), second.tryLock()]
+            let both = [try first.tryLock(subject: path), try second.tryLock(subject: path)]
             #expect(both == [true, false])
         }
         let later = try OwnedDescriptor.open(path, [.readWrite])
-        let isLocked = later.tryLock()
+        let isLocked = try later.tryLock(subject: path)
         #expect(isLocked)
+    }
+
+    @Test("where a file cannot be locked at all, that is told, and not that another holds it")
+    func noLocks() throws {
+        // What flock(2) says where a file system has no locks differs; here it is that this is no open file.
+        let folder = try TemporaryFolder()
+        let path = try folder.file("lock")
+        let file = try OwnedDescriptor.open(path, [.pathOnly])
+        do throws(SystemError) {
+            let isLocked = try file.tryLock(subject: path)
+            Issue.record("\(isLocked) instead of an error")
+        } catch {
+            #expect(error == SystemError(call: "flock", subject: path, code: EBADF))
+        }
     }
 }
 

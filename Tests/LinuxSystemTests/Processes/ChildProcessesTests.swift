@@ -100,6 +100,18 @@ struct ChildProcessesTests {
         }
     }
 
+    @Test("what a program before this one kept open, for whatever, is closed; our own stays open")
+    func closesKept() async {
+        await #expect(processExitsWith: .success) {
+            let own = try OwnedDescriptor.open("/dev/null", [.readOnly])
+            let kept = dup(own.raw)
+            #expect(kept > 2 && fcntl(kept, F_GETFD) == 0)
+            try ReExec.closeKept()
+            #expect(fcntl(kept, F_GETFD) == -1 && errno == EBADF)
+            #expect(fcntl(own.raw, F_GETFD) == FD_CLOEXEC && fcntl(2, F_GETFD) >= 0)
+        }
+    }
+
     @Test("orphans of a child come to us once we adopt them")
     func orphans() async {
         await #expect(processExitsWith: .success) {

@@ -44,6 +44,33 @@ said=$("${limited[@]}" sh -c "'$PRODUCTS/distcomp' run grow --state '$CASE/open/
 expect_match "nor in one that holds others as well" '1 failed \(1 oom\)' "$said"
 expect_equal "no control group of a run is left" "" "$(find /sys/fs/cgroup -name 'distcomp.*' -type d)"
 
+# Each run has a scope of its own: what was left in the one before is found all the same.
+echo "shell:5:0:0:0:echo up >> $CASE/open/log; until test -e $CASE/open/go; do sleep 0.2; done" > again
+killed_run() {
+  rm -f open/log
+  "$PRODUCTS/distcomp" run "$CASE/again" --state "$CASE/open/again" --quiet > again.log 2>&1 &
+  run=$!
+  await 60 test -s open/log
+  task=$(pgrep -fn "until test -e $CASE/open/go")
+  node=$(pgrep -fn -- "--state $CASE/open/again/node")
+}
+killed_run
+kill -9 "$node"
+wait "$run"
+expect "a node of a run that is killed leaves no task running" test ! -e "/proc/$task"
+killed_run
+# All at once, as pkill does: none can tell another.
+kill -STOP "$run" "$node"
+kill -9 $(pgrep -f "distcomp-launch") "$node" "$run"
+wait "$run" 2> /dev/null
+expect "a task of a run that was killed with all its helpers goes on" test -e "/proc/$task"
+"$PRODUCTS/distcomp" run --state "$CASE/open/again" --quiet < /dev/null > again.log 2>&1 &
+run=$!
+await 60 sh -c "[ \$(wc -l < $CASE/open/log) = 2 ]"
+expect "and is ended before the next run begins it again" test ! -e "/proc/$task"
+touch open/go
+expect "which ends well" wait "$run"
+
 # --- a user ------------------------------------------------------------------------------------------------------------------------------
 useradd --create-home tester
 user=(setpriv --reuid=tester --regid=tester --init-groups)

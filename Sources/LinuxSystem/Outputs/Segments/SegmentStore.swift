@@ -209,7 +209,8 @@ final class SegmentStore {
             if raw >= 0 {
                 let file = OwnedDescriptor(adopting: raw)
                 try Self.give(file.raw, owner, name(of: number))
-                _ = file.tryLock()  // It is new, so nobody else has it.
+                // It is new, so nobody else has it. Where there are no locks, no other node goes on with it.
+                _ = try? file.tryLock(subject: name(of: number))
                 return Segment(number: number, file: SharedDescriptor(file), end: 0)
             }
             guard errno == EEXIST else { throw .last("open", name(of: number)) }
@@ -225,7 +226,9 @@ final class SegmentStore {
             Self.fileName(number), [.readWrite, .doNotFollow, .nonBlocking], below: try directory())
         let status = try file.requirePlainFile(subject: subject)
         guard isOurs(status), status.permissions == mode, status.sizeBytes < min(Self.resumedBytesMax, segmentBytesMax),
-            file.tryLock()
+            (try? file.tryLock(subject: subject)) == true,
+            // What is too old is removed under the same lock, which may have been just before.
+            try file.status(subject: subject).linkCount > 0
         else { return nil }
         let bytes = try file.read(at: 0, count: Int(status.sizeBytes), subject: subject)
         guard let end = bytes.withUnsafeBytes({ Self.end(of: $0) }) else { return nil }

@@ -128,8 +128,6 @@ private struct RunOnLook {
         }
         if now.exitStatus != nil { return now }
         guard isOver else { return nil }
-        throw .failed(
-            "the run has ended without a word, as one that is killed does: distcomp run\(BackgroundRun.option(ofState: state)) goes on "
-                + "with what is left")
+        throw .failed(RunRecord.messageOfKilled(state))
     }
 }

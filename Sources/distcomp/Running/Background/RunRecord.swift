@@ -60,6 +60,19 @@ struct RunRecord: Equatable {
         }
     }
 
+    /// Notes that the last run has ended, if it could not do so itself. To be called with the directory's lock.
+    static func noteEndOfKilled(in files: GuardedDirectory, _ state: String) {
+        guard var record = RunRecord(in: files), record.exitStatus == nil else { return }
+        record.exitStatus = 1
+        record.message = messageOfKilled(state)
+        record.write(in: files)
+    }
+
+    static func messageOfKilled(_ state: String) -> String {
+        "the run has ended without a word, as one that is killed does: distcomp run\(BackgroundRun.option(ofState: state)) goes on "
+            + "with what is left"
+    }
+
     // MARK: Stopping it
 
     /// Asks this run to stop. By a file, since a process id might be another program's by now.

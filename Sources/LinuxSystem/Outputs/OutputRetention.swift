@@ -25,6 +25,8 @@ final class OutputRetention: Sendable {
     struct Candidate {
         let name: String
         let inode: UInt64
+        /// When it was changed itself, not what is in it, as the look found it.
+        let changed: Double
     }
 
     private struct State {
@@ -38,6 +40,8 @@ final class OutputRetention: Sendable {
 
     private let state = Mutex(State())
     private static let candidatesMax = 4096
+    /// So long after a change a folder may be that of a task which runs on another node, whose daemon touches it three times meanwhile.
+    private static let silentSeconds: Double = 900
     /// The newest of so many files in a folder says how old it is.
     private static let filesLookedAtMax = 256
     private static let depthMax = 64
@@ -154,17 +158,16 @@ final class OutputRetention: Sendable {
 
     private func look(in results: SharedDescriptor, _ limits: OutputLimits, _ now: Double) {
         guard let names = entries(of: results) else { return }
-        var folders: [(name: String, inode: UInt64, changed: Double)] = []
+        var folders: [(candidate: Candidate, newest: Double)] = []
         for name in names where Self.isOfTask(name) {
-            if let (inode, changed) = newest(name, in: results) { folders.append((name, inode, changed)) }
+            if let folder = newest(name, in: results) { folders.append(folder) }
         }
-        folders.sort { $0.changed > $1.changed }
+        folders.sort { $0.newest > $1.newest }
         let old = folders.enumerated().filter { index, folder in
-            limits.ageSecondsMax.map { folder.changed < now - $0 } ?? false
-                || limits.countMax.map { index >= $0 } ?? false
+            limits.ageSecondsMax.map { folder.newest < now - $0 } ?? false
+                || limits.countMax.map { index >= $0 && folder.newest < now - Self.silentSeconds } ?? false
         }
-        // The oldest first.
-        let found = old.suffix(Self.candidatesMax).map { Candidate(name: $0.element.name, inode: $0.element.inode) }
+        let found = old.suffix(Self.candidatesMax).map(\.element.candidate)  // The oldest first.
         state.withLock { $0.found = found }
     }
 
@@ -176,7 +179,7 @@ final class OutputRetention: Sendable {
     }
 
     /// When something last changed in a folder, as far as a short look tells; nil where that cannot be told: then it stays.
-    private func newest(_ name: String, in results: SharedDescriptor) -> (inode: UInt64, Double)? {
+    private func newest(_ name: String, in results: SharedDescriptor) -> (Candidate, newest: Double)? {
         let opened = noting { () throws(SystemError) in
             SharedDescriptor(
                 try OwnedDescriptor.open(name, [.readOnly, .directory, .doNotFollow], below: results))
@@ -187,7 +190,9 @@ final class OutputRetention: Sendable {
             noteLast("fstat", name)
             return nil
         }
-        var newest = FileStatus(status).modifiedUnixSeconds
+        let candidate = Candidate(
+            name: name, inode: UInt64(status.st_ino), changed: FileStatus(status).modifiedUnixSeconds)
+        var newest = candidate.changed
         for entry in names {
             var file = stat()
             guard fstatat(folder.raw, entry, &file, AT_SYMLINK_NOFOLLOW) == 0 || errno == ENOENT else {
@@ -196,7 +201,7 @@ final class OutputRetention: Sendable {
             }
             newest = max(newest, FileStatus(file).modifiedUnixSeconds)
         }
-        return (UInt64(status.st_ino), newest)
+        return (candidate, newest)
     }
 
     private func entries(of directory: SharedDescriptor, countMax: Int = .max) -> [String]? {
@@ -228,18 +233,27 @@ final class OutputRetention: Sendable {
 extension OutputDirectory {
     private static let removedAtOnceMax = 256
     private static let lookPauseNanoseconds: Int64 = 3_600_000_000_000
+    private static let touchPauseNanoseconds: Int64 = 300_000_000_000
 
     /// Removes what is not to be kept any more; a little each time, so it is to be called now and then.
     ///
     /// - Parameter inUse: the tasks that run here, or are not reported yet.
     public func removeOld(_ limits: OutputLimits, inUse: Set<String>) {
-        guard !limits.keepAll, let directory else { return }
+        guard let directory else { return }
         let now = SystemClock.bootNanoseconds()
+        if now >= storing.nextTouchNanoseconds {
+            // Where nodes share the directory, the others know by that that somebody has need of it.
+            for name in inUse { utimensat(directory.raw, name, nil, AT_SYMLINK_NOFOLLOW) }
+            storing.nextTouchNanoseconds = now + Self.touchPauseNanoseconds
+        }
+        if limits.keepAll { return }
         var isDoomed = false
         for candidate in storing.retention.takeFound(Self.removedAtOnceMax) where !inUse.contains(candidate.name) {
             var status = stat()
             guard fstatat(directory.raw, candidate.name, &status, AT_SYMLINK_NOFOLLOW) == 0,
-                UInt64(status.st_ino) == candidate.inode
+                UInt64(status.st_ino) == candidate.inode,
+                // Another node may have begun an attempt in it since, or have touched it.
+                FileStatus(status).modifiedUnixSeconds == candidate.changed
             else { continue }
             storing.doomedCount += 1
             let name = "\(OutputRetention.doomedPrefix)\(storing.node)-\(now)-\(storing.doomedCount)"

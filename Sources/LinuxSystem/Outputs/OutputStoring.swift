@@ -26,6 +26,7 @@ extension OutputDirectory {
         let retention = OutputRetention()
         var doomedCount = 0
         var nextLookNanoseconds: Int64 = 0
+        var nextTouchNanoseconds: Int64 = 0
     }
 
     /// As much of an output as this is packed, both streams together.

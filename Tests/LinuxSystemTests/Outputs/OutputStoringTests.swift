@@ -422,6 +422,26 @@ struct OutputStoringTests {
         #expect(try entries.count == 4, "without a limit nothing goes")
     }
 
+    @Test("in a directory that nodes share, the folder of a task that runs on another stays, however long it is silent")
+    func removesNothingOfOthers() throws {
+        let names = (1...4).map { "000000000000000\($0)" }
+        for name in names {
+            try run(String(repeating: "x", count: 70_000), "", name)
+            for entry in try FileSystem.entries(of: path(name)) {
+                try age(path(name) + "/" + entry, bySeconds: 10_000)
+            }
+            try age(path(name), bySeconds: 10_000)
+        }
+        let other = OutputDirectory(notYetOpenedAt: outputs.path, account: nil)
+        try other.open()
+        other.removeOld(OutputLimits(), inUse: [names[2]])
+        try removeOld(OutputLimits(countMax: 1))
+        #expect(try entries == [names[2]], "it is the newest, and one is kept")
+        try run("", String(repeating: "x", count: 70_000), names[3])
+        try removeOld(OutputLimits(countMax: 1))
+        #expect(try entries == [names[2], names[3]], "it changed a moment ago")
+    }
+
     @Test("a folder that cannot be looked into stays, and why is told; it goes once it can")
     func removalWithoutDescriptors() async throws {
         await #expect(processExitsWith: .success) {

@@ -127,6 +127,69 @@ struct TasksAfterTests {
         #expect(try bench.numbers(of: job) == [0, 1, 0, 0])
     }
 
+    @Test("what failed, and was forgotten then, keeps nothing from running that is retried by hand")
+    func forgottenFailure() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let (first, second) = (try bench.job("prepare"), try bench.job("sweep"))
+        try bench.submit(first, "1", "2")
+        try bench.submit(
+            second,
+            after: [("a", ["@\(first.identifier) 1"]), ("b", ["@\(first.identifier) 1", "@\(first.identifier) 2"])])
+        let tasks = try node.take()
+        try node.fail(try #require(tasks["1"]), attemptsMax: 1)
+        #expect(try bench.numbers(of: second) == [0, 0, 0, 2])
+        #expect(try bench.retry(second, "a", "b") == 0, "what failed is there, and may be retried")
+        let line = Array("@\(first.identifier) 1".utf8)
+        let forget = ForgetTasks(
+            .failed, [line][...], keys: bench.keys.of(job: first.identifier), jobs: [first.identifier: first])
+        #expect(try bench.perform(forget) == 1)
+        try node.beat()
+        #expect(try bench.numbers(of: second) == [0, 0, 0, 2], "not by itself")
+        #expect(try bench.retry(second, "a", "b") == 1)
+        #expect(try bench.dependent(of: second) == 1, "b waits for the other still")
+        #expect(try node.take().keys.sorted() == ["a"])
+        try node.finish(try #require(tasks["2"]))
+        #expect(try node.take().keys.sorted() == ["b"])
+    }
+
+    @Test("the same where all of the job was forgotten in which it failed")
+    func forgottenJob() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let (first, second) = (try bench.job("prepare"), try bench.job("sweep"))
+        try bench.submit(first, "1", "2")
+        try bench.submit(second, after: ["1", "2"].map { ("x\($0)", ["@\(first.identifier) \($0)"]) })
+        for (command, task) in try node.take() {
+            if command == "1" { try node.finish(task) } else { try node.fail(task, attemptsMax: 1) }
+        }
+        #expect(try bench.perform(ForgetJob(first, keys: bench.keys)) == .changed)
+        #expect(try node.runAll() == ["x1"])
+        #expect(try bench.retry(second, "x2") == 1)
+        #expect(try node.runAll() == ["x2"])
+    }
+
+    @Test("a task is asked for again without any to wait for: it waits for none, also when it is retried")
+    func withoutAny() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("dag")
+        try bench.submit(job, after: [("a", []), ("b", ["a"]), ("c", ["a"]), ("d", ["c"])])
+        #expect(try bench.submit(job, "b").inTodo == 1)
+        #expect(try bench.dependent(of: job) == 2)
+        let tasks = try node.take()
+        #expect(tasks.keys.sorted() == ["a", "b"])
+        try node.fail(try #require(tasks["a"]), attemptsMax: 1)
+        #expect(try bench.numbers(of: job) == [0, 1, 0, 3])
+        #expect(try bench.submit(job, "c").added == 1)
+        #expect(try bench.numbers(of: job) == [2, 1, 0, 1], "what waits for that waits again")
+        let next = try node.take()
+        #expect(next.keys.sorted() == ["c"])
+        try node.fail(try #require(next["c"]), attemptsMax: 1)
+        #expect(try bench.retry(job, "c") == 1)
+        #expect(try node.runAll() == ["c", "d"])
+    }
+
     @Test("a task is asked for again with other tasks to wait for: these count")
     func again() throws {
         let bench = try QueueBench()

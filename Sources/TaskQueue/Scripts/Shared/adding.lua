@@ -2,6 +2,25 @@
 
 -- uses index telling arriving
 
+-- By hand a task goes on also where what failed has been forgotten, as a job does, see gate_of. Of some of those that failed for it; where
+-- there are more, one is among them that has not been forgotten, or else it can be asked for again.
+local parents = {}
+local function drop_forgotten(id, number)
+  for _, need in ipairs(call('ZRANGEBYSCORE', job_key(id .. BROKEN), number, number, 'LIMIT', 0, 100)) do
+    local parent, of, other = string.match(need, '^%d+ ((%w+) (%d+))$')
+    if parent and parents[parent] == nil then
+      local line = call('HGET', job_key(of .. LINES), other)
+      use_job(of)
+      parents[parent] = line and state_of(line) or 'forgotten'
+      use_job(id)
+    end
+    if parents[parent] == 'forgotten' then
+      call('ZREM', job_key(id .. BROKEN), need)
+      call('ZREM', job_key(id .. NEEDS), need)
+    end
+  end
+end
+
 -- Those of failed lines that may begin anew. What could not run for want of others goes on with these, by itself; and what waits for
 -- others though it failed otherwise (it was cancelled) waits again.
 local function without_vain(positions)
@@ -17,6 +36,7 @@ local function without_vain(positions)
   for _, at in ipairs(positions) do
     local line = ARGV[at]
     local number = has_needs and call('HGET', job_key(job .. NUMBERS), line)
+    if number then drop_forgotten(id, number) end
     if is_broken or number and count_of(job_key(job .. BROKEN), number) > 0 then  -- It stays where it is.
     elseif number and count_of(job_key(job .. NEEDS), number) > 0 then
       notice(line)

@@ -104,6 +104,35 @@ struct CopyTests {
         #expect(try bench.finish(bench.second, copy) == .duplicate)
     }
 
+    @Test(
+        "what waits and cannot be given to this node, paused or too large or for others, keeps no copies from it; what may come to be does"
+    )
+    func hindered() throws {
+        let bench = try bench()
+        func open(_ name: String, _ change: (inout Job.Settings) -> Void) throws -> Job {
+            var settings = Job.Settings()
+            settings.fingerprint = name
+            change(&settings)
+            let reply = try bench.queue.perform(
+                OpenJob(
+                    name: name, isNameChosen: true, settings: settings, definition: .init(), keys: bench.queue.keys))
+            guard case .opened(let identifier, _, _) = reply else { throw QueueError.unexpectedReply("\(reply)") }
+            let job = Job(identifier: identifier, name: name, settings: settings, definition: .init())
+            try bench.queue.submit(job, "x")
+            return job
+        }
+        let paused = try open("paused") { _ in }
+        try bench.queue.perform(PauseJob(paused.identifier, isPaused: true, keys: bench.queue.keys))
+        _ = try open("large") { $0.memoryBytes = 1 << 40 }
+        _ = try open("wide") { $0.millicores = 65_000 }
+        _ = try open("elsewhere") { $0.nodeLabels = LabelExpression(text: "ssd") }
+        _ = try open("devices") { $0.resources = ResourceRequest(typed: "gpu=1") ?? ResourceRequest() }
+        let later = try open("later") { $0.memoryBytes = 48 << 30 }
+        #expect(try bench.second.claim(1, gigabytes: 32).isEmpty, "this one it can have when it has more room")
+        #expect(try bench.second.claim(1).map(\.line) == ["@\(later.identifier) x"])
+        #expect(try bench.second.claim(1, gigabytes: 16).map(\.line) == [bench.task.line])
+    }
+
     @Test("the copy is stopped without a mark where the first ends before it, well or not")
     func first() throws {
         for ends in [true, false] {
@@ -286,8 +315,8 @@ struct CopyTests {
         #expect(try bench.second.claim(1).isEmpty)
         try bench.age(bySeconds: 55)
         try bench.queue.command("DEL", "distcomp:copied")
-        try bench.queue.submit("shell:1:1000:0:waits for a node that has so much")
-        let reply = try bench.second.claimReply(1)
+        try bench.queue.submit("shell:1:50:0:waits until this node has so much again")
+        let reply = try bench.second.claimReply(1, gigabytes: 32)
         #expect(reply.tasks.isEmpty && reply.dueMilliseconds.map { $0 <= 5000 } == true)
     }
 }

@@ -1,4 +1,4 @@
--- Second copies of what runs for long, for a node that has room where nothing waits: of jobs that were declared idempotent, a task that has run for twice as
+-- Second copies of what runs for long, for a node that has room where nothing waits that it may be given: of jobs that were declared idempotent, a task that has run for twice as
 -- long as 19 of 20 that finished, and for COPY_AGE_MIN milliseconds. The first copy stays the one in progress, see copies.lua.
 
 -- uses copies holders percentile using dating
@@ -48,9 +48,35 @@ local function copy_late_tasks()
   end
 end
 
+-- Whether something waits that this node may be given when more of it is free: all was looked at, and there was no room. What is paused, for
+-- other nodes, or larger than all of this one may wait for days. Of many not all are looked at.
+local function is_any_awaited()
+  local memory, millicores = string.match(call('HGET', NODES, me) or '', '^(%d+) (%d+)')
+  if not memory then return true end
+  local left = 64
+  local function is_awaited(class)
+    return class.memory <= memory + 0 and class.millicores <= millicores + 0
+      and not (is_a_job_paused and call('SISMEMBER', JOBS_PAUSED, class.job) == 1) and is_for(class, own_labels)
+      and (not needs or needs.could_hold(class, {incarnation = me}))
+      and not (class.exclusion ~= '' and lists(class.exclusion, name) and another_could(class))
+  end
+  local function is_any_of(owner)
+    for _, known in ipairs(call('ZRANGE', classes_of(owner), 0, left)) do
+      left = left - 1
+      if left < 0 or is_awaited(class_of(known, 0)) then return true end
+    end
+  end
+  if is_any_of('') then return true end
+  for _, owner in ipairs(has_several() and call('ZRANGE', OWNERS, 0, 64) or {}) do
+    left = left - 1
+    if left < 0 or owner ~= '' and is_any_of(owner) then return true end
+  end
+  return false
+end
+
 -- Whether there may be something to give some time: anything runs of such jobs, or that has not been looked at now.
 local function copy_some()
-  if call('EXISTS', CLASSES, OWNERS) > 0 or tonumber(call('HGET', COPIED, me) or 0) > now then return true end
+  if tonumber(call('HGET', COPIED, me) or 0) > now or is_any_awaited() then return true end
   local may_come = false
   helping, helping_millicores = math.huge, math.huge
   -- Jobs that have ended are among them until they are forgotten.

@@ -84,6 +84,7 @@ public enum QueueScripts {
         "arriving": PackageResources.arriving_lua,
         "belonging": PackageResources.belonging_lua,
         "classes": PackageResources.classes_lua, "clock": PackageResources.clock_lua,
+        "circling": PackageResources.circling_lua,
         "closing": PackageResources.closing_lua,
         "copies": PackageResources.copies_lua,
         "copying": PackageResources.copying_lua, "counting": PackageResources.counting_lua,

@@ -11,6 +11,11 @@ public enum AfterWay: String, CaseIterable, Sendable {
     case any
     /// Each task waits for its like, which has to finish.
     case each
+
+    /// `JOB:ok JOB:any`, as the scripts read it.
+    static func text(of parents: [(identifier: String, way: AfterWay)]) -> String {
+        parents.map { "\($0.identifier):\($0.way.rawValue)" }.joined(separator: " ")
+    }
 }
 
 /// What becomes of a job that waits for others.
@@ -78,7 +83,7 @@ public struct GateJob: QueueOperation {
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.gateJob, keys)
         call.append(identifier)
-        call.append(parents?.map { "\($0.identifier):\($0.way.rawValue)" }.joined(separator: " ") ?? "-")
+        call.append(parents.map { AfterWay.text(of: $0) } ?? "-")
         call.append(notBefore?.text ?? "")
         return .script(call)
     }
@@ -101,16 +106,20 @@ public struct LoadedJob: QueueOperation {
     private let keys: QueueKeys
     private let identifier: String
     private let load: String
+    private let isRefused: Bool
 
-    /// - Parameter load: as ``OpenJob`` was told it.
-    public init(_ identifier: String, load: String, keys: QueueKeys) {
-        (self.keys, self.identifier, self.load) = (keys, identifier, load)
+    /// - Parameters:
+    ///   - load: as ``OpenJob`` was told it.
+    ///   - isRefused: nothing more will be added, for it was refused: the job is as complete as it was before ``OpenJob``.
+    public init(_ identifier: String, load: String, isRefused: Bool = false, keys: QueueKeys) {
+        (self.keys, self.identifier, self.load, self.isRefused) = (keys, identifier, load, isRefused)
     }
 
     public var request: RedisRequest {
         var call = RedisScriptCall(QueueScripts.loadedJob, keys)
         call.append(identifier)
         call.append(load)
+        if isRefused { call.append(1) }
         return .script(call)
     }
 

@@ -12,6 +12,12 @@ public struct OpenJob: QueueOperation {
         case different(identifier: String, definition: String)
         /// It had ended, and the records of its tasks have left: what finished would run again.
         case left(JobDeparture, name: String)
+        /// It is to wait for a job that there is not. As with all that refuses it, nothing was changed.
+        case unknown(String)
+        /// It would wait for itself, over these: the first is the last as well.
+        case circle([String])
+        /// Some of what single tasks have of their own has been seen to: the same is to be asked for again.
+        case going
     }
 
     private let keys: QueueKeys
@@ -21,8 +27,10 @@ public struct OpenJob: QueueOperation {
     private let definition: Job.Definition
     private let load: String
     private let insistsOnOwner: Bool
+    private let parents: [(identifier: String, way: AfterWay)]
 
     /// - Parameters:
+    ///   - parents: for which jobs ``GateJob`` will have it wait: where it could not, nothing is opened and nothing changed.
     ///   - insistsOnOwner: whether to be refused where this Redis user may not submit as the owner of the settings; else the job is
     ///     nobody's there.
     ///   - name: of a new job, with a number behind it where another has it.
@@ -30,8 +38,9 @@ public struct OpenJob: QueueOperation {
     ///   - load: a word by which ``LoadedJob`` will say that all has been added; "": there will be no such.
     public init(
         name: String, isNameChosen: Bool, settings: Job.Settings, definition: Job.Definition, load: String = "",
-        insistsOnOwner: Bool = false, keys: QueueKeys
+        insistsOnOwner: Bool = false, after parents: [(identifier: String, way: AfterWay)] = [], keys: QueueKeys
     ) {
+        self.parents = parents
         self.load = load
         self.insistsOnOwner = insistsOnOwner
         self.keys = keys
@@ -52,6 +61,7 @@ public struct OpenJob: QueueOperation {
         call.append(load)
         call.append(settings.owner)
         call.append(insistsOnOwner ? 1 : 0)
+        call.append(AfterWay.text(of: parents))
         return .script(call)
     }
 
@@ -66,6 +76,9 @@ public struct OpenJob: QueueOperation {
         case "left":
             guard let departure = JobDeparture(parsing: definition) else { throw .unexpectedReply("open-job") }
             return .left(departure, name: Job.harmless(name))
+        case "unknown": return .unknown(identifier)
+        case "circle": return .circle(definition.split(separator: " ").map(String.init))
+        case "going": return .going
         default: throw .unexpectedReply("open-job")
         }
     }
@@ -82,6 +95,8 @@ public enum JobOrderReply: String, Equatable, Sendable {
     case busy
     /// What waits for it is being told how it ended: to be asked again.
     case telling
+    /// Some of it has been done: to be asked again.
+    case going
 
     static func parse(_ value: RESPValue, _ operation: String) throws(QueueError) -> JobOrderReply {
         if let error = value.error { throw QueueError(error) }
@@ -92,20 +107,27 @@ public enum JobOrderReply: String, Equatable, Sendable {
     }
 }
 
-/// Gives a job another name, or other settings, which all that waits takes, or both. Harmless when repeated.
+/// Gives a job another name, or other settings, which all that waits takes but for what single tasks have of their own, or both. Harmless when
+/// repeated.
 public struct ChangeJob: QueueOperation {
+    /// What single tasks may have of their own.
+    public enum Part: String, CaseIterable, Sendable {
+        case memory, cores, timeout
+        case memoryMax = "max"
+    }
+
     private let keys: QueueKeys
     private let identifier: String
     private let name: String
     private let settings: Job.Settings?
-    private let resetsOwn: Bool
+    private let parts: Set<Part>
 
-    /// - Parameter resetsOwn: whether what single tasks were given is over, also where the job had these settings before.
+    /// - Parameter parts: what all tasks are to have as the settings say, whatever they had of their own.
     public init(
-        _ identifier: String, name: String? = nil, settings: Job.Settings? = nil, resetsOwn: Bool = false,
+        _ identifier: String, name: String? = nil, settings: Job.Settings? = nil, forAll parts: Set<Part> = [],
         keys: QueueKeys
     ) {
-        self.resetsOwn = resetsOwn
+        self.parts = parts
         self.keys = keys
         self.identifier = identifier
         self.name = name ?? ""
@@ -118,7 +140,7 @@ public struct ChangeJob: QueueOperation {
         call.append(name)
         call.append(settings?.size ?? "")
         call.append(settings?.json ?? "")
-        call.append(resetsOwn ? 1 : 0)
+        call.append(Part.allCases.filter { parts.contains($0) }.map(\.rawValue).joined(separator: " "))
         return .script(call)
     }
 

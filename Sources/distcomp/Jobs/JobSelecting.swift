@@ -62,6 +62,13 @@ extension QueueClient {
         )
     }
 
+    /// Gives a job other settings, or another name, however long that takes.
+    func change(_ order: ChangeJob) throws(CommandError) -> JobOrderReply {
+        var reply = try perform(order)
+        while reply == .going { reply = try perform(order) }
+        return reply
+    }
+
     /// As whom this command submits unless it is told otherwise: as a user of Redis has to.
     private var ownName: String {
         redisUser ?? Account(userIdentifier: Host.userIdentifier)?.name ?? "\(Host.userIdentifier)"
@@ -75,10 +82,14 @@ extension QueueClient {
         return try fleet(countingTasks: false).alive.allSatisfy(\.knowsJobs)
     }
 
-    /// The job that is asked for: the same as before, or a new one.
+    /// The job that is asked for: the same as before, or a new one. Where it is refused nothing is changed.
     ///
-    /// - Parameter load: by which ``LoadedJob`` will say that all has been added.
-    func open(_ request: JobRequest, load: String = "") throws(CommandError) -> Job {
+    /// - Parameters:
+    ///   - load: by which ``LoadedJob`` will say that all has been added.
+    ///   - parents: for which it will wait.
+    func open(
+        _ request: JobRequest, load: String, after parents: [(job: Job, way: AfterWay)]
+    ) throws(CommandError) -> (job: Job, isNew: Bool) {
         var settings = request.settings
         let insistsOnOwner = !settings.owner.isEmpty
         if !insistsOnOwner { settings.owner = ownName }
@@ -86,11 +97,19 @@ extension QueueClient {
         settings.submittedAtUnixSeconds = Double(SystemClock.wallSeconds())
         let operation = OpenJob(
             name: request.name, isNameChosen: request.isNameChosen, settings: settings, definition: request.definition,
-            load: load, insistsOnOwner: insistsOnOwner, keys: keys)
-        switch try perform(operation) {
-        case .opened(let identifier, let name, _):
+            load: load, insistsOnOwner: insistsOnOwner, after: parents.map { ($0.job.identifier, $0.way) }, keys: keys)
+        var reply = try perform(operation)
+        while reply == .going { reply = try perform(operation) }
+        switch reply {
+        case .opened(let identifier, let name, let isNew):
             directory.forget()
-            return Job(identifier: identifier, name: name, settings: settings, definition: request.definition)
+            return (
+                Job(identifier: identifier, name: name, settings: settings, definition: request.definition), isNew
+            )
+        case .going: throw .usage("the job \(request.name) is changed by others")  // It was asked for until it was not.
+        case .unknown(let identifier):
+            throw Self.forgotten(parents.first { $0.job.identifier == identifier }?.job.name ?? identifier)
+        case .circle(let identifiers): throw try circle(identifiers)
         case .left(let departure, let name):
             let when = LocalTime(unixSeconds: Int64(departure.atUnixSeconds)).text
             throw .usage(

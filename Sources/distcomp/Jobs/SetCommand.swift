@@ -130,15 +130,17 @@ struct SetCommand: ParsableCommand {
                     "\(job.name): --memory-max \(AmountText.memory(settings.memoryMaxBytes)) is not more than its memory, "
                         + "\(AmountText.memory(settings.memoryBytes)); --memory-max 0 takes it away")
             }
-            let resetsOwn = try !sizes.change().isEmpty
-            let order = ChangeJob(job.identifier, settings: settings, resetsOwn: resetsOwn, keys: queue.keys)
-            guard try queue.perform(order) == .changed else {
+            let isNone = after == [AfterOption(argument: "none")]
+            let parents = try after.isEmpty ? nil : isNone ? [] : queue.jobs(after: after)
+            // What may be refused goes first; but what is let in has its new settings by then.
+            let mayBeRefused = parents?.isEmpty == false
+            if mayBeRefused { try queue.gate(job, after: parents, notBefore: notBefore?.time) }
+            let order = ChangeJob(job.identifier, settings: settings, forAll: try givenParts(), keys: queue.keys)
+            guard try queue.change(order) == .changed else {
                 throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }
             if !after.isEmpty || notBefore != nil {
-                let isNone = after == [AfterOption(argument: "none")]
-                let parents = try after.isEmpty ? nil : isNone ? [] : queue.jobs(after: after)
-                try queue.gate(job, after: parents, notBefore: notBefore?.time)
+                if !mayBeRefused { try queue.gate(job, after: parents, notBefore: notBefore?.time) }
                 let dependent =
                     try isNone ? queue.perform(ReadCounts(keys: queue.keys.of(job: job.identifier))).dependent : 0
                 if dependent > 0 {
@@ -150,6 +152,19 @@ struct SetCommand: ParsableCommand {
             return job.name
         }
         try show("changed: what waits of \(name) has these settings, what runs keeps its own\n")
+    }
+}
+
+extension SetCommand {
+    /// What it says, of what single tasks may have of their own.
+    private func givenParts() throws -> Set<ChangeJob.Part> {
+        let change = try sizes.change()
+        var parts: Set<ChangeJob.Part> = []
+        if change.memoryBytes != nil { parts.insert(.memory) }
+        if change.millicores != nil { parts.insert(.cores) }
+        if change.timeout != nil { parts.insert(.timeout) }
+        if memoryMax != nil { parts.insert(.memoryMax) }
+        return parts
     }
 }
 
@@ -227,10 +242,10 @@ struct RenameCommand: ParsableCommand {
     func run() throws {
         try connection.withQueue { queue in
             let job = try queue.orderedJob(job)
-            switch try queue.perform(ChangeJob(job.identifier, name: name, keys: queue.keys)) {
+            switch try queue.change(ChangeJob(job.identifier, name: name, keys: queue.keys)) {
             case .changed: break
             case .taken: throw CommandError.usage("there is a job \(name) already")
-            case .unknown, .busy, .telling:
+            case .unknown, .busy, .telling, .going:
                 throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }
         }

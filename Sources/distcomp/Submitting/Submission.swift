@@ -13,6 +13,8 @@ struct Submission {
     private(set) var reply = SubmitReply()
     /// Of which the tasks are; nil for task lines.
     private(set) var job: Job?
+    /// Whether that was not there before.
+    private var isJobNew = false
     /// Whether some were task lines, which are of no job.
     private var hasLines = false
     private var problems = ProblemList()
@@ -54,6 +56,24 @@ struct Submission {
     ) throws(CommandError) -> Submission {
         var submission = Submission()
         submission.order = order
+        let load = String(QueueIdentity().text.prefix(16))
+        do {
+            try add(
+                tasks, to: queue, load, isForFleet: isForFleet, isForced: isForced, isQuiet: isQuiet, in: &submission)
+        } catch {
+            // A job that was there is as complete as it was; whether a new one is anything at all is for who submits it again.
+            if let job = submission.job, !submission.isJobNew {
+                _ = try? queue.perform(LoadedJob(job.identifier, load: load, isRefused: true, keys: queue.keys))
+            }
+            throw error
+        }
+        return submission
+    }
+
+    private static func add(
+        _ tasks: TaskInput, to queue: QueueClient, _ load: String, isForFleet: Bool, isForced: Bool, isQuiet: Bool,
+        in submission: inout Submission
+    ) throws(CommandError) {
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }
         let parents = try queue.jobs(after: tasks.after)
@@ -73,17 +93,16 @@ struct Submission {
                 place += 1
             }
         }
-        let load = String(QueueIdentity().text.prefix(16))
         func openJob(firstCommand: String? = nil, like line: TaskLine? = nil) throws(CommandError) -> Job {
             if let job = submission.job { return job }
             if isForFleet, !isForced { try queue.refuseOldNodes() }
             var request = try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand, like: line)
-            if let line { try Self.check(line, asOneOf: request.settings, tasks.resources) }
+            if let line { try Self.check(line, asOneOf: request, tasks.resources) }
             // A share is one of all there are, which are known when all have been added.
             if tasks.halt?.isShare == true { request.settings.halt = "" }
             if let like = tasks.memory.like { request.settings.memoryBytes = try queue.memoryBytes(likeJob: like) }
-            let job = try queue.open(request, load: load)
-            submission.job = job
+            let (job, isNew) = try queue.open(request, load: load, after: parents)
+            (submission.job, submission.isJobNew) = (job, isNew)
             if !parents.isEmpty || tasks.notBefore != nil {
                 try queue.gate(job, after: parents.isEmpty ? nil : parents, notBefore: tasks.notBefore)
             }
@@ -96,10 +115,22 @@ struct Submission {
         var batch = Batch()
         var graph = TaskGraph()
         var place = 0
+        // What is wrong with any of the first is to be found before anything is changed of a job that is there.
+        var unopened: [(line: TaskLine, parents: [String])] = []
+        var common: JobRequest?
+        func addUnopened() throws(CommandError) {
+            guard let first = unopened.first else { return }
+            let job = try openJob(like: first.line)
+            for (line, parents) in unopened {
+                batch.add(try Self.task(line, asOneOf: job), after: parents)
+            }
+            unopened.removeAll(keepingCapacity: true)
+        }
         try tasks.forEach(progress: display, isQuiet: isQuiet) { entry throws(CommandError) in
             switch entry {
             case .form(let form):
                 display.clear()
+                try addUnopened()
                 (job, isOfCommands) = (nil, form == .commands)
                 // Lines of no job are the first owner's.
                 if form == .taskLines, isForFleet, !linesAreOfJob { linesAreOfJob = try queue.hasFirstOwnerElse() }
@@ -134,8 +165,10 @@ struct Submission {
                     } else {
                         let parents = try Self.like(name, [], place, likes)
                         place += 1
-                        let job = try openJob(like: line)
-                        batch.add(try Self.task(line, asOneOf: job, tasks.resources), after: parents)
+                        if common == nil { common = try submission.common(like: line, tasks, isForFleet: isForFleet) }
+                        if let common { try Self.check(line, asOneOf: common, tasks.resources) }
+                        unopened.append((line, parents))
+                        if submission.job != nil || unopened.count >= Self.batchLines { try addUnopened() }
                     }
                 }
                 if batch.count >= Self.batchLines { try submission.send(&batch, to: queue, display) }
@@ -144,9 +177,12 @@ struct Submission {
                 submission.problems.add(problem)
             }
         }
+        try addUnopened()
         if graph.count > 0, submission.problems.count == 0 {
-            let tasks = try Self.tasks(of: graph, likes, tasks.resources) { line throws(CommandError) in
-                try openJob(like: line)
+            let tasks = try Self.tasks(of: graph, likes) { lines throws(CommandError) in
+                let common = try submission.common(like: lines[0], tasks, isForFleet: isForFleet)
+                for line in lines { try Self.check(line, asOneOf: common, tasks.resources) }
+                return try openJob(like: lines[0])
             }
             for task in tasks {
                 batch.add(task, after: [])
@@ -157,13 +193,12 @@ struct Submission {
         if let halt = tasks.halt, halt.isShare, let job = submission.job {
             var settings = job.settings
             settings.halt = halt.text
-            _ = try queue.perform(ChangeJob(job.identifier, settings: settings, keys: queue.keys))
+            _ = try queue.change(ChangeJob(job.identifier, settings: settings, keys: queue.keys))
         }
         if let job = submission.job {
             _ = try queue.perform(LoadedJob(job.identifier, load: load, keys: queue.keys))
             submission.awaited = try queue.awaited(job)
         }
-        return submission
     }
 
     /// What is to be sent next.
@@ -225,13 +260,22 @@ struct Submission {
         }
     }
 
+    /// What the tasks of its job have in common, which may be opened by the first of these lines.
+    private func common(
+        like line: TaskLine, _ tasks: TaskInput, isForFleet: Bool
+    ) throws(CommandError) -> JobRequest {
+        guard let job else { return try tasks.jobRequest(isForFleet: isForFleet, like: line) }
+        return JobRequest(name: job.name, isNameChosen: true, settings: job.settings, definition: job.definition)
+    }
+
     /// Throws where a line of a task file says what its job does not, and cannot have for itself alone.
     ///
     /// - Parameter given: what options say of its resources.
     private static func check(
-        _ line: TaskLine, asOneOf settings: Job.Settings, _ given: ResourceRequest?
+        _ line: TaskLine, asOneOf common: JobRequest, _ given: ResourceRequest?
     ) throws(CommandError) {
-        let shown = TerminalText.shortened(TerminalText.escaped(line.text), to: 60)
+        let settings = common.settings
+        var shown: String { TerminalText.shortened(TerminalText.escaped(line.text), to: 60) }
         let resources = line.surroundings?.resources ?? given ?? ResourceRequest()
         guard resources == settings.resources else {
             func text(_ request: ResourceRequest) -> String { request.isEmpty ? "nothing" : request.words }
@@ -242,20 +286,15 @@ struct Submission {
         if settings.isIdempotent, line.surroundings?.checkpointDirectory != nil {
             throw .usage("--idempotent: two copies of a task would save in one place, its checkpoint_dir: \(shown)")
         }
+        guard line.type == common.definition.type else {
+            throw .usage(
+                "all tasks of a job are of one type; the first is \(common.definition.type.rawValue), and this is not: \(shown)"
+            )
+        }
     }
 
-    /// A line of a task file as a task of a job: what it may use is its own where it is not what the job says.
-    ///
-    /// - Parameter given: what options say of its resources.
-    private static func task(
-        _ line: TaskLine, asOneOf job: Job, _ given: ResourceRequest?
-    ) throws(CommandError) -> DependentTask {
-        try check(line, asOneOf: job.settings, given)
-        guard line.type == job.definition.type else {
-            throw .usage(
-                "all tasks of a job are of one type; the first is \(job.definition.type.rawValue), and this is not: "
-                    + TerminalText.shortened(TerminalText.escaped(line.text), to: 60))
-        }
+    /// A line of a task file that has been checked as a task of its job: what it may use is its own where it is not what the job says.
+    private static func task(_ line: TaskLine, asOneOf job: Job) throws(CommandError) -> DependentTask {
         var own = OwnSettings(memoryBytes: line.memoryBytes, millicores: line.millicores, timeout: line.timeout)
         own.memoryMaxBytes = line.memoryMaxBytes
         return DependentTask(
@@ -264,9 +303,10 @@ struct Submission {
     }
 
     /// Tasks that wait for each other, once all are known; each behind those for which it waits.
+    ///
+    /// - Parameter openJob: is given all of them, to be checked before it opens their job.
     private static func tasks(
-        of graph: TaskGraph, _ likes: [LikeTasks], _ given: ResourceRequest?,
-        _ openJob: (TaskLine) throws(CommandError) -> Job
+        of graph: TaskGraph, _ likes: [LikeTasks], _ openJob: ([TaskLine]) throws(CommandError) -> Job
     ) throws(CommandError) -> [DependentTask] {
         let order: [(line: TaskLine, after: [Int])]
         do {
@@ -281,11 +321,11 @@ struct Submission {
                 others.append(try like(task.line.surroundings?.name, [], index, likes))
             }
         }
-        let job = try openJob(order[0].line)
+        let job = try openJob(order.map(\.line))
         var tasks: [DependentTask] = []
         tasks.reserveCapacity(order.count)
         for (index, task) in order.enumerated() {
-            let own = try Self.task(task.line, asOneOf: job, given)
+            let own = try Self.task(task.line, asOneOf: job)
             let parents = task.after.map { tasks[$0].line.text } + (likes.isEmpty ? [] : others[index])
             tasks.append(DependentTask(own.line, priority: own.priority, after: parents))
         }

@@ -148,8 +148,10 @@ struct JobTests {
         _ = try bench.perform(TakeCancellations(keys: bench.keys, incarnation: node.incarnation))
         #expect(try node.claim(10, gigabytes: 8).isEmpty)
         #expect(
-            try bench.perform(ChangeJob(job.identifier, settings: settings(memory: 2 << 30), keys: bench.keys))
-                == .changed)
+            try bench.perform(
+                ChangeJob(
+                    job.identifier, settings: settings(memory: 2 << 30), forAll: [.memory, .cores, .timeout],
+                    keys: bench.keys)) == .changed)
         let last = try node.claim(10, gigabytes: 2)
         #expect(last.map(\.line) == [lines[0].text] && last.map(\.own) == [nil])
     }
@@ -171,9 +173,68 @@ struct JobTests {
         #expect(held.map(\.own) == [more.text])
         // By order it takes what the job has, though that is no other than before.
         try node.report(held[0], .returned)
-        let order = ChangeJob(job.identifier, settings: again, resetsOwn: true, keys: bench.keys)
+        let order = ChangeJob(job.identifier, settings: again, forAll: [.memory, .cores, .timeout], keys: bench.keys)
         #expect(try bench.perform(order) == .changed)
         #expect(try node.claim(gigabytes: 1).map(\.own) == [nil])
+    }
+
+    @Test(
+        "of more than a job has, single tasks keep what is their own when it is given something; of less they come to have that"
+    )
+    func ownSettingsFollow() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings(memory: 2 << 30, cores: 1))
+        let lines = try ["more", "less", "time"].map { try TaskLine(command: $0, of: job) }
+        let own = [
+            OwnSettings(memoryBytes: 8 << 30, millicores: 1000, timeout: .byDefault),
+            OwnSettings(memoryBytes: 1 << 30, millicores: 1000, timeout: .byDefault),
+            OwnSettings(memoryBytes: 2 << 30, millicores: 1000, timeout: .seconds(9)),
+        ]
+        let tasks = zip(lines, own).map { DependentTask($0.taking($1), after: []) }
+        for operation in SubmitDependent.operations(tasks, keys: bench.keys) { try bench.perform(operation) }
+        let again = try open(bench, settings(memory: 4 << 30, cores: 2))
+        #expect(again.identifier == job.identifier)
+        let given = try node.claim(10, gigabytes: 16)
+        #expect(given.map(\.line) == lines.map(\.text))
+        #expect(given.map(\.own) == ["\(8 << 30):2000 default", nil, "\(4 << 30):2000 9.0"])
+    }
+
+    @Test(
+        "of thousands that have something of their own each call sees to some, and what was given to the job counts for all"
+    )
+    func ownSettingsOfMany() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try open(bench, settings(memory: 1 << 30))
+        let own = OwnSettings(memoryBytes: 8 << 30, millicores: 0, timeout: .byDefault)
+        let tasks = try (0..<3000).map {
+            DependentTask(try TaskLine(command: "t\($0)", of: job).taking(own), after: [])
+        }
+        for operation in SubmitDependent.operations(tasks, keys: bench.keys) { try bench.perform(operation) }
+        func change(_ settings: Job.Settings, _ parts: Set<ChangeJob.Part>) throws -> Int {
+            let order = ChangeJob(job.identifier, settings: settings, forAll: parts, keys: bench.keys)
+            var calls = 1
+            let before = try bench.commandCount
+            var reply = try bench.perform(order)
+            #expect(try bench.commandCount - before < 15_000)
+            while reply == .going {
+                (reply, calls) = (try bench.perform(order), calls + 1)
+            }
+            #expect(reply == .changed)
+            return calls
+        }
+        var given = settings(memory: 1 << 30)
+        given.timeout = .seconds(7200)
+        #expect(try change(given, [.timeout]) > 5)
+        #expect(try node.claim(10, gigabytes: 4).isEmpty)
+        let some = try node.claim(1000, gigabytes: 16)
+        #expect(some.map(\.line) == ["@\(job.identifier) t0", "@\(job.identifier) t1"])
+        #expect(some[0].own.flatMap { OwnSettings(text: $0)?.timeout } == .seconds(7200))
+        given.memoryBytes = 2 << 30
+        #expect(try change(given, [.memory]) > 5)
+        #expect(try node.claim(1000, gigabytes: 64).map(\.own) == Array(repeating: nil, count: 32))
+        #expect(try bench.command("EXISTS", "distcomp:told").int == 0)
     }
 
     private func halting(_ rule: String, fingerprint: String = "f") -> Job.Settings {

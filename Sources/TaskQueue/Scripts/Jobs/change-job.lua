@@ -3,7 +3,9 @@
 
 -- uses jobs halting
 
-local id, wanted, size, settings, resets_own = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6] == '1'
+local id, wanted, size, settings, given = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+-- What of the settings all tasks are to have, whatever they had of their own: words, see follow_own; 1: their size and timeout.
+given = given == '1' and 'memory cores timeout' or given == '0' and '' or given or ''
 local record = call('HGET', JOBS, id)
 if not record then return 'unknown' end
 local name, old_settings, definition = parts_of(record)
@@ -13,8 +15,10 @@ if wanted ~= '' and wanted ~= name then
   call('HDEL', JOB_NAMES, name)
   name = wanted
 end
-change(id, name, size ~= '' and size or call('HGET', JOB_SIZES, id), settings ~= '' and settings or old_settings, definition,
-  resets_own)
+if not change(id, name, size ~= '' and size or call('HGET', JOB_SIZES, id), settings ~= '' and settings or old_settings, definition,
+  given) then
+  return 'going'
+end
 use_job(id)
 local halt = '"halt":"([^"]*)"'
 local new_rule = settings ~= '' and string.match(settings, halt)

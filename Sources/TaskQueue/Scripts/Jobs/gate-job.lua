@@ -4,7 +4,7 @@
 -- before. Idempotent, but that a delay begins anew. Stopped half-way: as before, or it waits, and the next heartbeat lets it in where it
 -- need not.
 
--- uses telling clock
+-- uses telling clock circling
 
 local id, stays = ARGV[2], ARGV[3] == '-'
 local conditions = stays and call('HGET', JOB_AFTER, id) or ARGV[3]
@@ -18,25 +18,8 @@ for of, way in string.gmatch(conditions, '(%w+):(%a+)') do
   if way ~= 'each' then parents[of] = 'j' end
 end
 
--- The way from a job over those that it waits for to this one.
-local looked_at, left = {}, CIRCLE_MAX
-local function circle(of)
-  if of == id then return {of} end
-  if looked_at[of] then return nil end
-  looked_at[of], left = true, left - 1
-  if left < 0 then return {of, of} end
-  for other in string.gmatch(call('HGET', JOB_AFTER, of) or '', '(%w+):') do
-    local found = circle(other)
-    if found then
-      table.insert(found, 1, of)
-      return found
-    end
-  end
-end
-for of in pairs(parents) do
-  local found = circle(of)
-  if found then return {'circle', id, unpack(found, 1, 50)} end
-end
+local circle = circle_over(id, parents)
+if circle then return {'circle', unpack(circle)} end
 
 for of in string.gmatch(call('HGET', JOB_AFTER, id) or '', '(%w+):') do call('SREM', job_key(of .. WAITERS), id) end
 if when == 'none' then

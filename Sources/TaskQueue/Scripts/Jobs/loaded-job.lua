@@ -1,11 +1,17 @@
 #!lua flags=allow-oom
--- All has been added to a job that was to be. Idempotent. Stopped half-way: whoever waits for it is told all the same, by a heartbeat.
+-- All has been added to a job that was to be; or, with ARGV[4], nothing more will be, for it was refused: then it is as complete as it was
+-- before that. Idempotent. Stopped half-way: whoever waits for it is told all the same, by a heartbeat.
 
 -- uses noticing
 -- uses later telling
 
 local id = ARGV[2]
-if call('HGET', JOB_LOADS, id) ~= ARGV[3] then return 'unknown' end
+local load, before = string.match(call('HGET', JOB_LOADS, id) or '', '^(%S+) ?(%S*)$')
+if load ~= ARGV[3] then return 'unknown' end
+if ARGV[4] == '1' and before ~= '' then
+  call('HSET', JOB_LOADS, id, before)
+  return 'changed'
+end
 use_job(id)
 local is_awaited = ways_awaited() ~= ''
 call('HDEL', JOB_LOADS, id)

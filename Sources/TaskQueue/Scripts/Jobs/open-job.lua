@@ -2,7 +2,7 @@
 -- Idempotent: the same is asked for again, and its job is there. Stopped half-way: a job without tasks, or one whose lines wait in a
 -- class of another size than the job now says, where the next claim finds them all the same.
 
--- uses jobs halting belonging
+-- uses jobs halting belonging circling
 
 local wanted, is_chosen, fingerprint, size, settings, definition = ARGV[2], ARGV[3] == '1', ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 -- Who adds tasks says so by `load`, and takes it back by loaded-job: until then the job is not complete for others who wait for it. Of
@@ -16,6 +16,13 @@ if owner ~= '' and not redis.acl_check_cmd('GET', owner_right_key(owner)) then
   owner = ''
 end
 
+-- For which jobs it is to wait, `JOB:ok JOB:any`; the order for that follows. What would refuse it refuses all of this.
+local parents = {}
+for of in string.gmatch(ARGV[11] or '', '(%w+):') do
+  if call('HEXISTS', JOBS, of) == 0 then return {of, '', 'unknown', ''} end
+  parents[of] = true
+end
+
 -- A name that was chosen says which job is meant; else what is asked for does.
 local id = is_chosen and call('HGET', JOB_NAMES, wanted) or not is_chosen and call('HGET', JOB_FINGERPRINTS, fingerprint)
 local record = id and call('HGET', JOBS, id)
@@ -25,7 +32,13 @@ if record then
   -- What has finished is not known any more, and would run again.
   local left = call('HGET', JOBS_LEFT, id)
   if left then return {id, name, 'left', left} end
-  if load ~= '' then call('HSET', JOB_LOADS, id, load) end
+  local circle = circle_over(id, parents)
+  if circle then return {id, name, 'circle', table.concat(circle, ' ')} end
+  -- Who was to add tasks before, and has not said that it has, stands behind that: should this one be refused, it is as it was.
+  if load ~= '' then
+    local before = string.match(call('HGET', JOB_LOADS, id) or '', '^%S+')
+    if before ~= load then call('HSET', JOB_LOADS, id, before and load .. ' ' .. before or load) end
+  end
   -- What its tasks need is known by now, whatever they were to have in the beginning.
   local learned = is_learning(settings) and tonumber(call('HGET', job_key(id .. PEAKS), 'count') or 0) >= LEARNED_MIN
     and string.match(call('HGET', JOB_SIZES, id) or '', '^%d+')
@@ -33,7 +46,7 @@ if record then
     settings = with_memory(settings, learned)
     size = string.gsub(size, '^%d+', learned)
   end
-  change(id, name, size, settings, definition)
+  if not change(id, name, size, settings, definition) then return {id, name, 'going', known} end
   if owner ~= '' then own_job(id, owner) end
   use_job(id)
   if lift_halt() then wake() end

@@ -1,6 +1,6 @@
 #!lua
 -- Tasks of one job that wait for others, of this job or another; or that have another size than their job. Idempotent: what waits already
--- waits for what is said now. Stopped half-way: what a task waits for is known before the task, so it is added when it comes again.
+-- waits for what is said now, unless it waits for nothing, and has the size that is said now. Stopped half-way: what a task waits for is known before the task, so it is added when it comes again.
 --
 -- Of each: line, memory, millicores, priority, signature, what it has of its own, a word of which the letters are `f` for the first and
 -- `l` for the last call about this line, which may wait for more than one call can say; how many it waits for, and these.
@@ -51,6 +51,14 @@ local function wait_for(number, parent)
   if state == 'failed' then note_change('task ' .. of .. ' ' .. other) end
 end
 
+-- One that waits for nothing has from now on what is said of it now, but for what it got when its memory ran out of just that.
+local function give_own(line, own)
+  local known = own_of(line)
+  local grown, from = string.match(known or '', '^%d+(:.*) from=(%d+)$')
+  if own == known or grown and own == from .. grown then return end
+  set_own(line, own, string.match(own, '^%d+:%d+'), true)
+end
+
 local counts, at = {0, 0, 0, 0}, 3
 local function add(i)
   if i then counts[i] = counts[i] + 1 end
@@ -95,6 +103,7 @@ while ARGV[at] do
     end
     if is_first then add(is_new and 1 or 2) end
   elseif is_first then
+    if value and own ~= '' then give_own(line, own) end
     add(value and 2 or call('HEXISTS', DONE, line) == 1 and 4 or 3)
   end
   at = at + 8 + count

@@ -141,6 +141,25 @@ local function refresh_class(class)
   return set_head(class, head)
 end
 
+-- What a line of the present job has of its own from now on, false for nothing; with that, and with what its job has or is about to have,
+-- it is of this size. Where it waits for its turn it keeps its place, among those of that size; what is of the plain class stays there where
+-- the whole class becomes one of that size, see `change`.
+local function set_own(line, own, size, moves_plain)
+  local exclusion, value = call('HGET', FAILED, line) or '', call('HGET', TODO, line)
+  local from, to = class_name(line, 0, 0, exclusion), '@' .. job .. ' ' .. size .. ':' .. exclusion
+  local is_plain = from == '@' .. job .. ' ' .. job_size() .. ':' .. exclusion
+  local place = value and from ~= to and (moves_plain or not is_plain)
+    and (fresh_score(line) or call('ZSCORE', class_key(from), line))
+  if own then call('HSET', OWN, line, own) else call('HDEL', OWN, line) end
+  jobs_with_own[job] = nil
+  if not place then return end
+  enter_all(to, place, {place, line})
+  call('HSET', TODO, line, '')
+  call('ZREM', class_key(from), line)
+  if call('HLEN', TODO) == 1 then call('DEL', FRESH) end  -- As in `unindex`.
+  refresh_class(from)
+end
+
 -- Before a line leaves todo other than by a claim: an entry that stayed would look like a line an old worker dropped. One in FRESH
 -- is stale when the line has left.
 local function unindex(line, memory, millicores)

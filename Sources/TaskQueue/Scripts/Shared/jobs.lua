@@ -25,14 +25,13 @@ local function free_name(wanted)
   return wanted .. '-' .. free
 end
 
--- All that waits takes the new size, whatever it had, or only what had this one: its classes get another name. What stands in FRESH is of
--- the plain class of any size.
+-- All that waits and had this size takes the new one: its classes get another name. What stands in FRESH is of the plain class of any size.
 local function resize(id, size, only)
   local start, known = '@' .. id .. ' ', is_gated() and job_key(id .. ASIDE) or classes_of(owner_of(job))
   for _, class in ipairs(call('ZRANGE', known, 0, -1)) do
     local had, exclusion
     if string.sub(class, 1, #start) == start then had, exclusion = string.match(class, '^(%d+:%d+):(.*)$', #start + 1) end
-    local renamed = had and had == (only or had) and start .. size .. ':' .. exclusion
+    local renamed = had == only and start .. size .. ':' .. exclusion
     if renamed and renamed ~= class then
       local head = call('ZSCORE', known, class)
       call('ZADD', known, 'LT', head, renamed)
@@ -71,19 +70,75 @@ end
 
 local function timeout_in(settings) return string.match(settings, '"timeout":([%d.e+-]+)') or '' end
 
--- The record last: a user who may not do all of this is told, and may do it again.
-local function change(id, name, size, settings, definition, resets_own)
-  local record = name .. '\n' .. settings .. '\n' .. definition
-  if call('HGET', JOBS, id) == record and not resets_own then return end
-  local known = select(2, parts_of(call('HGET', JOBS, id) or ''))
-  -- What single tasks were given is over when the job is given something.
-  if resets_own or call('HGET', JOB_SIZES, id) ~= size or timeout_in(known) ~= timeout_in(settings) then
-    use_job(id)
-    call('UNLINK', OWN)
-    resize(id, size)
-    use_job('')
+-- As OWN has it.
+local function timeout_text(settings)
+  local text = timeout_in(settings)
+  return text == '' and 'default' or tonumber(text) == 0 and 'none' or text
+end
+
+local function is_same(one, other)
+  return one == other or tonumber(one) ~= nil and tonumber(one) == tonumber(other)
+end
+
+-- What a task has that had `own` of something, of which its job had `old` and has `new` from now on. What it had from its job it has from it
+-- still; and what all are to have it has as well. Else it keeps what is its own, unless its job has more now; 0 and what is no number are
+-- not less than anything.
+local function followed(own, old, new, is_for_all)
+  if is_for_all or is_same(own, old) then return new end
+  local had, has = tonumber(own), tonumber(new)
+  local is_less = had and has and had > 0 and had < has
+  return is_less and not is_same(old, new) and new or own
+end
+
+-- What single tasks of the present job have of their own, now that it is to have this size and these settings, of which all are to have what
+-- is `given` (`memory`, `cores`, `timeout`, `max`). By what it has until then it is told what is their own. Whether that is all: there may be
+-- millions, and each call sees to some.
+local function follow_own(size, old_settings, settings, given)
+  local place, what = 'own ' .. job, size .. ' ' .. timeout_in(settings) .. ' ' .. given
+  local cursor, begun = string.match(call('HGET', TOLD, place) or '', '^(%d+) (.*)$')
+  local page = call('HSCAN', OWN, begun == what and cursor or '0', 'COUNT', 200)
+  local had_memory, had_cores = string.match(job_size(), '^(%d+):(%d+)$')
+  local new_memory, new_cores = string.match(size, '^(%d+):(%d+)$')
+  local had_timeout, new_timeout = timeout_text(old_settings), timeout_text(settings)
+  local function is_given(word) return string.find(given, word, 1, true) ~= nil end
+  for i = 1, #page[2], 2 do
+    local line, own = page[2][i], page[2][i + 1]
+    local memory, cores, timeout, rest = string.match(own, '^(%d+):(%d+) (%S+)(.*)$')
+    if memory then
+      local keeps = memory
+      memory = followed(memory, had_memory, new_memory, is_given('memory'))
+      cores = followed(cores, had_cores, new_cores, is_given('cores'))
+      timeout = followed(timeout, had_timeout, new_timeout, is_given('timeout'))
+      if is_given('max') then rest = string.gsub(rest, ' max=%d+', '') end
+      -- What it had when its memory ran out.
+      if is_given('memory') or memory ~= keeps then rest = string.gsub(rest, ' from=%d+', '') end
+      local is_plain = memory == new_memory and cores == new_cores and is_same(timeout, new_timeout) and rest == ''
+      set_own(line, not is_plain and memory .. ':' .. cores .. ' ' .. timeout .. rest, memory .. ':' .. cores)
+    end
   end
+  if page[1] ~= '0' then call('HSET', TOLD, place, page[1] .. ' ' .. what) else call('HDEL', TOLD, place) end
+  return page[1] == '0'
+end
+
+-- The record last: a user who may not do all of this is told, and may do it again. Whether that is all; else it is to be asked for again.
+local function change(id, name, size, settings, definition, given)
+  given = given or ''
+  local record, before = name .. '\n' .. settings .. '\n' .. definition, call('HGET', JOBS, id)
+  if before == record and given == '' then return true end
+  local old_settings = select(2, parts_of(before or ''))
+  use_job(id)
+  local had = job_size()
+  if given ~= '' or had ~= size or timeout_in(old_settings) ~= timeout_in(settings) then
+    if not follow_own(size, old_settings, settings, given) then
+      use_job('')
+      return false
+    end
+    if call('HGET', JOB_SIZES, id) ~= size then resize(id, size, had) else wake() end
+    job_sizes[id] = nil
+  end
+  use_job('')
   if note_places(id, settings) then wake() end
   call('HSET', JOBS, id, record)
   call('INCR', JOB_REVISION)
+  return true
 end

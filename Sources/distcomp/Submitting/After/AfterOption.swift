@@ -49,15 +49,22 @@ extension QueueClient {
         switch try perform(order) {
         case .gated: break
         case .unknown(let identifier):
-            let name = parents?.first { $0.job.identifier == identifier }?.job.name ?? job.name
-            throw .noSuchTask("the job \(name) has been forgotten meanwhile; nothing was added")
-        case .circle(let identifiers):
-            directory.forget()
-            let names = try identifiers.map { identifier throws(CommandError) in
-                try self.job(identifier)?.name ?? identifier
-            }
-            throw .usage("--after: these jobs would wait for each other: \(names.joined(separator: " after "))")
+            throw Self.forgotten(parents?.first { $0.job.identifier == identifier }?.job.name ?? job.name)
+        case .circle(let identifiers): throw try circle(identifiers)
         }
+    }
+
+    static func forgotten(_ name: String) -> CommandError {
+        .noSuchTask("the job \(name) has been forgotten meanwhile; nothing was added")
+    }
+
+    /// What to say of jobs that would wait for each other.
+    func circle(_ identifiers: [String]) throws(CommandError) -> CommandError {
+        directory.forget()
+        let names = try identifiers.map { identifier throws(CommandError) in
+            try self.job(identifier)?.name ?? identifier
+        }
+        return .usage("--after: these jobs would wait for each other: \(names.joined(separator: " after "))")
     }
 
     /// `waits for prepare (12 of 40 have ended)`, of a job, or a task of it; nil where it waits for nothing.
@@ -142,6 +149,7 @@ struct AwaitedText: Equatable {
         case "waits": "waits itself"
         case "runs": "runs"
         case "failed": "failed"
+        case "forgotten": "was forgotten"
         default: "has \(state)"
         }
     }

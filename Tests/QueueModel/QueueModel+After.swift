@@ -172,6 +172,17 @@ extension QueueModel {
         putBack(line, size.memory, size.millicores, score: score)
     }
 
+    /// A line that is asked for without others waits for none from now on.
+    mutating func waitForNone(_ line: String) {
+        guard let task = numbered(line) else { return }
+        if isAside(line) {
+            enter(line, score: aside[line] ?? 0)
+            wake()
+        }
+        needs[task] = nil
+        broken[task] = nil
+    }
+
     private mutating func letWait(_ line: String, score: Int) {
         if let task = numbered(line), needs[task]?.isEmpty == false {
             todo.insert(line)
@@ -237,6 +248,14 @@ extension QueueModel {
         for position in positions {
             let line = arguments.text(position)
             let task = numbered(line)
+            if let task {
+                // By hand it goes on where what failed has been forgotten.
+                for parent in broken[task] ?? []
+                where self.line(of: parent).map({ standing($0) }) ?? .forgotten == .forgotten {
+                    broken[task]?.remove(parent)
+                    needs[task]?.remove(parent)
+                }
+            }
             if isBroken || task.map({ broken[$0]?.isEmpty == false }) == true { continue }
             if let task, needs[task]?.isEmpty == false {
                 noteChange(of: line)
@@ -306,6 +325,7 @@ extension QueueModel {
                 }
                 counts[isNew ? 0 : 1] += 1
             } else {
+                if todo.contains(line), !own.isEmpty { giveOwn(line, own) }
                 counts[todo.contains(line) ? 1 : done[line] != nil ? 3 : 2] += 1
             }
             position += 8 + count

@@ -74,13 +74,23 @@ extension QueueModel {
         static let none = Copied()
     }
 
-    /// What a node with room is given where nothing waits.
+    /// Whether something waits that a node may be given when more of it is free.
+    private func isAnyAwaited(by me: String, _ now: Int) -> Bool {
+        guard let node = nodes[me] else { return true }
+        return waiting.contains { line, place in
+            !isGated(line) && !isPaused(line) && place.memory <= node.memory && place.millicores <= node.millicores
+                && isMeant(me, by: line)
+                && couldHold(me, line) && mayTake(line, place, Self.nodeName(me), now)
+        }
+    }
+
+    /// What a node with room is given where nothing waits that it may be given.
     mutating func copyLateTasks(
         to me: String, _ want: inout Int, _ memory: UInt64, _ millicores: Int, _ free: FreeResources, _ now: Int
     ) -> Copied {
         guard want > 0, !jobsIdempotent.isEmpty else { return .none }
         var copied = Copied(mayCome: true)
-        guard !waiting.keys.contains(where: { !isGated($0) }), now >= copiedUntil[me] ?? 0 else { return copied }
+        guard now >= copiedUntil[me] ?? 0, !isAnyAwaited(by: me, now) else { return copied }
         let running = doing.keys.filter { jobsIdempotent.contains(Self.job(of: $0)) }
         guard !running.isEmpty else { return .none }
         copiedUntil[me] = now + 3000
@@ -89,7 +99,8 @@ extension QueueModel {
             (Self.job(of: $0.line), $0.entry.token) < (Self.job(of: $1.line), $1.entry.token)
         }
         for (line, entry) in late where copies[line] == nil && doing[line] != Self.nodeName(me) {
-            guard want > 0, let times = durations[Self.job(of: line)], times.count >= MemoryPeaks.countMin,
+            guard want > 0, !isPaused(line), let times = durations[Self.job(of: line)],
+                times.count >= MemoryPeaks.countMin,
                 let usual = times.edgeOfMost,
                 Double(age(of: entry.token)) > max(usual * 2, 10_000),
                 entry.memory <= memory, entry.millicores <= millicores, isMeant(me, by: line),

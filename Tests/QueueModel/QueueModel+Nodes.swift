@@ -228,7 +228,8 @@ extension QueueModel {
         if takesOn, hasSeveralOwners {
             let model = self
             given = shareOut(to: me, count: want, memory: memory, millicores: millicores, &free) { line, place in
-                !model.isGated(line) && model.isMeant(me, by: line) && model.mayTake(line, place, name, now)
+                !model.isGated(line) && !model.isPaused(line) && model.isMeant(me, by: line)
+                    && model.mayTake(line, place, name, now)
                     && passing?.letsPass(line, place, model) ?? true
             }
             want -= given.count
@@ -238,7 +239,7 @@ extension QueueModel {
             for (line, place) in waiting.sorted(by: { $0.value.score < $1.value.score }) {
                 if want == 0 { break }
                 var left = free
-                guard place.memory <= memory, place.millicores <= millicores, !isGated(line),
+                guard place.memory <= memory, place.millicores <= millicores, !isGated(line), !isPaused(line),
                     isMeant(me, by: line), mayTake(line, place, name, now), left.take(needs(of: line)),
                     passing?.letsPass(line, place, self) ?? true
                 else {

@@ -46,6 +46,7 @@ extension QueueModel {
             var isDone = false
             if todo.contains(line) || seen.contains(line) {
                 inTodo += 1
+                if isAside(line) { waitForNone(line) }
             } else if doing[line] != nil {
                 inProgress += 1
             } else if done[line] != nil {
@@ -54,6 +55,7 @@ extension QueueModel {
             } else {
                 seen.insert(line)
                 rest.append(position)
+                waitForNone(line)
             }
             let signature = arguments.bytes(position + 4)
             if !signature.isEmpty, !isDone { signatures[line] = signature }

@@ -79,21 +79,6 @@ extension QueueModel {
         return Self.text("OK")
     }
 
-    /// Of what it may change only what tasks ask for besides memory and cores.
-    mutating func changeJob(_ arguments: Arguments) -> RESPValue {
-        let job = arguments.text(2)
-        let before = jobNeeds[job] ?? ResourceRequest()
-        let settings = arguments.text(5)
-        let text = settings.split(separator: "\"resources\":\"", maxSplits: 1).dropFirst().first?.prefix { $0 != "\"" }
-        let needs = text.flatMap { ResourceRequest(text: $0) } ?? ResourceRequest()
-        guard needs != before else { return Self.text("changed") }
-        // What runs counts by what its job says, so all nodes are to count anew.
-        if hasSeveralOwners, doing.keys.contains(where: { Self.job(of: $0) == job }) { counted = [] }
-        jobNeeds[job] = needs.isEmpty ? nil : needs
-        wake()
-        return Self.text("changed")
-    }
-
     mutating func lookAfterOwners(_ me: String, _ now: Int) {
         guard hasSeveralOwners else { return }
         if now >= recountedUntil ?? 0 {

@@ -91,7 +91,7 @@ extension QueueModel {
         _ reservation: Reservation, _ me: String, _ want: Int, _ memory: UInt64, _ millicores: Int,
         _ free: inout FreeResources
     ) -> (line: String, place: Place)? {
-        guard let (line, place) = first(of: reservation.name), isMeant(me, by: line) else {
+        guard let (line, place) = first(of: reservation.name), isMeant(me, by: line), !isPaused(line) else {
             reservations[me] = nil
             return nil
         }

@@ -98,6 +98,7 @@ public struct QueueModel: Sendable {
     public var jobPriorities: [String: Int] = [:]
     public var jobTimeouts: [String: TimeoutRequest] = [:]
     public var jobNodeLabels: [String: LabelExpression] = [:]
+    public internal(set) var jobsPaused: Set<String> = []
 
     // Second copies: see QueueModel+Copies.swift.
     public var jobsIdempotent: Set<String> = []
@@ -256,6 +257,8 @@ public struct QueueModel: Sendable {
             case "gate-job": return gateJob(arguments)
             case "set-share": return setShare(arguments)
             case "change-job": return changeJob(arguments)
+            case "open-job": return openJob(arguments)
+            case "pause-job": return pauseJob(arguments)
             default: return .error(RedisError(text: "ERR the model knows no script \(call.script.name)"))
             }
         }

@@ -32,6 +32,76 @@ struct AfterCrashTests {
         }
         Issue.record("more calls than a script should make")
     }
+
+    enum Gift: String, CaseIterable { case set, asksForAnew, ownSize, withoutAny }
+
+    @Test(
+        "a script stopped at any call that gives something to what waits loses none of it, whether it is asked for again or not",
+        arguments: Gift.allCases)
+    func stoppedGiving(gift: Gift) throws {
+        let server = try QueueBench()
+        for call in 1...400 {
+            let scene = try GivingScene(try QueueBench(sharing: server, prefix: "\(gift)\(call):"))
+            let request = try scene.request(gift)
+            let reply = try scene.bench.client.call(request.stopped(atCall: call))
+            #expect(reply.isStopped || reply.error == nil, "\(gift), \(call): \(reply)")
+            guard reply.isStopped else {
+                #expect(call > 5, "the script was never stopped")
+                return
+            }
+            if call.isMultiple(of: 2) { _ = try scene.bench.client.call(request) }
+            try scene.finishAll("\(gift) stopped at call \(call)")
+        }
+        Issue.record("more calls than a script should make")
+    }
+}
+
+/// Tasks of a job of which some have a size or a timeout of their own, and one waits for another.
+private final class GivingScene {
+    let bench: QueueBench
+    private let node: BenchNode
+    private let job: Job
+
+    init(_ bench: QueueBench) throws {
+        self.bench = bench
+        node = try bench.node("a")
+        job = try bench.job("job")
+        try bench.submit(job, "1", "2")
+        for operation in SubmitDependent.operations(
+            [try task("3", 4), try task("4", 0), try task("5", 4, after: ["1"])], keys: bench.keys)
+        {
+            try bench.perform(operation)
+        }
+    }
+
+    private func task(_ command: String, _ gigabytes: UInt64, after: [String] = []) throws -> DependentTask {
+        let own = OwnSettings(memoryBytes: gigabytes << 30, millicores: 0, timeout: .seconds(9))
+        return DependentTask(
+            try TaskLine(command: command, of: job).taking(own), after: after.map { "@\(job.identifier) \($0)" })
+    }
+
+    func request(_ gift: AfterCrashTests.Gift) throws -> RedisRequest {
+        var settings = job.settings
+        settings.memoryBytes = 8 << 30
+        switch gift {
+        case .set: return ChangeJob(job.identifier, settings: settings, forAll: [.timeout], keys: bench.keys).request
+        case .asksForAnew:
+            return OpenJob(
+                name: "job", isNameChosen: true, settings: settings, definition: job.definition, keys: bench.keys
+            ).request
+        case .ownSize:
+            let tasks = [try task("2", 2), try task("3", 2), try task("4", 0)]
+            return SubmitDependent.operations(tasks, keys: bench.keys)[0].request
+        case .withoutAny:
+            return SubmitTasks([try TaskLine(command: "5", of: job)], keys: bench.keys).request
+        }
+    }
+
+    func finishAll(_ comment: Comment) throws {
+        try node.beat()
+        #expect(try Set(node.runAll()) == ["1", "2", "3", "4", "5"], comment)
+        #expect(try bench.numbers(of: job) == [0, 0, 5, 0] && bench.dependent(of: job) == 0, comment)
+    }
 }
 
 /// Three tasks one behind the other, another that waits for the last, and a job that waits for all of them.

@@ -138,6 +138,7 @@ private struct RandomRun {
         for (identifier, job) in jobs {
             _ = try command("HSET", keys.prefix + "distcomp:jobs", identifier, job.record)
             _ = try command("HSET", keys.prefix + "distcomp:job-sizes", identifier, job.settings.size)
+            _ = try command("HSET", keys.prefix + "distcomp:job-names", identifier, identifier)
             if let owner = model.jobOwners[identifier] {
                 _ = try command("HSET", keys.prefix + "distcomp:job-owners", identifier, owner)
             }
@@ -293,6 +294,7 @@ private struct RandomRun {
         state["distcomp:labels"] = model.labels.mapValues { $0.joined(separator: " ") }
         state["distcomp:resources"] = model.resources.mapValues(\.text)
         state["distcomp:device-use"] = model.deviceUse
+        state["distcomp:jobs-paused"] = Dictionary(uniqueKeysWithValues: model.jobsPaused.map { ($0, "") })
         state["distcomp:drained"] = Dictionary(uniqueKeysWithValues: model.drained.map { ($0, "") })
         for (line, delay) in model.delayed {
             let isOfJob = line.hasPrefix("@")
@@ -434,14 +436,14 @@ private struct RandomRun {
     /// What waits in the lists of jobs, as if it were in the sorted sets; with that their values in todo are gone.
     private func fresh(of state: inout [String: [String: String]]) throws -> [String: [String: String]] {
         var fresh: [String: [String: String]] = [:]
-        for (identifier, job) in jobs {
+        for identifier in jobs.keys {
             let list = try command(
                 "LRANGE", keys.of(job: identifier).todo.replacing("todo_tasks", with: "fresh"), "0", "-1")
             for entry in (list.elements ?? []).compactMap(\.string) {
                 let parts = entry.split(separator: " ", maxSplits: 1)
                 guard parts.count == 2, state["todo_tasks"]?[String(parts[1])] == String(parts[0]) else { continue }
-                let memory = model.jobSizes[identifier]?.memory ?? 0
-                let key = "distcomp:class:@\(identifier) \(memory):\(job.settings.millicores):"
+                let size = model.jobSizes[identifier] ?? (0, 0)
+                let key = "distcomp:class:@\(identifier) \(size.memory):\(size.millicores):"
                 fresh[key, default: [:]][String(parts[1])] = Int(parts[0], radix: 16).map { "\($0)" }
                 state["todo_tasks"]?[String(parts[1])] = ""
             }
@@ -506,7 +508,7 @@ private struct RandomRun {
 
     mutating func step() throws {
         advanceClock()
-        switch pick(jobs.isEmpty ? 36 : 45) {
+        switch pick(jobs.isEmpty ? 36 : 49) {
         case 0...3: try ask(SubmitTasks(someLines(), keys: keys, queueCandidate: candidate()).request)
         case 4...6: try register()
         case 7...11: try heartbeat()
@@ -530,6 +532,8 @@ private struct RandomRun {
         case 36...40: try submitDependent()
         case 41...42: try gate()
         case 43: try changeNeeds()
+        case 44...46: try giveToJob()
+        case 47: try pauseJob()
         default: try byHand()
         }
     }
@@ -538,7 +542,10 @@ private struct RandomRun {
     private mutating func submitDependent() throws {
         let tasks = someLines().filter { $0.job != nil }.map { line -> DependentTask in
             let parents = (0..<pick(4)).map { _ in someLine() }.filter { $0.job != nil && $0 != line }
-            return DependentTask(line, after: parents.map(\.text))
+            let own = OwnSettings(
+                memoryBytes: [0, 4, 16][pick(3)] << 30, millicores: pick(3) * 1000,
+                timeout: [.byDefault, .seconds(5)][pick(2)])
+            return DependentTask(pick(3) == 0 ? line.taking(own) : line, after: parents.map(\.text))
         }
         for operation in SubmitDependent.operations(tasks, keys: keys, queueCandidate: candidate()) {
             try ask(operation.request)
@@ -554,6 +561,30 @@ private struct RandomRun {
         let typed = ["", "gpu=0.3,licence=1", "gpu=1", "licence=0.2", "gpu=0.5"][pick(5)]
         settings.resources = ResourceRequest(typed: typed) ?? ResourceRequest()
         try ask(ChangeJob(name, settings: settings, keys: keys).request)
+    }
+
+    /// The tasks of a job are to have another size or timeout, by order or because it is asked for anew. Not of those that learn, as above.
+    private mutating func giveToJob() throws {
+        let names = jobs.keys.sorted().filter { jobs[$0]?.settings.learnsMemory == false }
+        let name = names[pick(names.count)]
+        guard let job = jobs[name] else { return }
+        var settings = job.settings
+        if pick(2) == 0 { settings.memoryBytes = [0, 4, 16, 24][pick(4)] << 30 }
+        if pick(2) == 0 { settings.millicores = pick(3) * 1000 }
+        if pick(2) == 0 { settings.timeout = [.byDefault, .none, .seconds(5), .seconds(0.5)][pick(4)] }
+        if pick(2) == 0 {
+            let open = OpenJob(
+                name: name, isNameChosen: true, settings: settings, definition: job.definition, keys: keys)
+            try ask(open.request)
+        } else {
+            let parts = ChangeJob.Part.allCases.filter { _ in pick(2) == 0 }
+            try ask(ChangeJob(name, settings: settings, forAll: Set(parts), keys: keys).request)
+        }
+    }
+
+    private mutating func pauseJob() throws {
+        let names = jobs.keys.sorted()
+        try ask(PauseJob(names[pick(names.count)], isPaused: pick(3) == 0, keys: keys).request)
     }
 
     /// A job waits for some of those before it.
@@ -767,6 +798,7 @@ private struct RandomRun {
         case 0:
             model.flush()
             model.jobSizes = jobs.mapValues { ($0.settings.memoryBytes, $0.settings.millicores) }
+            model.jobTimeouts = jobs.mapValues(\.settings.timeout)
             (model.durations, model.jobNeeds) = (durations, needs)
             try deleteAll()
             try putJobs()

@@ -60,7 +60,18 @@ extension QueueModel {
         let share = max(
             Double(use.memory) / Double(units.memory), Double(use.millicores) / Double(units.millicores),
             ofResources.max() ?? 0)
-        return Int(min((share * 1e6).rounded(.down), 8_388_607)) * (1 << 29) + (last >> 10) % (1 << 29)
+        return Self.steps(share) * (1 << 29) + (last >> 10) % (1 << 29)
+    }
+
+    /// Millionths; below 4096 and from 2^22 on so many of each doubling.
+    private static func steps(_ share: Double) -> Int {
+        let millionths = share * 1e6
+        guard millionths > 0 else { return 0 }
+        let doublings = Double(millionths.exponent) + millionths.significand - 1
+        let steps =
+            millionths < 4096
+            ? 128 * (doublings + 20) : millionths >= 4_194_304 ? 131_072 * (doublings + 10) : millionths
+        return Int(max(0, min(steps.rounded(.down), 8_388_607)))
     }
 
     /// A node has said what it holds.

@@ -242,6 +242,45 @@ struct OwnerTests {
         #expect(given == ["ann": 20, "bob": 20])
     }
 
+    @Test(
+        "shares are honoured however large and small they may be",
+        arguments: [(1_000_000, 500_000), (0.002, 0.001), (1_000_000, 0.001)])
+    func extremeShares(large: Double, small: Double) throws {
+        let scene = try OwnerScene()
+        let node = try scene.bench.node("a", gigabytes: 48, cores: 12)
+        for (owner, share) in [("ann", small), ("bob", large)] {
+            try scene.submit(owner, 40)
+            try scene.bench.perform(SetShare(share, of: owner, keys: scene.bench.keys))
+        }
+        var given: [String: Int] = [:]
+        for _ in 0..<12 { given.merge(try scene.claim(node, 1)) { $0 + $1 } }
+        #expect(given == (large == small * 2 ? ["ann": 4, "bob": 8] : ["ann": 1, "bob": 11]))
+    }
+
+    @Test("what is noted as a share and is none counts as 1", arguments: ["0", "-1", "nan", "inf", "x"])
+    func noShare(text: String) throws {
+        let scene = try OwnerScene()
+        let node = try scene.bench.node("a")
+        try scene.submit("ann", 9)
+        try scene.submit("bob", 9)
+        try scene.bench.command("HSET", scene.bench.keys.prefix + "distcomp:shares", "bob", text)
+        var given: [String: Int] = [:]
+        for _ in 0..<6 { given.merge(try scene.claim(node, 1)) { $0 + $1 } }
+        #expect(given == ["ann": 3, "bob": 3])
+    }
+
+    @Test("with a large share of a large fleet what runs is still read")
+    func largeUnits() throws {
+        let scene = try OwnerScene()
+        let node = try scene.bench.node("a", gigabytes: 1 << 20, cores: 64)
+        for owner in ["ann", "bob"] {
+            try scene.submit(owner, 40)
+            try scene.bench.perform(SetShare(1_000_000, of: owner, keys: scene.bench.keys))
+        }
+        for _ in 0..<6 { _ = try scene.claim(node, 1) }
+        #expect(try scene.running() == ["ann": 3, "bob": 3])
+    }
+
     @Test("who has nothing that fits this node, or is paused, holds up nobody")
     func passedOver() throws {
         let scene = try OwnerScene()

@@ -3,14 +3,20 @@
 -- An owner's place in the line. By share: the largest of those of memory, of cores and of each resource that jobs may ask for. Of two with
 -- the same, who was given something longer ago is first, and so it is, exactly, of those for whom nothing runs: else one whose tasks are
 -- short would be first for ever. In whole numbers, which are written and read faster: millionths of the fleet, and then milliseconds, which
--- begin anew after six days.
+-- begin anew after six days. Below 0.004 and from 4.2 on steps are a part of the share instead, so that also shares of a millionth or of many
+-- fleets, which small and large weights make of what runs, are told apart: 128 and 131,072 for each doubling.
 local function place_of(use)
   if use.millicores == 0 then return use.last - IDLE_OWNERS end
   local share = math.max(use.memory / use.memory_unit, use.millicores / use.millicores_unit)
   for _, of in pairs(use.resources or {}) do
     if of.unit > 0 then share = math.max(share, of.amount / of.unit) end
   end
-  return math.min(math.floor(share * 1000000), 8388607) * 536870912 + math.floor(use.last / 1024) % 536870912
+  local steps = share * 1000000
+  local part, power = math.frexp(steps)
+  local doublings = power + 2 * part - 2
+  if steps < 4096 then steps = 128 * (doublings + 20) elseif steps >= 4194304 then steps = 131072 * (doublings + 10) end
+  steps = math.max(0, math.min(math.floor(steps), 8388607))
+  return steps * 536870912 + math.floor(use.last / 1024) % 536870912
 end
 
 -- A share of 2 makes what somebody uses count half. Of a fleet of which nothing is known a core goes with 4 GiB; and of a resource that no
@@ -18,6 +24,7 @@ end
 local function units_of(owner)
   local name = owner ~= '' and owner or call('GET', OWNER) or ''
   local weight = tonumber(call('HGET', SHARES, name) or 1) or 1
+  if not (weight > 0 and weight < math.huge) then weight = 1 end
   local memory, millicores, resources = string.match(call('GET', FLEET) or '', '^(%d+) (%d+)(.*)$')
   local function unit(total, otherwise)
     total = tonumber(total or 0)
@@ -55,13 +62,14 @@ local function use_in(text, owner)
 end
 
 local function text_of_use(use)
-  local text = string.format('%d %d %d %d %d', use.memory, use.millicores, use.memory_unit, use.millicores_unit, use.last)
+  -- Not by %d, which makes of what is beyond its range a number that none is.
+  local text = string.format('%.0f %.0f %.0f %.0f %.0f', use.memory, use.millicores, use.memory_unit, use.millicores_unit, use.last)
   if not use.resources then return text end
   local names = {}
   for name in pairs(use.resources) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do
-    text = text .. string.format(' %s:%d/%d', name, use.resources[name].amount, use.resources[name].unit)
+    text = text .. string.format(' %s:%.0f/%.0f', name, use.resources[name].amount, use.resources[name].unit)
   end
   return text
 end

@@ -1,6 +1,8 @@
 // How the commands of a sweep were made: its words with marks, and what the values in their places are called and are. With this the
 // values can be read back from the commands, and the tasks need not hold them a second time.
 
+import Notation
+
 /// The command of a job as it was typed, with marks where values went.
 public struct JobTemplate: Hashable, Sendable {
     /// What the values of one source or column are.
@@ -25,12 +27,20 @@ public struct JobTemplate: Hashable, Sendable {
     }
 
     var json: [UInt8] {
-        var kinds = JSONObjectWriter()
-        for column in columns { kinds.field(column.name, column.kind.rawValue) }
+        let kinds = columns.map { Self.quoted($0.name) + ":\"\($0.kind.rawValue)\"" }
         var writer = JSONObjectWriter()
         writer.field("words", words)
-        writer.field("columns", json: kinds.bytes)
+        writer.field("columns", json: Array("{\(kinds.joined(separator: ","))}".utf8))
         return writer.bytes
+    }
+
+    /// A name that somebody chose, as a string of JSON, in which a first letter is an escape: earlier builds of 1.1 look for settings by their
+    /// names in the text of all of them, `"where":"`, and would find a column.
+    private static func quoted(_ name: String) -> String {
+        guard let first = name.unicodeScalars.first, first.isASCII, first.properties.isAlphabetic else {
+            return JSONText.quoted(name)
+        }
+        return "\"\\u00\(Hexadecimal.text(UInt8(first.value)))" + JSONText.quoted(name).dropFirst(2)
     }
 
     /// nil for what is no template of this version.

@@ -30,6 +30,17 @@ struct JobModelTests {
         #expect(try Job(identifier: "k2x", record: Array(unlimited.record.utf8)).settings.timeout == .none)
     }
 
+    @Test("the columns of a sweep are read back whatever they are called, and none looks like a setting")
+    func columns() throws {
+        let names = ["where", "resources", "halt", "1", "", "_x", "Été", "é", "\"q\"", "a\nb"]
+        let job = job { settings, _ in
+            settings.template = JobTemplate(
+                words: names.map { "{\($0)}" }, columns: names.map { JobTemplate.Column(name: $0, kind: .text) })
+        }
+        #expect(try Job(identifier: "k2x", record: Array(job.record.utf8)) == job)
+        for name in names.prefix(3) { #expect(!job.record.contains("\"\(name)\":"), "\(job.record)") }
+    }
+
     @Test(
         "a record that is none, or whose definition has what this version does not know, is an error",
         arguments: [

@@ -301,6 +301,24 @@ struct JobTests {
         #expect(try node.claim(10).count == 1)
     }
 
+    @Test("a variable of a job's tasks is no rule by which it halts, whatever it is called")
+    func haltedByNoVariable() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        var definition = Job.Definition()
+        definition.surroundings.environment = ["halt": "soon,fail=1"]
+        let open = OpenJob(
+            name: "j", isNameChosen: true, settings: settings(fingerprint: "f"), definition: definition,
+            keys: bench.keys)
+        guard case .opened(let identifier, _, _) = try bench.perform(open) else {
+            throw QueueError.unexpectedReply("open")
+        }
+        let job = Job(identifier: identifier, name: "j", settings: settings(fingerprint: "f"), definition: definition)
+        try submit(bench, job, "1", "2")
+        try node.fail(try node.claim(1)[0], attemptsMax: 1)
+        #expect(try rows(bench).map(\.isHalted) == [false] && node.claim(1).count == 1)
+    }
+
     @Test("what is to be tried again is no failure that halts, and a share is one of all tasks of the job")
     func haltedByShare() throws {
         let bench = try QueueBench()

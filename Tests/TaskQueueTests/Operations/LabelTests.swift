@@ -71,6 +71,37 @@ struct LabelTests {
         #expect(try commands(node.claim()) == ["two"])
     }
 
+    @Test("a column of a sweep is no setting, whatever it is called")
+    func columns() throws {
+        let bench = try QueueBench()
+        let names = ["where", "resources", "halt", "idempotent", "memory_auto", "timeout", "priority"]
+        var settings = Job.Settings()
+        settings.template = JobTemplate(
+            words: ["x"] + names.map { "{\($0)}" }, columns: names.map { JobTemplate.Column(name: $0, kind: .text) })
+        let open = OpenJob(name: "j", isNameChosen: true, settings: settings, definition: .init(), keys: bench.keys)
+        func expectPlain(_ step: String) throws {
+            for key in [bench.keys.jobWheres, bench.keys.jobNeeds] {
+                #expect(try bench.command("HLEN", key).int == 0, "\(step): \(key)")
+            }
+        }
+        guard case .opened(let identifier, _, _) = try bench.perform(open) else {
+            throw QueueError.unexpectedReply("open")
+        }
+        try expectPlain("new")
+        // As a version writes it that does not care how columns are called.
+        let plain = settings.json.replacing(#"\u0077"#, with: "w").replacing(#"\u0072"#, with: "r")
+        guard case .script(var call) = ChangeJob(identifier, settings: settings, keys: bench.keys).request else {
+            return
+        }
+        let at = try #require(call.arguments.firstIndex { $0 == Array(settings.json.utf8) })
+        call.arguments[at] = Array(plain.utf8)
+        _ = try bench.call(.script(call))
+        try expectPlain("changed")
+        let job = Job(identifier: identifier, name: "j", settings: settings, definition: .init())
+        try bench.perform(SubmitTasks([try TaskLine(command: "one", of: job)], keys: bench.keys))
+        #expect(try commands(bench.node("node").claim()) == ["one"])
+    }
+
     @Test("what failed on one of two nodes is the other's only where its job is for both")
     func exclusion() throws {
         let bench = try QueueBench()

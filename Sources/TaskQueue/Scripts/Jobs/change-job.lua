@@ -20,9 +20,7 @@ if not change(id, name, size ~= '' and size or call('HGET', JOB_SIZES, id), sett
   return 'going'
 end
 use_job(id)
-local halt = '"halt":"([^"]*)"'
-local new_rule = settings ~= '' and string.match(settings, halt)
-if settings ~= '' and new_rule ~= string.match(old_settings, halt) then
+if settings ~= '' and fields_of(settings).halt ~= fields_of(old_settings).halt then
   -- What has failed so far counts by another rule, and without one nothing is halted.
   if call('HEXISTS', JOBS_HALTED, id) == 1 then
     if lift_halt() then wake() end

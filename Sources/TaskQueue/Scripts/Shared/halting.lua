@@ -13,7 +13,8 @@ end
 
 -- JOB_HALTS says how many tasks of a job have failed for good since it was let go on last; what was cancelled is none of them.
 local function halt_if_due(count)
-  local rule = string.match(call('HGET', JOBS, job) or '', '"halt":"(%a+,fail=[%d.]+%%?)"')
+  -- In the settings, which are the second line: in the third a variable of the tasks may have this name.
+  local rule = string.match(call('HGET', JOBS, job) or '', '^[^\n]*\n[^\n]-"halt":"(%a+,fail=[%d.]+%%?)"')
   if not rule or call('HEXISTS', JOBS_HALTED, job) == 1 then return end
   local manner, number, percent = string.match(rule, '^(%a+),fail=([%d.]+)(%%?)$')
   local bound = tonumber(number) or math.huge

@@ -8,6 +8,13 @@ local function parts_of(record)
   return name or '', settings or '{}', definition or '{}'
 end
 
+-- Settings by their names. They are not looked for in the text, where a sweep's columns stand too, under whatever names.
+local function fields_of(settings)
+  local is_read, fields = pcall(cjson.decode, settings)
+  return is_read and type(fields) == 'table' and fields or {}
+end
+
+-- What is a number or true is looked for all the same: no name that somebody chose stands before such.
 local function is_learning(settings) return string.find(settings, '"memory_auto":true', 1, true) ~= nil end
 
 local function with_memory(settings, memory) return (string.gsub(settings, '"memory":%d+', '"memory":' .. memory, 1)) end
@@ -54,11 +61,10 @@ end
 -- Which nodes it is for, what it needs of them, and whether there may be second copies of its tasks, stand by themselves too: claims look for
 -- that. Returns whether the first or the second is new.
 local function note_places(id, settings)
-  local is_idempotent = string.find(settings, '"idempotent":true', 1, true)
-  call(is_idempotent and 'SADD' or 'SREM', JOBS_IDEMPOTENT, id)
-  local is_new = false
+  local fields, is_new = fields_of(settings), false
+  call(fields.idempotent == true and 'SADD' or 'SREM', JOBS_IDEMPOTENT, id)
   for field, key in pairs({where = JOB_WHERES, resources = JOB_NEEDS}) do
-    local text = string.match(settings, '"' .. field .. '":"([^"]*)"') or false
+    local text = type(fields[field]) == 'string' and fields[field]
     if call('HGET', key, id) ~= text then
       if key == JOB_NEEDS and has_several() then recount_needs(id) end
       if text then call('HSET', key, id, text) else call('HDEL', key, id) end

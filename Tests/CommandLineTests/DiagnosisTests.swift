@@ -146,6 +146,37 @@ struct DiagnosisTests {
         #expect(answer(small, large).sentence.contains("b has room"))
     }
 
+    @Test("a part of a GPU is not free where what is left is in smaller parts of several, nor are two whole ones")
+    func devicesInParts() throws {
+        func answer(_ request: String, of devices: Int, asked: Int, inParts parts: Int) throws -> Diagnosis {
+            var settings = Job.Settings()
+            settings.resources = try #require(ResourceRequest(typed: request))
+            let line = try TaskLine(
+                command: "x", of: Job(identifier: "j1", name: "train", settings: settings, definition: .init()))
+            var node = node("a")
+            node.resources = ResourceTotals(text: "gpu:d\(devices)")
+            node.resourcesAsked = ["gpu": asked]
+            var inParts = DeviceParts()
+            for _ in 0..<parts { inParts.add(asked / parts) }
+            node.partsAsked = ["gpu": inParts]
+            return Diagnosis(line, waiting(), result: nil, fleet(node))
+        }
+        let cut = try answer("gpu=0.6", of: 2, asked: 1200, inParts: 2)
+        #expect(cut.because == "resources")
+        #expect(
+            cut.sentence
+                == "It waits for a free gpu: it asks for 0.6 gpu, and what is left of that is in parts of several devices: "
+                + "a (1.2/2 gpu); no task is before it.")
+        let whole = try answer("gpu=2", of: 3, asked: 1000, inParts: 2)
+        #expect(whole.because == "resources" && whole.sentence.contains("in parts of several devices"), "\(whole)")
+        // One device is free, whatever the others are used for; or one has as much, however the parts are laid.
+        #expect(try answer("gpu=1", of: 3, asked: 1000, inParts: 2).because == "ready")
+        #expect(try answer("gpu=0.6", of: 3, asked: 1200, inParts: 2).because == "ready")
+        #expect(try answer("gpu=0.4", of: 2, asked: 1200, inParts: 4).because == "ready")
+        let full = try answer("gpu=0.6", of: 1, asked: 1000, inParts: 0)
+        #expect(full.sentence.contains("what has that is in use"), "\(full)")
+    }
+
     @Test(
         "of a task that ran out of memory it is said with how much, what it waits for now, and what it may come to have"
     )

@@ -37,6 +37,8 @@ struct FleetNode {
     var millicoresAsked = 0
     /// In thousandths, by name.
     var resourcesAsked: [String: Int] = [:]
+    /// Of that, what asks for no whole number: of devices each such task has a part of one.
+    var partsAsked: [String: DeviceParts] = [:]
 
     /// How long ago it reported, by this machine's clock.
     func heardSecondsAgo(nowUnixSeconds: Int64) -> Double? {
@@ -130,6 +132,7 @@ private struct NodeLoad {
     var memoryBytes: UInt64 = 0
     var millicores = 0
     var resources: [String: Int] = [:]
+    var parts: [String: DeviceParts] = [:]
 
     init(name: String) { self.name = name }
 
@@ -140,7 +143,10 @@ private struct NodeLoad {
         let sum = memoryBytes.addingReportingOverflow(line.memoryBytes)
         memoryBytes = sum.overflow ? .max : sum.partialValue
         millicores += line.millicores
-        for (resource, amount) in line.resources.thousandths { resources[resource, default: 0] += amount }
+        for (resource, amount) in line.resources.thousandths {
+            resources[resource, default: 0] += amount
+            if !amount.isMultiple(of: 1000) { parts[resource, default: DeviceParts()].add(amount) }
+        }
         return name
     }
 }
@@ -220,7 +226,7 @@ extension QueueClient {
             node.runningCount += load.count
             node.memoryBytesAsked = load.memoryBytes
             node.millicoresAsked = load.millicores
-            node.resourcesAsked = load.resources
+            (node.resourcesAsked, node.partsAsked) = (load.resources, load.parts)
             nodes[load.name] = node
         }
     }

@@ -293,13 +293,14 @@ struct Diagnosis: Equatable {
         )
     }
 
-    /// Of nodes that have what it asks for: all of that is in use. Nil where one has some left.
+    /// Of nodes that have what it asks for: all of that is in use, or what is left is of no use to it. Nil where one has enough left.
     private static func waitsForResources(_ line: TaskLine, _ candidates: [FleetNode]) -> String? {
         guard !line.resources.isEmpty, !candidates.contains(where: { $0.hasLeft(line.resources) }) else { return nil }
-        let names = list(candidates.map { "\($0.name) (\($0.resourcesText))" })
+        let inParts = candidates.filter { $0.left(of: line.resources) == .inParts }
+        let names = list((inParts.isEmpty ? candidates : inParts).map { "\($0.name) (\($0.resourcesText))" })
         return
             "It waits for a free \(line.resources.sorted.map(\.name).joined(separator: ", ")): it asks for \(line.resources.words), "
-            + "and what has that is in use: \(names)"
+            + "and what \(inParts.isEmpty ? "has that is in use" : "is left of that is in parts of several devices"): \(names)"
     }
 
     private static func drained(_ nodes: [FleetNode]) -> Answer {

@@ -78,15 +78,48 @@ extension Collection<FleetNode> {
     }
 }
 
+/// What tasks have of devices of which others may have the rest.
+struct DeviceParts {
+    private(set) var count = 0
+    private(set) var thousandths = 0
+
+    mutating func add(_ amount: Int) {
+        count += 1
+        // Of several devices nobody can ask for a part; what is noted so comes from elsewhere.
+        thousandths += min(amount, 1000)
+    }
+}
+
 extension FleetNode {
     /// What it has of a resource altogether.
     fileprivate func thousandths(of name: String) -> Int { resources.byName[name]?.thousandths ?? 0 }
 
     /// Whether what its tasks ask for leaves so much.
-    func hasLeft(_ request: ResourceRequest) -> Bool {
-        request.thousandths.allSatisfy { name, amount in
-            amount <= thousandths(of: name) - (resourcesAsked[name] ?? 0)
+    func hasLeft(_ request: ResourceRequest) -> Bool { left(of: request) == .enough }
+
+    /// What its tasks leave of what is asked for.
+    enum Left { case tooLittle, inParts, enough }
+
+    func left(of request: ResourceRequest) -> Left {
+        let all = request.thousandths.map { left(of: $0, for: $1) }
+        return all.contains(.tooLittle) ? .tooLittle : all.contains(.inParts) ? .inParts : .enough
+    }
+
+    /// Which of its tasks have parts of the same device only the node knows: there is enough where there is however they are laid out.
+    private func left(of name: String, for amount: Int) -> Left {
+        let asked = resourcesAsked[name] ?? 0
+        guard case .devices(let count)? = resources.byName[name] else {
+            return amount <= thousandths(of: name) - asked ? .enough : .tooLittle
         }
+        let parts = partsAsked[name] ?? DeviceParts()
+        let notWhole = count - (asked - parts.thousandths) / 1000
+        if amount.isMultiple(of: 1000) {
+            if amount / 1000 <= notWhole - parts.count { return .enough }
+            return amount / 1000 <= notWhole - (parts.thousandths + 999) / 1000 ? .inParts : .tooLittle
+        }
+        let left = notWhole * 1000 - parts.thousandths
+        if amount > left { return .tooLittle }
+        return parts.count < notWhole || amount <= (left + notWhole - 1) / notWhole ? .enough : .inParts
     }
 
     /// `2/8 gpu 0/4 licence`; where it is known what is used of devices, `2/8 gpu (12.4/640.0 GB, 57 %) 0/4 licence`.

@@ -38,6 +38,7 @@ final class FigureTable {
     private let measurement: String
     private let asJSON: Bool
     private var rows: [[UInt8]] = []
+    private var heading = ""
 
     init(_ measurement: String, asJSON: Bool) {
         self.measurement = measurement
@@ -73,8 +74,11 @@ final class FigureTable {
     }
 
     private func addObject(_ name: String, _ unit: String, _ values: (inout JSONObjectWriter) -> Void) {
+        // A person sees below what a row stands.
+        let isBelow = name.hasPrefix("- ")
+        if !isBelow { heading = name }
         var writer = JSONObjectWriter()
-        writer.field("figure", name)
+        writer.field("figure", isBelow ? "\(heading): \(name.dropFirst(2))" : name)
         writer.field("unit", unit)
         values(&writer)
         rows.append(writer.bytes)

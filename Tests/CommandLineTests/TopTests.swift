@@ -73,6 +73,15 @@ struct TopTests {
         #expect(lines(model, columns: 120, color: true)[3].hasPrefix("\u{1b}[31m"))
     }
 
+    @Test("what a node has of GPUs, and what its tasks ask for, is there where there is room for it")
+    func devices() {
+        var model = model()
+        model.snapshot.fleet.nodes[0].resources = ResourceTotals(text: "gpu:d2 licence:4000")
+        model.snapshot.fleet.nodes[0].resourcesAsked = ["gpu": 1500]
+        #expect(lines(model, columns: 120)[3].contains("1.5/2 gpu 0/4 licence"), "\(lines(model, columns: 120)[3])")
+        #expect(!lines(model, columns: 40).joined().contains("gpu"))
+    }
+
     @Test("on 80 columns tasks that differ only at the end, or in the middle, are told apart, and named")
     func longCommands() {
         let words = String(repeating: "/data/archive", count: 8)

@@ -44,6 +44,20 @@ struct BenchTests {
             words: "queue --queued 1000 --finished 20",
             figures: ["distcomp status at 1000 queued", "distcomp results of 20 finished"]),
         Small(
+            words: "after --edges 20 --children 20 --reports 20",
+            figures: [
+                "distcomp submit of 20 edges", "20 wait for one that has failed: calls",
+                "a report of a job that another waits for: the same",
+            ]),
+        Small(
+            words: "owners --owners 3 --jobs 3 --shapes 2 --tasks 60 --claims 3 --running 16",
+            figures: ["a claim of 16: of 3 owners to one", "owners of what runs in the end: most tasks"]),
+        Small(
+            words: "memory --tasks 40 --at-once 4",
+            figures: [
+                "alike to 1 %: wasted by auto", "all six that are not wide: wasted by --memory auto: failed attempts",
+            ]),
+        Small(
             words: "schedule --tasks 60 --users 3 --nodes 2 --cores 4",
             figures: [
                 "first come first served: all have ended after", "DistComp: all have ended after",

@@ -11,8 +11,11 @@ struct ResourceAgreementTests {
     @Test("whatever is free, the node has room for just what a claim gives, and leaves what the claim thinks is left")
     func agreement() throws {
         var random = SystemRandomNumberGenerator()
-        let asked = try ["gpu=1", "gpu=2", "gpu=0.5", "gpu=0.35", "gpu=0.2,licence=0.4", "licence=1.5", "gpu=3,tape=1"]
-            .map { try #require(ResourceRequest(typed: $0)) }
+        let asked = try [
+            "gpu=1", "gpu=2", "gpu=0.5", "gpu=0.35", "gpu=0.2,licence=0.4", "licence=1.5", "gpu=3,tape=1",
+            "gpu=0.33334",
+            "gpu=0.16667",
+        ].map { try #require(ResourceRequest(typed: $0)) }
         for _ in 0..<300 {
             let names = (0..<Int.random(in: 0...6)).map { "GPU-\($0)" }
             var pool = ResourcePool(NodeResources(["gpu": .devices(names), "licence": .amount(3000)]))

@@ -302,8 +302,7 @@ extension TaskLine {
     public init(
         command: String, surroundings: TaskSurroundings = TaskSurroundings(), of job: Job
     ) throws(TaskLineError) {
-        var own = surroundings.without(job.definition.surroundings)
-        (own.after, own.resources) = ([], nil)
+        let own = surroundings.without(job.definition.surroundings).ofLine
         let isPlain =
             own.isEmpty && command.utf8.first != UInt8(ascii: "{") && !command.utf8.contains(UInt8(ascii: "\n"))
             && command.utf8.first.map { !$0.isBlank } ?? true && command.utf8.last.map { !$0.isBlank } ?? true

@@ -56,11 +56,11 @@ public struct ResourceRequest: Hashable, Sendable {
         }
     }
 
-    /// The thousandths of an amount such as `2` or `0.5`, rounded up.
+    /// The thousandths of an amount such as `2` or `0.5`: of a part of one the nearest, of more rounded up.
     public static func thousandths(_ text: some StringProtocol) -> Int? {
         var text = String(text)
         text.makeContiguousUTF8()
-        return Amount.millicores(text.utf8.span)
+        return Amount.resource(text.utf8.span)
     }
 
     /// As people type it.

@@ -6,12 +6,12 @@
 // asked for and the default timeout. Numbers and strings alike are read as amounts (Amount.swift). A command may hold
 // newlines here, since the line, which is the task's identity, does not. What a task has of its own besides (`name`, `cwd`, `env`,
 // `stdin`, `checkpoint_dir`) is read in TaskSurroundings.swift; `after` names the tasks of the same file for which it waits, `memory_max` says how much a
-// task of a file may come to have if it runs out of memory, `resources` what all tasks of the file have of their node.
+// task of a file may come to have if it runs out of memory, `resources` what all tasks of the file have of their node, `where` which nodes these are.
 
 extension TaskFields {
     static let jsonNames = [
         "type", "priority", "memory", "memory_max", "cores", "timeout", "name", "cwd", "env", "stdin", "checkpoint_dir",
-        "after", "resources", "command",
+        "after", "resources", "where", "command",
     ]
 
     /// - Parameter needsCommand: false for what the tasks of a job have in common.
@@ -73,6 +73,7 @@ extension TaskFields {
         case ("name", _), ("cwd", _), ("env", _), ("stdin", _), ("checkpoint_dir", _): readSurroundings(member, line)
         case ("after", let content): readAfter(content, member, line)
         case ("resources", let content): readResources(content, member, line)
+        case ("where", let content): readNodeLabels(content, member, line)
         case (_, .string(let text)) where !text.utf8.allSatisfy(\.isBlank) && !text.utf8.contains(0): command = text
         default: reportValue(member, line, "the command to run, a string that is not empty and has no NUL in it")
         }
@@ -98,6 +99,18 @@ extension TaskFields {
         }
     }
 
+    /// Which nodes it is for; its job says the same of all its tasks.
+    private mutating func readNodeLabels(_ content: JSONValue.Content, _ member: JSONMember, _ line: Span<UInt8>) {
+        guard isOfFile else {
+            return reportValue(
+                member, line, "none here: only tasks of a file for distcomp submit or run may have it")
+        }
+        guard case .string(let text) = content, let labels = LabelExpression(text: text) else {
+            return reportValue(member, line, LabelExpression.expected)
+        }
+        own.nodeLabels = labels
+    }
+
     /// What it has of its node besides memory and cores; its job says the same of all its tasks.
     private mutating func readResources(_ content: JSONValue.Content, _ member: JSONMember, _ line: Span<UInt8>) {
         guard isOfFile else {
@@ -109,7 +122,7 @@ extension TaskFields {
             return reportValue(member, line, #"an object such as {"gpu": 1}"#)
         }
         for part in members {
-            let count = amount(part.value.content, part, line) { Amount.millicores($0) }
+            let count = amount(part.value.content, part, line) { Amount.resource($0) }
             guard let count, request.add(part.name, thousandths: count) else {
                 return reportValue(member, line, ResourceRequest.expected)
             }

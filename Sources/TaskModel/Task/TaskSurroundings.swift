@@ -25,19 +25,28 @@ public struct TaskSurroundings: Hashable, Sendable {
     /// What it has of its node besides memory and cores, where a line of a file says so: its job does, so this is no part of any line in
     /// the queue either.
     public var resources: ResourceRequest?
+    /// Which nodes it is for; as with ``resources``.
+    public var nodeLabels: LabelExpression?
 
     public init() {}
 
     public var isEmpty: Bool { self == TaskSurroundings() }
 
     /// What is not the same in `common`.
-    func without(_ common: TaskSurroundings) -> TaskSurroundings {
+    public func without(_ common: TaskSurroundings) -> TaskSurroundings {
         var own = self
         if own.name == common.name { own.name = nil }
         if own.directory == common.directory { own.directory = nil }
         own.environment = environment.filter { common.environment[$0.key] != $0.value }
         if own.standardInput == common.standardInput { own.standardInput = nil }
         if own.checkpointDirectory == common.checkpointDirectory { own.checkpointDirectory = nil }
+        return own
+    }
+
+    /// That of it which is part of the task's line in the queue.
+    public var ofLine: TaskSurroundings {
+        var own = self
+        (own.after, own.resources, own.nodeLabels) = ([], nil, nil)
         return own
     }
 

@@ -29,6 +29,14 @@ enum Amount {
         return number.scaled(by: 1000, max: coresMax * 1000).map { Int($0) }
     }
 
+    /// Thousandths of a resource, of a part of one the nearest: three thirds are one.
+    static func resource(_ text: Span<UInt8>) -> Int? {
+        let (number, end) = Decimal.prefix(of: text)
+        guard let number, end == text.count else { return nil }
+        if number.whole > 0 { return millicores(text) }
+        return Int(number.billionths > 0 ? max(1, (number.billionths + 500_000) / 1_000_000) : 0)
+    }
+
     /// A timeout: seconds without a unit, else s, m, h or d. Zero is no limit.
     static func timeout(_ text: Span<UInt8>) -> TimeoutRequest? {
         let (number, unitStart) = Decimal.prefix(of: text)
@@ -168,7 +176,11 @@ public enum TypedAmount {
     }
 
     /// Thousandths of a core, of `2` or `0.5`; nil for what is none.
-    public static func millicores(_ text: some StringProtocol) -> Int? { ResourceRequest.thousandths(text) }
+    public static func millicores(_ text: some StringProtocol) -> Int? {
+        var text = String(text)
+        text.makeContiguousUTF8()
+        return Amount.millicores(text.utf8.span)
+    }
 }
 
 // MARK: - Writing

@@ -151,7 +151,21 @@ struct ResourceFleetTests {
             // What is wrong with the first is found before there is a job.
             let saving = try fleet.scratch.write(
                 "saving.json", #"{"command": "true", "checkpoint_dir": "/srv"}"# + "\n")
+            // Which nodes they are for is said by all of them alike, too.
+            let text =
+                #"{"command": "echo 1", "where": "ssd"}"# + "\n" + #"{"command": "echo 2", "where": "!hdd"}"# + "\n"
+            let placed = try fleet.scratch.write("placed.json", text.replacing("!hdd", with: "ssd"))
+            #expect(try await fleet.distcomp("submit", "--name", "placed", placed).status == 0)
+            #expect(try await fleet.distcomp("jobs", "--json").output.contains(#""where":"ssd""#))
+            #expect(try await fleet.distcomp("why", "placed").output.contains("(--where 'ssd')"))
+            #expect(try await fleet.distcomp("cancel", "--quiet", "placed").status == 0)
+            let unlike = try fleet.scratch.write("unlike.json", text)
+            let elsewhere = try await fleet.distcomp("submit", "--name", "unlike", unlike)
+            #expect(
+                elsewhere.status == 2 && elsewhere.errors.contains("the job's are for `ssd`, and this one for `!hdd`"),
+                "\(elsewhere)")
             for (words, problem) in [
+                (["--where", "hdd", placed], "all tasks of a job are for the same nodes"),
                 (["--gpus", "1", file], "all tasks of a job have the same resources"),
                 (["--idempotent", saving], "two copies of a task would save in one place"),
             ] {
@@ -212,6 +226,11 @@ struct ResourceFleetTests {
                 try #require(built.status == 0, "\(built)")
                 return "\(scratch.path)/\(name).so"
             }
+            let listed = try fleet.node("listed", ["resources": #"{"gpu": ["GPU-0a1b"]}"#]).configurationPath
+            let doctor = try await fleet.distcomp("doctor", "--config", listed)
+            #expect(
+                doctor.output.contains("GPU-0a1b; a program that uses CUDA needs 120 MB of memory for that alone"),
+                "\(doctor)")
             let auto = ["resources": #"{"gpu": "auto"}"#]
             let node = try fleet.node("a", auto)
             node.command = [Products.distcompd, "--nvidia-library", try await library("good", "return 0;")]

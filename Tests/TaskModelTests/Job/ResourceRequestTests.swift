@@ -9,6 +9,9 @@ struct ResourceRequestTests {
         arguments: [
             ("gpu=1", "gpu:1000", "gpu=1"),
             ("scratch_gb=0.0001,gpu=.5", "gpu:500 scratch_gb:1", "gpu=0.5,scratch_gb=0.001"),
+            ("gpu=0.33334", "gpu:333", "gpu=0.333"), ("gpu=0.33350", "gpu:334", "gpu=0.334"),
+            ("gpu=0.16667,licence=1.6666", "gpu:167 licence:1667", "gpu=0.167,licence=1.667"),
+            ("gpu=0.9999", "gpu:1000", "gpu=1"), ("gpu=0.00000000001", "gpu:1", "gpu=0.001"),
             ("licence=1.5", "licence:1500", "licence=1.5"), ("gpu=1000000", "gpu:1000000000", "gpu=1000000"),
         ])
     func forms(typed: String, noted: String, shown: String) throws {
@@ -20,7 +23,8 @@ struct ResourceRequestTests {
     @Test(
         "what cannot be asked for is none",
         arguments: [
-            "", "gpu", "gpu=", "gpu=0", "gpu=-1", "gpu=1.5", "gpu=1000001", "GPU=1", "1a=1", "a b=1", "é=1",
+            "", "gpu", "gpu=", "gpu=0", "gpu=-1", "gpu=1.5", "gpu=1.0001", "gpu=1000001", "GPU=1", "1a=1", "a b=1",
+            "é=1",
             "gpu=1,gpu=1", "a=1,",
             "a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1", "a=1e3", "a=1G",
         ])
@@ -56,11 +60,28 @@ struct ResourceRequestTests {
         #expect(totals.canHold(try #require(ResourceRequest(typed: typed))) == canHold)
     }
 
+    @Test("lines of a file say for which nodes they are, other lines may not")
+    func nodes() throws {
+        let line = #"{"command": "x", "where": "ssd&!spot"}"#
+        let read = try TaskLine(parsing: Array(line.utf8).span, isOfFile: true)
+        #expect(read.surroundings?.nodeLabels?.text == "ssd & !spot")
+        #expect(throws: TaskLineError.self) { try TaskLine(parsing: line) }
+        for wrong in ["1", "\"\"", "\"a b\"", "[\"a\"]"] {
+            let text = "{\"command\": \"x\", \"where\": \(wrong)}"
+            #expect(throws: TaskLineError.self, "\(wrong)") {
+                try TaskLine(parsing: Array(text.utf8).span, isOfFile: true)
+            }
+        }
+    }
+
     @Test("lines of a file say it as an object, other lines may not")
     func lines() throws {
         let line = #"{"command": "x", "resources": {"gpu": 0.5, "licence": "2"}}"#
         let read = try TaskLine(parsing: Array(line.utf8).span, isOfFile: true)
         #expect(read.surroundings?.resources?.text == "gpu:500 licence:2000")
+        let third = try TaskLine(
+            parsing: Array(#"{"command": "x", "resources": {"gpu": 0.33334}}"#.utf8).span, isOfFile: true)
+        #expect(third.surroundings?.resources?.text == "gpu:333")
         #expect(throws: TaskLineError.self) { try TaskLine(parsing: line) }
         for wrong in ["1", "\"gpu=1\"", "{\"gpu\": 1.5}", "{\"gpu\": null}", "{\"gpu\": 0}", "[]"] {
             let text = "{\"command\": \"x\", \"resources\": \(wrong)}"

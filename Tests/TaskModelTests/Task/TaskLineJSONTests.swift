@@ -64,7 +64,7 @@ struct TaskLineJSONTests {
             (
                 #"{"wibble":1,"command":"x"}"#,
                 "wibble: found an unknown field, expected one of type, priority, memory, memory_max, cores, timeout, name, cwd, env, "
-                    + "stdin, checkpoint_dir, after, resources, command", 2
+                    + "stdin, checkpoint_dir, after, resources, where, command", 2
             ),
             (#"{"type":"shel","command":"x"}"#, #"type: found `"shel"`, expected one of shell, python, demo"#, 9),
             (#"{"type":1,"command":"x"}"#, "type: found `1`, expected one of shell, python, demo", 9),

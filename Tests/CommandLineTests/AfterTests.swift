@@ -11,17 +11,23 @@ import Testing
 struct TaskGraphTests {
     /// Each line is a name, or none, and the names of those it waits for.
     private func graph(_ tasks: (String?, [String])...) throws -> TaskGraph {
+        try graph(
+            tasks.enumerated().map { index, task in
+                let name = task.0.map { "\"name\":\"\($0)\"," } ?? ""
+                let after = task.1.map { "\"\($0)\"" }.joined(separator: ",")
+                return "{\(name)\"after\":[\(after)],\"command\":\"c\(index)\"}"
+            })
+    }
+
+    private func graph(_ lines: [String]) throws -> TaskGraph {
         var graph = TaskGraph()
-        for (index, task) in tasks.enumerated() {
-            var surroundings = TaskSurroundings()
-            surroundings.name = task.0
-            let name = task.0.map { "\"name\":\"\($0)\"," } ?? ""
-            let after = task.1.map { "\"\($0)\"" }.joined(separator: ",")
+        for (index, line) in lines.enumerated() {
             var file = TaskFile(named: "dag.jsonl")
-            let text = "{\(name)\"after\":[\(after)],\"command\":\"c\(index)\"}\n"
-            try Array(text.utf8).withUnsafeBytes { bytes in
+            try Array("\(line)\n".utf8).withUnsafeBytes { bytes in
                 try file.read(bytes) { entry throws(TaskGraph.Problem) in
-                    if case .task(let line, _) = entry { try graph.add(line, file: "dag.jsonl", lineNumber: index + 1) }
+                    if case .task(let line, _) = entry {
+                        try graph.add(line, file: "dag.jsonl", lineNumber: index + 1, place: index)
+                    }
                 }
             }
         }
@@ -58,6 +64,26 @@ struct TaskGraphTests {
         #expect(twice?.description.hasPrefix("dag.jsonl:2: name: `a` a second time (first in dag.jsonl:1)") == true)
     }
 
+    @Test(
+        "a task that is there a second time, and would wait for others than the first time, is refused with both places"
+    )
+    func sameTask() throws {
+        let (a, b) = (#"{"name":"a","command":"x"}"#, #"{"name":"b","command":"y"}"#)
+        func sync(_ after: String) -> String { #"{"command":"sync"\#(after)}"# }
+        for (first, second) in [
+            (#","after":["a"]"#, #","after":["b"]"#), ("", #","after":"b""#), (#","after":"a""#, ""),
+        ] {
+            let error = #expect(throws: TaskGraph.Problem.self) { try graph([a, b, sync(first), sync(second)]) }
+            #expect(
+                error?.description
+                    == "dag.jsonl:4: the same task a second time (first in dag.jsonl:3), which would wait for others: give them names"
+            )
+        }
+        // It is one task where it waits for the same; another where anything of it is another.
+        #expect(try graph([a, b, sync(#","after":["a","b"]"#), sync(#","after":["b","a"]"#)]).count == 4)
+        #expect(try graph([a, b, sync(#","after":"a""#), sync(#","after":"b","env":{"N":"2"}"#)]).count == 4)
+    }
+
     @Test("a hundred thousand that wait one for the other are put in order without a stack as deep")
     func deep() throws {
         var graph = TaskGraph()
@@ -67,7 +93,8 @@ struct TaskGraphTests {
             var file = TaskFile(named: "deep.jsonl")
             try Array("{\"name\":\"t\(number)\",\(after)\"command\":\"x\"}\n".utf8).withUnsafeBytes { bytes in
                 try file.read(bytes) { entry throws(TaskGraph.Problem) in
-                    if case .task(let line, _) = entry { try graph.add(line, file: "deep.jsonl", lineNumber: number) }
+                    guard case .task(let line, _) = entry else { return }
+                    try graph.add(line, file: "deep.jsonl", lineNumber: number, place: number)
                 }
             }
         }

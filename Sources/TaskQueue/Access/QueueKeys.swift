@@ -46,6 +46,8 @@ public struct QueueKeys: Hashable, Sendable {
     public var jobWheres: String { self[.jobWheres] }
     /// What jobs ask for besides memory and cores, of those that do: identifier -> the text of a ``ResourceRequest``.
     public var jobNeeds: String { self[.jobNeeds] }
+    /// Who adds tasks to jobs at present, of those that are not complete yet: by identifier.
+    public var jobLoads: String { self[.jobLoads] }
     /// What `distcomp scale --exec` notes of nodes and of shapes of nodes.
     public var scaling: String { self[.scaling] }
     /// Until when, in the queue's time, somebody looks through todo for lines without an index.

@@ -77,27 +77,24 @@ struct Submission {
         let display = LoadingDisplay(isQuiet: isQuiet)
         defer { display.clear() }
         let parents = try queue.jobs(after: tasks.after)
-        let likes = try parents.filter { $0.way == .each }.map { parent throws(CommandError) in
-            try LikeTasks(parent.job, likeThoseWith: tasks.columns, queue)
-        }
-        if case .sweep(let sweep) = tasks.source, !likes.isEmpty {
-            for index in 0..<sweep.count {
-                _ = try Self.like(nil, sweep.columns.isEmpty ? [] : sweep.values(index), index, likes)
-            }
-        }
-        if case .files(let files) = tasks.source, !likes.isEmpty, !files.contains("-") {
-            var place = 0
-            try tasks.forEach(progress: LoadingDisplay(isQuiet: true), isQuiet: true) { entry throws(CommandError) in
+        let common = tasks.commonSurroundings(isForFleet: isForFleet)
+        var likes = Likes(
+            try parents.filter { $0.way == .each }.map { parent throws(CommandError) in
+                try LikeTasks(parent.job, likeThoseWith: tasks.columns, queue)
+            }, common: common)
+        if !likes.isEmpty, !tasks.readsStandardInput {
+            var likes = likes
+            try tasks.forEach(progress: LoadingDisplay(isQuiet: true), isQuiet: true) {
+                entry, place throws(CommandError) in
                 guard case .task(let line, let number) = entry else { return }
-                _ = try Self.like(line.surroundings?.name, tasks.values(number), place, likes)
-                place += 1
+                _ = try likes.lines(like: line, values: tasks.values(number), place: place)
             }
         }
         func openJob(firstCommand: String? = nil, like line: TaskLine? = nil) throws(CommandError) -> Job {
             if let job = submission.job { return job }
             if isForFleet, !isForced { try queue.refuseOldNodes() }
             var request = try tasks.jobRequest(isForFleet: isForFleet, firstCommand: firstCommand, like: line)
-            if let line { try Self.check(line, asOneOf: request, tasks.resources) }
+            if let line { try Self.check(line, asOneOf: request, tasks) }
             // A share is one of all there are, which are known when all have been added.
             if tasks.halt?.isShare == true { request.settings.halt = "" }
             if let like = tasks.memory.like { request.settings.memoryBytes = try queue.memoryBytes(likeJob: like) }
@@ -113,11 +110,10 @@ struct Submission {
         var linesAreOfJob = tasks.linesAreOfJob
         var job = isOfCommands ? try openJob() : nil
         var batch = Batch()
-        var graph = TaskGraph()
-        var place = 0
+        var graph = TaskGraph(common: common)
         // What is wrong with any of the first is to be found before anything is changed of a job that is there.
         var unopened: [(line: TaskLine, parents: [String])] = []
-        var common: JobRequest?
+        var request: JobRequest?
         func addUnopened() throws(CommandError) {
             guard let first = unopened.first else { return }
             let job = try openJob(like: first.line)
@@ -126,7 +122,7 @@ struct Submission {
             }
             unopened.removeAll(keepingCapacity: true)
         }
-        try tasks.forEach(progress: display, isQuiet: isQuiet) { entry throws(CommandError) in
+        try tasks.forEach(progress: display, isQuiet: isQuiet) { entry, place throws(CommandError) in
             switch entry {
             case .form(let form):
                 display.clear()
@@ -136,10 +132,8 @@ struct Submission {
                 if form == .taskLines, isForFleet, !linesAreOfJob { linesAreOfJob = try queue.hasFirstOwnerElse() }
                 submission.hasLines = submission.hasLines || form == .taskLines && !linesAreOfJob
             case .task(let line, let number):
-                let name = line.surroundings?.name
                 if isOfCommands {
-                    let parents = try Self.like(name, tasks.values(number), place, likes)
-                    place += 1
+                    let parents = try likes.lines(like: line, values: tasks.values(number), place: place)
                     if job == nil { job = try openJob(firstCommand: line.command) }
                     guard let job else { return }
                     batch.add(try Self.task(line, of: job), after: parents)
@@ -148,7 +142,7 @@ struct Submission {
                         looksForOldWorkers = false
                         try queue.refuseOldWorkers(line)
                     }
-                    batch.add(line, number: number)
+                    batch.add(line, number: number, place: place)
                 } else {
                     if !linesAreOfJob {
                         // Standard input, which is told only now.
@@ -158,15 +152,16 @@ struct Submission {
                                     + "before this one was read: say --name, or give the file by its name")
                         }
                         (linesAreOfJob, submission.hasLines) = (true, false)
-                        for (line, number) in lines { try graph.take(line, display.fileName, number) }
+                        for task in lines { try graph.take(task.line, display.fileName, task.number, task.place) }
                     }
                     if tasks.gathersLines || graph.count > 0 || !line.hasNoAfter {
-                        try graph.take(line, display.fileName, number)
+                        try graph.take(line, display.fileName, number, place)
                     } else {
-                        let parents = try Self.like(name, [], place, likes)
-                        place += 1
-                        if common == nil { common = try submission.common(like: line, tasks, isForFleet: isForFleet) }
-                        if let common { try Self.check(line, asOneOf: common, tasks.resources) }
+                        let parents = try likes.lines(like: line, values: [], place: place)
+                        if request == nil {
+                            request = try submission.request(like: line, tasks, isForFleet: isForFleet)
+                        }
+                        if let request { try Self.check(line, asOneOf: request, tasks) }
                         unopened.append((line, parents))
                         if submission.job != nil || unopened.count >= Self.batchLines { try addUnopened() }
                     }
@@ -179,9 +174,9 @@ struct Submission {
         }
         try addUnopened()
         if graph.count > 0, submission.problems.count == 0 {
-            let tasks = try Self.tasks(of: graph, likes) { lines throws(CommandError) in
-                let common = try submission.common(like: lines[0], tasks, isForFleet: isForFleet)
-                for line in lines { try Self.check(line, asOneOf: common, tasks.resources) }
+            let tasks = try Self.tasks(of: graph, &likes) { lines throws(CommandError) in
+                let request = try submission.request(like: lines[0], tasks, isForFleet: isForFleet)
+                for line in lines { try Self.check(line, asOneOf: request, tasks) }
                 return try openJob(like: lines[0])
             }
             for task in tasks {
@@ -205,14 +200,14 @@ struct Submission {
     private struct Batch {
         private(set) var lines: [TaskLine] = []
         /// Of ``lines``, while they are of no job.
-        private var numbers: [Int] = []
+        private var places: [(number: Int, place: Int)] = []
         private(set) var dependent: [DependentTask] = []
         private var wasSent = false
         var count: Int { lines.count + dependent.count }
 
-        mutating func add(_ line: TaskLine, number: Int) {
+        mutating func add(_ line: TaskLine, number: Int, place: Int) {
             lines.append(line)
-            if !wasSent { numbers.append(number) }
+            if !wasSent { places.append((number, place)) }
         }
 
         mutating func add(_ task: DependentTask, after parents: [String]) {
@@ -227,9 +222,9 @@ struct Submission {
         }
 
         /// The lines of no job, if none has been sent.
-        mutating func takeUnsent() -> [(TaskLine, Int)]? {
+        mutating func takeUnsent() -> [(line: TaskLine, number: Int, place: Int)]? {
             guard !wasSent else { return nil }
-            let taken = Array(zip(lines, numbers))
+            let taken = zip(lines, places).map { (line: $0, number: $1.number, place: $1.place) }
             self = Batch()
             return taken
         }
@@ -237,17 +232,8 @@ struct Submission {
         mutating func clear() {
             lines.removeAll(keepingCapacity: true)
             dependent.removeAll(keepingCapacity: true)
-            (numbers, wasSent) = ([], true)
+            (places, wasSent) = ([], true)
         }
-    }
-
-    /// The lines of the tasks of other jobs that are like one.
-    private static func like(_ name: String?, _ values: [String], _ place: Int, _ likes: [LikeTasks])
-        throws(CommandError) -> [String]
-    {
-        var lines: [String] = []
-        for like in likes { lines += try like.lines(name: name, values: values, place: place) }
-        return lines
     }
 
     private static func task(_ line: TaskLine, of job: Job) throws(CommandError) -> DependentTask {
@@ -261,7 +247,7 @@ struct Submission {
     }
 
     /// What the tasks of its job have in common, which may be opened by the first of these lines.
-    private func common(
+    private func request(
         like line: TaskLine, _ tasks: TaskInput, isForFleet: Bool
     ) throws(CommandError) -> JobRequest {
         guard let job else { return try tasks.jobRequest(isForFleet: isForFleet, like: line) }
@@ -270,13 +256,20 @@ struct Submission {
 
     /// Throws where a line of a task file says what its job does not, and cannot have for itself alone.
     ///
-    /// - Parameter given: what options say of its resources.
+    /// - Parameter input: with what options say of its resources and nodes.
     private static func check(
-        _ line: TaskLine, asOneOf common: JobRequest, _ given: ResourceRequest?
+        _ line: TaskLine, asOneOf request: JobRequest, _ input: TaskInput
     ) throws(CommandError) {
-        let settings = common.settings
+        let settings = request.settings
         var shown: String { TerminalText.shortened(TerminalText.escaped(line.text), to: 60) }
-        let resources = line.surroundings?.resources ?? given ?? ResourceRequest()
+        let labels = line.surroundings?.nodeLabels ?? input.nodeLabels
+        guard labels == settings.nodeLabels else {
+            func text(_ labels: LabelExpression?) -> String { labels.map { "`\($0.text)`" } ?? "any" }
+            throw .usage(
+                "all tasks of a job are for the same nodes; the job's are for \(text(settings.nodeLabels)), and this one for "
+                    + "\(text(labels)): \(shown)")
+        }
+        let resources = line.surroundings?.resources ?? input.resources ?? ResourceRequest()
         guard resources == settings.resources else {
             func text(_ request: ResourceRequest) -> String { request.isEmpty ? "nothing" : request.words }
             throw .usage(
@@ -286,9 +279,9 @@ struct Submission {
         if settings.isIdempotent, line.surroundings?.checkpointDirectory != nil {
             throw .usage("--idempotent: two copies of a task would save in one place, its checkpoint_dir: \(shown)")
         }
-        guard line.type == common.definition.type else {
+        guard line.type == request.definition.type else {
             throw .usage(
-                "all tasks of a job are of one type; the first is \(common.definition.type.rawValue), and this is not: \(shown)"
+                "all tasks of a job are of one type; the first is \(request.definition.type.rawValue), and this is not: \(shown)"
             )
         }
     }
@@ -306,9 +299,9 @@ struct Submission {
     ///
     /// - Parameter openJob: is given all of them, to be checked before it opens their job.
     private static func tasks(
-        of graph: TaskGraph, _ likes: [LikeTasks], _ openJob: ([TaskLine]) throws(CommandError) -> Job
+        of graph: TaskGraph, _ likes: inout Likes, _ openJob: ([TaskLine]) throws(CommandError) -> Job
     ) throws(CommandError) -> [DependentTask] {
-        let order: [(line: TaskLine, after: [Int])]
+        let order: [TaskGraph.Ordered]
         do {
             order = try graph.ordered()
         } catch {
@@ -317,8 +310,8 @@ struct Submission {
         // What is wrong with any of them is to be found before the first is added.
         var others: [[String]] = []
         if !likes.isEmpty {
-            for (index, task) in order.enumerated() {
-                others.append(try like(task.line.surroundings?.name, [], index, likes))
+            for task in order {
+                others.append(try likes.lines(like: task.line, values: [], place: task.inputPlace))
             }
         }
         let job = try openJob(order.map(\.line))
@@ -352,14 +345,17 @@ extension TaskLine {
     fileprivate var fieldOfJob: String? {
         if !hasNoAfter { return "after" }
         if memoryMaxBytes > 0 { return "memory_max" }
-        return surroundings?.resources == nil ? nil : "resources"
+        if surroundings?.resources != nil { return "resources" }
+        return surroundings?.nodeLabels == nil ? nil : "where"
     }
 }
 
 extension TaskGraph {
-    fileprivate mutating func take(_ line: TaskLine, _ file: String, _ number: Int) throws(CommandError) {
+    fileprivate mutating func take(
+        _ line: TaskLine, _ file: String, _ number: Int, _ place: Int
+    ) throws(CommandError) {
         do {
-            try add(line, file: file, lineNumber: number)
+            try add(line, file: file, lineNumber: number, place: place)
         } catch {
             throw .usage("\(error); nothing was added")
         }

@@ -53,22 +53,24 @@ struct TaskInput {
     /// What need not be run again.
     var jobLog: JobLog?
 
-    /// Hands over every task, in order, and a problem for every line that is not a task.
+    /// Hands over every task, in order, and a problem for every line that is not a task; with the place of a task among all there are, from 0,
+    /// those that need not be run again among them.
     ///
     /// - Parameter isQuiet: whether to say nothing of files of plain commands.
     func forEach(
-        progress: LoadingDisplay, isQuiet: Bool, _ use: (TaskFile.Entry) throws(CommandError) -> Void
+        progress: LoadingDisplay, isQuiet: Bool, _ use: (TaskFile.Entry, _ place: Int) throws(CommandError) -> Void
     ) throws(CommandError) {
-        guard let jobLog else { return try forEachOfAll(progress, isQuiet, use) }
-        var finishedCount = 0
+        var (place, finishedCount) = (0, 0)
         try forEachOfAll(progress, isQuiet) { entry throws(CommandError) in
-            if case .task(let line, _) = entry, line.type == .shell, jobLog.hasFinished(line.command) {
+            guard case .task(let line, _) = entry else { return try use(entry, place) }
+            if let jobLog, line.type == .shell, jobLog.hasFinished(line.command) {
                 finishedCount += 1
             } else {
-                try use(entry)
+                try use(entry, place)
             }
+            place += 1
         }
-        if isQuiet { return }
+        guard let jobLog, !isQuiet else { return }
         let tasks = "\(grouped(finishedCount)) task\(finishedCount == 1 ? "" : "s")"
         standardError.write("\(TerminalText.escaped(jobLog.name)): \(tasks) ended with exit 0 there, left out\n")
     }
@@ -127,7 +129,7 @@ struct TaskInput {
         guard case .files(let files) = source else { return }
         for path in files {
             if try InputFile.isJSON(path, mentioning: "\"after\"") { gathersLines = true }
-            for field in ["\"memory_max\"", "\"resources\""] {
+            for field in ["\"memory_max\"", "\"resources\"", "\"where\""] {
                 if try InputFile.isJSON(path, mentioning: field) { linesAreOfJob = true }
             }
         }
@@ -135,6 +137,14 @@ struct TaskInput {
             linesAreOfJob || gathersLines || jobName != nil || owner != nil || !after.isEmpty || notBefore != nil
             || resources != nil
         if linesAreOfJob, files.contains("-") || after.contains(where: { $0.way == .each }) { gathersLines = true }
+    }
+
+    /// Whether what it has can be read only once.
+    var readsStandardInput: Bool {
+        switch source {
+        case .taskFiles(let files), .files(let files): files.contains("-")
+        case .sweep, .commands: false
+        }
     }
 
     /// What the values of the commands are called.
@@ -149,7 +159,7 @@ struct TaskInput {
     func printLines() throws(CommandError) {
         var problems = ProblemList()
         let output = BufferedOutput()
-        try forEach(progress: LoadingDisplay(isQuiet: true), isQuiet: false) { entry throws(CommandError) in
+        try forEach(progress: LoadingDisplay(isQuiet: true), isQuiet: false) { entry, _ throws(CommandError) in
             switch entry {
             case .form: break
             case .task(let line, _): try output.show(ResultFormat.shown(line.text) + "\n")
@@ -225,7 +235,7 @@ extension TaskInput {
         settings.halt = halt?.text ?? ""
         settings.warning = warning
         settings.requeueCodes = requeueCodes ?? .byDefault
-        settings.nodeLabels = nodeLabels
+        settings.nodeLabels = nodeLabels ?? first?.surroundings?.nodeLabels
         settings.isIdempotent = isIdempotent
         settings.resources = resources ?? first?.surroundings?.resources ?? ResourceRequest()
         settings.memoryMaxBytes = first?.memoryMaxBytes ?? memory.maxBytes
@@ -233,11 +243,7 @@ extension TaskInput {
         if case .sweep(let sweep) = source { settings.template = sweep.made }
         var definition = Job.Definition()
         definition.type = line.type
-        definition.surroundings = commonSurroundings
-        // A node is somewhere else; the one of a run is here.
-        if isForFleet, definition.surroundings.directory == nil {
-            definition.surroundings.directory = FileSystem.workingDirectory
-        }
+        definition.surroundings = commonSurroundings(isForFleet: isForFleet)
         // The same in the same place is the same work, whatever it may use.
         if let content = content(firstCommand) {
             let words = [FileSystem.workingDirectory, definition.json] + typed + content
@@ -250,8 +256,16 @@ extension TaskInput {
             definition: definition)
     }
 
+    /// What all tasks have.
+    func commonSurroundings(isForFleet: Bool) -> TaskSurroundings {
+        var common = givenSurroundings
+        // A node is somewhere else; the one of a run is here.
+        if isForFleet, common.directory == nil { common.directory = FileSystem.workingDirectory }
+        return common
+    }
+
     /// Of what options say, that in which no value of a sweep is: the same for all its commands.
-    private var commonSurroundings: TaskSurroundings {
+    private var givenSurroundings: TaskSurroundings {
         guard let surroundings, case .sweep(let sweep) = source, sweep.count > 0 else { return parts.surroundings }
         let typed = surroundings.surroundings(surroundings.typed)
         let first = surroundings.surroundings(sweep.texts(0))

@@ -152,6 +152,110 @@ struct AfterTests {
         }
     }
 
+    @Test(
+        "the like of a task is the one in its place of the file, by its name or its values, also where others were forgotten"
+    )
+    func forgottenLikes() async throws {
+        try await withFleet { fleet in
+            func submit(_ words: String...) async throws {
+                let result = try await fleet.distcomp(["submit", "--quiet"] + words)
+                #expect(result.status == 0, "\(words): \(result)")
+            }
+            func expect(_ words: [String], saying text: String) async throws {
+                let result = try await fleet.distcomp(["submit"] + words)
+                #expect(result.status == 2 && result.errors.contains(text), "\(words): \(result)")
+            }
+            /// Some tasks of a job end, and nothing is known of them any more.
+            func forget(_ job: String, _ patterns: String...) async throws {
+                for pattern in patterns {
+                    #expect(try await fleet.distcomp("cancel", "--yes", pattern).status == 0)
+                }
+                #expect(
+                    try await fleet.distcomp("forget", job, "--failed", "--yes").output
+                        == "\(patterns.count) forgotten\n")
+            }
+            func expectWaiting(_ pattern: String, for parent: String) async throws {
+                let why = try await fleet.distcomp("why", pattern)
+                #expect(why.output.contains("It waits for `\(parent)`"), "\(pattern): \(why)")
+            }
+            // By places.
+            let first = try fleet.scratch.write("first.txt", "echo 1\necho 2\necho 3\necho 4\n")
+            let second = try fleet.scratch.write("second.txt", "echo a\necho b\necho c\necho d\n")
+            try await submit(first)
+            try await forget("first", "*echo 1", "*echo 2")
+            try await submit("--after", "first:each", second)
+            #expect(try await numbers(fleet, "second") == [4, 0, 0, 0, 2])
+            try await expectWaiting("*echo c", for: "echo 3")
+            // What is left out of the same file has its place too.
+            let log = try fleet.scratch.write(
+                "jobs.log",
+                "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n1\t:\t1\t1\t0\t0\t0\t0\techo a\n"
+            )
+            try await submit("--name", "rest", "--resume-joblog", log, "--after", "first:each", second)
+            #expect(try await numbers(fleet, "rest") == [3, 0, 0, 0, 2])
+            let of = try await fleet.distcomp("tasks", "rest").output
+            #expect(!of.contains("echo a"), "\(of)")
+            let rest = try await fleet.distcomp("why", "rest")
+            #expect(
+                rest.output.contains("It waits for `echo 3`") || rest.output.contains("It waits for `echo 4`"),
+                "\(rest)")
+            // In the file the first waits for the second, which is told to the queue before it.
+            let dag = try fleet.scratch.write(
+                "dag.jsonl",
+                #"{"name":"z","command":"echo z","after":["y"]}"# + "\n" + #"{"name":"y","command":"echo y"}"# + "\n")
+            let pair = try fleet.scratch.write("pair.txt", "echo p\necho q\n")
+            try await submit(pair)
+            try await submit("--after", "pair:each", dag)
+            try await expectWaiting("*echo y*", for: "echo q")
+            // A file that is not what it was tells no places.
+            var times = [timespec(tv_sec: time(nil) + 100, tv_nsec: 0), timespec(tv_sec: time(nil) + 100, tv_nsec: 0)]
+            #expect(utimensat(AT_FDCWD, first, &times, 0) == 0)
+            try await expect(
+                ["--name", "late", "--after", "first:each", second],
+                saying:
+                    "--after first:each: 2 of the commands of \(first) are no tasks of it, and the file has changed since"
+            )
+
+            // By values.
+            try await submit("--name", "values", "--", "echo {} v", ":::", "1", "2", "3")
+            try await forget("values", "*echo 2 v")
+            try await submit("--name", "likes", "--after", "values:each", "--", "echo {} w", ":::", "2", "3")
+            #expect(try await numbers(fleet, "likes") == [2, 0, 0, 0, 1])
+            try await expect(
+                ["--name", "unlike", "--after", "values:each", "--", "echo {} w", ":::", "2", "4"],
+                saying: "it has no task with the value 4; nothing was added")
+
+            // By names.
+            func names(_ names: String...) -> String {
+                names.map { "{\"name\":\"\($0)\",\"command\":\"echo \($0)\"}\n" }.joined()
+            }
+            let named = try fleet.scratch.write("named.jsonl", names("m", "n", "o"))
+            try await submit("--name", "named", named)
+            try await forget("named", "*echo m*")
+            try await submit(
+                "--name", "namesakes", "--after", "named:each", try fleet.scratch.write("again.jsonl", names("m", "n")))
+            #expect(try await numbers(fleet, "namesakes") == [2, 0, 0, 0, 1])
+            try await expect(
+                [
+                    "--name", "others", "--after", "named:each",
+                    try fleet.scratch.write("others.jsonl", names("m", "k")),
+                ], saying: "it has no task named `k`; nothing was added")
+        }
+    }
+
+    @Test(
+        "a command that is there twice, in places with different likes, is refused: it would wait for one of them only")
+    func twiceAfterEach() async throws {
+        try await withFleet { fleet in
+            let first = try fleet.scratch.write("first.txt", "echo 1\necho 2\necho 3\n")
+            #expect(try await fleet.distcomp("submit", "--quiet", first).status == 0)
+            let twice = try fleet.scratch.write("twice.txt", "echo a\necho b\necho a\n")
+            let result = try await fleet.distcomp("submit", "--quiet", "--after", "first:each", twice)
+            #expect(result.status == 2 && result.errors.contains("`echo a` is there more than once"), "\(result)")
+            #expect(try await !fleet.distcomp("jobs").output.contains("twice"))
+        }
+    }
+
     @Test("a run on one machine runs what its job waits for as well; lines of a task file are a job where they wait")
     func run() async throws {
         try await withScratch { scratch in

@@ -3,6 +3,18 @@
 
 import TaskModel
 
+/// What tells a task of a job from the others, before it is a line of it: not what it waits for, nor what it may use.
+struct TaskWork: Hashable {
+    private let command: String
+    private let surroundings: TaskSurroundings
+
+    /// - Parameter common: what all tasks of the job have.
+    init(_ line: TaskLine, among common: TaskSurroundings) {
+        command = line.command
+        surroundings = (line.surroundings ?? TaskSurroundings()).without(common).ofLine
+    }
+}
+
 /// The tasks of a job, some of which wait for others.
 struct TaskGraph {
     /// So much is held here at once: a file without `after` may be of any length.
@@ -13,6 +25,8 @@ struct TaskGraph {
         let line: TaskLine
         let file: String
         let lineNumber: Int
+        /// Among all tasks of the input, from 0.
+        let inputPlace: Int
         var name: String? { line.surroundings?.name }
         var after: [String] { line.surroundings?.after ?? [] }
         var place: String { "\(TerminalText.escaped(file)):\(lineNumber)" }
@@ -24,14 +38,20 @@ struct TaskGraph {
 
     private var nodes: [Node] = []
     private var places: [String: Int] = [:]
+    /// Those without a name.
+    private var unnamed: [TaskWork: Int] = [:]
+    private let common: TaskSurroundings
     private var bytes = 0
     /// Whether any of them waits for another.
     private(set) var hasEdges = false
     var count: Int { nodes.count }
 
-    /// Takes in a task; its name is its own.
-    mutating func add(_ line: TaskLine, file: String, lineNumber: Int) throws(Problem) {
-        let node = Node(line: line, file: file, lineNumber: lineNumber)
+    /// - Parameter common: what all of them have, whatever they say themselves.
+    init(common: TaskSurroundings = TaskSurroundings()) { self.common = common }
+
+    /// Takes in a task; its name is its own, and without one what it does.
+    mutating func add(_ line: TaskLine, file: String, lineNumber: Int, place: Int) throws(Problem) {
+        let node = Node(line: line, file: file, lineNumber: lineNumber, inputPlace: place)
         bytes += line.text.utf8.count
         guard nodes.count < Self.tasksMax, bytes <= Self.bytesMax else {
             throw Problem(
@@ -44,14 +64,33 @@ struct TaskGraph {
                 description: "\(node.place): name: `\(TerminalText.escaped(name))` a second time (first in "
                     + "\(nodes[other].place)): tasks that wait for each other need names of their own")
         }
+        if node.name == nil {
+            // To the queue it is the same task, which would wait for what is said of it last.
+            let work = TaskWork(line, among: common)
+            if let other = unnamed[work], Set(nodes[other].after) != Set(node.after) {
+                throw Problem(
+                    description:
+                        "\(node.place): the same task a second time (first in \(nodes[other].place)), which would wait "
+                        + "for others: give them names")
+            }
+            if unnamed[work] == nil { unnamed[work] = nodes.count }
+        }
         if !node.after.isEmpty { hasEdges = true }
         nodes.append(node)
     }
 
-    /// Every task with the places in this order of those it waits for, which come before it; else in the order in which they came.
-    func ordered() throws(Problem) -> [(line: TaskLine, after: [Int])] {
+    /// A task with the places in this order of those it waits for.
+    struct Ordered {
+        let line: TaskLine
+        /// Among all tasks of the input, from 0.
+        let inputPlace: Int
+        let after: [Int]
+    }
+
+    /// Every task behind those for which it waits; else in the order in which they came.
+    func ordered() throws(Problem) -> [Ordered] {
         let parents = try self.parents()
-        var order: [(line: TaskLine, after: [Int])] = []
+        var order: [Ordered] = []
         order.reserveCapacity(nodes.count)
         var positions = [Int?](repeating: nil, count: nodes.count)
         var isOpen = [Bool](repeating: false, count: nodes.count)
@@ -71,7 +110,10 @@ struct TaskGraph {
                     }
                 } else {
                     positions[node] = order.count
-                    order.append((nodes[node].line, parents[node].compactMap { positions[$0] }))
+                    order.append(
+                        Ordered(
+                            line: nodes[node].line, inputPlace: nodes[node].inputPlace,
+                            after: parents[node].compactMap { positions[$0] }))
                     isOpen[node] = false
                     way.removeLast()
                 }

@@ -4,8 +4,8 @@ import Testing
 
 @Suite("a trace of many users")
 struct ScheduleTraceTests {
-    /// Made up here, in the form that is described at https://www.cs.huji.ac.il/labs/parallel/workload/swf.html. Four tasks of user 1 that want
-    /// most of a node for an hour; for those that come then two nodes of 8 cores have 4 left. The 10th was cancelled before it ran.
+    /// Made up here, in the form that is described at https://www.cs.huji.ac.il/labs/parallel/workload/swf.html. Four tasks of three users want
+    /// most of a node for an hour; two nodes of 8 cores have 4 left for those that come then. The 10th was cancelled before it ran.
     private static let trace = """
         ; Version: 2.2
         ; Computer: none; made up for a test of DistComp
@@ -13,8 +13,8 @@ struct ScheduleTraceTests {
         ; Note: job submit wait run procs cpu memory procs-wanted time-wanted memory-wanted status user group ...
           1     0   -1  3600   6   -1 -1   6  4000 -1  1   1  1 -1 -1 -1 -1 -1
           2     1   -1  3600   6   -1 -1   6  4000 -1  1   1  1 -1 -1 -1 -1 -1
-          3    20   -1  3600   6   -1 -1   6  4000 -1  1   1  1 -1 -1 -1 -1 -1
-          4    21   -1  3600   6   -1 -1   6  4000 -1  1   1  1 -1 -1 -1 -1 -1
+          3    20   -1  3600   6   -1 -1   6  4000 -1  1   5  1 -1 -1 -1 -1 -1
+          4    21   -1  3600   6   -1 -1   6  4000 -1  1   6  1 -1 -1 -1 -1 -1
           5    60   -1   120   1   -1 -1   1   200 -1  1   2  1 -1 -1 -1 -1 -1
           6    61   -1   110   1   -1 -1   1   200 -1  1   2  1 -1 -1 -1 -1 -1
           7    62   -1    90   1   -1 -1   1   200 -1  1   2  1 -1 -1 -1 -1 -1
@@ -59,7 +59,7 @@ struct ScheduleTraceTests {
                 try #require(
                     figures.first { $0.string("figure") == name }?["value"] as? Double, "\(name): \(result.output)")
             }
-            #expect(try value("tasks") == 29 && value("users") == 4)
+            #expect(try value("tasks") == 29 && value("users") == 6)
             #expect(try value("DistComp: slowdown to that of first come first served") <= 0.5)
             #expect(try value("nodes that were reserved") >= 1)
             #expect(try value("the latest began after it had to by") == 0)

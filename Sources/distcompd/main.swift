@@ -33,11 +33,12 @@ func serve(_ arguments: Arguments) throws(StartFailure) -> Int32 {
     let services = ServiceManager()
     let signals = try prepareProcess(arguments)  // Signals first: none may come before it is blocked.
     let reExecRecord = try takeReExecRecord(arguments)
-    let node = try NodeIdentity(arguments, reExecRecord)
+    let node = try NodeIdentity(arguments, reExecRecord) { signals.next().map { $0 != .child } ?? false }
     let attempts = try attemptNotes(arguments, node)
     try refuseOpenRedis(node)
     for problem in node.readableSecrets { node.log.warning("\(problem)") }
-    let groups = try adoptGroups(node)
+    // What is left is ended also where there can be no groups now.
+    let groups = arguments.clearsOnly ? (try? adoptGroups(node)) ?? nil : try adoptGroups(node)
     defer {
         if let error = groups?.leave() {
             node.log.warning("\(error): processes that were moved to neighbours/, out of the way of tasks, stay there")

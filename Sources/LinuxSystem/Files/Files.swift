@@ -17,6 +17,8 @@ public struct FileStatus: Sendable {
     public let modifiedUnixSeconds: Double
     /// Distinguishes it from every other file of its file system, a later one of the same name included.
     public let inode: UInt64
+    /// Distinguishes its file system from all others of this machine at the time.
+    public let device: UInt64
 
     init(_ status: stat) {
         isDirectory = status.st_mode & S_IFMT == S_IFDIR
@@ -28,6 +30,7 @@ public struct FileStatus: Sendable {
         sizeBytes = Int64(status.st_size)
         modifiedUnixSeconds = Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9
         inode = UInt64(status.st_ino)
+        device = UInt64(status.st_dev)
     }
 }
 

@@ -22,6 +22,9 @@ public final class SharedDescriptor: Sendable {
 
     public var raw: Int32 { owned.raw }
 
+    /// See `OwnedDescriptor.status(subject:)`.
+    public func status(subject: String) throws(SystemError) -> FileStatus { try owned.status(subject: subject) }
+
     /// See `OwnedDescriptor.readNext(into:subject:)`.
     public func readNext(into buffer: UnsafeMutableRawBufferPointer, subject: String) throws(SystemError) -> Int {
         try owned.readNext(into: buffer, subject: subject)

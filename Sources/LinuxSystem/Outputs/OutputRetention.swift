@@ -80,7 +80,8 @@ final class OutputRetention: Sendable {
     ///
     /// - Parameter looks: whether folders are looked for; else only what is doomed goes.
     func start(
-        in results: SharedDescriptor, node: String, _ limits: OutputLimits, nowUnixSeconds: Double, looks: Bool
+        in results: SharedDescriptor, node: String, _ limits: OutputLimits, nowUnixSeconds: Double, looks: Bool,
+        touching inUse: [String]
     ) -> Bool {
         let isFree = state.withLock { state in
             defer { state.isBusy = true }
@@ -89,6 +90,7 @@ final class OutputRetention: Sendable {
         guard isFree else { return false }
         do throws(SystemError) {
             try DetachedThread.start {
+                self.touch(inUse, in: results)
                 self.removeDoomed(in: results, node)
                 if looks {
                     self.removeSegments(in: results, limits, nowUnixSeconds)
@@ -100,6 +102,13 @@ final class OutputRetention: Sendable {
         } catch {
             state.withLock { ($0.isBusy, $0.failure) = (false, error) }
             return false
+        }
+    }
+
+    /// Where nodes share the directory, the others know by that that somebody has need of a folder.
+    private func touch(_ names: [String], in results: SharedDescriptor) {
+        for name in names where utimensat(results.raw, name, nil, AT_SYMLINK_NOFOLLOW) != 0 {
+            noteLast("utimensat", name)
         }
     }
 
@@ -241,14 +250,10 @@ extension OutputDirectory {
     public func removeOld(_ limits: OutputLimits, inUse: Set<String>) {
         guard let directory else { return }
         let now = SystemClock.bootNanoseconds()
-        if now >= storing.nextTouchNanoseconds {
-            // Where nodes share the directory, the others know by that that somebody has need of it.
-            for name in inUse { utimensat(directory.raw, name, nil, AT_SYMLINK_NOFOLLOW) }
-            storing.nextTouchNanoseconds = now + Self.touchPauseNanoseconds
-        }
-        if limits.keepAll { return }
+        let touches = !inUse.isEmpty && now >= storing.nextTouchNanoseconds
         var isDoomed = false
-        for candidate in storing.retention.takeFound(Self.removedAtOnceMax) where !inUse.contains(candidate.name) {
+        let found = limits.keepAll ? [] : storing.retention.takeFound(Self.removedAtOnceMax)
+        for candidate in found where !inUse.contains(candidate.name) {
             var status = stat()
             guard fstatat(directory.raw, candidate.name, &status, AT_SYMLINK_NOFOLLOW) == 0,
                 UInt64(status.st_ino) == candidate.inode,
@@ -259,12 +264,14 @@ extension OutputDirectory {
             let name = "\(OutputRetention.doomedPrefix)\(storing.node)-\(now)-\(storing.doomedCount)"
             if clinux_rename_in(directory.raw, candidate.name, name) == 0 { isDoomed = true }
         }
-        let looks = now >= storing.nextLookNanoseconds && !storing.retention.hasFound
-        guard isDoomed || looks else { return }
+        let looks = !limits.keepAll && now >= storing.nextLookNanoseconds && !storing.retention.hasFound
+        guard isDoomed || looks || touches else { return }
         if let age = limits.ageSecondsMax { storing.segments?.finishCurrent(olderThanSeconds: age / 4) }
         let isStarted = storing.retention.start(
             in: directory, node: storing.node, limits,
-            nowUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9, looks: looks)
+            nowUnixSeconds: Double(SystemClock.wallNanoseconds()) / 1e9, looks: looks,
+            touching: touches ? Array(inUse) : [])
+        if touches, isStarted { storing.nextTouchNanoseconds = now + Self.touchPauseNanoseconds }
         if looks, isStarted { storing.nextLookNanoseconds = now + Self.lookPauseNanoseconds }
     }
 

@@ -50,8 +50,14 @@ final class PrivateRedis {
         Self.shutDown(endpoint, withinSeconds: 1)
         ChildProcesses.signal(.terminate, process: process)
         let begin = SystemClock.bootNanoseconds()
+        var isTold = false
         while ChildProcesses.isUnreaped(process), ((try? ChildProcesses.endingIfEnded(process)) ?? nil) == nil {
-            guard SystemClock.bootNanoseconds() - begin < Self.endNanosecondsMax else {
+            let waited = SystemClock.bootNanoseconds() - begin
+            if waited > 1_000_000_000, !isTold {
+                standardError.write("waiting for the Redis of this run to write what it has\n")
+                isTold = true
+            }
+            guard waited < Self.endNanosecondsMax else {
                 return standardError.write(
                     "distcomp: the redis-server of this run, process \(process), has not ended yet; it is left to write what it has\n"
                 )
@@ -98,8 +104,7 @@ final class PrivateRedis {
             guard waited < endNanosecondsMax else {
                 throw .failed(
                     "the redis-server of an earlier run has not ended, and still works in \(files.path): give this command again "
-                        + "when it has; `fuser \(files.path)/\(lockName)` tells its process"
-                )
+                        + "when it has; \(LockHolder.hint(files.path + "/" + lockName)) tells its process")
             }
             if waited > 1_000_000_000, !isTold {
                 standardError.write("waiting for the Redis of an earlier run to write what it has\n")

@@ -113,7 +113,7 @@ struct RunCommand: ParsableCommand {
         let signals = try SignalQueue(blocking: [.interrupt, .terminate, .child])
         guard let directory = try StateDirectory.tryOpen(state, create: true) else {
             throw CommandError.usage(
-                "another distcomp run uses \(state), or a command that looks at it (`fuser \(state)/lock` tells its process): wait for its end, "
+                "another distcomp run uses \(state), or a command that looks at it (\(LockHolder.hint(state + "/lock")) tells its process): wait for its end, "
                     + "or give this one another --state")
         }
         let redis = try PrivateRedis(in: directory) {

@@ -81,7 +81,7 @@ final class RunWatch {
             display.show(progress, nowSeconds: bootSeconds())
             takeSignals(display)
             if let ending = node.endingIfEnded() {
-                if isKilled { node.clearLeftovers() }
+                clearAfterKill()
                 if stopRequests > 0 { return .interrupted }
                 display.clear()
                 node.clearLeftovers()
@@ -146,7 +146,7 @@ final class RunWatch {
         while true {
             takeSignals()
             if node.endingIfEnded() != nil {
-                if isKilled { node.clearLeftovers() }
+                clearAfterKill()
                 return
             }
             let hasMoreOutput = try showOutput()
@@ -191,6 +191,12 @@ final class RunWatch {
             stop("stopping", display)
         }
         if isToldToStop() { stop("stopping, as distcomp attach --stop asks", display) }
+    }
+
+    private func clearAfterKill() {
+        guard isKilled else { return }
+        isKilled = false
+        node.clearLeftovers()
     }
 
     private func stop(_ word: String, _ display: ProgressDisplay?) {

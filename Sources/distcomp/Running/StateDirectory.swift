@@ -4,6 +4,15 @@
 import LinuxSystem
 import RedisClient
 
+/// Who has a lock.
+enum LockHolder {
+    /// What tells that, as one types it. The processes of others only root sees.
+    static func hint(_ path: String) -> String {
+        let isOurs = (try? FileSystem.status(of: path))?.ownerIdentifier == Host.userIdentifier
+        return "`\(isOurs || Host.isRoot ? "" : "sudo ")fuser \(TerminalText.escaped(ShellWord.quoted(path)))`"
+    }
+}
+
 /// A directory that holds one run. One program at a time owns it.
 final class StateDirectory {
     let path: String
@@ -32,7 +41,7 @@ final class StateDirectory {
             }
             guard isLocked else { return nil }
             // Before anybody takes us for a run that goes on.
-            RunRecord.noteEndOfKilled(in: files, path)
+            RunRecord.noteEndOfKilled(in: files)
             return try StateDirectory(path, files, lock)
         } catch  where error.code == ErrorCode.notFound {
             throw .usage("no run has been started in \(path): `distcomp run FILE --state \(path)` starts one")

@@ -3,7 +3,7 @@
 /// What distcompd was started with.
 struct Arguments {
     static let usage = """
-        usage: distcompd [--config FILE] [--redis URL] [--state DIR] [--node NAME] [--serve-parent]
+        usage: distcompd [--config FILE] [--redis URL] [--state DIR] [--node NAME] [--serve-parent[=PID]]
 
           --config FILE    the settings, JSON (default: /etc/distcomp/conf.json where it exists)
           --redis URL      redis://[user[:password]@]host[:port][/db] or unix:///path, instead of the settings' Redis
@@ -12,7 +12,7 @@ struct Arguments {
           --redis-socket PATH  the same for a Unix socket whose path need not be absolute, with its password in a file
                            `password` beside it
           --task-user NAME whom tasks run as, instead of the settings' task_user
-          --serve-parent   serve one `distcomp run`: tasks get the caller's environment and umask, and a parent that ends
+          --serve-parent[=PID]  serve one `distcomp run`: tasks get the caller's environment and umask, and a parent that ends
                            takes the node with it
           --note-attempts N  with it: note in descriptor N what begins and ends, for a run that shows what tasks write
           --check          go through the start, say what is missing, and end (see `distcomp doctor`)

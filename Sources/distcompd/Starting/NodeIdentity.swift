@@ -35,6 +35,9 @@ struct NodeIdentity {
     let taskDescriptorsMax: UInt64
     /// Tells this daemon's control groups from those of another on the same machine.
     let groupName: String
+    /// Stands in the environment of its tasks. Unlike the name of its groups it also tells it from a node of another container, whose state
+    /// directory has the same path.
+    let taskMark: String
     /// What this node has besides memory and cores.
     let resources: NodeResources
 
@@ -43,8 +46,12 @@ struct NodeIdentity {
         allowance.memoryBytesForTasks(keeping: configuration.minDramTriggerReturn)
     }
 
-    /// - Parameter reExecRecord: what the program before this one left, its lock above all.
-    init(_ arguments: Arguments, _ reExecRecord: ReExecRecord? = nil) throws(StartFailure) {
+    /// - Parameters:
+    ///   - reExecRecord: what the program before this one left, its lock above all.
+    ///   - isToldToEnd: whether somebody would rather not wait for the node of an earlier run.
+    init(
+        _ arguments: Arguments, _ reExecRecord: ReExecRecord? = nil, isToldToEnd: () -> Bool = { false }
+    ) throws(StartFailure) {
         self.arguments = arguments
         programPath = try required { () throws(SystemError) in
             let path = try FileSystem.destination(ofLink: "/proc/self/exe")
@@ -92,9 +99,13 @@ struct NodeIdentity {
             let inherited = reExecRecord.lock
             lock = try required { () throws(SystemError) in SharedDescriptor(try ReExec.kept(inherited)) }
         } else {
-            lock = try takeLock(in: stateFiles, nodeName: name, ofRun: servesParent)
+            lock = try takeLock(
+                in: stateFiles, nodeName: name, ofRun: servesParent && !arguments.clearsOnly, isToldToEnd)
         }
         groupName = name + "." + shortHash(of: stateDirectory)
+        let file = lock
+        let status = try required { () throws(SystemError) in try file.status(subject: "lock") }
+        taskMark = "\(groupName) \(status.device):\(status.inode)"
         let log = log
         resources = NodeResources(configuration, programPath: programPath, arguments) { log.warning("\($0)") }
     }
@@ -221,7 +232,7 @@ private func loadTaskKey(_ configuration: Configuration) throws(StartFailure) ->
 /// The lock of this node. It is waited for: a life that was killed in the middle of a launch leaves its lock to that child, which has a
 /// copy of every descriptor until its exec; and the node of a run that was killed has tasks to end, and their reports to deliver.
 private func takeLock(
-    in directory: GuardedDirectory, nodeName: String, ofRun: Bool
+    in directory: GuardedDirectory, nodeName: String, ofRun: Bool, _ isToldToEnd: () -> Bool
 ) throws(StartFailure) -> SharedDescriptor {
     let path = directory.path + "/lock"
     let begin = SystemClock.bootNanoseconds()
@@ -231,7 +242,7 @@ private func takeLock(
         while true {
             if try lock.tryLock(subject: path) { return SharedDescriptor(lock) }
             let waited = SystemClock.bootNanoseconds() - begin
-            if waited > (ofRun ? 30_000_000_000 : 2_000_000_000) { break }
+            if waited > (ofRun ? 30_000_000_000 : 2_000_000_000) || isToldToEnd() { break }
             if waited > 1_000_000_000, ofRun, !isTold {
                 standardOutput.write("waiting for the node of an earlier run to end its tasks\n")
                 isTold = true
@@ -241,10 +252,15 @@ private func takeLock(
     } catch {
         throw .usage("state_dir: \(error)\(error.call == "flock" ? "; it has to be on a file system with locks" : "")")
     }
-    throw .usage(
-        ofRun
-            ? "the node of an earlier run has not ended: give this command again when it has; `fuser \(path)` tells its process"
-            : "another distcompd runs here as node \"\(nodeName)\" (\(path)); give this one another node_name")
+    guard ofRun else {
+        throw .usage(
+            "another distcompd runs here as node \"\(nodeName)\" (\(path)); give this one another node_name")
+    }
+    let fuser = "\(Host.isRoot ? "" : "sudo ")fuser \(TerminalText.escaped(ShellWord.quoted(path)))"
+    throw StartFailure(
+        message:
+            "the node of an earlier run has not ended: give this command again when it has; `\(fuser)` tells its process",
+        exitStatus: 1)
 }
 
 private func shortHash(of text: String) -> String {

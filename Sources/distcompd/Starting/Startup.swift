@@ -147,7 +147,7 @@ extension TaskSettings {
             !managesDevices || !TaskVariables.devices.contains { variable.starts(with: "\($0)=".utf8) }
         }
         self.init(
-            worker: node.name, nodeName: node.groupName,
+            worker: node.name, taskMark: node.taskMark,
             memoryForAll: node.allowance.textForTasks(node.memoryBytesForTasks),
             processesMax: node.configuration.maxProcessesPerTask,
             userIdentifier: node.account?.userIdentifier ?? Host.userIdentifier,
@@ -223,14 +223,14 @@ func clearLeftovers(
 ) throws(StartFailure) {
     if reExecRecord == nil {  // Of what goes on, what is left over could not be told.
         let life = try required { () throws(SystemError) in
-            try EarlierLife.endTasks(ofNode: node.groupName, readsEnvironments: groups == nil)
+            try EarlierLife.endTasks(ofNode: node.groupName, mark: node.taskMark, isWatching: groups == nil)
         }
         if life.ended > 0 {
             node.log.warning("ended \(life.ended) processes that an earlier life of this daemon left")
         }
         if life.remaining > 0 {
             node.log.warning(
-                "\(life.remaining) processes of an earlier life of this daemon, or of another node of this name, stay")
+                "\(life.remaining) processes that an earlier life of this daemon left do not end")
         }
     }
     guard let groups else { return }

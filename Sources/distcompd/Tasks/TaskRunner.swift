@@ -10,8 +10,8 @@ import TaskModel
 struct TaskSettings {
     /// As the queue knows this node.
     var worker: String
-    /// Tells this node from others on the machine.
-    var nodeName: String
+    /// Stands in the environment of tasks, by which the node finds what an earlier life of it left.
+    var taskMark: String
     /// What all tasks together may use, in words.
     var memoryForAll: String
     var processesMax: Int
@@ -357,7 +357,7 @@ final class TaskRunner {
         if let path = task.line.surroundings?.checkpointPath(of: task.line.identifier) {
             own.append(variable("DISTCOMP_CHECKPOINT_DIR", path))
         }
-        if watch != nil { own.append(variable(TaskWatch.variable, settings.nodeName)) }
+        own.append(variable(EarlierLife.variable, settings.taskMark))
         let (cores, part) = task.line.millicores.quotientAndRemainder(dividingBy: 1000)
         if cores > 0 && part == 0 { own += settings.threadVariables.map { variable($0, String(cores)) } }
         let parts = task.share.parts.map {

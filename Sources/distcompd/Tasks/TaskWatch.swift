@@ -14,9 +14,6 @@ final class TaskWatch {
         var peakBytes: UInt64 = 0
     }
 
-    /// Stands in the environment of tasks that are watched, with the name of the node.
-    static let variable = "DISTCOMP_WATCHED_BY"
-
     /// The pause between two looks: by how soon the task nearest to its cap can be there, and so that looking takes no more than a
     /// twentieth of one processor.
     private static let pauseNanoseconds: ClosedRange<Int64> = 50_000_000...200_000_000

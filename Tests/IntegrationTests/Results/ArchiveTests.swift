@@ -81,6 +81,9 @@ struct ArchiveTests {
                     }
                     #expect(unlink(path + end) == 0)
                 }
+                // One that is kept for the next time holds nothing.
+                try scratch.write("results.sqlite-journal", "")
+                _ = try await distcomp("results", "--from", copied, "--archive", path)
             }
         }
     }

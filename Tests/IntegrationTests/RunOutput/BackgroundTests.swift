@@ -148,6 +148,29 @@ struct BackgroundTests {
         }
     }
 
+    @Test("attach says that the run was killed also where somebody looks at what is left of it first")
+    func lookerBeforeAttach() async throws {
+        try await withScratch { scratch in
+            _ = try await distcomp(scratch, ["run", "--background", "--", waiting(scratch)]).result()
+            try await eventually("the task") { scratch.lines("log") == ["up"] }
+            let attached = try await attached(scratch, "--json")
+            attached.send(SIGSTOP)
+            for process in scratch.processes(with: "--tell-ready") { kill(process, SIGKILL) }
+            try await eventually("only attach is left", "\(scratch.processes())") {
+                scratch.processes().map(\.process) == [attached.process]
+            }
+            let looker = try distcomp(scratch, ["watch"])
+            try await eventually("it looks", looker.errors) { !scratch.processes(with: "redis-server").isEmpty }
+            attached.send(SIGCONT)
+            let end = try await attached.result()
+            #expect(end.status == 1 && end.output.isEmpty, "\(end)")
+            #expect(
+                end.errors.split(separator: "without a word", omittingEmptySubsequences: false).count == 2, "\(end)")
+            looker.send(SIGINT)
+            _ = try await looker.result()
+        }
+    }
+
     @Test("--notify tells the desktop the counts, and where there is none one line says so and nothing fails")
     func notify() async throws {
         try await withScratch { scratch in

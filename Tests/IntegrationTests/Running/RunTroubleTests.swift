@@ -213,6 +213,24 @@ struct RunTroubleTests {
         }
     }
 
+    @Test("Ctrl-C ends a run that waits for the node of an earlier one")
+    func interruptedWaiting() async throws {
+        try await withScratch { scratch in
+            let run = try Run(scratch, ["shell:1:0:0:true"])
+            let directory = run.state + "/node/" + Host.shortName
+            try FileSystem.createDirectories(directory, mode: 0o755)
+            let lock = try OwnedDescriptor.open(directory + "/lock", [.readWrite, .create], mode: 0o600)
+            #expect(try lock.tryLock(subject: "lock"))
+            let program = try run.launch()
+            try await eventually("it waits", program.errors) {
+                program.errors.contains("waiting for the node of an earlier run")
+            }
+            program.send(SIGINT)
+            #expect(try await program.result().status == 130)
+            #expect(program.errors.contains("fuser") == false)
+        }
+    }
+
     @Test("a third Ctrl-C ends a run whose node stands still, and what that ran")
     func nodeStandsStill() async throws {
         try await withScratch { scratch in

@@ -435,6 +435,8 @@ struct OutputStoringTests {
         let other = OutputDirectory(notYetOpenedAt: outputs.path, account: nil)
         try other.open()
         other.removeOld(OutputLimits(), inUse: [names[2]])
+        try waitUntil("it has touched that") { !other.isRemoving }
+        #expect(other.takeRemovalFailure() == nil)
         try removeOld(OutputLimits(countMax: 1))
         #expect(try entries == [names[2]], "it is the newest, and one is kept")
         try run("", String(repeating: "x", count: 70_000), names[3])

@@ -48,13 +48,14 @@ expect_equal "no control group of a run is left" "" "$(find /sys/fs/cgroup -name
 echo "shell:5:0:0:0:echo up >> $CASE/open/log; until test -e $CASE/open/go; do sleep 0.2; done" > again
 killed_run() {
   rm -f open/log
-  "$PRODUCTS/distcomp" run "$CASE/again" --state "$CASE/open/again" --quiet > again.log 2>&1 &
+  "$PRODUCTS/distcomp" run "$CASE/again" --state "$CASE/open/again" --quiet "$@" > again.log 2>&1 &
   run=$!
   await 60 test -s open/log
   task=$(pgrep -fn "until test -e $CASE/open/go")
   node=$(pgrep -fn -- "--state $CASE/open/again/node")
 }
-killed_run
+echo "{\"memory_caps\": \"required\", \"result_dir\": \"$CASE/open/result\"}" > required.json
+killed_run --config "$CASE/required.json"
 kill -9 "$node"
 wait "$run"
 expect "a node of a run that is killed leaves no task running" test ! -e "/proc/$task"

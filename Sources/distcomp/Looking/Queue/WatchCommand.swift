@@ -31,8 +31,9 @@ struct WatchCommand: ParsableCommand {
     @OptionGroup var end: EndOptions
 
     func run() throws {
-        let signals = try SignalQueue(blocking: [.interrupt, .terminate])
         try connection.withQueue { queue in
+            // Not before: until there is a queue, Ctrl-C ends it as it ends any program.
+            let signals = try SignalQueue(blocking: [.interrupt, .terminate])
             try queue.select(selection.job)
             let start = bootSeconds()
             let watcher = try QueueWatcher(queue, isQuiet: quiet, showsProgress: !json && !quiet)

@@ -126,6 +126,7 @@ private struct RunOnLook {
             throw .failed(
                 "the run has ended, and another has begun: distcomp attach\(BackgroundRun.option(ofState: state))")
         }
+        if now.wasKilled { throw .failed(RunRecord.messageOfKilled(state)) }
         if now.exitStatus != nil { return now }
         guard isOver else { return nil }
         throw .failed(RunRecord.messageOfKilled(state))

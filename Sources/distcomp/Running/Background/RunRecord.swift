@@ -17,6 +17,8 @@ struct RunRecord: Equatable {
     var summaryJSON = ""
     /// What it said went wrong.
     var message = ""
+    /// Whether it ended without a word.
+    var wasKilled = false
     /// Whether some of its tasks failed; not noted.
     var hasFailures = false
 
@@ -39,6 +41,7 @@ struct RunRecord: Equatable {
             case ("summary", .string(let text)): summary = text
             case ("summary_json", .string(let text)): summaryJSON = text
             case ("message", .string(let text)): message = text
+            case ("killed", .boolean(let isSo)): wasKilled = isSo
             default: break
             }
         }
@@ -53,6 +56,7 @@ struct RunRecord: Equatable {
         writer.field("summary", summary)
         writer.field("summary_json", summaryJSON)
         writer.field("message", message)
+        writer.field("killed", wasKilled)
         do throws(SystemError) {
             try files.replace(Self.name, with: writer.bytes + [UInt8(ascii: "\n")], mode: 0o644)
         } catch {
@@ -61,10 +65,9 @@ struct RunRecord: Equatable {
     }
 
     /// Notes that the last run has ended, if it could not do so itself. To be called with the directory's lock.
-    static func noteEndOfKilled(in files: GuardedDirectory, _ state: String) {
+    static func noteEndOfKilled(in files: GuardedDirectory) {
         guard var record = RunRecord(in: files), record.exitStatus == nil else { return }
-        record.exitStatus = 1
-        record.message = messageOfKilled(state)
+        (record.exitStatus, record.wasKilled) = (1, true)
         record.write(in: files)
     }
 

@@ -98,6 +98,27 @@ struct JobsAfterTests {
         #expect(try node.take().keys.sorted() == ["2"])
     }
 
+    @Test(
+        "of two that add to a job at once the first ends, and the second is refused: then all has been added",
+        arguments: [false, true])
+    func loadingTwice(isFirstRefused: Bool) throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let (first, second) = (try bench.job("prepare", load: "x"), try bench.job("sweep"))
+        try bench.gate(second, (first, .ok))
+        try bench.submit(second, "a")
+        try bench.submit(first, "1")
+        _ = try bench.job("prepare", load: "y")
+        func end(_ load: String, isRefused: Bool) throws -> JobOrderReply {
+            try bench.perform(LoadedJob(first.identifier, load: load, isRefused: isRefused, keys: bench.keys))
+        }
+        #expect(try end("x", isRefused: isFirstRefused) == .changed)
+        #expect(try bench.perform(ReadAwaited(second.identifier, keys: bench.keys)).parents[0].isLoading)
+        #expect(try end("y", isRefused: true) == .changed)
+        #expect(try bench.command("EXISTS", "distcomp:job-loads").int == 0)
+        #expect(try node.runAll() == ["1", "a"])
+    }
+
     @Test("several jobs: all are waited for, and a circle is refused with its jobs")
     func several() throws {
         let bench = try QueueBench()

@@ -7,6 +7,11 @@
 
 local id = ARGV[2]
 local load, before = string.match(call('HGET', JOB_LOADS, id) or '', '^(%S+) ?(%S*)$')
+-- Who adds to it now began meanwhile, and has nobody behind it any more.
+if load and before == ARGV[3] then
+  call('HSET', JOB_LOADS, id, load)
+  return 'changed'
+end
 if load ~= ARGV[3] then return 'unknown' end
 if ARGV[4] == '1' and before ~= '' then
   call('HSET', JOB_LOADS, id, before)

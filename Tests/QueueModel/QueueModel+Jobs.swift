@@ -18,7 +18,7 @@ extension QueueModel {
     mutating func changeJob(_ arguments: Arguments) -> RESPValue {
         let parts = arguments.text(6).split(separator: " ").map(String.init)
         change(arguments.text(2), size: arguments.text(4), settings: arguments.text(5), forAll: Set(parts))
-        return Self.text("changed")
+        return .array([Self.text("changed"), Self.text(arguments.text(2))])
     }
 
     mutating func pauseJob(_ arguments: Arguments) -> RESPValue {

@@ -16,8 +16,8 @@ public struct OpenJob: QueueOperation {
         case unknown(String)
         /// It would wait for itself, over these: the first is the last as well.
         case circle([String])
-        /// Some of what single tasks have of their own has been seen to: the same is to be asked for again.
-        case going
+        /// Some of what single tasks have of their own has been seen to: the same is to be asked for again, from there.
+        case going(cursor: String)
     }
 
     private let keys: QueueKeys
@@ -28,6 +28,8 @@ public struct OpenJob: QueueOperation {
     private let load: String
     private let insistsOnOwner: Bool
     private let parents: [(identifier: String, way: AfterWay)]
+    /// Where it is to go on, as ``Reply/going(cursor:)`` said; "0" at first.
+    public var cursor = "0"
 
     /// - Parameters:
     ///   - parents: for which jobs ``GateJob`` will have it wait: where it could not, nothing is opened and nothing changed.
@@ -62,6 +64,7 @@ public struct OpenJob: QueueOperation {
         call.append(settings.owner)
         call.append(insistsOnOwner ? 1 : 0)
         call.append(AfterWay.text(of: parents))
+        call.append(cursor)
         return .script(call)
     }
 
@@ -78,7 +81,7 @@ public struct OpenJob: QueueOperation {
             return .left(departure, name: Job.harmless(name))
         case "unknown": return .unknown(identifier)
         case "circle": return .circle(definition.split(separator: " ").map(String.init))
-        case "going": return .going
+        case "going": return .going(cursor: definition)
         default: throw .unexpectedReply("open-job")
         }
     }
@@ -95,8 +98,6 @@ public enum JobOrderReply: String, Equatable, Sendable {
     case busy
     /// What waits for it is being told how it ended: to be asked again.
     case telling
-    /// Some of it has been done: to be asked again.
-    case going
 
     static func parse(_ value: RESPValue, _ operation: String) throws(QueueError) -> JobOrderReply {
         if let error = value.error { throw QueueError(error) }
@@ -110,6 +111,18 @@ public enum JobOrderReply: String, Equatable, Sendable {
 /// Gives a job another name, or other settings, which all that waits takes but for what single tasks have of their own, or both. Harmless when
 /// repeated.
 public struct ChangeJob: QueueOperation {
+    public enum Reply: Equatable, Sendable {
+        case changed
+        /// There is no such job any more: itself, or one for which it is to wait. As with all that refuses it, nothing was changed.
+        case unknown(String)
+        /// Another job has that name.
+        case taken
+        /// It would wait for itself, over these: the first is the last as well.
+        case circle([String])
+        /// Some of what single tasks have of their own has been seen to: the same is to be asked for again, from there.
+        case going(cursor: String)
+    }
+
     /// What single tasks may have of their own.
     public enum Part: String, CaseIterable, Sendable {
         case memory, cores, timeout
@@ -121,13 +134,19 @@ public struct ChangeJob: QueueOperation {
     private let name: String
     private let settings: Job.Settings?
     private let parts: Set<Part>
+    private let parents: [(identifier: String, way: AfterWay)]
+    /// Where it is to go on, as ``Reply/going(cursor:)`` said; "0" at first.
+    public var cursor = "0"
 
-    /// - Parameter parts: what all tasks are to have as the settings say, whatever they had of their own.
+    /// - Parameters:
+    ///   - parts: what all tasks are to have as the settings say, whatever they had of their own.
+    ///   - parents: for which jobs ``GateJob`` will have it wait then: where it could not, nothing is changed.
     public init(
         _ identifier: String, name: String? = nil, settings: Job.Settings? = nil, forAll parts: Set<Part> = [],
-        keys: QueueKeys
+        after parents: [(identifier: String, way: AfterWay)] = [], keys: QueueKeys
     ) {
         self.parts = parts
+        self.parents = parents
         self.keys = keys
         self.identifier = identifier
         self.name = name ?? ""
@@ -141,11 +160,23 @@ public struct ChangeJob: QueueOperation {
         call.append(settings?.size ?? "")
         call.append(settings?.json ?? "")
         call.append(Part.allCases.filter { parts.contains($0) }.map(\.rawValue).joined(separator: " "))
+        call.append(cursor)
+        call.append(AfterWay.text(of: parents))
         return .script(call)
     }
 
-    public static func parse(_ value: RESPValue) throws(QueueError) -> JobOrderReply {
-        try .parse(value, "change-job")
+    public static func parse(_ value: RESPValue) throws(QueueError) -> Reply {
+        guard let words = try elements(value)?.map({ $0.string ?? "" }), words.count >= 2 else {
+            throw .unexpectedReply("change-job")
+        }
+        switch words[0] {
+        case "changed": return .changed
+        case "unknown": return .unknown(words[1])
+        case "taken": return .taken
+        case "circle": return .circle(Array(words.dropFirst()))
+        case "going": return .going(cursor: words[1])
+        default: throw .unexpectedReply("change-job")
+        }
     }
 }
 

@@ -63,10 +63,13 @@ extension QueueClient {
     }
 
     /// Gives a job other settings, or another name, however long that takes.
-    func change(_ order: ChangeJob) throws(CommandError) -> JobOrderReply {
-        var reply = try perform(order)
-        while reply == .going { reply = try perform(order) }
-        return reply
+    func change(_ order: ChangeJob) throws(CommandError) -> ChangeJob.Reply {
+        var order = order
+        while true {
+            let reply = try perform(order)
+            guard case .going(let cursor) = reply else { return reply }
+            order.cursor = cursor
+        }
     }
 
     /// As whom this command submits unless it is told otherwise: as a user of Redis has to.
@@ -95,36 +98,36 @@ extension QueueClient {
         if !insistsOnOwner { settings.owner = ownName }
         settings.host = Host.shortName
         settings.submittedAtUnixSeconds = Double(SystemClock.wallSeconds())
-        let operation = OpenJob(
+        var operation = OpenJob(
             name: request.name, isNameChosen: request.isNameChosen, settings: settings, definition: request.definition,
             load: load, insistsOnOwner: insistsOnOwner, after: parents.map { ($0.job.identifier, $0.way) }, keys: keys)
-        var reply = try perform(operation)
-        while reply == .going { reply = try perform(operation) }
-        switch reply {
-        case .opened(let identifier, let name, let isNew):
-            directory.forget()
-            return (
-                Job(identifier: identifier, name: name, settings: settings, definition: request.definition), isNew
-            )
-        case .going: throw .usage("the job \(request.name) is changed by others")  // It was asked for until it was not.
-        case .unknown(let identifier):
-            throw Self.forgotten(parents.first { $0.job.identifier == identifier }?.job.name ?? identifier)
-        case .circle(let identifiers): throw try circle(identifiers)
-        case .left(let departure, let name):
-            let when = LocalTime(unixSeconds: Int64(departure.atUnixSeconds)).text
-            throw .usage(
-                "this is job \(name), which has ended (\(grouped(departure.finished)) finished, \(grouped(departure.failed)) failed), and "
-                    + "the results of which left Redis on \(when): all of it would run again. If that is meant: "
-                    + "distcomp forget \(name), and then the same again")
-        case .different(let identifier, _):
-            guard try jobs()[identifier] != nil else {
+        while true {
+            switch try perform(operation) {
+            case .going(let cursor): operation.cursor = cursor
+            case .opened(let identifier, let name, let isNew):
+                directory.forget()
+                return (
+                    Job(identifier: identifier, name: name, settings: settings, definition: request.definition), isNew
+                )
+            case .unknown(let identifier):
+                throw Self.forgotten(parents.first { $0.job.identifier == identifier }?.job.name ?? identifier)
+            case .circle(let identifiers): throw try circle(identifiers)
+            case .left(let departure, let name):
+                let when = LocalTime(unixSeconds: Int64(departure.atUnixSeconds)).text
                 throw .usage(
-                    "there is a job \(request.name) of which this version cannot read what is noted: update it, or give this job another "
-                        + "--name")
+                    "this is job \(name), which has ended (\(grouped(departure.finished)) finished, \(grouped(departure.failed)) failed), and "
+                        + "the results of which left Redis on \(when): all of it would run again. If that is meant: "
+                        + "distcomp forget \(name), and then the same again")
+            case .different(let identifier, _):
+                guard try jobs()[identifier] != nil else {
+                    throw .usage(
+                        "there is a job \(request.name) of which this version cannot read what is noted: update it, or give this job another "
+                            + "--name")
+                }
+                throw .usage(
+                    "there is a job \(request.name) whose tasks have another directory, environment or input: give this one another --name, "
+                        + "or forget that one (distcomp forget \(request.name))")
             }
-            throw .usage(
-                "there is a job \(request.name) whose tasks have another directory, environment or input: give this one another --name, "
-                    + "or forget that one (distcomp forget \(request.name))")
         }
     }
 }

@@ -132,15 +132,21 @@ struct SetCommand: ParsableCommand {
             }
             let isNone = after == [AfterOption(argument: "none")]
             let parents = try after.isEmpty ? nil : isNone ? [] : queue.jobs(after: after)
-            // What may be refused goes first; but what is let in has its new settings by then.
-            let mayBeRefused = parents?.isEmpty == false
-            if mayBeRefused { try queue.gate(job, after: parents, notBefore: notBefore?.time) }
-            let order = ChangeJob(job.identifier, settings: settings, forAll: try givenParts(), keys: queue.keys)
-            guard try queue.change(order) == .changed else {
-                throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
+            // First: what is let in by what follows has its new settings by then.
+            let order = ChangeJob(
+                job.identifier, settings: settings, forAll: try givenParts(),
+                after: (parents ?? []).map { ($0.job.identifier, $0.way) }, keys: queue.keys)
+            switch try queue.change(order) {
+            case .changed: break
+            case .circle(let identifiers): throw try queue.circle(identifiers)
+            case .unknown(let identifier):
+                let name = parents?.first { $0.job.identifier == identifier }?.job.name ?? job.name
+                throw CommandError.noSuchTask("the job \(name) has been forgotten meanwhile")
+            // It was given no name, and was asked for until it had all.
+            case .taken, .going: throw CommandError.noSuchTask("the job \(job.name) could not be changed")
             }
             if !after.isEmpty || notBefore != nil {
-                if !mayBeRefused { try queue.gate(job, after: parents, notBefore: notBefore?.time) }
+                try queue.gate(job, after: parents, notBefore: notBefore?.time)
                 let dependent =
                     try isNone ? queue.perform(ReadCounts(keys: queue.keys.of(job: job.identifier))).dependent : 0
                 if dependent > 0 {
@@ -245,7 +251,7 @@ struct RenameCommand: ParsableCommand {
             switch try queue.change(ChangeJob(job.identifier, name: name, keys: queue.keys)) {
             case .changed: break
             case .taken: throw CommandError.usage("there is a job \(name) already")
-            case .unknown, .busy, .telling, .going:
+            case .unknown, .circle, .going:
                 throw CommandError.noSuchTask("the job \(job.name) has been forgotten meanwhile")
             }
         }

@@ -81,7 +81,7 @@ struct ForgetCommand: ParsableCommand {
         var reply = try queue.perform(ForgetJob(job, keys: queue.keys))
         while reply == .telling { reply = try queue.perform(ForgetJob(job, keys: queue.keys)) }
         switch reply {
-        case .changed, .unknown, .taken, .telling, .going: return counts.finished + counts.failed
+        case .changed, .unknown, .taken, .telling: return counts.finished + counts.failed
         case .busy:
             throw .failed(
                 "of \(job.name) \(grouped(counts.todo)) wait and \(grouped(counts.inProgress)) run: nothing was forgotten; "

@@ -252,6 +252,31 @@ struct AfterTests {
         }
     }
 
+    @Test("what is let in by an order that gives it another size as well runs in that size, or not at all")
+    func letInWithAnotherSize() async throws {
+        try await withFleet { fleet in
+            let marks = try makeMarks(fleet)
+            func order(_ words: String...) async throws {
+                let result = try await fleet.distcomp(words)
+                #expect(result.status == 0, "\(words): \(result)")
+            }
+            let node = try await fleet.startedNode("n")
+            try await order("submit", "--name", "ended", "--", "true")
+            try await order("watch", "--quiet", "ended")
+            try await order("submit", "--name", "other", "--not-before", "+1h", "--", "true")
+            let names = (1...8).map { "fit-\($0)" }
+            for name in names {
+                try await order("submit", "--name", name, "--after", "other", "--", "echo \(name) >> \(marks)")
+            }
+            for name in names { try await order("set", name, "--after", "ended", "--memory", "900000G") }
+            try await order("submit", "--name", "last", "--", "true")
+            try await order("watch", "--quiet", "last")
+            for name in names { #expect(try await numbers(fleet, name) == [1, 0, 0, 0, 0]) }
+            #expect(fleet.scratch.lines("marks").isEmpty)
+            try await node.stop()
+        }
+    }
+
     @Test("a run on one machine runs what its job waits for as well; lines of a task file are a job where they wait")
     func run() async throws {
         try await withScratch { scratch in

@@ -141,6 +141,32 @@ struct JobsAfterTests {
         #expect(try bench.gate(jobs[2], (gone, .ok)) == .unknown("zzz"))
     }
 
+    @Test("other settings are refused as a whole where the job cannot wait for what it is to wait for then")
+    func changedAfter() throws {
+        let bench = try QueueBench()
+        let (first, second) = (try bench.job("prepare"), try bench.job("sweep"))
+        try bench.gate(second, (first, .ok))
+        var settings = first.settings
+        settings.memoryBytes = 8 << 30
+        func change(_ parent: String) throws -> ChangeJob.Reply {
+            try bench.perform(
+                ChangeJob(
+                    first.identifier, name: "other", settings: settings, after: [(parent, .ok)], keys: bench.keys))
+        }
+        func job() throws -> Job {
+            try #require(
+                try bench.perform(ReadJobs(keys: bench.keys)).rows.first { $0.job.identifier == first.identifier }
+            ).job
+        }
+        #expect(
+            try change(second.identifier)
+                == .circle([first.identifier, second.identifier, first.identifier]))
+        #expect(try change("zzz") == .unknown("zzz"))
+        #expect(try job().name == "prepare" && job().settings.memoryBytes == 0)
+        #expect(try change(try bench.job("before").identifier) == .changed)
+        #expect(try job().name == "other" && job().settings.memoryBytes == 8 << 30)
+    }
+
     @Test("a job that was forgotten after it had finished counts as finished, also for what did not hear of it")
     func forgotten() throws {
         let bench = try QueueBench()

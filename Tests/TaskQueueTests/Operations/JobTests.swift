@@ -213,12 +213,13 @@ struct JobTests {
         }
         for operation in SubmitDependent.operations(tasks, keys: bench.keys) { try bench.perform(operation) }
         func change(_ settings: Job.Settings, _ parts: Set<ChangeJob.Part>) throws -> Int {
-            let order = ChangeJob(job.identifier, settings: settings, forAll: parts, keys: bench.keys)
+            var order = ChangeJob(job.identifier, settings: settings, forAll: parts, keys: bench.keys)
             var calls = 1
             let before = try bench.commandCount
             var reply = try bench.perform(order)
             #expect(try bench.commandCount - before < 15_000)
-            while reply == .going {
+            while case .going(let cursor) = reply {
+                order.cursor = cursor
                 (reply, calls) = (try bench.perform(order), calls + 1)
             }
             #expect(reply == .changed)
@@ -234,7 +235,96 @@ struct JobTests {
         given.memoryBytes = 2 << 30
         #expect(try change(given, [.memory]) > 5)
         #expect(try node.claim(1000, gigabytes: 64).map(\.own) == Array(repeating: nil, count: 32))
-        #expect(try bench.command("EXISTS", "distcomp:told").int == 0)
+    }
+
+    /// The sizes in which what waits is given out.
+    private func sizes(_ bench: QueueBench) throws -> Set<String> {
+        let names = try bench.command("ZRANGE", "distcomp:classes", "0", "-1").elements ?? []
+        return Set(names.compactMap { $0.string?.split(separator: " ").last.map(String.init) })
+    }
+
+    /// A job of 4G with so many tasks that have something of their own: a time, and each second one a size as well.
+    private func jobOfMany(_ bench: QueueBench, _ count: Int) throws -> Job {
+        let job = try open(bench, settings(memory: 4 << 30))
+        let tasks = try (0..<count).map { number in
+            let own = OwnSettings(
+                memoryBytes: number % 2 == 0 ? 4 << 30 : 8 << 30, millicores: 0, timeout: .seconds(100))
+            return DependentTask(try TaskLine(command: "t\(number)", of: job).taking(own), after: [])
+        }
+        for operation in SubmitDependent.operations(tasks, keys: bench.keys) { try bench.perform(operation) }
+        return job
+    }
+
+    private func give(
+        _ bench: QueueBench, _ job: Job, gigabytes: UInt64, forAll parts: Set<ChangeJob.Part>
+    ) throws {
+        let size = settings(memory: gigabytes << 30)
+        var order = ChangeJob(job.identifier, settings: size, forAll: parts, keys: bench.keys)
+        var reply = try bench.perform(order)
+        while case .going(let cursor) = reply {
+            order.cursor = cursor
+            reply = try bench.perform(order)
+        }
+        #expect(reply == .changed)
+    }
+
+    @Test(
+        "an order for a job of thousands of sizes that is cut off strands nothing: the next finds all that it had changed",
+        arguments: [4, 6] as [UInt64])
+    func changeCutOff(gigabytes: UInt64) throws {
+        let bench = try QueueBench()
+        let job = try jobOfMany(bench, 2000)
+        let parts: Set<ChangeJob.Part> = [.memory, .timeout]
+        var mistake = ChangeJob(job.identifier, settings: settings(memory: 900 << 30), forAll: parts, keys: bench.keys)
+        for _ in 1...3 {
+            guard case .going(let cursor) = try bench.perform(mistake) else { throw QueueError.unexpectedReply("all") }
+            mistake.cursor = cursor
+        }
+        #expect(try sizes(bench).contains("\(900 << 30):0:"), "what a size is given goes there at once")
+        #expect(try rows(bench)[0].job.settings.memoryBytes == 4 << 30)
+
+        try give(bench, job, gigabytes: gigabytes, forAll: parts)
+        #expect(try sizes(bench) == ["\(gigabytes << 30):0:"])
+        let own = bench.keys.of(job: job.identifier).todo.replacing("todo_tasks", with: "own")
+        #expect(try bench.command("EXISTS", own).int == 0)
+        let node = try bench.node("a")
+        var given: Set<String> = []
+        while true {
+            let tasks = try node.claim(1000, gigabytes: 1 << 20)
+            if tasks.isEmpty { break }
+            for task in tasks {
+                given.insert(task.line)
+                #expect(task.own == nil)
+            }
+        }
+        #expect(given.count == 2000)
+    }
+
+    @Test("two orders for one job that differ both come to an end, though each call is followed by one of the other")
+    func changedByTwo() throws {
+        let bench = try QueueBench()
+        let job = try jobOfMany(bench, 2000)
+        var orders = [5, 6].map { gigabytes in
+            ChangeJob(
+                job.identifier, settings: settings(memory: gigabytes << 30), forAll: [.memory, .timeout],
+                keys: bench.keys)
+        }
+        var calls = 0
+        while !orders.isEmpty, calls < 200 {
+            for (index, order) in orders.enumerated().reversed() {
+                calls += 1
+                switch try bench.perform(order) {
+                case .going(let cursor): orders[index].cursor = cursor
+                case let reply:
+                    #expect(reply == .changed)
+                    orders.remove(at: index)
+                }
+            }
+        }
+        #expect(orders.isEmpty && calls < 200)
+        // Whichever was the last: the next finds all.
+        try give(bench, job, gigabytes: 7, forAll: [.memory, .timeout])
+        #expect(try sizes(bench) == ["\(7 << 30):0:"])
     }
 
     private func halting(_ rule: String, fingerprint: String = "f") -> Job.Settings {

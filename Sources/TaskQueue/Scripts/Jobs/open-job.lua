@@ -46,7 +46,9 @@ if record then
     settings = with_memory(settings, learned)
     size = string.gsub(size, '^%d+', learned)
   end
-  if not change(id, name, size, settings, definition) then return {id, name, 'going', known} end
+  -- Where an earlier call of the same said that this is to go on (ARGV[12]).
+  local onward = change(id, name, size, settings, definition, '', ARGV[12])
+  if onward then return {id, name, 'going', onward} end
   if owner ~= '' then own_job(id, owner) end
   use_job(id)
   if lift_halt() then wake() end

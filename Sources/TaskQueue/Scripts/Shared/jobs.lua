@@ -97,12 +97,15 @@ local function followed(own, old, new, is_for_all)
 end
 
 -- What single tasks of the present job have of their own, now that it is to have this size and these settings, of which all are to have what
--- is `given` (`memory`, `cores`, `timeout`, `max`). By what it has until then it is told what is their own. Whether that is all: there may be
--- millions, and each call sees to some.
-local function follow_own(size, old_settings, settings, given)
-  local place, what = 'own ' .. job, size .. ' ' .. timeout_in(settings) .. ' ' .. given
-  local cursor, begun = string.match(call('HGET', TOLD, place) or '', '^(%d+) (.*)$')
-  local page = call('HSCAN', OWN, begun == what and cursor or '0', 'COUNT', 200)
+-- is `given` (`memory`, `cores`, `timeout`, `max`). By what it has until then it is told what is their own. There may be millions, and each
+-- call sees to some: returns where the next is to begin; nil: that was all.
+--
+-- Until the last call the job has what it had, and there may be no last one. So what a task has of its own, and where it waits, are at one all
+-- the time: it keeps also what its job is about to have, for the next order to find. Once the job has it, calls from `+` drop that.
+local function follow_own(size, old_settings, settings, given, cursor)
+  local has_it, from = string.match(cursor, '^(%+?)(%d+)$')
+  local page = call('HSCAN', OWN, from or '0', 'COUNT', 200)
+  local is_dropped = has_it == '+' or from == '0' and page[1] == '0'
   local had_memory, had_cores = string.match(job_size(), '^(%d+):(%d+)$')
   local new_memory, new_cores = string.match(size, '^(%d+):(%d+)$')
   local had_timeout, new_timeout = timeout_text(old_settings), timeout_text(settings)
@@ -119,32 +122,41 @@ local function follow_own(size, old_settings, settings, given)
       -- What it had when its memory ran out.
       if is_given('memory') or memory ~= keeps then rest = string.gsub(rest, ' from=%d+', '') end
       local is_plain = memory == new_memory and cores == new_cores and is_same(timeout, new_timeout) and rest == ''
-      set_own(line, not is_plain and memory .. ':' .. cores .. ' ' .. timeout .. rest, memory .. ':' .. cores)
+      local has = not (is_plain and is_dropped) and memory .. ':' .. cores .. ' ' .. timeout .. rest
+      if has ~= own then set_own(line, has, memory .. ':' .. cores, not is_dropped) end
     end
   end
-  if page[1] ~= '0' then call('HSET', TOLD, place, page[1] .. ' ' .. what) else call('HDEL', TOLD, place) end
-  return page[1] == '0'
+  return page[1] ~= '0' and has_it .. page[1] or nil
 end
 
--- The record last: a user who may not do all of this is told, and may do it again. Whether that is all; else it is to be asked for again.
-local function change(id, name, size, settings, definition, given)
-  given = given or ''
+-- The record last: a user who may not do all of this is told, and may do it again. Returns where this is to go on when it is asked for again,
+-- `+` before it where the job has all of it already; nil: that was all.
+local function change(id, name, size, settings, definition, given, cursor)
+  given, cursor = given or '', cursor or '0'
   local record, before = name .. '\n' .. settings .. '\n' .. definition, call('HGET', JOBS, id)
-  if before == record and given == '' then return true end
   local old_settings = select(2, parts_of(before or ''))
+  if string.byte(cursor) == 43 then
+    use_job(id)
+    local onward = follow_own(job_size(), old_settings, old_settings, '', cursor)
+    use_job('')
+    return onward
+  end
+  if before == record and given == '' then return nil end
   use_job(id)
-  local had = job_size()
+  local had, onward = job_size(), nil
   if given ~= '' or had ~= size or timeout_in(old_settings) ~= timeout_in(settings) then
-    if not follow_own(size, old_settings, settings, given) then
+    onward = follow_own(size, old_settings, settings, given, cursor)
+    if onward then
       use_job('')
-      return false
+      return onward
     end
     if call('HGET', JOB_SIZES, id) ~= size then resize(id, size, had) else wake() end
     job_sizes[id] = nil
+    onward = cursor ~= '0' and '+0' or nil
   end
   use_job('')
   if note_places(id, settings) then wake() end
   call('HSET', JOBS, id, record)
   call('INCR', JOB_REVISION)
-  return true
+  return onward
 end

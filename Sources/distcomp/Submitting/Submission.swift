@@ -112,21 +112,33 @@ struct Submission {
         var batch = Batch()
         var graph = TaskGraph(common: common)
         // What is wrong with any of the first is to be found before anything is changed of a job that is there.
-        var unopened: [(line: TaskLine, parents: [String])] = []
+        var unopened: [Unopened] = []
         var request: JobRequest?
         func addUnopened() throws(CommandError) {
             guard let first = unopened.first else { return }
             let job = try openJob(like: first.line)
-            for (line, parents) in unopened {
-                batch.add(try Self.task(line, asOneOf: job), after: parents)
+            for task in unopened {
+                batch.add(try Self.task(task.line, asOneOf: job), after: task.parents)
             }
             unopened.removeAll(keepingCapacity: true)
+        }
+        /// Takes in a task, and those before the first that waits for another: it may wait for one of them.
+        func take(_ line: TaskLine, _ number: Int, _ place: Int) throws(CommandError) {
+            let tasks = unopened + [Unopened(line, display.fileName, number, place)]
+            unopened.removeAll()
+            for task in tasks {
+                do {
+                    try graph.add(task.line, file: task.file, lineNumber: task.number, place: task.place)
+                } catch {
+                    throw .usage("\(error); \(Self.refusal(submission.job))")
+                }
+            }
         }
         try tasks.forEach(progress: display, isQuiet: isQuiet) { entry, place throws(CommandError) in
             switch entry {
             case .form(let form):
                 display.clear()
-                try addUnopened()
+                if form == .commands { try addUnopened() }
                 (job, isOfCommands) = (nil, form == .commands)
                 // Lines of no job are the first owner's.
                 if form == .taskLines, isForFleet, !linesAreOfJob { linesAreOfJob = try queue.hasFirstOwnerElse() }
@@ -152,17 +164,17 @@ struct Submission {
                                     + "before this one was read: say --name, or give the file by its name")
                         }
                         (linesAreOfJob, submission.hasLines) = (true, false)
-                        for task in lines { try graph.take(task.line, display.fileName, task.number, task.place) }
+                        for task in lines { try take(task.line, task.number, task.place) }
                     }
                     if tasks.gathersLines || graph.count > 0 || !line.hasNoAfter {
-                        try graph.take(line, display.fileName, number, place)
+                        try take(line, number, place)
                     } else {
                         let parents = try likes.lines(like: line, values: [], place: place)
                         if request == nil {
                             request = try submission.request(like: line, tasks, isForFleet: isForFleet)
                         }
                         if let request { try Self.check(line, asOneOf: request, tasks) }
-                        unopened.append((line, parents))
+                        unopened.append(Unopened(line, display.fileName, number, place, parents))
                         if submission.job != nil || unopened.count >= Self.batchLines { try addUnopened() }
                     }
                 }
@@ -174,7 +186,8 @@ struct Submission {
         }
         try addUnopened()
         if graph.count > 0, submission.problems.count == 0 {
-            let tasks = try Self.tasks(of: graph, &likes) { lines throws(CommandError) in
+            let tasks = try Self.tasks(of: graph, &likes, refusal: Self.refusal(submission.job)) {
+                lines throws(CommandError) in
                 let request = try submission.request(like: lines[0], tasks, isForFleet: isForFleet)
                 for line in lines { try Self.check(line, asOneOf: request, tasks) }
                 return try openJob(like: lines[0])
@@ -193,6 +206,21 @@ struct Submission {
         if let job = submission.job {
             _ = try queue.perform(LoadedJob(job.identifier, load: load, keys: queue.keys))
             submission.awaited = try queue.awaited(job)
+        }
+    }
+
+    /// A task of a job that has not been opened.
+    private struct Unopened {
+        let line: TaskLine
+        let file: String
+        let number: Int
+        /// Among all of the input, from 0.
+        let place: Int
+        /// Those of other jobs for which it waits.
+        let parents: [String]
+
+        init(_ line: TaskLine, _ file: String, _ number: Int, _ place: Int, _ parents: [String] = []) {
+            (self.line, self.file, self.number, self.place, self.parents) = (line, file, number, place, parents)
         }
     }
 
@@ -234,6 +262,12 @@ struct Submission {
             dependent.removeAll(keepingCapacity: true)
             (places, wasSent) = ([], true)
         }
+    }
+
+    /// What became of the rest where a task is refused for what it waits for; of long input that can be read only once, the first thousands
+    /// are in the queue by then.
+    private static func refusal(_ opened: Job?) -> String {
+        opened == nil ? "nothing was added" : "tasks before it may have been added already"
     }
 
     private static func task(_ line: TaskLine, of job: Job) throws(CommandError) -> DependentTask {
@@ -297,15 +331,18 @@ struct Submission {
 
     /// Tasks that wait for each other, once all are known; each behind those for which it waits.
     ///
-    /// - Parameter openJob: is given all of them, to be checked before it opens their job.
+    /// - Parameters:
+    ///   - refusal: what to say of the rest where something is wrong with them.
+    ///   - openJob: is given all of them, to be checked before it opens their job.
     private static func tasks(
-        of graph: TaskGraph, _ likes: inout Likes, _ openJob: ([TaskLine]) throws(CommandError) -> Job
+        of graph: TaskGraph, _ likes: inout Likes, refusal: String,
+        _ openJob: ([TaskLine]) throws(CommandError) -> Job
     ) throws(CommandError) -> [DependentTask] {
         let order: [TaskGraph.Ordered]
         do {
             order = try graph.ordered()
         } catch {
-            throw .usage("\(error); nothing was added")
+            throw .usage("\(error); \(refusal)")
         }
         // What is wrong with any of them is to be found before the first is added.
         var others: [[String]] = []
@@ -347,18 +384,6 @@ extension TaskLine {
         if memoryMaxBytes > 0 { return "memory_max" }
         if surroundings?.resources != nil { return "resources" }
         return surroundings?.nodeLabels == nil ? nil : "where"
-    }
-}
-
-extension TaskGraph {
-    fileprivate mutating func take(
-        _ line: TaskLine, _ file: String, _ number: Int, _ place: Int
-    ) throws(CommandError) {
-        do {
-            try add(line, file: file, lineNumber: number, place: place)
-        } catch {
-            throw .usage("\(error); nothing was added")
-        }
     }
 }
 

@@ -138,6 +138,37 @@ struct SubmittedAgainTests {
         }
     }
 
+    @Test("tasks that wait for earlier ones are found to be such in what can be read only once, be it one file or two")
+    func readOnlyOnce() async throws {
+        try await withFleet { fleet in
+            let first = #"{"name":"prep","command":"true prep","memory":"1G"}"# + "\n"
+            let second = #"{"name":"fit","command":"true fit","memory":"2G","after":["prep"]}"# + "\n"
+            let wrong = #"{"name":"all","command":"true all","after":["pret"]}"# + "\n"
+            /// Submits what is written into a pipe for each of these texts.
+            func submit(_ name: String, _ texts: [String]) async throws -> ProgramResult {
+                let files = texts.indices.map { "<(cat \(fleet.scratch.path)/\(name)-\($0))" }
+                for (index, text) in texts.enumerated() { try fleet.scratch.write("\(name)-\(index)", text) }
+                let command = "'\(Products.distcomp)' submit --redis '\(fleet.url(.submitter))' --name \(name) "
+                return try await RunningProgram(
+                    "/bin/bash", ["-c", command + files.joined(separator: " ")], in: fleet.scratch
+                ).result()
+            }
+            for (name, texts) in [("one", [first + second]), ("two", [first, second])] {
+                let result = try await submit(name, texts)
+                #expect(result.status == 0, "\(result)")
+                let status = try await job(fleet, name)
+                #expect(status["todo"] as? Int == 2 && status["waits_for_others"] as? Int == 1, "\(status)")
+            }
+            // And what is wrong is found before anything is changed.
+            let before = try await job(fleet, "one")
+            let result = try await submit("one", [first.replacing("1G", with: "4G") + wrong])
+            #expect(
+                result.status == 2 && result.errors.contains("after: there is no task named `pret`")
+                    && result.errors.contains("nothing was added"), "\(result)")
+            #expect(try await job(fleet, "one")["memory_bytes"] as? Int == before["memory_bytes"] as? Int)
+        }
+    }
+
     @Test("a task that is submitted without what it waited for waits for nothing, and ends for nobody's sake")
     func withoutAfter() async throws {
         try await withFleet { fleet in

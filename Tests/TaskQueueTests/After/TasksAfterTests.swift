@@ -153,6 +153,39 @@ struct TasksAfterTests {
         #expect(try node.take().keys.sorted() == ["b"])
     }
 
+    @Test("of hundreds that failed for a hundred that were forgotten each call looks at some, and the next at the rest")
+    func forgottenFailuresOfMany() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let (first, second) = (try bench.job("prepare"), try bench.job("sweep"))
+        try bench.submit(first, "1")
+        let commands = (0..<300).map { "x\($0)" }
+        try bench.submit(second, after: commands.map { ($0, ["@\(first.identifier) 1"]) })
+        try node.fail(try #require(try node.take()["1"]), attemptsMax: 1)
+        for _ in 0..<10 { try node.beat() }
+        #expect(try bench.numbers(of: second) == [0, 0, 0, 300])
+        #expect(try bench.perform(ForgetJob(first, keys: bench.keys)) == .changed)
+        // As if each had waited for others as well, of a job that there is not any more.
+        let todo = bench.keys.of(job: second.identifier).todo
+        for number in 1...300 {
+            for key in ["broken", "needs"] {
+                var words = ["ZADD", todo.replacing("todo_tasks", with: key)]
+                for other in 1...99 { words += ["\(number)", "\(number) zzz \(other)"] }
+                _ = try bench.client.call(.command(RedisCommand(bytes: words.map { Array($0.utf8) })))
+            }
+        }
+        let lines = try commands.map { try TaskLine(command: $0, of: second) }
+        func retry() throws -> Int {
+            let before = try bench.commandCount
+            let queued = try bench.perform(RetryTasks(lines[...], keys: bench.keys)).queued
+            #expect(try bench.commandCount - before < 6000, "not two for each of thirty thousand")
+            return queued
+        }
+        #expect(try retry() == 200)
+        #expect(try retry() == 100)
+        #expect(try node.runAll().count == 300)
+    }
+
     @Test("the same where all of the job was forgotten in which it failed")
     func forgottenJob() throws {
         let bench = try QueueBench()

@@ -3,10 +3,14 @@
 -- uses index telling arriving
 
 -- By hand a task goes on also where what failed has been forgotten, as a job does, see gate_of. Of some of those that failed for it; where
--- there are more, one is among them that has not been forgotten, or else it can be asked for again.
-local parents = {}
+-- there are more, one is among them that has not been forgotten, or else it can be asked for again; so can those of a call that come behind
+-- as many as one may look at.
+local parents, looks = {}, 20000
 local function drop_forgotten(id, number)
-  for _, need in ipairs(call('ZRANGEBYSCORE', job_key(id .. BROKEN), number, number, 'LIMIT', 0, 100)) do
+  local needs = looks > 0 and call('ZRANGEBYSCORE', job_key(id .. BROKEN), number, number, 'LIMIT', 0, 100) or {}
+  local forgotten = {}
+  looks = looks - #needs
+  for _, need in ipairs(needs) do
     local parent, of, other = string.match(need, '^%d+ ((%w+) (%d+))$')
     if parent and parents[parent] == nil then
       local line = call('HGET', job_key(of .. LINES), other)
@@ -14,11 +18,11 @@ local function drop_forgotten(id, number)
       parents[parent] = line and state_of(line) or 'forgotten'
       use_job(id)
     end
-    if parents[parent] == 'forgotten' then
-      call('ZREM', job_key(id .. BROKEN), need)
-      call('ZREM', job_key(id .. NEEDS), need)
-    end
+    if parents[parent] == 'forgotten' then forgotten[#forgotten + 1] = need end
   end
+  if #forgotten == 0 then return end
+  call('ZREM', job_key(id .. BROKEN), unpack(forgotten))
+  call('ZREM', job_key(id .. NEEDS), unpack(forgotten))
 end
 
 -- Those of failed lines that may begin anew. What could not run for want of others goes on with these, by itself; and what waits for

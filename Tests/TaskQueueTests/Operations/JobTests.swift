@@ -304,7 +304,7 @@ struct JobTests {
     func changedByTwo() throws {
         let bench = try QueueBench()
         let job = try jobOfMany(bench, 2000)
-        var orders = [5, 6].map { gigabytes in
+        var orders = ([5, 6] as [UInt64]).map { gigabytes in
             ChangeJob(
                 job.identifier, settings: settings(memory: gigabytes << 30), forAll: [.memory, .timeout],
                 keys: bench.keys)

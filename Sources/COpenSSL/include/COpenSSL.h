@@ -8,11 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { copenssl_code_size = 32 };
+enum { copenssl_code_size = 32, copenssl_sha1_size = 20 };
 
 /// HMAC-SHA256 of `message`; false when OpenSSL has no memory left for it.
 bool copenssl_hmac_sha256(const uint8_t *key, size_t key_size, const uint8_t *message, size_t message_size,
                           uint8_t code[copenssl_code_size]);
+
+/// SHA-1 of `message`; false when OpenSSL has no memory left for it.
+bool copenssl_sha1(const uint8_t *message, size_t message_size, uint8_t digest[copenssl_sha1_size]);
 
 /// Whether two codes are equal, found out in a time that does not depend on where they differ.
 bool copenssl_codes_are_equal(const uint8_t *left, const uint8_t *right);

@@ -192,6 +192,10 @@ enum QueueKey: String, CaseIterable {
     /// Of a job that learns what memory its tasks need: see ``MemoryPeaks``; besides, `count` of them.
     case peaks = "distcomp:peaks"
 
+    /// Of tasks that were forgotten since the last were added how many had `finished`, and the `sum` of their ``ForgottenTasks/digest(of:)``; how
+    /// many had `failed`.
+    case forgotten = "distcomp:forgotten"
+
     // Second copies of tasks: see Shared/copying.lua.
     /// Identifiers of jobs that were declared idempotent.
     case jobsIdempotent = "distcomp:jobs-idempotent"
@@ -271,7 +275,7 @@ enum QueueKey: String, CaseIterable {
     var isOfFew: Bool {
         switch self {
         case .numbers, .lines, .children, .needs, .broken, .dependent, .waiters, .aside, .peaks, .copies,
-            .times:
+            .times, .forgotten:
             true
         default: false
         }
@@ -409,6 +413,8 @@ enum QueueNames {
         "METRICS_NOTED_MAX": "8192",
         // Arrivals are told apart by so many milliseconds, and so many of them are known; a claim looks for so many of them for each class.
         "METRICS_STEP": "20", "METRICS_ARRIVALS_MAX": "4096", "METRICS_LOOKS_MAX": "32",
+        // Of the SHA-1 of a line so many hexadecimal digits count, and sums of these modulo a power of two: a double holds them exactly.
+        "DIGEST_DIGITS": String(ForgottenTasks.digitCount), "DIGESTS": String(ForgottenTasks.modulus),
         // Some hundred and sixty tasks.
         "USES_ENDED_MAX": "4096",
         "LINES_MAX": String(SubmitTasks.linesMax),

@@ -369,7 +369,7 @@ private struct RandomRun {
         "distcomp:peaks", "distcomp:times", "distcomp:jobs-idempotent", "distcomp:job-owners", "distcomp:owners",
         "distcomp:shares", "distcomp:owner:ann",
         "distcomp:owner:bob", "distcomp:owner:zoe",
-        "distcomp:jobs-awaited", "distcomp:job-after", "distcomp:told",
+        "distcomp:jobs-awaited", "distcomp:job-after", "distcomp:told", "distcomp:forgotten",
         "distcomp:standing", "distcomp:arrivals", "distcomp:looked", "distcomp:reserved-in-vain",
         "distcomp:retention", "distcomp:retention-ages", "distcomp:retention-jobs",
     ]

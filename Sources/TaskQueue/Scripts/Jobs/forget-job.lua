@@ -21,7 +21,7 @@ end
 -- By what it asked for, which is not known any more then; `disown` does so for jobs of others than the first owner.
 if has_several() then settle_uses() end
 for of in string.gmatch(call('HGET', JOB_AFTER, id) or '', '(%w+):') do call('SREM', job_key(of .. WAITERS), id) end
-for _, name in ipairs({NUMBERS, LINES, CHILDREN, NEEDS, BROKEN, DEPENDENT, WAITERS, ASIDE, PEAKS, COPIES, TIMES}) do call('UNLINK', job_key(id .. name)) end
+for _, name in ipairs({NUMBERS, LINES, CHILDREN, NEEDS, BROKEN, DEPENDENT, WAITERS, ASIDE, PEAKS, COPIES, TIMES, FORGOTTEN}) do call('UNLINK', job_key(id .. name)) end
 call('ZREM', JOBS_DELAYED, delayed_job(id))
 for _, key in ipairs({JOB_AFTER, JOB_TIMES, JOBS_GATED, JOBS_AWAITED, JOB_LOADS}) do call('HDEL', key, id) end
 call('UNLINK', TODO, DOING, DONE, FAILED, REASON, RETRYING, FAILED_ON, OUTCOMES, ATTEMPTS, LOST, REQUEUES, SIGNATURES, FRESH, OWN)

@@ -86,6 +86,7 @@ while ARGV[at] do
     call('ZADD', needs, number, rest)
     for i = at + 8, at + 7 + count do wait_for(number, ARGV[i]) end
     if is_new then
+      if counts[1] == 0 then drop_noted() end
       notice(line)
       let_wait(line, number, score(band_of(tonumber(priority)), call('INCR', SEQUENCE)))
       if call('HDEL', FAILED, line) > 0 then

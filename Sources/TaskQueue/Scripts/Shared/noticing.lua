@@ -27,7 +27,11 @@ local function forget_failures()
   call('HSET', JOBS_AWAITED, job, awaited[job])
 end
 
+-- Before lines are added to the present job that may have been forgotten before: what is noted of these, see forget.lua, may be of them.
+local function drop_noted() if job ~= '' then call('DEL', job_key(job .. FORGOTTEN)) end end
+
 local function remember_failures()
+  drop_noted()
   if not string.find(ways_awaited(), 'f', 1, true) then return end
   awaited[job] = string.gsub(ways_awaited(), 'f', '')
   call('HSET', JOBS_AWAITED, job, awaited[job])

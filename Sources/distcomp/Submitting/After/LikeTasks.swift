@@ -9,8 +9,9 @@ import TaskQueue
 struct Likes {
     private let jobs: [LikeTasks]
     private let common: TaskSurroundings
-    /// What was found for each task.
-    private var found: [TaskWork: [String]] = [:]
+    /// What was found for each task, both by 64 bits of a hash: there may be as many as there are lines. Two that have the same are taken for one,
+    /// and refused.
+    private var found: [Int: Int] = [:]
 
     /// - Parameter common: what all tasks have that are to find their like.
     init(_ jobs: [LikeTasks], common: TaskSurroundings) { (self.jobs, self.common) = (jobs, common) }
@@ -27,9 +28,9 @@ struct Likes {
         if isEmpty { return [] }
         var lines: [String] = []
         for job in jobs { lines += try job.lines(name: task.surroundings?.name, values: values, place: place) }
-        guard let others = found.updateValue(lines, forKey: TaskWork(task, among: common)), others != lines else {
-            return lines
-        }
+        let hash = lines.hashValue
+        let before = found.updateValue(hash, forKey: TaskWork(task, among: common).hashValue)
+        guard let before, before != hash else { return lines }
         throw .usage(
             "--after \(jobs.map { TerminalText.escaped($0.name) + ":each" }.joined(separator: ", ")): "
                 + "`\(TerminalText.shortened(TerminalText.escaped(task.command), to: 60))` is there more than once, and would wait for "
@@ -38,16 +39,26 @@ struct Likes {
 }
 
 /// The tasks of a job, to be found by what is like them.
-struct LikeTasks {
+final class LikeTasks {
     private let job: Job
+    private let queue: QueueClient
+    /// The lines of which the queue knows, and whether the job was made of them, as far as that is known.
+    private var known: [String: Bool] = [:]
     private var byName: [String: [String]] = [:]
     /// By the values of the columns that both have.
     private var byValues: [[String]: [String]] = [:]
     /// Of commands of a file, in its order.
     private var byPlace: [String] = []
+    /// Whether places may tell which are alike.
+    private let hasPlaces: Bool
+    /// Whether those of which the job was made have been looked at: most often it is not needed.
+    private var isRemade = false
     /// Why those of which the job was made and that are not known are not taken for such as have finished and were forgotten; nil: they are.
     private var doubt: String?
-    /// Where these columns are in the values of a task that is to find its like.
+    private let template: Template?
+    private let columns: [JobTemplate.Column]
+    /// Where columns that both have are in the values of a task of the job, and in those of one that is to find its like.
+    private let places: [Int]
     private let ownPlaces: [Int]
 
     var name: String { job.name }
@@ -56,36 +67,52 @@ struct LikeTasks {
     ///
     /// - Parameter columns: the values of the tasks that are to find their like.
     init(_ job: Job, likeThoseWith own: [JobTemplate.Column], _ queue: QueueClient) throws(CommandError) {
-        self.job = job
+        (self.job, self.queue) = (job, queue)
         let columns = job.settings.template?.columns ?? []
         let places: [Int] = columns.indices.filter { index in own.contains { $0.name == columns[index].name } }
         ownPlaces = places.compactMap { place in own.firstIndex { $0.name == columns[place].name } }
-        let template = job.settings.template.flatMap { Template($0) }
-        func note(_ task: TaskLine, in likes: inout LikeTasks) {
-            if let name = task.surroundings?.name { likes.byName[name, default: []].append(task.text) }
-            guard !places.isEmpty, let values = template?.values(in: task.command, columns) else { return }
-            let key = places.compactMap { values[$0] }
-            if key.count == places.count { likes.byValues[key, default: []].append(task.text) }
-        }
+        template = job.settings.template.flatMap { Template($0) }
+        hasPlaces = columns.isEmpty && own.isEmpty
+        (self.columns, self.places) = (columns, places)
         let keys = queue.keys.of(job: job.identifier)
-        var known: Set<String> = []
         for hash in [\QueueKeys.todo, \.inProgress, \.finished, \.failed] {
             _ = try queue.scanEach(hash, in: [keys]) { _, entries throws(CommandError) in
                 for entry in entries {
                     let line = queue.text(entry.field)
-                    guard known.insert(line).inserted, let task = try queue.parse(line) else { continue }
-                    note(task, in: &self)
+                    guard known.updateValue(false, forKey: line) == nil, let task = try queue.parse(line) else {
+                        continue
+                    }
+                    note(task)
                 }
                 return true
             }
         }
-        guard let made = try MadeTasks(of: job, known: known) else { return }
-        if columns.isEmpty, own.isEmpty { byPlace = made.lines.map(\.text) }
-        var all = known
-        let unknown = made.lines.filter { all.insert($0.text).inserted }
-        guard !unknown.isEmpty else { return }
-        doubt = try made.doubt(about: unknown.count, of: job, known: known, queue)
-        if doubt == nil { for task in unknown { note(task, in: &self) } }
+    }
+
+    private func note(_ task: TaskLine) {
+        if let name = task.surroundings?.name { byName[name, default: []].append(task.text) }
+        guard !places.isEmpty, let values = template?.values(in: task.command, columns) else { return }
+        let key = places.compactMap { values[$0] }
+        if key.count == places.count { byValues[key, default: []].append(task.text) }
+    }
+
+    /// Takes in those of which the job was made and that are not known any more; once.
+    private func remake() throws(CommandError) {
+        if isRemade { return }
+        isRemade = true
+        let made = try MadeTasks(of: job, known: &known, keepsOrder: hasPlaces)
+        let knownCount = known.count
+        known = [:]
+        guard let made else { return }
+        byPlace = made.lines
+        guard !made.unknown.isEmpty else { return }
+        doubt = try made.doubt(of: job, knownCount: knownCount, queue)
+        if doubt == nil { for task in made.unknown { note(task) } }
+    }
+
+    private func found(name: String?, values: [String]) -> [String]? {
+        if let name, let lines = byName[name] { return lines }
+        return values.isEmpty ? nil : byValues[values]
     }
 
     /// The lines of those that are like a task; throws where there is none.
@@ -94,9 +121,12 @@ struct LikeTasks {
     ///   - values: of all its columns.
     ///   - place: among the tasks of its input, from 0.
     fileprivate func lines(name: String?, values: [String], place: Int) throws(CommandError) -> [String] {
-        if let name, let lines = byName[name] { return lines }
         let own = ownPlaces.compactMap { $0 < values.count ? values[$0] : nil }
-        if !own.isEmpty, let lines = byValues[own] { return lines }
+        if let lines = found(name: name, values: own) { return lines }
+        if !isRemade {
+            try remake()
+            if let lines = found(name: name, values: own) { return lines }
+        }
         let job = TerminalText.escaped(job.name)
         let hint = doubt.map { " (\($0))" } ?? ""
         if own.isEmpty, byName.isEmpty, !byPlace.isEmpty {

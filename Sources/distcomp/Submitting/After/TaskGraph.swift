@@ -38,8 +38,8 @@ struct TaskGraph {
 
     private var nodes: [Node] = []
     private var places: [String: Int] = [:]
-    /// Those without a name.
-    private var unnamed: [TaskWork: Int] = [:]
+    /// Those without a name, by a hash of their work, or the next number that is free.
+    private var unnamed: [Int: Int] = [:]
     private let common: TaskSurroundings
     private var bytes = 0
     /// Whether any of them waits for another.
@@ -67,13 +67,15 @@ struct TaskGraph {
         if node.name == nil {
             // To the queue it is the same task, which would wait for what is said of it last.
             let work = TaskWork(line, among: common)
-            if let other = unnamed[work], Set(nodes[other].after) != Set(node.after) {
+            var key = work.hashValue
+            while let other = unnamed[key], TaskWork(nodes[other].line, among: common) != work { key &+= 1 }
+            if let other = unnamed[key], Set(nodes[other].after) != Set(node.after) {
                 throw Problem(
                     description:
                         "\(node.place): the same task a second time (first in \(nodes[other].place)), which would wait "
                         + "for others: give them names")
             }
-            if unnamed[work] == nil { unnamed[work] = nodes.count }
+            if unnamed[key] == nil { unnamed[key] = nodes.count }
         }
         if !node.after.isEmpty { hasEdges = true }
         nodes.append(node)

@@ -3,6 +3,8 @@
 import Foundation
 import Glibc
 import LinuxSystem
+import TaskModel
+import TaskQueue
 import Testing
 
 @Suite("jobs and tasks that wait for others", .serialized)
@@ -165,15 +167,7 @@ struct AfterTests {
                 let result = try await fleet.distcomp(["submit"] + words)
                 #expect(result.status == 2 && result.errors.contains(text), "\(words): \(result)")
             }
-            /// Some tasks of a job end, and nothing is known of them any more.
-            func forget(_ job: String, _ patterns: String...) async throws {
-                for pattern in patterns {
-                    #expect(try await fleet.distcomp("cancel", "--yes", pattern).status == 0)
-                }
-                #expect(
-                    try await fleet.distcomp("forget", job, "--failed", "--yes").output
-                        == "\(patterns.count) forgotten\n")
-            }
+            let ending = try Ending(on: fleet)
             func expectWaiting(_ pattern: String, for parent: String) async throws {
                 let why = try await fleet.distcomp("why", pattern)
                 #expect(why.output.contains("It waits for `\(parent)`"), "\(pattern): \(why)")
@@ -182,7 +176,7 @@ struct AfterTests {
             let first = try fleet.scratch.write("first.txt", "echo 1\necho 2\necho 3\necho 4\n")
             let second = try fleet.scratch.write("second.txt", "echo a\necho b\necho c\necho d\n")
             try await submit(first)
-            try await forget("first", "*echo 1", "*echo 2")
+            try await ending.forget("first", "echo 1", "echo 2")
             try await submit("--after", "first:each", second)
             #expect(try await numbers(fleet, "second") == [4, 0, 0, 0, 2])
             try await expectWaiting("*echo c", for: "echo 3")
@@ -214,7 +208,7 @@ struct AfterTests {
 
             // By values.
             try await submit("--name", "values", "--", "echo {} v", ":::", "1", "2", "3")
-            try await forget("values", "*echo 2 v")
+            try await ending.forget("values", "echo 2 v")
             try await submit("--name", "likes", "--after", "values:each", "--", "echo {} w", ":::", "2", "3")
             #expect(try await numbers(fleet, "likes") == [2, 0, 0, 0, 1])
             try await expect(
@@ -227,7 +221,7 @@ struct AfterTests {
             }
             let named = try fleet.scratch.write("named.jsonl", names("m", "n", "o"))
             try await submit("--name", "named", named)
-            try await forget("named", "*echo m*")
+            try await ending.forget("named", "echo m")
             try await submit(
                 "--name", "namesakes", "--after", "named:each", try fleet.scratch.write("again.jsonl", names("m", "n")))
             #expect(try await numbers(fleet, "namesakes") == [2, 0, 0, 0, 1])
@@ -236,6 +230,105 @@ struct AfterTests {
                     "--name", "others", "--after", "named:each",
                     try fleet.scratch.write("others.jsonl", names("m", "k")),
                 ], saying: "it has no task named `k`; nothing was added")
+        }
+    }
+
+    /// A node by which some tasks end, and others never do.
+    private final class Ending {
+        private let fleet: Fleet
+        private let node: PretendedNode
+        private var held: [ClaimTasks.Claimed] = []
+
+        init(on fleet: Fleet) throws {
+            self.fleet = fleet
+            node = try PretendedNode("ending", version: "1.1", on: fleet)
+        }
+
+        /// Some tasks of a job finish, and nothing is known of them any more.
+        func forget(_ job: String, _ commands: String...) async throws {
+            held += try node.claim(50)
+            for command in commands {
+                let place = try #require(held.firstIndex { $0.line.contains(command) }, "\(command): \(held)")
+                try node.finish(held.remove(at: place))
+            }
+            let forgotten = try await fleet.distcomp("forget", job, "--finished", "--yes")
+            #expect(forgotten.output == "\(commands.count) forgotten\n", "\(forgotten)")
+        }
+    }
+
+    @Test("what failed and was forgotten, what no option made, and what was never added does not count as finished")
+    func missingLikes() async throws {
+        try await withFleet { fleet in
+            func submit(_ words: String...) async throws {
+                let result = try await fleet.distcomp(["submit", "--quiet"] + words)
+                #expect(result.status == 0, "\(words): \(result)")
+            }
+            func expect(_ words: [String], saying text: String) async throws {
+                let result = try await fleet.distcomp(["submit", "--name", "child"] + words)
+                #expect(result.status == 2 && result.errors.contains(text), "\(words): \(result)")
+                #expect(try await !fleet.distcomp("jobs").output.contains("child"))
+            }
+            let ending = try Ending(on: fleet)
+
+            // Cancelled, and forgotten then; until it has been added again.
+            func submitFailed() async throws {
+                try await submit("--name", "failed", "--", "echo {} f", ":::", "1", "2", "3")
+            }
+            try await submitFailed()
+            try await ending.forget("failed", "echo 1 f")
+            #expect(try await fleet.distcomp("requeue", "--yes", "*echo 2 f").status == 0)
+            #expect(try await fleet.distcomp("cancel", "--yes", "*echo 2 f").status == 0)
+            #expect(try await fleet.distcomp("forget", "failed", "--failed", "--yes").output == "1 forgotten\n")
+            let each = ["--after", "failed:each", "--", "echo {} g", ":::"]
+            try await expect(
+                each + ["3", "2"],
+                saying: "it has no task with the value 2 (2 of its commands are no tasks of it, and 1 that had failed "
+                    + "was forgotten: submit it again, and they run)")
+            try await submitFailed()
+            try await submit(["--name", "again"] + each + ["1", "2", "3"])
+            #expect(try await numbers(fleet, "again") == [3, 0, 0, 0, 3])
+
+            // Its words alone do not tell that --link made two of them.
+            try await submit("--name", "linked", "--link", "--", "echo {1} {2} l", ":::", "a", "b", ":::", "x", "y")
+            let both = ["--after", "linked:each", "--", "echo {1} {2} m", ":::", "a", "b", ":::", "x", "y"]
+            try await expect(
+                both,
+                saying: "it has no task with the values a y (2 of its commands are no tasks of it, and none is known")
+            try await ending.forget("linked", "echo a x l")
+            try await expect(both, saying: "it has no task with the values a x (3 of its commands are no tasks of it")
+
+            // As a submit leaves it that was refused before all had been added.
+            let grown = try fleet.scratch.write("grown.txt", "echo w1\necho w2\necho w3\n")
+            let second = try fleet.scratch.write("second.txt", "echo z1\necho z2\necho z3\n")
+            try await submit(grown)
+            let id = try #require(try fleet.call("HGET", "distcomp:job-names", "grown").string)
+            #expect(try fleet.call("HDEL", "distcomp:job:\(id):todo_tasks", "@\(id) echo w3").int == 1)
+            try await expect(
+                ["--after", "grown:each", second],
+                saying: "1 of the commands of \(grown) is no task of it, and none is known to have finished before "
+                    + "being forgotten: submit it again, and they run, so that places tell nothing")
+            try await ending.forget("grown", "echo w1")
+            try await expect(
+                ["--after", "grown:each", second],
+                saying: "2 of the commands of \(grown) are no tasks of it, and one is known")
+        }
+    }
+
+    @Test("where results have left Redis, all of a job had finished if as many had as its words make")
+    func departedLikes() async throws {
+        try await withFleet { fleet in
+            let left = try await fleet.distcomp("submit", "--name", "left", "--", "echo {} q", ":::", "1", "2")
+            #expect(left.status == 0, "\(left)")
+            let id = try #require(try fleet.call("HGET", "distcomp:job-names", "left").string)
+            #expect(try fleet.call("DEL", "distcomp:job:\(id):todo_tasks").int == 1)
+            let child = ["submit", "--name", "child", "--after", "left:each", "--", "echo {} r", ":::", "1", "2"]
+            _ = try fleet.call("HSET", "distcomp:jobs-left", id, "1 0 100")
+            let refused = try await fleet.distcomp(child)
+            #expect(refused.status == 2 && refused.errors.contains("and one is known to have finished"), "\(refused)")
+            _ = try fleet.call("HSET", "distcomp:jobs-left", id, "2 0 100")
+            let taken = try await fleet.distcomp(child)
+            #expect(taken.status == 0, "\(taken)")
+            #expect(try await numbers(fleet, "child") == [2, 0, 0, 0, 0])
         }
     }
 

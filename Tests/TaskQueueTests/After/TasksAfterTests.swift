@@ -127,6 +127,52 @@ struct TasksAfterTests {
         #expect(try bench.numbers(of: job) == [0, 1, 0, 0])
     }
 
+    @Test("of what was forgotten is noted what had finished, until anything is added that may be the same")
+    func noted() throws {
+        let bench = try QueueBench()
+        let node = try bench.node("a")
+        let job = try bench.job("prepare")
+        let keys = bench.keys.of(job: job.identifier)
+        func forget(_ state: ForgetTasks.State, _ commands: String...) throws -> Int {
+            let lines = commands.map { Array("@\(job.identifier) \($0)".utf8) }
+            return try bench.perform(ForgetTasks(state, lines[...], keys: keys, jobs: [job.identifier: job]))
+        }
+        func noted() throws -> ForgottenTasks { try bench.perform(ReadForgottenTasks(keys: keys)) }
+        func finished(_ commands: String...) throws -> ForgottenTasks {
+            var tasks = ForgottenTasks()
+            for command in commands {
+                let isAdded = tasks.add(finishedLine: "@\(job.identifier) \(command)")
+                try #require(isAdded)
+            }
+            return tasks
+        }
+        try bench.submit(job, "1", "2", "3", "é")
+        let tasks = try node.take()
+        for (command, task) in tasks where command != "3" { try node.finish(task) }
+        #expect(try noted() == ForgottenTasks())
+        #expect(try forget(.finished, "é", "é", "3") == 1 && noted() == finished("é"))
+        #expect(try forget(.finished, "2", "1") == 2)
+        #expect(try noted() == finished("1", "2", "é") && noted() != finished("1", "3", "é"))
+        #expect(try forget(.finished, "1") == 0 && noted() == finished("1", "2", "é"), "it is forgotten already")
+        try bench.submit(job, "3")
+        #expect(try noted() == finished("1", "2", "é"), "nothing was added")
+
+        // What is added may be one of them, and fail then.
+        let ways: [() throws -> SubmitReply] = [
+            { try bench.submit(job, "1") }, { try bench.submit(job, after: [("1", ["3"])]) },
+        ]
+        for addAgain in ways {
+            #expect(try addAgain().added == 1)
+            #expect(try noted() == ForgottenTasks())
+            try bench.cancel(job, "1")
+            #expect(try forget(.failed, "1") == 1)
+            #expect(try noted().failed == 1 && noted().finished == 0)
+        }
+        try node.finish(try #require(tasks["3"]))
+        #expect(try bench.perform(ForgetJob(job, keys: bench.keys)) == .changed)
+        #expect(try noted() == ForgottenTasks())
+    }
+
     @Test("what failed, and was forgotten then, keeps nothing from running that is retried by hand")
     func forgottenFailure() throws {
         let bench = try QueueBench()

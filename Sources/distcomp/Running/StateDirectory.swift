@@ -3,6 +3,7 @@
 
 import LinuxSystem
 import RedisClient
+import TaskModel
 
 /// Who has a lock.
 enum LockHolder {

@@ -246,6 +246,8 @@ struct AfterTests {
 
         /// Some tasks of a job finish, and nothing is known of them any more.
         func forget(_ job: String, _ commands: String...) async throws {
+            // What was taken away from it by hand it has to know before it is given more.
+            _ = try node.takeCancellations()
             held += try node.claim(50)
             for command in commands {
                 let place = try #require(held.firstIndex { $0.line.contains(command) }, "\(command): \(held)")

@@ -112,7 +112,7 @@ struct InsideTests {
         let known: Set = [
             "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "DISTCOMP_TASK",
             "DISTCOMP_ATTEMPT", "DISTCOMP_MEMORY_BYTES", "DISTCOMP_CORES", "DISTCOMP_OUTPUT_DIR",
-            "DISTCOMP_DEADLINE",
+            "DISTCOMP_DEADLINE", "DISTCOMP_NODE_MARK",
         ]
         #expect(Set(variables.keys).subtracting(known).isEmpty, "\(variables.keys.sorted())")
     }

@@ -42,19 +42,23 @@ struct StartTests {
         var paths = [try #require(try ControlGroupMounts.current().unified)]
         for part in group.split(separator: "/") { paths.append(paths[paths.count - 1] + "/" + part) }
         let program = try RunningProgram("/usr/bin/env", [variable, "sleep", "6061"], in: scratch)
-        defer {
-            program.send(SIGKILL)
-            for path in paths.dropFirst().reversed() {
-                for _ in 0..<200 where rmdir(path) != 0 && errno == EBUSY && !program.hasEnded { usleep(5_000) }
-                rmdir(path)
+        var failure: (any Error)?
+        do {
+            for path in paths.dropFirst() where mkdir(path, 0o755) != 0 && errno != EEXIST {
+                throw SystemError.last("mkdir", path)
             }
+            let file = try OwnedDescriptor.open(paths[paths.count - 1] + "/cgroup.procs", [.writeOnly])
+            try file.writeAll(Array("\(program.process)".utf8), subject: "cgroup.procs")
+            try await body(program)
+        } catch {
+            failure = error
         }
-        for path in paths.dropFirst() where mkdir(path, 0o755) != 0 && errno != EEXIST {
-            throw SystemError.last("mkdir", path)
-        }
-        let file = try OwnedDescriptor.open(paths[paths.count - 1] + "/cgroup.procs", [.writeOnly])
-        try file.writeAll(Array("\(program.process)".utf8), subject: "cgroup.procs")
-        try await body(program)
+        program.send(SIGKILL)
+        try await program.result()
+        // Those that another process is in as well are removed with that.
+        for path in paths.dropFirst().reversed() { rmdir(path) }
+        #expect(!FileSystem.exists(paths[paths.count - 1]))
+        if let failure { throw failure }
     }
 
     @Test(

@@ -49,12 +49,13 @@ protocol ResultArchiveReader {
 enum ResultArchive {
     /// A rollback journal that is to be played back. Those that are kept for the next time are empty, or begin with zeros, see "Hot
     /// Rollback Journals" in SQLite's "File Locking And Concurrency".
-    private static func hotJournal(of file: String) -> String? {
+    private static func hotJournal(of file: String) throws(CommandError) -> String? {
         let journal = file + "-journal"
-        guard let opened = try? OwnedDescriptor.open(journal, [.readOnly]),
-            let first = try? opened.read(at: 0, count: 1, subject: journal).first
-        else { return nil }
-        return first == 0 ? nil : journal
+        guard FileSystem.exists(journal) else { return nil }
+        let first = try system { () throws(SystemError) in
+            try OwnedDescriptor.open(journal, [.readOnly]).read(at: 0, count: 1, subject: journal).first
+        }
+        return first ?? 0 == 0 ? nil : journal
     }
 
     /// Adds to the file, or makes it; there is the old one or the new one, never half of one.
@@ -67,8 +68,9 @@ enum ResultArchive {
         guard let kind = ArchiveKind(path: path) else { throw .usage("--archive \(path): \(ArchiveKind.allowed)") }
         if kind == .sqlite {
             // They stand beside the file itself, whatever link leads to it. What they hold belongs to the old file.
-            let file = (try? FileSystem.resolved(path)) ?? path
-            if let other = FileSystem.exists(file + "-wal") ? file + "-wal" : hotJournal(of: file) {
+            let file =
+                FileSystem.exists(path) ? try system { () throws(SystemError) in try FileSystem.resolved(path) } : path
+            if let other = FileSystem.exists(file + "-wal") ? file + "-wal" : try hotJournal(of: file) {
                 throw .usage("\(path): another program has it open, or had it when it ended (there is \(other))")
             }
         }
